@@ -1,0 +1,81 @@
+"""What a session is: its name, and the names of everything that belongs to it.
+
+Knows how one session's objects are called in the cluster and in the store, so that the program that
+declares them and the loop that finds them again agree. Knows nothing of how either is reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from gitops_run.errors import UsageError
+
+SESSION_LABEL = "gitops-run.dev/session"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+MANAGER = "gitops-run"
+
+OWNER_ANNOTATION = "gitops-run.dev/owner"
+TARGET_ANNOTATION = "gitops-run.dev/target"
+ROOT_ANNOTATION = "gitops-run.dev/root"
+CREATED_ANNOTATION = "gitops-run.dev/created"
+FENCE_ANNOTATION = "gitops-run.dev/fence"
+RECONCILE_ANNOTATION = "reconcile.fluxcd.io/requestedAt"
+
+APPLIER = "flux-run"
+"""ServiceAccount, Role and RoleBinding under which Flux applies the session."""
+READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
+WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
+STORE_PREFIX = "src/"
+"""Every object of a session lies under this prefix, so that an emptied store never prunes."""
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_NAME_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SessionName:
+    """Hold a session's name: at most 40 characters of a-z, 0-9 and "-", legal in DNS and in S3."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> SessionName:
+        """Parse a name that a person typed. Raises UsageError with a legal name as its hint."""
+        if _NAME.fullmatch(text):
+            return cls(text)
+        suggestion = _legal(text)
+        hint = f"try: {suggestion}" if suggestion else "try a short word, such as: web"
+        raise UsageError(
+            f"session name {text!r} is not allowed: use at most {_NAME_MAX} of a-z, 0-9 and '-', "
+            "beginning with a letter and not ending with '-'",
+            hint=hint,
+        )
+
+    @property
+    def namespace(self) -> str:
+        """Name the session's own namespace."""
+        return f"run-{self.text}"
+
+    def bucket(self, cluster_uid: str) -> str:
+        """Name the S3 bucket: distinct for each session of each cluster, 60 characters at most.
+
+        cluster_uid: the UID of the cluster's kube-system namespace.
+        """
+        digest = hashlib.sha256(f"{cluster_uid}/{self.text}".encode()).hexdigest()[:8]
+        return f"gitops-run-{self.text}-{digest}"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def suggest_name(text: str) -> str:
+    """Turn a directory's or branch's name into a legal session name; "session" where nothing is left."""
+    return _legal(text) or "session"
+
+
+def _legal(text: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")
+    return words[:_NAME_MAX].strip("-")
