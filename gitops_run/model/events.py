@@ -1,0 +1,178 @@
+"""Every fact that the save loop reports, as a value, and its JSON form.
+
+The schema only grows: a field may be added, none changes its meaning. What prints and what draws reads
+these and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitops_run.model.problem import Problem
+
+SCHEMA_VERSION = 1
+
+Times = dict[str, int]
+"""Milliseconds since the save was seen, by step: settled, scanned, rendered, fenced, uploaded, fetched, applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncStarted:
+    """The loop holds the session's lease and watches the root."""
+
+    namespace: str
+    context: str
+    root: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncEnded:
+    """The loop has let go of the session. how_to_go_on: the command that takes it up again."""
+
+    how_to_go_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAwaited:
+    """Another writer's lease has to run out first. seconds: at most this long."""
+
+    holder: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectsAwaited:
+    """The target holds nothing to apply yet; nothing was uploaded."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveBroken:
+    """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
+
+    save: int
+    paths: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    times_ms: Times = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveUnchanged:
+    """The files are again what is live; nothing has to be pushed."""
+
+    save: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavePushed:
+    """The store holds the save's whole tree, and Flux was asked to fetch it."""
+
+    save: int
+    puts: tuple[str, ...]
+    deletes: tuple[str, ...]
+    revision: str
+    is_fenced: bool
+    times_ms: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveApplied:
+    """Flux has applied just this revision, after this save. objects: how many its inventory holds."""
+
+    save: int
+    paths: tuple[str, ...]
+    revision: str
+    objects: int
+    times_ms: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFailed:
+    """Flux could not fetch or apply this revision."""
+
+    save: int
+    paths: tuple[str, ...]
+    revision: str
+    reason: str
+    message: str
+    hint: str
+    times_ms: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSuspended:
+    """The save is stored, but the session is suspended by a person."""
+
+    save: int
+    revision: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSuperseded:
+    """A newer save took this one's place before Flux had decided on it."""
+
+    save: int
+    by: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveUndecided:
+    """Flux gave no verdict within the deadline. waited_for: what was missing."""
+
+    save: int
+    revision: str
+    waited_for: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDiffered:
+    """The store held something that the loop had not put there; it is put right."""
+
+    save: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFailed:
+    """The cluster or the store failed; the loop tries again by itself. seconds: until it does."""
+
+    message: str
+    hint: str
+    seconds: int
+
+
+Event = (
+    SyncStarted
+    | SyncEnded
+    | LeaseAwaited
+    | ObjectsAwaited
+    | SaveBroken
+    | SaveUnchanged
+    | SavePushed
+    | SaveApplied
+    | SaveFailed
+    | SaveSuspended
+    | SaveSuperseded
+    | SaveUndecided
+    | StoreDiffered
+    | ServiceFailed
+)
+
+
+def type_name(event: Event) -> str:
+    """Name an event's type as JSON has it: "save_applied"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+def to_json(event: Event, *, session: str, ts: str) -> dict[str, Any]:
+    """Turn an event into its JSON form. ts: RFC 3339."""
+    fields = dataclasses.asdict(event)
+    return {"v": SCHEMA_VERSION, "ts": ts, "session": session, "type": type_name(event), **fields}

@@ -1,0 +1,23 @@
+"""One thing that is wrong with a save, as a person needs to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Say what is wrong, where, and what to do. path: relative to the root, "" where no file is to blame."""
+
+    message: str
+    path: str = ""
+    line: int | None = None
+    hint: str = ""
+
+    @property
+    def place(self) -> str:
+        """Write the place as editors read it: "deploy/app.yaml:12"."""
+        return f"{self.path}:{self.line}" if self.path and self.line else self.path
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.path else self.message
