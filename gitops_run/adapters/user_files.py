@@ -1,0 +1,159 @@
+"""What the user's files and environment say.
+
+Knows where settings, state and the passphrase lie (XDG base directories), and that a file with secrets is for
+its owner's eyes. Decides nothing: it brings sources, gitops_run.model.settings chooses between them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from gitops_run.errors import UsageError
+from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Source
+
+SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
+_OTHERS_MAY_READ = 0o077
+
+
+def data_directory(environment: Mapping[str, str]) -> Path:
+    """Name the directory that keeps the tool's own project, its state and its passphrase."""
+    return _xdg(environment, "XDG_DATA_HOME", ".local/share") / PROJECT
+
+
+def sources(environment: Mapping[str, str], *, stack: Source) -> tuple[Source, ...]:
+    """Bring what the environment, the settings file, the stack and the defaults say, in that order."""
+    return (
+        environment_source(environment),
+        *settings_sources(environment),
+        stack,
+        default_source(environment),
+    )
+
+
+def environment_source(environment: Mapping[str, str]) -> Source:
+    """Bring what GITOPS_RUN_ variables say; paths are relative to the current directory."""
+    said = {setting.key: environment.get(setting.variable) for setting in SETTINGS}
+    return Source(origin=Origin.ENVIRONMENT, values=_absolute(said, Path.cwd()))
+
+
+def settings_sources(environment: Mapping[str, str]) -> tuple[Source, ...]:
+    """Bring what the settings file says; nothing where there is none.
+
+    Raises UsageError where the file that GITOPS_RUN_SETTINGS names is missing, can't be read, or holds
+    secrets and is open to others.
+    """
+    named = environment.get(SETTINGS_VARIABLE)
+    path = (
+        Path(named) if named else _xdg(environment, "XDG_CONFIG_HOME", ".config") / PROJECT / "settings.yaml"
+    )
+    if not named and not path.is_file():
+        return ()
+    values = _read_mapping(path)
+    if _has_secrets(values) and path.stat().st_mode & _OTHERS_MAY_READ:
+        raise UsageError(f"{path} holds secrets, and others may read it", hint=f"close it: chmod 600 {path}")
+    return (Source(origin=Origin.FILE, values=_absolute(values, path.parent), place=str(path)),)
+
+
+def read_stack_file(path: Path) -> Source:
+    """Bring what a stack's file says, without what is encrypted; nothing where it doesn't exist."""
+    document = _read_mapping(path) if path.is_file() else {}
+    config = document.get("config") or {}
+    if not isinstance(config, dict):
+        raise UsageError(f"{path}: config must be a mapping", hint="see stacks/Pulumi.example-kind.yaml")
+    prefix = f"{PROJECT}:"
+    values = {
+        key.removeprefix(prefix): value
+        for key, value in config.items()
+        if key.startswith(prefix) and not (isinstance(value, dict) and "secure" in value)
+    }
+    return stack_source(values, path)
+
+
+def stack_source(values: Mapping[str, object], path: Path) -> Source:
+    """Bring what a stack says, wherever it was read; its paths are relative to the project."""
+    return Source(origin=Origin.STACK, values=_absolute(values, path.parent.parent), place=str(path))
+
+
+def default_source(environment: Mapping[str, str]) -> Source:
+    """Bring the kubeconfig that kubectl would use. Nothing where KUBECONFIG names several files."""
+    named = [path for path in environment.get("KUBECONFIG", "").split(os.pathsep) if path]
+    if len(named) > 1:
+        return Source(origin=Origin.DEFAULT, values={})
+    home = Path(environment.get("HOME", "~")).expanduser()
+    values = {"kubeconfig": named[0] if named else str(home / ".kube" / "config")}
+    return Source(origin=Origin.DEFAULT, values=_absolute(values, Path.cwd()))
+
+
+def read_ca(path: str | None) -> str:
+    """Read a CA file; empty where none is set. Raises UsageError where it isn't a readable PEM file."""
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"caFile {path} can't be read: {error}", hint="name a PEM file") from error
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise UsageError(f"caFile {path} has no certificate in it", hint="name a PEM file")
+    return text
+
+
+def passphrase_file(directory: Path) -> Path:
+    """Find the file with the passphrase of the stacks; make it once, for its owner's eyes, never empty."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / "passphrase"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if path.stat().st_size == 0:
+            raise UsageError(
+                f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
+            ) from None
+        return path
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32))
+    return path
+
+
+def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
+    named = environment.get(variable)
+    return Path(named) if named else Path(environment.get("HOME", "~")).expanduser() / fallback
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        raise UsageError(f"{path} must be a mapping of keys to values", hint="write lines like: key: value")
+    return document
+
+
+def _where(error: Exception) -> str:
+    """Say where YAML breaks without quoting the line, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}, {getattr(error, 'problem', '')}" if mark else type(error).__name__
+
+
+def _has_secrets(values: Mapping[str, object]) -> bool:
+    return any(setting.is_secret and values.get(setting.key) for setting in SETTINGS)
+
+
+def _absolute(values: Mapping[str, object], base: Path) -> dict[str, object]:
+    """Make paths absolute: ~ is the home directory, the rest is relative to base."""
+    paths = {setting.key for setting in SETTINGS if setting.is_path}
+    return {
+        key: os.path.normpath(base / Path(value).expanduser())
+        if key in paths and isinstance(value, str) and value
+        else value
+        for key, value in values.items()
+    }

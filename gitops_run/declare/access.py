@@ -1,0 +1,48 @@
+"""Who may do what in the session's namespace, and the two Secrets with keys of its bucket."""
+
+from __future__ import annotations
+
+import pulumi
+
+from gitops_run.declare.bucket import SessionBucket
+from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.model import manifests
+from gitops_run.model.session_spec import KeyPair, SessionSpec
+
+
+def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
+    """Declare the account that applies, and what it and the session's owner may do."""
+    account = KubernetesObject(f"{spec.name}-account", manifests.service_account(spec), opts)
+    applier = KubernetesObject(f"{spec.name}-applier", manifests.applier_role(spec), opts)
+    owner = KubernetesObject(f"{spec.name}-owner", manifests.owner_role(spec), opts)
+    return (
+        account,
+        applier,
+        owner,
+        KubernetesObject(
+            f"{spec.name}-applier-binding", manifests.applier_binding(spec), after(opts, account, applier)
+        ),
+        KubernetesObject(f"{spec.name}-owner-binding", manifests.owner_binding(spec), after(opts, owner)),
+    )
+
+
+def declare_secrets(
+    spec: SessionSpec, bucket: SessionBucket, opts: pulumi.ResourceOptions
+) -> tuple[pulumi.Resource, ...]:
+    """Declare Flux's reading key and the owner's writing key."""
+
+    def reader(key: KeyPair) -> dict[str, str]:
+        data: dict[str, str] = manifests.reader_secret(spec, key)["stringData"]
+        return data
+
+    def writer(key: KeyPair) -> dict[str, str]:
+        data: dict[str, str] = manifests.writer_secret(spec, key)["stringData"]
+        return data
+
+    nobody = KeyPair(access_key="", secret_key="")
+    reading = manifests.reader_secret(spec, nobody) | {"stringData": bucket.reader.apply(reader)}
+    writing = manifests.writer_secret(spec, nobody) | {"stringData": bucket.writer.apply(writer)}
+    return (
+        KubernetesObject(f"{spec.name}-reader", reading, opts),
+        KubernetesObject(f"{spec.name}-writer", writing, opts),
+    )

@@ -1,0 +1,24 @@
+"""The two objects by which Flux follows a session: the Bucket it fetches, the Kustomization it applies."""
+
+from __future__ import annotations
+
+import pulumi
+
+from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.model import manifests
+from gitops_run.model.session import CREATED_ANNOTATION
+from gitops_run.model.session_spec import SessionSpec
+
+_FIXED_ONCE = f'metadata.annotations["{CREATED_ANNOTATION}"]'
+
+
+def declare_source(spec: SessionSpec, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Declare the Flux Bucket. When the session was made is what the first run said."""
+    return KubernetesObject(
+        f"{spec.name}-source", manifests.source_bucket(spec), after(opts, ignore_changes=[_FIXED_ONCE])
+    )
+
+
+def declare_kustomization(spec: SessionSpec, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Declare the Kustomization. It waits for nothing: the source is empty until the first save."""
+    return KubernetesObject(f"{spec.name}-kustomization", manifests.kustomization(spec), opts)

@@ -1,0 +1,69 @@
+"""The Pulumi program: settings and the cluster's facts become one session.
+
+`pulumi up` typed by hand runs `main`, the tool runs `declare_session` with what it has read already: the same
+resources, names and state either way. The stack's name is the session's name.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pulumi
+
+from gitops_run.adapters import user_files
+from gitops_run.adapters.cluster_facts import read_facts
+from gitops_run.declare.session import Session
+from gitops_run.errors import GitOpsRunError
+from gitops_run.model import contexts
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign
+from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
+
+
+def main() -> None:
+    """Declare the stack's session, for `pulumi up` typed by hand."""
+    try:
+        declare_session(_read_spec())
+    except GitOpsRunError as error:
+        hint = f"\n{error.hint}" if error.hint else ""
+        raise pulumi.RunError(f"{error.message}{hint}") from error
+
+
+def declare_session(spec: SessionSpec) -> None:
+    """Declare a session, and export where everything of it is."""
+    session = Session(spec)
+    for key, value in asdict(session.facts).items():
+        pulumi.export(key, value)
+
+
+def _read_spec() -> SessionSpec:
+    name = SessionName.parse(pulumi.get_stack())
+    settings = resolve(user_files.sources(os.environ, stack=_stack_config(name)))
+    contexts.guard(settings.require("context"), settings.allow_contexts)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # this thread's event loop is Pulumi's, and is running
+        facts = pool.submit(
+            anyio.run,
+            read_facts,
+            settings.require("kubeconfig"),
+            settings.require("context"),
+            name,
+            settings.namespace or name.namespace,
+        ).result()
+    spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
+    refuse_foreign(spec, facts)
+    return spec
+
+
+def _stack_config(name: SessionName) -> Source:
+    config = pulumi.Config(PROJECT)
+    values = {setting.key: config.get(setting.key) for setting in SETTINGS}
+    return user_files.stack_source(values, Path.cwd() / "stacks" / f"Pulumi.{name}.yaml")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

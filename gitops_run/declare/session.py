@@ -1,0 +1,58 @@
+"""A session as one Pulumi component.
+
+Knows the order: what is declared after another goes before it, so that the Kustomization is removed while the
+account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last,
+the Namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pulumi
+import pulumi_kubernetes
+
+from gitops_run.declare.access import declare_access, declare_secrets
+from gitops_run.declare.bucket import declare_bucket
+from gitops_run.declare.flux import declare_kustomization, declare_source
+from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.model import manifests
+from gitops_run.model.session_spec import SessionOutputs, SessionSpec
+
+
+class Session(pulumi.ComponentResource):
+    """Declare everything that one session needs, in the one cluster that its spec pins."""
+
+    def __init__(self, spec: SessionSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gitops-run:index:Session", spec.name.text, None, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        cluster = pulumi_kubernetes.Provider(
+            spec.name.text,
+            kubeconfig=spec.cluster.kubeconfig,
+            context=spec.cluster.context,
+            cluster_identifier=spec.cluster.uid,
+            enable_secret_mutable=True,  # a new key updates its Secret in place
+            opts=own,
+        )
+        here = pulumi.ResourceOptions(parent=self, provider=cluster)
+        namespace = KubernetesObject(f"{spec.name}-namespace", manifests.namespace(spec), here)
+        bucket = declare_bucket(spec, manifests.labels(spec.name), after(own, namespace))
+        access = declare_access(spec, after(here, namespace, *bucket.made))
+        secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
+        source = declare_source(spec, after(here, namespace, *secrets))
+        declare_kustomization(spec, after(here, namespace, source, *access))
+        self.facts = outputs(spec)
+        self.register_outputs(asdict(self.facts))
+
+
+def outputs(spec: SessionSpec) -> SessionOutputs:
+    """Tell where everything of a session is."""
+    return SessionOutputs(
+        namespace=spec.namespace,
+        bucket=spec.bucket,
+        endpoint=spec.store.endpoint,
+        source=spec.name.text,
+        kustomization=spec.name.text,
+        owner=spec.owner,
+        context=spec.cluster.context,
+    )

@@ -1,0 +1,71 @@
+"""Who may do what in a session's namespace.
+
+Knows the two roles of a session: what Flux may apply for it, and what its owner may see and touch. Never
+a wildcard, and never the built-in edit or admin, since Flux's own kinds are aggregated into them: who may
+create a Kustomization under a Flux without lockdown is cluster-admin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitops_run.model.session import APPLIER, WRITER_SECRET, SessionName
+
+Rule = dict[str, Any]
+
+FLUX_SOURCE_GROUP = "source.toolkit.fluxcd.io"
+FLUX_KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
+
+APPLICABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services")),
+    ("apps", ("daemonsets", "deployments", "replicasets", "statefulsets")),
+    ("autoscaling", ("horizontalpodautoscalers",)),
+    ("batch", ("cronjobs", "jobs")),
+    ("networking.k8s.io", ("ingresses", "networkpolicies")),
+    ("policy", ("poddisruptionbudgets",)),
+)
+"""What a session may apply: workloads, and what they need within the namespace.
+
+Not in it, on purpose: roles and bindings (a session could widen itself), kinds of Flux (it could apply as
+someone else), quotas and limits (they bound it), endpoints and endpointslices (they reach into other
+namespaces), leases (the loop's lock is one), and everything that isn't namespaced.
+"""
+
+APPLY_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+READ_VERBS = ["get", "list", "watch"]
+
+
+def applier_rules() -> list[Rule]:
+    """List what Flux may do in the session's name."""
+    return [_rule(group, list(resources), APPLY_VERBS) for group, resources in APPLICABLE]
+
+
+def owner_rules(name: SessionName) -> list[Rule]:
+    """List what the session's owner may do: drive this session, read what it applies, and one Secret.
+
+    A create can't be bound to a name, so the owner may create any Lease and change only one.
+    """
+    return [
+        _rule(FLUX_SOURCE_GROUP, ["buckets"], [*READ_VERBS, "patch"], name.text),
+        _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], [*READ_VERBS, "patch"], name.text),
+        _rule("", ["secrets"], ["get"], WRITER_SECRET),
+        _rule("coordination.k8s.io", ["leases"], ["create"]),
+        _rule("coordination.k8s.io", ["leases"], ["delete", "get", "patch", "update"], name.text),
+        _rule("rbac.authorization.k8s.io", ["roles"], ["get"], APPLIER),
+        _rule("", ["events", "pods/log"], READ_VERBS),
+        _rule("events.k8s.io", ["events"], READ_VERBS),
+        *_reading_rules(),
+    ]
+
+
+def _reading_rules() -> list[Rule]:
+    """Let the owner read what may be applied, but for Secrets: those could be Flux's key."""
+    return [
+        _rule(group, [resource for resource in resources if resource != "secrets"], READ_VERBS)
+        for group, resources in APPLICABLE
+    ]
+
+
+def _rule(group: str, resources: list[str], verbs: list[str], name: str = "") -> Rule:
+    rule: Rule = {"apiGroups": [group], "resources": resources, "verbs": verbs}
+    return {**rule, "resourceNames": [name]} if name else rule

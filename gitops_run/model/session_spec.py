@@ -1,0 +1,177 @@
+"""What makes one session: where it is, whose it is, what it applies, and where its files lie.
+
+Knows no Pulumi and no cluster: the program declares from it, the loop and the receipt find things by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gitops_run.errors import GuardError, UsageError
+from gitops_run.model.session import SessionName
+from gitops_run.model.settings import Settings
+from gitops_run.model.store import StoreAccess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """Hold a key of the store. The secret is left out of its representation."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPin:
+    """Name one cluster for good: kubeconfig and context, and the UID of its kube-system namespace."""
+
+    kubeconfig: str
+    context: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Store:
+    """Describe a bucket at an S3 endpoint of one's own, with the three keys that use it.
+
+    endpoint: an https URL. ca: PEM, empty where a public CA signed the endpoint's certificate.
+    """
+
+    endpoint: str
+    region: str
+    ca: str = ""
+    admin: KeyPair
+    reader: KeyPair
+    writer: KeyPair
+
+    def access(self, key: KeyPair) -> StoreAccess:
+        """Say how to reach the store with one of its keys."""
+        return StoreAccess(
+            endpoint=self.endpoint,
+            region=self.region,
+            access_key=key.access_key,
+            secret_key=key.secret_key,
+            ca_cert=self.ca,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsStore:
+    """Describe a bucket on AWS: its keys are made with it."""
+
+    region: str
+
+    @property
+    def endpoint(self) -> str:
+        """Name AWS's endpoint for the region."""
+        return f"https://s3.{self.region}.amazonaws.com"
+
+    @property
+    def ca(self) -> str:
+        """AWS's certificate is signed by a public CA."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSpec:
+    """Describe one session completely.
+
+    target: a path within root, "." for root itself. root: the watched directory's last name.
+    created: RFC 3339; only the first one counts, the stack keeps it.
+    """
+
+    name: SessionName
+    namespace: str
+    owner: str
+    target: str
+    root: str
+    created: str
+    cluster: ClusterPin
+    store: S3Store | AwsStore
+
+    @property
+    def bucket(self) -> str:
+        """Name the bucket in the store."""
+        return self.name.bucket(self.cluster.uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOutputs:
+    """Hold what a session's stack tells: where everything is, and no secret."""
+
+    namespace: str
+    bucket: str
+    endpoint: str
+    source: str
+    kustomization: str
+    owner: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFacts:
+    """Hold what a cluster tells before a session is made in it.
+
+    uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
+    its installation's labels tell, or "". owner: of the session of that name, or "" where there is none.
+    """
+
+    uid: str
+    user: str
+    flux: str = ""
+    owner: str = ""
+
+
+def parse_spec(
+    name: SessionName, settings: Settings, facts: ClusterFacts, *, ca: str, created: str
+) -> SessionSpec:
+    """Make a spec of settings and of what the cluster tells. Raises UsageError on what is missing.
+
+    ca: what caFile holds, else empty. The owner is whoever asks where none is set.
+    """
+    root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
+    return SessionSpec(
+        name=name,
+        namespace=settings.namespace or name.namespace,
+        owner=settings.owner or facts.user,
+        target=settings.require("target"),
+        root=root or name.text,
+        created=created,
+        cluster=ClusterPin(
+            kubeconfig=settings.require("kubeconfig"),
+            context=settings.require("context"),
+            uid=facts.uid,
+        ),
+        store=_parse_store(settings, ca),
+    )
+
+
+def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
+    """Refuse a session that someone else owns. Raises GuardError."""
+    if facts.owner and facts.owner != spec.owner:
+        raise GuardError(
+            f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",
+            hint="choose another session name, or ask its owner",
+        )
+
+
+def _parse_store(settings: Settings, ca: str) -> S3Store | AwsStore:
+    if settings.store == "aws":
+        if settings.endpoint:
+            raise UsageError(
+                f"endpoint is {settings.endpoint!r}, and store is 'aws', which has its own",
+                hint="leave endpoint out, or choose store s3",
+            )
+        return AwsStore(region=settings.region)
+    return S3Store(
+        endpoint=settings.require("endpoint"),
+        region=settings.region,
+        ca=ca,
+        admin=_key_pair(settings, "accessKey", "secretKey"),
+        reader=_key_pair(settings, "readerAccessKey", "readerSecretKey"),
+        writer=_key_pair(settings, "writerAccessKey", "writerSecretKey"),
+    )
+
+
+def _key_pair(settings: Settings, access_key: str, secret_key: str) -> KeyPair:
+    return KeyPair(access_key=settings.require(access_key), secret_key=settings.require(secret_key))
