@@ -17,6 +17,8 @@ not log and are not logged where they are raised: the command line prints them, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 INTERRUPTED_EXIT_CODE = 130
@@ -82,3 +84,19 @@ class SandboxError(GitOpsRunError):
     """Report that the sandbox could not be built, started or stopped."""
 
     exit_code = 8
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise the first of our errors out of the exception group that concurrent tasks leave."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        known = group.subgroup(GitOpsRunError)
+        if known is None:
+            raise
+        raise _first(known) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,176 @@
+"""One connection to one context of one kubeconfig, whatever happens to be current.
+
+Knows requests, watches and how the API server's answers map to our errors. Knows no kind of object. Uses
+the kubernetes client for what kubeconfigs can hold (certificates, tokens, exec plugins) and for HTTP, not
+its generated classes: they would cost a second of imports for each command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+import anyio
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
+
+REQUEST_S: Final = 8.0
+"""Shorter than the lease's margin, so that no request outlives the right to make it."""
+WATCH_S: Final = 300
+MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+FIELD_MANAGER: Final = "gitops-run"
+
+Json = dict[str, Any]
+
+
+class ConflictError(TransientError):
+    """Report that somebody else changed an object first."""
+
+
+class RejectedError(BackendError):
+    """Report that the API server finds a request wrong (422): a failed test of a JSON patch, say."""
+
+
+class Connection:
+    """Ask one cluster. Made by `connect`."""
+
+    def __init__(self, api: client.ApiClient, context: str) -> None:
+        self._api = api
+        self.context = context
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        """Get one object, or a list."""
+        return await self._request("GET", _with_query(path, query))
+
+    async def create(self, path: str, body: Json) -> Json:
+        """Create an object in the collection at path. Raises ConflictError where it exists."""
+        return await self._request("POST", path, body)
+
+    async def replace(self, path: str, body: Json) -> Json:
+        """Replace an object. Raises ConflictError where its resourceVersion is not the current one."""
+        return await self._request("PUT", path, body)
+
+    async def patch(self, path: str, body: Json | list[Json], content_type: str = MERGE_PATCH) -> Json:
+        """Patch an object. Raises RejectedError where a JSON patch's test fails."""
+        return await self._request(
+            "PATCH", _with_query(path, {"fieldManager": FIELD_MANAGER}), body, content_type
+        )
+
+    async def delete(self, path: str) -> None:
+        """Delete an object. Raises NotFound where there is none."""
+        await self._request("DELETE", path)
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
+        """Yield (type, object) from a collection until the server ends the watch.
+
+        query: with the resourceVersion of a list, so that nothing between is missed.
+        """
+        full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
+        with _translated(self.context):
+            response = await self._send("GET", _with_query(path, full), None, "application/json", WATCH_S + 30)
+            try:
+                rest = b""
+                async for chunk in response.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        event = json.loads(line)
+                        yield event["type"], event["object"]
+            finally:
+                response.close()
+
+    async def _request(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> Json:
+        with _translated(self.context), anyio.fail_after(REQUEST_S):
+            response = await self._send(method, path, body, content_type, REQUEST_S)
+            answer: Json = json.loads(await response.read())
+            return answer
+
+    async def _send(
+        self, method: str, path: str, body: object, content_type: str, timeout_s: float
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        arguments = await self._api.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        answer = await self._api.call_api(*arguments, _request_timeout=timeout_s)
+        response: aiohttp.ClientResponse = answer.response
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            text = await response.read()
+            raise _refusal(self.context, response.status, _message(text) or str(response.reason))
+        return response
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turn what HTTP raises into our errors."""
+
+    def __init__(self, context: str) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError):
+            reason = str(error) or "no answer in time"
+            raise TransientError(
+                f"the cluster of context {self._context!r} can't be reached: {reason}",
+                hint="check that it runs and that this machine reaches it",
+            ) from error
+
+
+def _refusal(context: str, status: int, message: str) -> GitOpsRunError:
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound(message)
+    if status == HTTPStatus.CONFLICT:
+        return ConflictError(message)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return RejectedError(message)
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(
+            f"the cluster of context {context!r} answered {status}: {message}", hint="look at the API server's log"
+        )
+    return BackendError(
+        f"the cluster of context {context!r} refuses: {message}",
+        hint=f"check who you are there: kubectl --context {context} auth whoami",
+    )
+
+
+def _message(text: bytes) -> str:
+    try:
+        return str(json.loads(text).get("message", ""))
+    except (ValueError, AttributeError):
+        return text.decode("utf-8", "replace")[:200]
+
+
+def _with_query(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+@asynccontextmanager
+async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
+    """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
+    configuration = client.Configuration()
+    configuration.retries = False
+    try:
+        await config.load_kube_config(
+            config_file=kubeconfig,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except (ConfigException, OSError) as error:
+        raise UsageError(
+            f"context {context!r} of {kubeconfig} can't be used: {error}",
+            hint="name another: --kubeconfig FILE --context NAME",
+        ) from error
+    async with client.ApiClient(configuration) as api:
+        yield Connection(api, context)

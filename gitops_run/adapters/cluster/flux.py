@@ -1,0 +1,168 @@
+"""A session's Flux Bucket and Kustomization: watched, fenced, and asked to reconcile.
+
+Writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence annotation, and
+the reconcile annotation) and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import JSON_PATCH, Connection, Json, RejectedError
+from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
+from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
+from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION
+
+FENCE_S: Final = 20.0
+RETRY_S: Final = 1.0
+_GONE = "the session was destroyed"
+
+
+def source_path(namespace: str, name: str = "") -> str:
+    """Write the API path of a Flux Bucket, or of all in a namespace."""
+    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/buckets/{name}".rstrip("/")
+
+
+def applier_path(namespace: str, name: str = "") -> str:
+    """Write the API path of a Kustomization, or of all in a namespace."""
+    return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/{name}".rstrip("/")
+
+
+class WatchedFlux:
+    """Hold the latest status of both objects. Made by `watch_flux`."""
+
+    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
+        self._connection = connection
+        self._source_path = source_path(namespace, name)
+        self._applier_path = applier_path(namespace, name)
+        self._namespace, self._name = namespace, name
+        self._source: SourceStatus | None = None
+        self._applier: ApplierStatus | None = None
+        self._is_gone = False
+        self._news = anyio.Event()
+
+    @property
+    def source(self) -> SourceStatus:
+        """The Bucket's status, as last seen."""
+        return self._source or SourceStatus()
+
+    @property
+    def applier(self) -> ApplierStatus:
+        """The Kustomization's status, as last seen."""
+        return self._applier or ApplierStatus()
+
+    async def changed(self) -> None:
+        """Wait for the next change of either. Raises NotFound once the session was destroyed."""
+        if not self._is_gone:
+            await self._news.wait()
+        if self._is_gone:
+            raise NotFound(_GONE, hint="to begin anew: gitops-run run PATH")
+
+    async def ready(self) -> None:
+        """Wait until both were seen. Raises NotFound where one doesn't exist."""
+        while self._source is None or self._applier is None:
+            await self.changed()
+
+    async def fence(self, mark: str) -> None:
+        """Suspend the Bucket in the name of mark, and wait until no fetch can be in flight.
+
+        Reconciliations of one object run one after another: once the suspension's generation was
+        observed, none that began before it is left. Raises WaitTimeout where Flux doesn't answer.
+        """
+        body: Json = {"metadata": {"annotations": {FENCE_ANNOTATION: mark}}, "spec": {"suspend": True}}
+        fenced = to_source_status(await self._connection.patch(self._source_path, body))
+        with anyio.move_on_after(FENCE_S):
+            while self.source.observed_generation < fenced.generation:
+                await self.changed()
+            return
+        raise WaitTimeout(
+            f"Flux did not see within {FENCE_S:.0f} s that Bucket {self._namespace}/{self._name} is suspended",
+            hint="check that source-controller runs: kubectl -n flux-system get pods",
+        )
+
+    async def release(self, mark: str, token: str) -> None:
+        """Lift the fence of this mark and ask for a fetch, in one patch. Raises GuardError on another's."""
+        fence = f"/metadata/annotations/{_pointer(FENCE_ANNOTATION)}"
+        body: list[Json] = [
+            {"op": "test", "path": fence, "value": mark},
+            {"op": "remove", "path": fence},
+            {"op": "add", "path": "/spec/suspend", "value": False},
+            {"op": "add", "path": f"/metadata/annotations/{_pointer(RECONCILE_ANNOTATION)}", "value": token},
+        ]
+        try:
+            await self._connection.patch(self._source_path, body, JSON_PATCH)
+        except RejectedError as error:
+            raise GuardError(
+                "the fence of this session is not ours any more: another writer has taken it over",
+                hint="gitops-run status says who; --take-over takes it back",
+            ) from error
+
+    async def request_fetch(self, token: str) -> None:
+        """Ask the Bucket to be reconciled."""
+        await self._request(self._source_path, token)
+
+    async def request_apply(self, token: str) -> None:
+        """Ask the Kustomization to be reconciled."""
+        await self._request(self._applier_path, token)
+
+    async def _request(self, path: str, token: str) -> None:
+        body: Json = {"metadata": {"annotations": {RECONCILE_ANNOTATION: token}}}
+        await self._connection.patch(path, body)
+
+    async def follow_source(self) -> None:
+        """Keep `source` up to date until cancelled."""
+        await self._follow(source_path(self._namespace), self._see_source)
+
+    async def follow_applier(self) -> None:
+        """Keep `applier` up to date until cancelled."""
+        await self._follow(applier_path(self._namespace), self._see_applier)
+
+    async def _follow(self, collection: str, see: Callable[[Json], None]) -> None:
+        selector = {"fieldSelector": f"metadata.name={self._name}"}
+        while not self._is_gone:
+            try:
+                listed = await self._connection.get(collection, selector)
+                self._see(listed["items"][0] if listed["items"] else None, see)
+                query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
+                async for kind, live in self._connection.watch(collection, query):
+                    if kind == "ERROR":
+                        break
+                    if kind != "BOOKMARK":
+                        self._see(None if kind == "DELETED" else live, see)
+            except TransientError:
+                await anyio.sleep(RETRY_S)
+
+    def _see(self, live: Json | None, see: Callable[[Json], None]) -> None:
+        if live is None or "deletionTimestamp" in live["metadata"]:
+            self._is_gone = True
+        else:
+            see(live)
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _see_source(self, live: Json) -> None:
+        self._source = to_source_status(live)
+
+    def _see_applier(self, live: Json) -> None:
+        self._applier = to_applier_status(live)
+
+
+def _pointer(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+@asynccontextmanager
+async def watch_flux(connection: Connection, namespace: str, name: str) -> AsyncIterator[WatchedFlux]:
+    """Watch a session's Flux objects. Raises NotFound where they don't exist."""
+    flux = WatchedFlux(connection, namespace, name)
+    with ungrouped():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flux.follow_source)
+            tasks.start_soon(flux.follow_applier)
+            await flux.ready()
+            yield flux
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,211 @@
+"""The right to write to a session, as a Kubernetes Lease that one writer holds at a time.
+
+Knows how to take, renew, check and release it. Reads time from a clock that runs on while a laptop
+sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed for
+its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
+from gitops_run.errors import LockedError, NotFound, TransientError
+from gitops_run.model.events import Event, LeaseAwaited
+from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
+
+DURATION_S: Final = 30
+MARGIN_S: Final = 12.0
+"""What must be left before a batch of writes begins: longer than any one request may take."""
+RENEW_S: Final = 5.0
+LOOK_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Name a writer: a process of a user on a host. text: "user@host/pid/8 hex digits"."""
+
+    text: str
+
+    @classmethod
+    def of_this_process(cls) -> Holder:
+        """Name this process, as no other was ever named."""
+        return cls(f"{getpass.getuser()}@{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}")
+
+    @property
+    def is_dead(self) -> bool:
+        """Say whether it was a process of this host that runs no more."""
+        person, _, rest = self.text.partition("/")
+        pid = rest.partition("/")[0]
+        if not pid.isdigit() or person.rpartition("@")[2] != socket.gethostname():
+            return False
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+def boottime() -> float:
+    """Read seconds from a clock that runs on through a suspended machine."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class SessionLease:
+    """Hold, or try to hold, the lease of one session."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        name: str,
+        *,
+        holder: Holder | None = None,
+        now: Callable[[], float] = boottime,
+    ) -> None:
+        self._connection = connection
+        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._path = f"{self._collection}/{name}"
+        self._name = name
+        self._holder = holder or Holder.of_this_process()
+        self._now = now
+        self._live: Json = {}
+        self._valid_until = 0.0
+
+    @property
+    def holder(self) -> str:
+        """Name who holds it here."""
+        return self._holder.text
+
+    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> bool:
+        """Take the lease, waiting for one that runs out. Returns whether someone else's was taken over.
+
+        Raises LockedError where someone else holds it and take_over is False.
+        """
+        while True:
+            live = await self._read()
+            other = _holder_of(live)
+            if not other or other == self.holder:
+                is_other = False
+            elif Holder(other).is_dead:
+                is_other = True
+            elif take_over or await self._has_run_out(live, other, emit):
+                is_other = True
+            else:
+                raise self._held(live, other)
+            try:
+                await self._write(live)
+            except ConflictError:
+                continue
+            if is_other and not Holder(other).is_dead:
+                await self._outwait(other, emit)
+            return is_other
+
+    async def keep(self) -> None:
+        """Renew until cancelled. Raises LockedError when it was taken over."""
+        while True:
+            await anyio.sleep(RENEW_S)
+            try:
+                await self._renew()
+            except TransientError:
+                continue
+
+    async def ensure(self) -> None:
+        """Make sure that it is valid with margin. Raises LockedError when it was taken over."""
+        if self._valid_until - self._now() < MARGIN_S:
+            await self._renew()
+
+    async def release(self) -> None:
+        """Let go, so that the next one need not wait. What can't be reached runs out by itself."""
+        try:
+            live = await self._read()
+            if _holder_of(live) == self.holder:
+                live["spec"] = {**live["spec"], "holderIdentity": ""}
+                await self._connection.replace(self._path, live)
+        except (TransientError, NotFound):
+            return
+
+    async def _renew(self) -> None:
+        try:
+            await self._write(self._live)
+        except ConflictError:
+            live = await self._read()
+            other = _holder_of(live)
+            if other != self.holder:
+                raise LockedError(
+                    f"session {self._name} was taken over by {other or 'nobody in particular'}",
+                    hint=f"to take it back: gitops-run sync {self._name} --take-over",
+                ) from None
+            await self._write(live)
+
+    async def _write(self, live: Json) -> None:
+        began = self._now()
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": self.holder, "leaseDurationSeconds": DURATION_S, "renewTime": stamp}
+        if live:
+            same = _holder_of(live) == self.holder
+            acquired = live["spec"].get("acquireTime", stamp) if same else stamp
+            body = {**live, "spec": {**live["spec"], **spec, "acquireTime": acquired}}
+            self._live = await self._connection.replace(self._path, body)
+        else:
+            labels = {MANAGED_BY_LABEL: MANAGER, SESSION_LABEL: self._name}
+            body = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": self._name, "labels": labels},
+                "spec": {**spec, "acquireTime": stamp},
+            }
+            self._live = await self._connection.create(self._collection, body)
+        self._valid_until = began + DURATION_S
+
+    async def _read(self) -> Json:
+        try:
+            return await self._connection.get(self._path)
+        except NotFound:
+            return {}
+
+    async def _has_run_out(self, live: Json, other: str, emit: Callable[[Event], None]) -> bool:
+        """Watch someone else's lease that looks old for its whole duration, unless it is renewed."""
+        renewed = datetime.fromisoformat(live["spec"]["renewTime"])
+        duration = live["spec"]["leaseDurationSeconds"]
+        if (datetime.now(UTC) - renewed).total_seconds() < duration:
+            return False
+        emit(LeaseAwaited(holder=other, seconds=duration))
+        deadline = self._now() + duration
+        while self._now() < deadline:
+            await anyio.sleep(LOOK_S)
+            current = await self._read()
+            if current.get("metadata", {}).get("resourceVersion") != live["metadata"]["resourceVersion"]:
+                return not _holder_of(current)
+        return True
+
+    async def _outwait(self, other: str, emit: Callable[[Event], None]) -> None:
+        """Wait until the old holder can't believe any more that it holds the lease."""
+        emit(LeaseAwaited(holder=other, seconds=DURATION_S))
+        deadline = self._now() + DURATION_S
+        while self._now() < deadline:
+            await anyio.sleep(RENEW_S)
+            await self._renew()
+
+    def _held(self, live: Json, other: str) -> LockedError:
+        since = live["spec"].get("acquireTime", "an unknown time")
+        return LockedError(
+            f"session {self._name} is being synced by {other} since {since}",
+            hint=f"stop that one, or: gitops-run sync {self._name} --take-over",
+        )
+
+
+def _holder_of(live: Json) -> str:
+    return str(live.get("spec", {}).get("holderIdentity") or "")

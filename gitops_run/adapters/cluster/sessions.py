@@ -1,0 +1,106 @@
+"""Find sessions in a cluster: from their labels, annotations and Secrets, never from anyone's files."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Final
+
+from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.flux import applier_path, source_path
+from gitops_run.errors import BackendError, NotFound
+from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
+from gitops_run.model.session import (
+    CREATED_ANNOTATION,
+    OWNER_ANNOTATION,
+    ROOT_ANNOTATION,
+    SESSION_LABEL,
+    TARGET_ANNOTATION,
+    WRITER_SECRET,
+)
+from gitops_run.model.store import StoreAccess
+
+_ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSession:
+    """Hold what the cluster says of a session. created: RFC 3339."""
+
+    name: str
+    namespace: str
+    owner: str
+    target: str
+    root: str
+    created: str
+    source: SourceStatus
+    applier: ApplierStatus | None = None
+    writer: str = ""
+
+
+async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
+    """List every session of the cluster, by name."""
+    listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+    return tuple(sorted((_session(item) for item in listed["items"]), key=lambda session: session.name))
+
+
+async def read_session(connection: Connection, name: str, namespace: str) -> LiveSession:
+    """Read one session with its status and its writer. Raises NotFound where it doesn't exist."""
+    try:
+        source = await connection.get(source_path(namespace, name))
+    except NotFound as error:
+        raise NotFound(
+            f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
+            hint="to see what there is: gitops-run list",
+        ) from error
+    applier = await _optional(connection, applier_path(namespace, name))
+    lease = await _optional(connection, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
+    return _session(source, applier, lease)
+
+
+async def _optional(connection: Connection, path: str) -> Json:
+    try:
+        return await connection.get(path)
+    except NotFound:
+        return {}
+
+
+def _session(source: Json, applier: Json | None = None, lease: Json | None = None) -> LiveSession:
+    metadata = source["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return LiveSession(
+        name=metadata["labels"][SESSION_LABEL],
+        namespace=metadata["namespace"],
+        owner=annotations.get(OWNER_ANNOTATION, ""),
+        target=annotations.get(TARGET_ANNOTATION, "."),
+        root=annotations.get(ROOT_ANNOTATION, ""),
+        created=annotations.get(CREATED_ANNOTATION, ""),
+        source=to_source_status(source),
+        applier=to_applier_status(applier) if applier else None,
+        writer=str((lease or {}).get("spec", {}).get("holderIdentity") or ""),
+    )
+
+
+async def read_writer_access(connection: Connection, namespace: str) -> tuple[StoreAccess, str]:
+    """Read the writer's key: how to reach the store, and the bucket's name.
+
+    Raises BackendError where this user may not read it: it is the owner's alone.
+    """
+    path = f"/api/v1/namespaces/{namespace}/secrets/{WRITER_SECRET}"
+    data = {
+        key: base64.b64decode(value).decode() for key, value in (await connection.get(path))["data"].items()
+    }
+    missing = {"endpoint", "region", "bucket", "accesskey", "secretkey"} - data.keys()
+    if missing:
+        raise BackendError(
+            f"Secret {namespace}/{WRITER_SECRET} lacks {', '.join(sorted(missing))}",
+            hint="make the session anew: gitops-run up",
+        )
+    access = StoreAccess(
+        endpoint=data["endpoint"],
+        region=data["region"],
+        access_key=data["accesskey"],
+        secret_key=data["secretkey"],
+        ca_cert=data.get("ca.crt", ""),
+    )
+    return access, data["bucket"]

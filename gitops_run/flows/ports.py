@@ -1,0 +1,131 @@
+"""What the save loop needs of the outside, as small protocols.
+
+The adapters fulfil them for real, tests/fakes.py with small real implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Protocol
+
+from gitops_run.model.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.events import Event
+from gitops_run.model.ignore import Rule
+from gitops_run.model.objects import ObjectRef
+from gitops_run.model.problem import Problem
+from gitops_run.model.store import StoredObject
+from gitops_run.model.tree import Tree
+
+Emit = Callable[[Event], None]
+"""Takes an event and returns at once."""
+
+
+class Snapshot(Protocol):
+    """One state of the root, stable while the next one isn't taken."""
+
+    @property
+    def tree(self) -> Tree: ...  # noqa: D102
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...  # noqa: D102
+    def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
+    def read_text(self, path: str) -> str | None: ...  # noqa: D102
+    def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102
+
+
+class Files(Protocol):
+    """The root on disk."""
+
+    def batches(self) -> AsyncIterator[frozenset[str]]:
+        """Yield the paths that changed, as they change."""
+        ...
+
+    async def snapshot(self, touched: frozenset[str] = frozenset()) -> Snapshot:
+        """Take the state of now."""
+        ...
+
+
+class Renderer(Protocol):
+    """Kustomize."""
+
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        """Render a target as Flux will: YAML, or what is wrong."""
+        ...
+
+
+class Store(Protocol):
+    """The session's S3 bucket."""
+
+    async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
+        """List every object."""
+        ...
+
+    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+        """Write objects and return their ETags by key."""
+        ...
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; one that is gone already is no error."""
+        ...
+
+
+class Flux(Protocol):
+    """The session's Flux Bucket and Kustomization, watched."""
+
+    @property
+    def source(self) -> SourceStatus: ...  # noqa: D102
+    @property
+    def applier(self) -> ApplierStatus: ...  # noqa: D102
+
+    async def changed(self) -> None:
+        """Wait for the next change of either. Raises NotFound once the session was destroyed."""
+        ...
+
+    async def fence(self, mark: str) -> None:
+        """Suspend the Bucket in the name of mark, and wait until no fetch can be in flight."""
+        ...
+
+    async def release(self, mark: str, token: str) -> None:
+        """Lift the fence of this mark and ask for a fetch, in one patch. Raises GuardError on another's."""
+        ...
+
+    async def request_fetch(self, token: str) -> None:
+        """Ask the Bucket to be reconciled."""
+        ...
+
+    async def request_apply(self, token: str) -> None:
+        """Ask the Kustomization to be reconciled."""
+        ...
+
+
+class Lease(Protocol):
+    """The right to write, held by one at a time."""
+
+    @property
+    def holder(self) -> str: ...  # noqa: D102
+
+    async def take(self, emit: Emit, *, take_over: bool = False) -> bool:
+        """Take the lease, waiting for one that runs out. Returns whether someone else's was taken over.
+
+        Raises LockedError where someone else holds it and take_over is False.
+        """
+        ...
+
+    async def keep(self) -> None:
+        """Renew until cancelled. Raises LockedError when it was taken over."""
+        ...
+
+    async def ensure(self) -> None:
+        """Make sure that it is valid with margin. Raises LockedError when it was taken over."""
+        ...
+
+    async def release(self) -> None:
+        """Let go, so that the next one need not wait."""
+        ...
+
+
+class Permissions(Protocol):
+    """What the session's ServiceAccount may apply."""
+
+    async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
+        """Say for each object that may not be applied why not."""
+        ...
