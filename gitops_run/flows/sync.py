@@ -38,7 +38,7 @@ from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import Plan, diff
 
-MAX_OVERTAKES = 3
+MAX_OVERTAKES = 1
 """How often in a row a newer change may overtake a checked snapshot before that one is pushed all the same."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 15.0

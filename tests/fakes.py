@@ -1,0 +1,316 @@
+"""Small real implementations of the save loop's ports: a store, Flux, files, a lease.
+
+The Flux here has what matters of the real one: generations, one reconciliation of an object at a time,
+a listing and then a fetch that drops what vanished meanwhile, a Kustomization that is triggered by a new
+revision, skips nothing, prunes, and reports. tests/contract holds it to the real thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from gitops_run.errors import GuardError, LockedError
+from gitops_run.model.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.events import Event
+from gitops_run.model.ignore import Rule
+from gitops_run.model.objects import ObjectRef
+from gitops_run.model.problem import Problem
+from gitops_run.model.store import StoredObject, flux_revision
+from gitops_run.model.tree import FileEntry, Tree
+
+BROKEN = b"broken"
+TARGET = "app"
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a process: nothing catches it, nothing is cleaned up."""
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def objects_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What a tree makes of the cluster: an object for each file of the target."""
+    prefix = f"{TARGET}/"
+    return {path.removeprefix(prefix): content for path, content in files.items() if path.startswith(prefix)}
+
+
+class FakeStore:
+    """A bucket that survives its writers."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+
+    async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
+        await anyio.sleep(0.002)
+        return tuple(
+            StoredObject(key=key, etag=md5(content), size=len(content))
+            for key, content in sorted(self.content.items())
+            if key.startswith(prefix)
+        )
+
+    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+        for key, content in objects.items():
+            await anyio.sleep(0.001)
+            self.content[key] = content
+        return {key: md5(content) for key, content in objects.items()}
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            await anyio.sleep(0.001)
+            self.content.pop(key, None)
+
+
+@dataclass
+class FakeCluster:
+    """Flux and what it applied; survives the loop. `run` is its controllers."""
+
+    store: FakeStore
+    source: SourceStatus = field(default_factory=lambda: SourceStatus(generation=1, observed_generation=1))
+    applier: ApplierStatus = field(default_factory=ApplierStatus)
+    live: dict[str, bytes] = field(default_factory=dict)
+    applied_trees: list[dict[str, bytes]] = field(default_factory=list)
+    artifact: dict[str, bytes] = field(default_factory=dict)
+    source_token: str = ""
+    applier_token: str = ""
+    refuses: bytes = b"refused"
+    fetch_s: float = 0.05
+    apply_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._news = anyio.Event()
+        self._source_work: asyncio.Queue[None] = asyncio.Queue()
+        self._applier_work: asyncio.Queue[None] = asyncio.Queue()
+
+    async def changed(self) -> None:
+        await self._news.wait()
+
+    def tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._fetch_for_ever)
+            tasks.start_soon(self._apply_for_ever)
+
+    def poke_source(self) -> None:
+        self._source_work.put_nowait(None)
+
+    def poke_applier(self) -> None:
+        self._applier_work.put_nowait(None)
+
+    async def _fetch_for_ever(self) -> None:
+        while True:
+            await self._source_work.get()
+            seen, token = self.source, self.source_token
+            if not seen.is_suspended:
+                listed = await self.store.list()
+                await anyio.sleep(self.fetch_s)
+                fetched = {s.key: self.store.content[s.key] for s in listed if s.key in self.store.content}
+                revision = flux_revision(
+                    StoredObject(key=key, etag=md5(content), size=0) for key, content in fetched.items()
+                )
+                self.artifact = fetched
+                is_new = revision != self.source.revision
+                self.source = replace(self.source, revision=revision, ready="True")
+                if is_new:
+                    self.poke_applier()
+            await anyio.sleep(0.005)
+            self.source = replace(self.source, handled=token, observed_generation=seen.generation)
+            self.tell()
+
+    async def _apply_for_ever(self) -> None:
+        while True:
+            await self._applier_work.get()
+            token, revision = self.applier_token, self.source.revision
+            files = {key.removeprefix("src/"): content for key, content in self.artifact.items()}
+            await anyio.sleep(self.apply_s)
+            self.applier = self._apply(files, revision, token)
+            self.tell()
+
+    def _apply(self, files: dict[str, bytes], revision: str, token: str) -> ApplierStatus:
+        if self.applier.is_suspended:
+            return replace(self.applier, handled=token)
+        wanted = objects_of(files)
+        if not wanted:
+            return replace(self.applier, handled=token, ready="False", reason="ArtifactFailed", message="no path")
+        failed = replace(self.applier, handled=token, ready="False", attempted=revision)
+        if self.refuses in wanted.values():
+            return replace(failed, reason="ReconciliationFailed", message="refused")
+        self.live = wanted
+        self.applied_trees.append(files)
+        inventory = tuple(sorted(f"ns_{name}__ConfigMap" for name in wanted))
+        return replace(
+            failed, ready="True", reason="ReconciliationSucceeded", applied=revision, inventory=inventory
+        )
+
+
+@dataclass
+class FakeFlux:
+    """The loop's view of the cluster. calls: raises Killed when they run out."""
+
+    cluster: FakeCluster
+
+    @property
+    def source(self) -> SourceStatus:
+        return self.cluster.source
+
+    @property
+    def applier(self) -> ApplierStatus:
+        return self.cluster.applier
+
+    async def changed(self) -> None:
+        await self.cluster.changed()
+
+    async def fence(self, mark: str) -> None:
+        source = self.cluster.source
+        generation = source.generation + (0 if source.is_suspended else 1)
+        self.cluster.source = replace(source, is_suspended=True, fence=mark, generation=generation)
+        self.cluster.poke_source()
+        while self.cluster.source.observed_generation < generation:
+            await self.changed()
+
+    async def release(self, mark: str, token: str) -> None:
+        await anyio.sleep(0.001)
+        source = self.cluster.source
+        if source.fence != mark:
+            raise GuardError("the fence is another's")
+        self.cluster.source = replace(source, is_suspended=False, fence="", generation=source.generation + 1)
+        self.cluster.source_token = token
+        self.cluster.poke_source()
+
+    async def request_fetch(self, token: str) -> None:
+        await anyio.sleep(0.001)
+        self.cluster.source_token = token
+        self.cluster.poke_source()
+
+    async def request_apply(self, token: str) -> None:
+        await anyio.sleep(0.001)
+        self.cluster.applier_token = token
+        self.cluster.poke_applier()
+
+
+@dataclass
+class FakeSnapshot:
+    """Files in memory."""
+
+    files: dict[str, bytes]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def tree(self) -> Tree:
+        return Tree.of(FileEntry(path=p, size=len(c), digest=md5(c)) for p, c in self.files.items())
+
+    def read_bytes(self, path: str) -> bytes:
+        return self.files[path]
+
+    def read_text(self, path: str) -> str | None:
+        content = self.files.get(path)
+        return None if content is None else content.decode()
+
+    def hidden_by(self, path: str) -> Rule | None:
+        del path
+        return None
+
+
+class FakeFiles:
+    """A root in memory whose edits are seen."""
+
+    def __init__(self, files: dict[str, bytes] | None = None) -> None:
+        self.files = dict(files or {})
+        self._edits: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+
+    def write(self, path: str, content: bytes) -> None:
+        self.files[path] = content
+        self._edits.put_nowait(frozenset({path}))
+
+    def delete(self, path: str) -> None:
+        del self.files[path]
+        self._edits.put_nowait(frozenset({path}))
+
+    async def batches(self) -> AsyncIterator[frozenset[str]]:
+        while True:
+            yield await self._edits.get()
+
+    async def snapshot(self, touched: frozenset[str] = frozenset()) -> FakeSnapshot:
+        del touched
+        await anyio.sleep(0.002)
+        return FakeSnapshot(dict(self.files))
+
+
+class FakeRenderer:
+    """Renders a ConfigMap for each file; remembers each tree that it let pass."""
+
+    def __init__(self) -> None:
+        self.passed: list[dict[str, bytes]] = []
+
+    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        await anyio.sleep(0.04)
+        for path, content in snapshot.files.items():
+            if content == BROKEN:
+                return Problem(path=path, line=1, message="not valid YAML")
+        self.passed.append(dict(snapshot.files))
+        names = sorted(objects_of(snapshot.files))
+        documents = (
+            f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: '{name}'\n  namespace: ns\n" for name in names
+        )
+        return "---\n".join(documents)
+
+
+class AllowAll:
+    """A Role that allows everything."""
+
+    async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
+        del refs
+        return {}
+
+
+@dataclass
+class FakeLeases:
+    """Who may write; survives the loop."""
+
+    holder: str = ""
+
+
+@dataclass
+class FakeLease:
+    """One writer's hold on the lease."""
+
+    leases: FakeLeases
+    holder: str
+
+    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> bool:
+        del emit
+        await anyio.sleep(0.001)
+        was_other = self.leases.holder not in ("", self.holder)
+        if was_other and not take_over:
+            raise LockedError(f"held by {self.leases.holder}")
+        self.leases.holder = self.holder
+        return was_other
+
+    async def keep(self) -> None:
+        while True:
+            await anyio.sleep(5)
+            await self.ensure()
+
+    async def ensure(self) -> None:
+        await anyio.sleep(0)
+        if self.leases.holder != self.holder:
+            raise LockedError(f"taken over by {self.leases.holder}")
+
+    async def release(self) -> None:
+        self.leases.holder = ""
+
+
+def counting_tokens() -> Callable[[], str]:
+    """Make tokens that never repeat."""
+    counter = itertools.count(1)
+    return lambda: f"token-{next(counter)}"

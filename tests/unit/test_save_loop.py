@@ -1,0 +1,326 @@
+"""The save loop on fakes, under virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from gitops_run.errors import LockedError, ungrouped
+from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
+from gitops_run.model.events import (
+    Event,
+    ObjectsAwaited,
+    SaveApplied,
+    SaveBroken,
+    SaveFailed,
+    SavePushed,
+    SaveSuperseded,
+    SaveSuspended,
+    SaveUnchanged,
+    StoreDiffered,
+)
+from tests import virtual_time
+from tests.fakes import (
+    BROKEN,
+    AllowAll,
+    FakeCluster,
+    FakeFiles,
+    FakeFlux,
+    FakeLease,
+    FakeLeases,
+    FakeRenderer,
+    FakeStore,
+    counting_tokens,
+    objects_of,
+)
+
+
+class Session:
+    """One session with a running loop, and what it said."""
+
+    def __init__(self, files: dict[str, bytes], *, confirms: bool = False) -> None:
+        self.store = FakeStore()
+        self.cluster = FakeCluster(self.store)
+        self.files = FakeFiles(files)
+        self.renderer = FakeRenderer()
+        self.leases = FakeLeases()
+        self.events: list[Event] = []
+        self._confirms = confirms
+        self._tokens = counting_tokens()
+        self._news = anyio.Event()
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def sync(self, holder: str = "me") -> None:
+        lease = FakeLease(self.leases, holder)
+        await lease.take(self.emit)
+        ports = Ports(
+            files=self.files,
+            renderer=self.renderer,
+            permissions=AllowAll(),
+            store=self.store,
+            flux=FakeFlux(self.cluster),
+            lease=lease,
+            emit=self.emit,
+            confirm=lambda question: self._confirms,
+            new_token=self._tokens,
+        )
+        await SaveLoop(ports, SyncSettings(target="app")).run()
+
+    async def says(self, kind: type[Event], count: int = 1) -> Event:
+        """Wait until an event of this kind was told this often; return the last one."""
+        with anyio.fail_after(600):
+            while len(found := [event for event in self.events if isinstance(event, kind)]) < count:
+                await self._news.wait()
+        return found[count - 1]
+
+    async def quiet(self) -> None:
+        await anyio.sleep(30)
+
+    def told(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def running(files: dict[str, bytes], *, confirms: bool = False) -> AsyncIterator[Session]:
+    session = Session(files, confirms=confirms)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session.cluster.run)
+        tasks.start_soon(session.sync)
+        yield session
+        tasks.cancel_scope.cancel()
+
+
+def scenario(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    def run() -> None:
+        virtual_time.run(test)
+
+    run.__name__ = test.__name__
+    return run
+
+
+@scenario
+async def test_the_first_save_uploads_and_applies_everything() -> None:
+    async with running({"app/a": b"1", "app/b": b"2"}) as session:
+        applied = await session.says(SaveApplied)
+        assert session.cluster.live == {"a": b"1", "b": b"2"}
+        assert applied.revision == session.cluster.source.revision
+
+
+@scenario
+async def test_one_changed_file_needs_no_fence() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.write("app/a", b"2")
+        pushed = await session.says(SavePushed, 2)
+        assert (pushed.puts, pushed.is_fenced) == (("app/a",), False)
+
+
+@scenario
+async def test_two_changed_files_are_pushed_behind_a_fence() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.write("app/a", b"2")
+        session.files.write("app/b", b"2")
+        pushed = await session.says(SavePushed, 2)
+        assert pushed.is_fenced
+
+
+@scenario
+async def test_a_deleted_file_s_object_goes() -> None:
+    async with running({"app/a": b"1", "app/b": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.delete("app/b")
+        await session.says(SaveApplied, 2)
+        assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_a_renamed_file_s_object_moves() -> None:
+    async with running({"app/a": b"1", "app/c": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.delete("app/a")
+        session.files.write("app/b", b"1")
+        await session.says(SaveApplied, 2)
+        assert session.cluster.live == {"b": b"1", "c": b"1"}
+
+
+@scenario
+async def test_a_broken_save_writes_nothing() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        before = dict(session.store.content)
+        session.files.write("app/a", BROKEN)
+        broken = await session.says(SaveBroken)
+        assert broken.problems[0].place == "app/a:1"
+        assert session.store.content == before
+
+
+@scenario
+async def test_undoing_a_broken_save_says_that_nothing_changed() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.write("app/a", BROKEN)
+        await session.says(SaveBroken)
+        session.files.write("app/a", b"1")
+        await session.says(SaveUnchanged)
+
+
+@scenario
+async def test_nothing_is_uploaded_before_there_is_an_object() -> None:
+    async with running({"README": b"x"}) as session:
+        await session.says(ObjectsAwaited)
+        await session.quiet()
+        assert session.store.content == {}
+
+
+@scenario
+async def test_an_emptied_directory_never_prunes() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.delete("app/a")
+        broken = await session.says(SaveBroken)
+        await session.quiet()
+        assert broken.problems[0].message == "nothing left to apply"
+        assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_a_large_prune_is_refused_where_nobody_confirms_it() -> None:
+    async with running({f"app/{n}": b"1" for n in range(10)}) as session:
+        await session.says(SaveApplied)
+        for n in range(8):
+            session.files.delete(f"app/{n}")
+        await session.says(SaveBroken)
+        await session.quiet()
+        assert len(session.cluster.live) == 10
+
+
+@scenario
+async def test_a_large_prune_that_is_confirmed_is_carried_out() -> None:
+    async with running({f"app/{n}": b"1" for n in range(10)}, confirms=True) as session:
+        await session.says(SaveApplied)
+        for n in range(8):
+            session.files.delete(f"app/{n}")
+        await session.says(SaveApplied, 2)
+        assert len(session.cluster.live) == 2
+
+
+@scenario
+async def test_what_flux_refuses_is_told_with_its_reason() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.write("app/a", b"refused")
+        failed = await session.says(SaveFailed)
+        assert (failed.reason, failed.message) == ("ReconciliationFailed", "refused")
+
+
+@scenario
+async def test_a_newer_save_supersedes_the_older_at_once() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.apply_s = 20
+        session.files.write("app/a", b"2")
+        await session.says(SavePushed, 2)
+        session.files.write("app/a", b"3")
+        superseded = await session.says(SaveSuperseded)
+        await session.says(SaveApplied, 2)
+        assert (superseded.save, superseded.by) == (2, 3)
+        assert session.cluster.live == {"a": b"3"}
+
+
+@scenario
+async def test_a_revision_that_was_live_before_is_not_believed_before_it_is_applied_again() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.apply_s = 10
+        session.files.write("app/a", b"2")
+        await session.says(SavePushed, 2)
+        session.files.write("app/a", b"1")
+        await session.says(SaveApplied, 2)
+        assert session.cluster.live == {"a": b"1"}
+        assert session.cluster.applied_trees[-1] == {"app/a": b"1"}
+        await session.quiet()
+        assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_a_burst_of_changes_is_one_save() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        for n in range(20):
+            session.files.write(f"app/{n}", b"2")
+            await anyio.sleep(0.02)
+        await session.says(SaveApplied, 2)
+        assert len(session.told(SavePushed)) == 2
+
+
+@scenario
+async def test_changes_that_never_stop_are_saved_all_the_same() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        for n in range(1000):
+            session.files.write("app/a", str(n).encode())
+            await anyio.sleep(0.02)
+        assert len(session.told(SavePushed)) > 5
+
+
+@scenario
+async def test_a_store_that_was_emptied_behind_our_back_is_put_right() -> None:
+    async with running({"app/a": b"1", "app/b": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.store.content.clear()
+        session.files.write("app/a", b"2")
+        await session.says(StoreDiffered)
+        await session.says(SaveApplied, 2)
+        assert session.cluster.live == {"a": b"2", "b": b"1"}
+
+
+@scenario
+async def test_a_suspended_session_is_honoured() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.applier = replace(session.cluster.applier, is_suspended=True)
+        session.files.write("app/a", b"2")
+        await session.says(SaveSuspended)
+        assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_a_second_writer_is_refused() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        with pytest.raises(LockedError):
+            await session.sync("another")
+
+
+@scenario
+async def test_a_writer_that_was_taken_over_stops() -> None:
+    session = Session({"app/a": b"1"})
+
+    async def take_over() -> None:
+        await session.says(SaveApplied)
+        session.leases.holder = "another"
+
+    with pytest.raises(LockedError, match="taken over by another"), ungrouped():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.cluster.run)
+            tasks.start_soon(take_over)
+            tasks.start_soon(session.sync)
+
+
+@scenario
+async def test_after_quiet_the_cluster_equals_the_tree() -> None:
+    async with running({"app/a": b"1"}) as session:
+        for n in range(30):
+            session.files.write(f"app/{n % 7}", str(n).encode())
+            await anyio.sleep(n % 5 / 10)
+        await session.quiet()
+        assert session.cluster.live == objects_of(session.files.files)
