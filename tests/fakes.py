@@ -36,6 +36,13 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
+def revision_of(files: Mapping[str, bytes]) -> str:
+    """The revision that a tree has once it is stored."""
+    return flux_revision(
+        StoredObject(key=f"src/{path}", etag=md5(content), size=0) for path, content in files.items()
+    )
+
+
 def objects_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What a tree makes of the cluster: an object for each file of the target."""
     prefix = f"{TARGET}/"
@@ -58,7 +65,7 @@ class FakeStore:
 
     async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
         for key, content in objects.items():
-            await anyio.sleep(0.001)
+            await anyio.sleep(0.01)
             self.content[key] = content
         return {key: md5(content) for key, content in objects.items()}
 
@@ -83,6 +90,7 @@ class FakeCluster:
     refuses: bytes = b"refused"
     fetch_s: float = 0.05
     apply_s: float = 0.1
+    on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None  # noqa: E731
 
     def __post_init__(self) -> None:
         self._news = anyio.Event()
@@ -147,6 +155,7 @@ class FakeCluster:
             return replace(failed, reason="ReconciliationFailed", message="refused")
         self.live = wanted
         self.applied_trees.append(files)
+        self.on_apply(files)
         inventory = tuple(sorted(f"ns_{name}__ConfigMap" for name in wanted))
         return replace(
             failed, ready="True", reason="ReconciliationSucceeded", applied=revision, inventory=inventory

@@ -245,10 +245,9 @@ async def test_a_revision_that_was_live_before_is_not_believed_before_it_is_appl
         await session.says(SavePushed, 2)
         session.files.write("app/a", b"1")
         await session.says(SaveApplied, 2)
-        assert session.cluster.live == {"a": b"1"}
-        assert session.cluster.applied_trees[-1] == {"app/a": b"1"}
+        trees_before = len(session.cluster.applied_trees)
         await session.quiet()
-        assert session.cluster.live == {"a": b"1"}
+        assert {tree["app/a"] for tree in session.cluster.applied_trees[trees_before:]} <= {b"1"}
 
 
 @scenario

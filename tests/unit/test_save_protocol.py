@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.events import Event, SaveApplied
+from gitops_run.model.events import Event, SaveApplied, SavePushed
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,
@@ -26,6 +26,7 @@ from tests.fakes import (
     Killed,
     counting_tokens,
     objects_of,
+    revision_of,
 )
 
 LONG_ENOUGH_S = 120.0
@@ -56,18 +57,28 @@ class KillAfter:
 
 
 @dataclass(frozen=True)
-class EmptyStore:
-    """Someone empties the store behind our back."""
+class Reconcile:
+    """Flux fetches unasked, as it does at its interval."""
 
 
-paths = st.sampled_from(["app/a", "app/b", "app/c", "other"])
+@dataclass(frozen=True)
+class Speeds:
+    """How long a fetch and an application take from here on."""
+
+    fetch_s: float
+    apply_s: float
+
+
+paths = st.sampled_from(["app/a", "app/b", "app/c", "app/d", "other"])
 contents = st.sampled_from([b"1", b"2", b"3", BROKEN])
 steps = st.lists(
     st.one_of(
         st.builds(Write, paths, contents),
         st.builds(Write, paths, contents),
+        st.builds(Reconcile),
+        st.builds(Speeds, st.sampled_from([0.01, 0.05, 0.4]), st.sampled_from([0.05, 0.3, 2.0])),
         st.builds(Delete, paths),
-        st.builds(Pass, st.sampled_from([0.0, 0.05, 0.1, 0.2, 0.5, 3.0])),
+        st.builds(Pass, st.sampled_from([0.02, 0.05, 0.1, 0.14, 0.2, 0.5, 3.0])),
         st.builds(KillAfter, st.integers(1, 12), st.booleans()),
     ),
     max_size=25,
@@ -124,17 +135,29 @@ class World:
         self.fuse = Fuse()
         self.writers = 0
         self.tokens = counting_tokens()
+        self.said_applied = ""
+        self.broken_words: list[str] = []
+        self.cluster.on_apply = self.see_applied
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, SaveApplied):
-            assert self.cluster.applier.applied == event.revision
-            assert self.cluster.live == objects_of(self.cluster.applied_trees[-1])
+        """Hold the loop to its word: what it calls applied is live, and stays until something is pushed."""
+        if isinstance(event, SavePushed):
+            self.said_applied = ""
+        elif isinstance(event, SaveApplied):
+            self.said_applied = event.revision
+            if revision_of(self.cluster.applied_trees[-1]) != event.revision:
+                self.broken_words.append(f"save {event.save} is not live")
+
+    def see_applied(self, tree: dict[str, bytes]) -> None:
+        if self.said_applied and revision_of(tree) != self.said_applied:
+            self.broken_words.append("another tree came after the one that was called applied")
 
     async def write_for_ever(self) -> None:
         """Run one writer after another: each that is killed is followed by the next."""
         while True:
             self.writers += 1
             self.fuse.left = None
+            self.said_applied = ""
             try:
                 await self._one_writer(f"writer-{self.writers}")
             except BaseExceptionGroup as group:
@@ -165,6 +188,10 @@ class World:
             self.files.delete(step.path)
         elif isinstance(step, Pass):
             await anyio.sleep(step.seconds)
+        elif isinstance(step, Reconcile):
+            self.cluster.poke_source()
+        elif isinstance(step, Speeds):
+            self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
         elif isinstance(step, KillAfter):
             self.fuse.left, self.fuse.is_before = step.calls, step.is_before
 
@@ -186,7 +213,7 @@ def after(taken: list[object]) -> World:
 
 
 def protocol(check: Callable[[World], None]) -> Callable[[], None]:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=400, deadline=None)
     @given(steps)
     def run(taken: list[object]) -> None:
         check(after(taken))
@@ -199,6 +226,11 @@ def protocol(check: Callable[[World], None]) -> Callable[[], None]:
 def test_the_cluster_only_ever_shows_a_whole_snapshot_that_passed_preflight(world: World) -> None:
     for tree in world.cluster.applied_trees:
         assert tree in world.renderer.passed
+
+
+@protocol
+def test_the_word_applied_is_never_wrong(world: World) -> None:
+    assert world.broken_words == []
 
 
 @protocol
