@@ -1,13 +1,12 @@
 """What the user's files and environment say.
 
-Knows where settings, state and the passphrase lie (XDG base directories), and that a file with secrets is for
-its owner's eyes. Decides nothing: it brings sources, gitops_run.model.settings chooses between them.
+Knows where settings lie (XDG base directories), and that a file with secrets is for its owner's eyes.
+Decides nothing: it brings sources, gitops_run.model.settings chooses between them.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -100,23 +99,6 @@ def read_ca(path: str | None) -> str:
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise UsageError(f"caFile {path} has no certificate in it", hint="name a PEM file")
     return text
-
-
-def passphrase_file(directory: Path) -> Path:
-    """Find the file with the passphrase of the stacks; make it once, for its owner's eyes, never empty."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / "passphrase"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_size == 0:
-            raise UsageError(
-                f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
-            ) from None
-        return path
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(32))
-    return path
 
 
 def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:

@@ -16,7 +16,7 @@ import anyio
 import pulumi
 
 from gitops_run.adapters import user_files
-from gitops_run.adapters.cluster_facts import read_facts
+from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts

@@ -24,6 +24,8 @@ _KIND_NAMES = {"string": "text", "integer": "a whole number", "array": "a list o
 Kind = Literal["string", "integer", "array"]
 Value = str | int | tuple[str, ...]
 
+_UNSAID = (None, "")
+"""An empty text says nothing: Pulumi's config schema knows no key that may be left out."""
 _HTTPS = r"https://[^/?#\s]+"
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -38,7 +40,7 @@ class Setting:
     key: str
     description: str
     kind: Kind = "string"
-    default: Value | None = None
+    default: str | int | tuple[str, ...] | None = None
     allowed: tuple[str, ...] = ()
     pattern: str = ""
     example: str = ""
@@ -274,7 +276,7 @@ def _choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
     said = [
         (source, _parse(setting, source, source.values[setting.key]))
         for source in sources
-        if source.values.get(setting.key) is not None
+        if source.values.get(setting.key) not in _UNSAID
     ]
     if not said:
         return setting.default
@@ -296,8 +298,6 @@ def _parse(setting: Setting, source: Source, raw: object) -> Value:
     if isinstance(value, int) and not setting.minimum <= value <= setting.maximum:
         raise _refusal(setting, source, raw, f"{setting.minimum} to {setting.maximum}")
     if isinstance(value, str):
-        if not value:
-            raise _refusal(setting, source, raw, "text that isn't empty")
         if setting.allowed and value not in setting.allowed:
             raise _refusal(setting, source, raw, " or ".join(setting.allowed))
         if setting.pattern and not re.fullmatch(setting.pattern, value):

@@ -1,0 +1,124 @@
+"""What a cluster tells before anything is made in it: that it is the one, who asks, and which Flux it has.
+
+Knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels its
+installation. Changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install manifests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import anyio
+import yaml
+
+from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
+from gitops_run.model.session import OWNER_ANNOTATION, SessionName
+from gitops_run.model.session_spec import ClusterFacts
+
+ANSWER_WITHIN_S: Final = 5.0
+FLUX_AT_LEAST: Final = (2, 7)
+
+_KINDS: Final = (
+    ("source.toolkit.fluxcd.io/v1", "Bucket"),
+    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
+)
+_INSTALL_HINT: Final = "install Flux 2.7 or later: https://fluxcd.io/flux/installation"
+
+
+def current_context(kubeconfig: str) -> str:
+    """Name the kubeconfig's current context. Raises UsageError where it has none."""
+    _, current = _contexts(kubeconfig)
+    if not current:
+        raise UsageError(f"{kubeconfig} has no current context", hint="name one: --context NAME")
+    return current
+
+
+async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace: str) -> ClusterFacts:
+    """Ask a cluster what a session needs to know of it.
+
+    Raises UsageError on a kubeconfig or context that isn't there, or a Flux that is missing or too old;
+    BackendError where the cluster doesn't answer within 5 s, or refuses to.
+    """
+    names, _ = _contexts(kubeconfig)
+    if context not in names:
+        raise UsageError(
+            f"{kubeconfig} has no context {context!r}", hint=f"it has: {', '.join(names) or 'none'}"
+        )
+    try:
+        with anyio.fail_after(ANSWER_WITHIN_S):
+            async with connect(kubeconfig, context) as connection:
+                return await _ask(connection, name, namespace)
+    except TimeoutError as error:
+        raise BackendError(
+            f"the cluster of context {context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
+            hint="check that it runs and that this machine reaches it",
+        ) from error
+
+
+async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    system, me, session, installations, *kinds = await asyncio.gather(
+        connection.get("/api/v1/namespaces/kube-system"),
+        connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
+        _find(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
+        _find(connection, "/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+        *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
+    )
+    flux = _flux_version(installations)
+    _refuse_flux(flux, kinds)
+    annotations = session.get("metadata", {}).get("annotations", {})
+    return ClusterFacts(
+        uid=system["metadata"]["uid"],
+        user=me["status"]["userInfo"]["username"],
+        flux=flux,
+        owner=annotations.get(OWNER_ANNOTATION, ""),
+    )
+
+
+async def _find(connection: Connection, path: str, query: Mapping[str, str] | None = None) -> Json:
+    """Get what may be absent, or hidden from this user: nothing then."""
+    try:
+        return await connection.get(path, query)
+    except TransientError:
+        raise
+    except (NotFound, BackendError):
+        return {}
+
+
+def _flux_version(namespaces: Json) -> str:
+    for item in namespaces.get("items", ()):
+        version = item["metadata"].get("labels", {}).get("app.kubernetes.io/version")
+        if version:
+            return str(version)
+    return ""
+
+
+def _refuse_flux(version: str, kinds: list[Json]) -> None:
+    """Refuse a Flux that is too old, where it can be told, or that lacks a kind in the version we use."""
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    if numbers and (int(numbers[1]), int(numbers[2])) < FLUX_AT_LEAST:
+        raise UsageError(f"this cluster's Flux is {version}, and 2.7 or later is needed", hint=_INSTALL_HINT)
+    for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
+        if kind not in {resource["kind"] for resource in found.get("resources", ())}:
+            raise UsageError(f"this cluster has no {kind} in {api_version}", hint=_INSTALL_HINT)
+
+
+def _contexts(kubeconfig: str) -> tuple[list[str], str]:
+    """List a kubeconfig's contexts, and the current one: the client refuses files without a current one."""
+    try:
+        document = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8")) or {}
+        names = [str(entry["name"]) for entry in document.get("contexts") or ()]
+        return names, document.get("current-context") or ""
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no kubeconfig at {kubeconfig}", hint="name one: --kubeconfig FILE"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, LookupError, TypeError) as error:
+        raise UsageError(
+            f"{kubeconfig} is not a usable kubeconfig ({type(error).__name__})", hint="check the file"
+        ) from error

@@ -1,0 +1,130 @@
+"""What is left of a session in its cluster: looked for when it ends, removed where a killed run left it.
+
+Knows the paths of the kinds that a session is made of and may apply. Never removes what doesn't carry the
+session's label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.errors import GuardError, NotFound, WaitTimeout
+from gitops_run.model.access import APPLICABLE, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.receipt import ReceiptLine
+from gitops_run.model.session import SESSION_LABEL, SessionName
+from gitops_run.model.session_spec import ClusterFacts
+from gitops_run.model.stack_events import PendingObject
+
+GONE_WITHIN_S: Final = 60.0
+
+
+class SessionCluster:
+    """Ask and clean one cluster, before a session and after it."""
+
+    def __init__(self, kubeconfig: str, context: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+
+    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+        """Ask what a session needs to know of the cluster. Raises as read_facts."""
+        return await read_facts(self._kubeconfig, self._context, name, namespace)
+
+    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+        """Ask for everything that a session has in the cluster."""
+        async with connect(self._kubeconfig, self._context) as connection:
+            return tuple(
+                await asyncio.gather(
+                    _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
+                    _is_gone(connection, f"Bucket {name}", _source(name, namespace)),
+                    _are_gone(connection, name, namespace),
+                    _is_gone(connection, f"Namespace {namespace}", f"/api/v1/namespaces/{namespace}"),
+                )
+            )
+
+    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+        """Delete what a killed run may have made, and wait until it is gone.
+
+        Raises GuardError on an object that isn't this session's, WaitTimeout where one stays for a minute.
+        """
+        async with connect(self._kubeconfig, self._context) as connection:
+            for leftover in reversed(leftovers):
+                try:
+                    with anyio.fail_after(GONE_WITHIN_S):
+                        await _remove(connection, name, leftover)
+                except TimeoutError as error:
+                    raise WaitTimeout(
+                        f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
+                        hint=f"see what holds it: kubectl get {leftover.kind.lower()} {leftover.name} -o yaml",
+                    ) from error
+
+
+async def _remove(connection: Connection, name: SessionName, leftover: PendingObject) -> None:
+    collection = _collection(leftover)
+    try:
+        live = await connection.get(f"{collection}/{leftover.name}")
+        if live["metadata"].get("labels", {}).get(SESSION_LABEL) != name.text:
+            raise GuardError(
+                f"{leftover.kind} {leftover.name} exists already, and it is not of session {name}",
+                hint="choose another session name, or remove it yourself",
+            )
+        await connection.delete(f"{collection}/{leftover.name}")
+    except NotFound:
+        return
+    await _until_gone(connection, collection, leftover.name)
+
+
+async def _until_gone(connection: Connection, collection: str, name: str) -> None:
+    """Follow a collection until it hasn't the object any more."""
+    only = {"fieldSelector": f"metadata.name={name}"}
+    while True:
+        listing = await connection.get(collection, only)
+        if not listing["items"]:
+            return
+        since = only | {"resourceVersion": listing["metadata"]["resourceVersion"]}
+        async for event, _ in connection.watch(collection, since):
+            if event == "DELETED":
+                return
+
+
+def _collection(leftover: PendingObject) -> str:
+    root = "/apis" if "/" in leftover.api_version else "/api"
+    place = f"/namespaces/{leftover.namespace}" if leftover.namespace else ""
+    return f"{root}/{leftover.api_version}{place}/{leftover.kind.lower()}s"
+
+
+def _source(name: SessionName, namespace: str) -> str:
+    return f"/apis/{FLUX_SOURCE_GROUP}/v1/namespaces/{namespace}/buckets/{name}"
+
+
+def _kustomization(name: SessionName, namespace: str) -> str:
+    return f"/apis/{FLUX_KUSTOMIZE_GROUP}/v1/namespaces/{namespace}/kustomizations/{name}"
+
+
+async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
+    try:
+        await connection.get(path)
+    except NotFound:
+        return ReceiptLine(what=what, is_gone=True)
+    return ReceiptLine(what=what, is_gone=False)
+
+
+async def _are_gone(connection: Connection, name: SessionName, namespace: str) -> ReceiptLine:
+    """Look for what Flux applied for the session: it labels each object with the Kustomization's name."""
+    applied = {
+        "labelSelector": f"{FLUX_KUSTOMIZE_GROUP}/name={name},{FLUX_KUSTOMIZE_GROUP}/namespace={namespace}"
+    }
+    paths = [
+        f"{'/apis/' + group if group else '/api'}/v1/namespaces/{namespace}/{resource}"
+        for group, resources in APPLICABLE
+        for resource in resources
+    ]
+    listings: list[Json] = await asyncio.gather(*(connection.get(path, applied) for path in paths))
+    found = [item["metadata"]["name"] for listing in listings for item in listing["items"]]
+    what = f"what {name} applied" + (f": {', '.join(found)}" if found else "")
+    return ReceiptLine(what=what, is_gone=not found)

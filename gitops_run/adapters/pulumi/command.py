@@ -1,0 +1,102 @@
+"""Pulumi's command line as a child that ends in good order.
+
+The Automation API's own command shares our terminal's signals: Ctrl-C would reach Pulumi and Python at once,
+and a second one kills it amid its work. Here it runs in a session of its own and is told once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from typing import IO
+
+from pulumi import automation
+from semver import VersionInfo
+
+SPEAKS: VersionInfo = VersionInfo(3, 206, 0)
+"""The oldest version that reports its events over gRPC; Pulumi.yaml requires it, and Pulumi checks that."""
+
+Listener = Callable[[str], object]
+
+
+class PulumiProcess(automation.PulumiCommand):
+    """Run pulumi from PATH, one run at a time, and interrupt it."""
+
+    def __init__(self) -> None:
+        """Skip the base's own start: it runs `pulumi version`, 0.2 s, for what Pulumi.yaml says already."""
+        self.command = "pulumi"
+        self.version = SPEAKS
+        self.is_interrupted = False
+        self._child: subprocess.Popen[str] | None = None
+
+    def interrupt(self) -> None:
+        """Ask the running pulumi to stop after what it is doing. A second call changes nothing."""
+        if not self.is_interrupted:
+            self.is_interrupted = True
+            self._pass_on()
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Listener | None = None,
+        on_error: Listener | None = None,
+    ) -> automation.CommandResult:
+        """Run one command to its end. Raises the Automation API's CommandError where it fails."""
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        with subprocess.Popen(
+            [self.command, "--non-interactive", *args],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as child:
+            self._child = child
+            if self.is_interrupted:
+                self._pass_on()
+            try:
+                output, errors = _drain(child, on_output, on_error)
+            finally:
+                self._child = None
+        result = automation.CommandResult(stdout=output, stderr=errors, code=child.returncode)
+        if child.returncode != 0:
+            raise automation.errors.create_command_error(result)
+        return result
+
+    def _pass_on(self) -> None:
+        if self._child is not None:
+            self._child.send_signal(signal.SIGINT)
+
+
+def _drain(
+    child: subprocess.Popen[str], on_output: Listener | None, on_error: Listener | None
+) -> tuple[str, str]:
+    """Read both streams to their ends, each line to its listener as it comes."""
+    lines: tuple[list[str], list[str]] = ([], [])
+    readers = [
+        threading.Thread(target=_read, args=(stream, listener, kept), daemon=True)
+        for stream, listener, kept in zip(
+            (child.stdout, child.stderr), (on_output, on_error), lines, strict=True
+        )
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    child.wait()
+    return "\n".join(lines[0]), "\n".join(lines[1])
+
+
+def _read(stream: IO[str], listener: Listener | None, kept: list[str]) -> None:
+    for line in stream:
+        kept.append(line.rstrip())
+        if listener:
+            listener(line.rstrip())

@@ -1,0 +1,112 @@
+"""Where stacks live: the project's folder, the backend that keeps their state, and their passphrase.
+
+Knows which Pulumi.yaml is meant, and makes one in the user's data directory where no repository has one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from gitops_run.errors import UsageError
+from gitops_run.model.project import PROJECT_FILE, project, stack_file
+from gitops_run.model.settings import PROJECT
+
+_PLUGIN = Path(__file__).parents[2] / "plugins" / "gitops_run" / "bin"
+_PROGRAM = "from gitops_run.declare.program import main\n\nmain()\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectHome:
+    """Hold a project's folder, and what Pulumi has to find in its environment."""
+
+    directory: Path
+    environment: Mapping[str, str]
+
+    def stack_file(self, stack: str) -> Path:
+        """Name a stack's file."""
+        return self.directory / stack_file(stack)
+
+
+def find_home(start: Path, data: Path, environment: Mapping[str, str]) -> ProjectHome:
+    """Find the project: the nearest Pulumi.yaml of this name at or above start, else the tool's own.
+
+    data: the tool's data directory. The backend is the one that the environment, the project or
+    `pulumi login` chose, else files in data; so is the passphrase.
+    """
+    directory = _nearest(start) or _own(data / "project")
+    (directory / "stacks").mkdir(exist_ok=True)
+    chosen = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
+    if not _has_backend(directory, environment):
+        state = data / "state"
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        chosen["PULUMI_BACKEND_URL"] = f"file://{quote(str(state))}"
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys():
+        chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(data))
+    return ProjectHome(directory=directory, environment=chosen)
+
+
+def _nearest(start: Path) -> Path | None:
+    for directory in (start, *start.parents):
+        file = directory / PROJECT_FILE
+        if file.is_file() and _read(file).get("name") == PROJECT:
+            return directory
+    return None
+
+
+def _own(directory: Path) -> Path:
+    """Make the tool's own project, or bring it up to date: the tool may have moved since."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    wanted = yaml.safe_dump(project(plugin=str(_PLUGIN), virtualenv=sys.prefix), sort_keys=False)
+    for name, text in ((PROJECT_FILE, wanted), ("__main__.py", _PROGRAM)):
+        file = directory / name
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+    return directory
+
+
+def _has_backend(directory: Path, environment: Mapping[str, str]) -> bool:
+    if environment.get("PULUMI_BACKEND_URL") or (_read(directory / PROJECT_FILE).get("backend") or {}).get(
+        "url"
+    ):
+        return True
+    home = environment.get("PULUMI_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".pulumi")
+    try:
+        login = json.loads((Path(home) / "credentials.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(isinstance(login, dict) and login.get("current"))
+
+
+def _passphrase_file(directory: Path) -> Path:
+    """Find the file with the stacks' passphrase; make it once, for its owner's eyes, never empty."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / "passphrase"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if path.stat().st_size == 0:
+            raise UsageError(
+                f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
+            ) from None
+        return path
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32))
+    return path
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} can't be read: {type(error).__name__}", hint="mend it") from error
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,51 @@
+"""What the engine says during one run, gathered: its steps as they come, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pulumi.automation.events import EngineEvent, OpType, StepEventMetadata
+
+from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent
+
+_STACK_TYPE: Final = "pulumi:pulumi:Stack"
+_PENDING: Final = "pending operations from previous deployment"
+_UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """Gather one run's events, and pass the steps on. tell: called from the engine's thread."""
+
+    tell: Callable[[StackEvent], None]
+    outputs: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    changed: int = 0
+    has_pending: bool = False
+
+    def take(self, event: EngineEvent) -> None:
+        """Take one event."""
+        if event.resource_pre_event and event.resource_pre_event.metadata.op not in _UNCHANGED:
+            self._step(event.resource_pre_event.metadata, "started")
+        if event.res_outputs_event:
+            self._done(event.res_outputs_event.metadata)
+        if event.res_op_failed_event:
+            self._step(event.res_op_failed_event.metadata, "failed")
+        if event.diagnostic_event:
+            if event.diagnostic_event.severity == "error":
+                self.errors.append(event.diagnostic_event.message)
+            self.has_pending |= _PENDING in event.diagnostic_event.message
+
+    def _done(self, step: StepEventMetadata) -> None:
+        if step.type == _STACK_TYPE:
+            found = step.new.outputs if step.new else None
+            self.outputs = {key: str(value) for key, value in (found or {}).items()}
+        elif step.op not in _UNCHANGED:
+            self.changed += 1
+            self._step(step, "done")
+
+    def _step(self, step: StepEventMetadata, phase: Phase) -> None:
+        name, kind = step.urn.rpartition("::")[2], step.type.rpartition(":")[2]
+        self.tell(ResourceStep(resource=name, kind=kind, operation=step.op.value, phase=phase))

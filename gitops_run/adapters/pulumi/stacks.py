@@ -1,0 +1,231 @@
+"""Stacks: made, changed, looked at and removed, with as few runs of Pulumi's command line as will do.
+
+Knows the Automation API, and what a killed run leaves: a lock, and creates of which nobody knows whether they
+happened. Each run costs 0.15 s and more, so none is made to ask what the last one has said.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import anyio
+import yaml
+from anyio import from_thread, lowlevel, to_thread
+from pulumi import automation
+
+from gitops_run.adapters.pulumi.command import PulumiProcess
+from gitops_run.adapters.pulumi.locks import clear_dead
+from gitops_run.adapters.pulumi.project import ProjectHome
+from gitops_run.adapters.pulumi.reports import Report
+from gitops_run.errors import BackendError, GitOpsRunError
+from gitops_run.model.pulumi_failures import failure, parse_locks
+from gitops_run.model.settings import PROJECT
+from gitops_run.model.stack_events import PendingObject, StackEvent, StackOutcome
+
+T = TypeVar("T")
+Tell = Callable[[StackEvent], None]
+
+_OURS: Final = "# Written by gitops-run up, removed by gitops-run down.\n"
+_UNASKED: Final = automation.UpdateSummary(
+    kind="update", start_time=datetime.fromtimestamp(0, UTC), message="", environment={}, config={}, result=""
+)
+
+
+class _Stack(automation.Stack):
+    """A stack that is neither selected before nor asked after a run: five runs less of the command line."""
+
+    def __init__(self, name: str, workspace: automation.LocalWorkspace) -> None:
+        self.name = name
+        self.workspace = workspace
+
+    def outputs(self) -> automation.OutputMap:
+        """The engine's events have told them."""
+        return {}
+
+    def info(self, show_secrets: bool | None = None) -> automation.UpdateSummary | None:  # noqa: ARG002, FBT001
+        """Nobody asks."""
+        return _UNASKED
+
+
+class Stacks:
+    """Work on the stacks of one project, one run at a time."""
+
+    def __init__(self, home: ProjectHome) -> None:
+        if shutil.which("pulumi") is None:
+            raise BackendError(
+                "pulumi is not on PATH",
+                hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
+            )
+        self._home = home
+
+    async def up(
+        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
+    ) -> StackOutcome:
+        """Make or change a stack. config: plain settings by key, kept in the stack's file.
+
+        Raises LockedError, UsageError, BackendError or GuardError, as Pulumi failed.
+        """
+
+        def work(process: PulumiProcess, report: Report) -> StackOutcome:
+            stack = self._stack(process, name, program)
+            self._make(process, name, config)
+            try:
+                stack.up(on_event=report.take)
+            except automation.StackNotFoundError:
+                self._run(process, "stack", "init", "--stack", name, "--no-select")
+                stack.up(on_event=report.take)
+            return StackOutcome(
+                outputs=report.outputs, changed=report.changed, has_pending=report.has_pending
+            )
+
+        return await self._drive(work, tell)
+
+    async def destroy(self, name: str, tell: Tell) -> StackOutcome:
+        """Remove everything that a stack knows, and keep the empty stack. Raises NotFound, and as up."""
+
+        def work(process: PulumiProcess, report: Report) -> StackOutcome:
+            self._stack(process, name, None).destroy(on_event=report.take)
+            return StackOutcome(outputs={}, changed=report.changed, has_pending=report.has_pending)
+
+        return await self._drive(work, tell)
+
+    async def forget(self, name: str) -> None:
+        """Remove an empty stack, and its file where `up` wrote it."""
+        file = self._home.stack_file(name)
+
+        def work(process: PulumiProcess, _: Report) -> None:
+            self._run(process, "stack", "rm", "--stack", name, "--yes", "--preserve-config")
+            if file.is_file() and file.read_text(encoding="utf-8").startswith(_OURS):
+                file.unlink()
+
+        await self._drive(work)
+
+    async def outputs(self, name: str) -> dict[str, str]:
+        """Read what a stack tells of its session. Raises NotFound."""
+
+        def work(process: PulumiProcess, _: Report) -> dict[str, str]:
+            told = json.loads(self._run(process, "stack", "output", "--json", "--stack", name))
+            return {key: str(value) for key, value in told.items()}
+
+        return await self._drive(work)
+
+    async def names(self) -> tuple[str, ...]:
+        """List the stacks of this project in this backend."""
+
+        def work(process: PulumiProcess, _: Report) -> tuple[str, ...]:
+            return tuple(entry["name"] for entry in json.loads(self._run(process, "stack", "ls", "--json")))
+
+        return await self._drive(work)
+
+    async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
+        """List the objects that were being created when a run was killed: they may be there or not."""
+
+        def work(process: PulumiProcess, _: Report) -> tuple[PendingObject, ...]:
+            state = json.loads(self._run(process, "stack", "export", "--stack", name))
+            operations = state["deployment"].get("pending_operations") or ()
+            return tuple(
+                _pending(operation["resource"]["inputs"])
+                for operation in operations
+                if operation["type"] == "creating" and operation["resource"]["type"].startswith("kubernetes:")
+            )
+
+        return await self._drive(work)
+
+    async def clear_pending(self, name: str) -> None:
+        """Drop what a killed run left undecided from the stack's state, and read the rest anew."""
+
+        def work(process: PulumiProcess, report: Report) -> None:
+            self._stack(process, name, None).refresh(clear_pending_creates=True, on_event=report.take)
+
+        await self._drive(work)
+
+    async def _drive(self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None) -> T:
+        """Do work in a thread; when this task is cancelled, Pulumi is told once and then waited for."""
+        process, token = PulumiProcess(), lowlevel.current_token()
+        report = Report(tell=lambda event: from_thread.run_sync(tell, event, token=token))
+        outcome: T | GitOpsRunError
+        async with anyio.create_task_group() as group:
+            group.start_soon(_interrupt_when_cancelled, process)
+            try:
+                outcome = await to_thread.run_sync(self._attempt, work, process, report)
+            except GitOpsRunError as error:
+                outcome = error
+            group.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        if isinstance(outcome, GitOpsRunError):
+            raise outcome
+        return outcome
+
+    def _attempt(
+        self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
+    ) -> T:
+        """Do work, and do it again after the lock of a dead process was cleared."""
+        try:
+            try:
+                return work(process, report)
+            except automation.ConcurrentUpdateError as error:
+                clear_dead(parse_locks(str(error)), report.tell)
+                return work(process, report)
+        except automation.CommandError as error:
+            raise failure("\n".join([*(f"error: {text}" for text in report.errors), str(error)])) from error
+
+    def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
+        workspace = automation.LocalWorkspace(
+            work_dir=str(self._home.directory),
+            env_vars=self._home.environment,
+            pulumi_command=process,
+            program=program,
+        )
+        return _Stack(name, workspace)
+
+    def _make(self, process: PulumiProcess, name: str, config: Mapping[str, str]) -> None:
+        """See that the stack's file says what config says, and that a new one gets its stack."""
+        file = self._home.stack_file(name)
+        if not file.is_file():
+            said = {f"{PROJECT}:{key}": _plain(value) for key, value in config.items()}
+            file.write_text(_OURS + yaml.safe_dump({"config": said}, sort_keys=False), encoding="utf-8")
+            file.chmod(0o600)
+            self._init(process, name)
+            return
+        document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        said = document.get("config") or {}
+        new = {key: value for key, value in config.items() if said.get(f"{PROJECT}:{key}") != _plain(value)}
+        if new:
+            pairs = (f"{PROJECT}:{key}={value}" for key, value in new.items())
+            arguments = [word for pair in pairs for word in ("--plaintext", pair)]
+            self._run(process, "config", "set-all", "--stack", name, *arguments)
+
+    def _init(self, process: PulumiProcess, name: str) -> None:
+        try:
+            self._run(process, "stack", "init", "--stack", name, "--no-select")
+        except automation.StackAlreadyExistsError:
+            return  # its file was lost: the state knows its own salt
+
+    def _run(self, process: PulumiProcess, *arguments: str) -> str:
+        result = process.run(list(arguments), str(self._home.directory), self._home.environment)
+        return str(result.stdout)
+
+
+async def _interrupt_when_cancelled(process: PulumiProcess) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        process.interrupt()
+
+
+def _plain(value: str) -> object:
+    return json.loads(value) if value.startswith("[") else value
+
+
+def _pending(inputs: Mapping[str, Mapping[str, str]]) -> PendingObject:
+    metadata = inputs["metadata"]
+    return PendingObject(
+        api_version=str(inputs["apiVersion"]),
+        kind=str(inputs["kind"]),
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+    )

@@ -1,0 +1,156 @@
+"""A session's beginning and end: guard, look, declare; destroy, look again.
+
+Decides nothing about Pulumi, the cluster or the store: they stand behind ports. What a killed run left is
+cleaned up here, by the name of what it was making and the label that it gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gitops_run.errors import BackendError, GuardError, LockedError
+from gitops_run.model import contexts
+from gitops_run.model.receipt import Receipt, ReceiptLine
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import ClusterFacts, S3Store, SessionSpec, parse_spec, refuse_foreign
+from gitops_run.model.settings import Settings, to_stack_config
+from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.store import StoreAccess
+
+Tell = Callable[[StackEvent], None]
+
+
+class StacksPort(Protocol):
+    """Make and remove stacks."""
+
+    async def up(
+        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
+    ) -> StackOutcome:
+        """Make or change a stack."""
+
+    async def destroy(self, name: str, tell: Tell) -> StackOutcome:
+        """Remove what a stack knows."""
+
+    async def forget(self, name: str) -> None:
+        """Remove an empty stack."""
+
+    async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
+        """List what a killed run was creating."""
+
+    async def clear_pending(self, name: str) -> None:
+        """Forget what a killed run was creating."""
+
+
+class ClusterPort(Protocol):
+    """Ask one cluster, and clean it of leftovers."""
+
+    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+        """Ask what a session needs to know."""
+
+    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+        """Ask for everything that a session has."""
+
+    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+        """Delete what is the session's of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Hold the doors of both flows.
+
+    has_bucket: asks a store whether a bucket is there. declare: the Pulumi program of one session.
+    """
+
+    stacks: StacksPort
+    cluster: ClusterPort
+    has_bucket: Callable[[StoreAccess, str], bool]
+    declare: Callable[[SessionSpec], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Ask for one session's beginning or end.
+
+    settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
+    """
+
+    name: SessionName
+    settings: Settings
+    ca: str
+    now: str
+
+
+async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
+    """Make a session, or bring it up to its settings, and return what it is made of.
+
+    Raises GuardError on a context that nobody allowed or a session of someone else.
+    """
+    spec = await _look(request, ports)
+    config = to_stack_config(replace(request.settings, owner=spec.owner))
+
+    async def declare() -> StackOutcome:
+        return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
+
+    try:
+        outcome = await declare()
+    except LockedError:
+        raise
+    except GuardError:
+        if not await _clean_up(spec, ports, tell):
+            raise
+        outcome = await declare()
+    if outcome.has_pending:
+        await ports.stacks.clear_pending(spec.name.text)
+    return spec
+
+
+async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
+    """Take a session away, and ask the cluster and the store whether it is gone.
+
+    Raises GuardError on a session of someone else, BackendError where something stayed.
+    """
+    spec = await _look(request, ports)
+    outcome = await ports.stacks.destroy(spec.name.text, tell)
+    if outcome.has_pending:
+        await _clean_up(spec, ports, tell)
+    await ports.stacks.forget(spec.name.text)
+    lines = await ports.cluster.remains(spec.name, spec.namespace)
+    receipt = Receipt(lines=(*lines, *_bucket_line(spec, ports)))
+    if receipt.left:
+        raise BackendError(
+            f"session {spec.name} is down, and this is still there: {', '.join(receipt.left)}",
+            hint="see what holds it, and remove it by hand",
+        )
+    return receipt
+
+
+async def _look(request: Request, ports: Ports) -> SessionSpec:
+    """Look at the cluster before anything is touched there."""
+    settings = request.settings
+    contexts.guard(settings.require("context"), settings.allow_contexts)
+    facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
+    spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
+    refuse_foreign(spec, facts)
+    return spec
+
+
+async def _clean_up(spec: SessionSpec, ports: Ports, tell: Tell) -> bool:
+    """Remove what a killed run was creating, so that it can be created; say whether there was any."""
+    leftovers = await ports.stacks.pending_creates(spec.name.text)
+    if not leftovers:
+        return False
+    await ports.cluster.remove(spec.name, leftovers)
+    await ports.stacks.clear_pending(spec.name.text)
+    named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in leftovers)
+    tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
+    return True
+
+
+def _bucket_line(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
+    """Ask the store; on AWS the keys went with the bucket, and Pulumi has waited for both."""
+    if not isinstance(spec.store, S3Store):
+        return ()
+    is_there = ports.has_bucket(spec.store.access(spec.store.admin), spec.bucket)
+    return (ReceiptLine(what=f"S3 bucket {spec.bucket}", is_gone=not is_there),)

@@ -1,0 +1,122 @@
+"""What Pulumi's messages mean.
+
+Pulumi's command line gives only text: the patterns stand in one table, each with our error and what to do.
+Source: pulumi 3.259, its own messages; each row has a test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
+from gitops_run.model.stack_events import StackLock
+
+Make = Callable[[str, str], GitOpsRunError]
+
+
+def _usage(message: str, hint: str) -> GitOpsRunError:
+    return UsageError(message, hint=hint)
+
+
+def _guard(message: str, hint: str) -> GitOpsRunError:
+    return GuardError(message, hint=hint)
+
+
+def _not_found(message: str, hint: str) -> GitOpsRunError:
+    return NotFound(message, hint=hint)
+
+
+def _backend(message: str, hint: str) -> GitOpsRunError:
+    return BackendError(message, hint=hint)
+
+
+def _transient(message: str, hint: str) -> GitOpsRunError:
+    return TransientError(message, hint=hint)
+
+
+FAILURES: tuple[tuple[str, Make, str, str], ...] = (
+    (
+        r"incorrect passphrase",
+        _usage,
+        "the passphrase is not the one of this stack",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the one it was made with",
+    ),
+    (
+        r"passphrase must be set",
+        _usage,
+        "this stack needs its passphrase",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE",
+    ),
+    (
+        r"no stack named '(?P<what>[^']*)' found",
+        _not_found,
+        "there is no stack {what!r} in this backend",
+        "gitops-run list shows the sessions; PULUMI_BACKEND_URL says where stacks are kept",
+    ),
+    (
+        r"unable to open state directory|unable to check if bucket|could not list bucket",
+        _backend,
+        "Pulumi can't open the place where stacks are kept",
+        "check PULUMI_BACKEND_URL",
+    ),
+    (
+        r"PULUMI_ACCESS_TOKEN must be set",
+        _usage,
+        "nobody is logged in to Pulumi's service",
+        "pulumi login, or set PULUMI_BACKEND_URL to a folder: file:///path",
+    ),
+    (
+        r"no resource plugin '(?P<what>[^']*)' found|latest version for provider (?P<other>\S+)",
+        _backend,
+        "Pulumi's plugin {what} is not installed and could not be downloaded",
+        'pulumi plugin install resource kubernetes, or: eval "$(gitops-run sandbox env)"',
+    ),
+    (
+        r"configured Kubernetes cluster is unreachable|connect: connection refused|i/o timeout",
+        _transient,
+        "the cluster can't be reached",
+        "check that it runs and that this machine reaches it",
+    ),
+    (
+        r'(?P<what>\S+ "[^"]+") already exists|resource (?P<other>"?[^"\s]+"?) already exists',
+        _guard,
+        "{what} exists already, and this stack did not make it",
+        "choose another session name, or use the backend and passphrase that the session was made with",
+    ),
+)
+
+_LOCKED = "the stack is currently locked by"
+_LOCK = re.compile(
+    r"^\s*(?P<url>\S+?)(\?\S*)?: created by (?P<user>.*)@(?P<host>[^@\s]*)"
+    r" \(pid (?P<pid>\d+)\) at (?P<since>\S+)",
+    re.MULTILINE,
+)
+
+
+def parse_locks(text: str) -> tuple[StackLock, ...]:
+    """Read who holds a stack from Pulumi's refusal; nothing where it isn't one."""
+    if _LOCKED not in text:
+        return ()
+    return tuple(
+        StackLock(
+            user=found["user"],
+            host=found["host"],
+            pid=int(found["pid"]),
+            since=found["since"],
+            path=found["url"].removeprefix("file://") if found["url"].startswith("file://") else "",
+        )
+        for found in _LOCK.finditer(text)
+    )
+
+
+def failure(text: str) -> GitOpsRunError:
+    """Turn what Pulumi printed into our error; the first error line where no row of the table fits."""
+    for pattern, make, message, hint in FAILURES:
+        found = re.search(pattern, text)
+        if found:
+            named = found.groupdict()
+            return make(message.format(what=named.get("what") or named.get("other")), hint)
+    lines = [line.strip() for line in text.splitlines() if "error:" in line]
+    told = lines[0].partition("error:")[2].strip() if lines else "it gave no reason"
+    return BackendError(f"Pulumi failed: {told}", hint="run the same with pulumi for the whole story")
