@@ -6,6 +6,7 @@ The adapters fulfil them for real, tests/fakes.py with small real implementation
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
@@ -25,6 +26,8 @@ class Snapshot(Protocol):
 
     @property
     def tree(self) -> Tree: ...  # noqa: D102
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
     @property
     def problems(self) -> tuple[Problem, ...]: ...  # noqa: D102
     def read_bytes(self, path: str) -> bytes: ...  # noqa: D102

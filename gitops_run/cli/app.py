@@ -1,0 +1,86 @@
+"""The commands, found when they are asked for, and the one place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Final
+
+import click
+
+from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError
+from gitops_run.version import VERSION
+
+COMMANDS: Final = {
+    "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
+    "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
+    "run": ("gitops_run.cli.run:run", "Make a session on a directory, sync it, and end it."),
+    "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane without a cluster."),
+    "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why not."),
+    "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
+    "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
+    "version": ("gitops_run.cli.show:version", "Show the version."),
+}
+"""Imported when called: the SDKs behind them take a second to load, and help needs none of them."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="gitops-run")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(*, debug: bool) -> None:
+    """Start a session on a directory: every save goes through Flux to your cluster."""
+    del debug
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    is_debug = "--debug" in sys.argv
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except GitOpsRunError as error:
+        _fail(error.message, error.hint, is_debug=is_debug)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        help_for = context.command_path if context else "gitops-run"
+        _fail(error.format_message(), f"{help_for} --help", is_debug=False)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told as one
+        _fail(f"unexpected error: {type(error).__name__}: {error}", "again with --debug", is_debug=is_debug)
+        sys.exit(GitOpsRunError.exit_code)
+
+
+def _fail(message: str, hint: str, *, is_debug: bool) -> None:
+    if is_debug:
+        traceback.print_exc()
+    mark = "✗" if sys.stderr.isatty() else "failed:"
+    click.echo(f"{mark} {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)

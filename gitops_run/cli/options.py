@@ -1,0 +1,85 @@
+"""Flags made from the table of settings, and the sources that a command reads them with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gitops_run.adapters import user_files
+from gitops_run.errors import UsageError
+from gitops_run.model import contexts
+from gitops_run.model.session import SessionName
+from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
+LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
+SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile")
+
+
+def settings_flags(*keys: str) -> Callable[[Command], Command]:
+    """Add a flag for each of these settings. Secrets have none: arguments are for everyone to see."""
+
+    def add(command: Command) -> Command:
+        for setting in reversed([setting for setting in SETTINGS if setting.key in keys]):
+            command = click.option(
+                setting.flag,
+                setting.attribute,
+                type=int if setting.kind == "integer" else str,
+                multiple=setting.kind == "array",
+                help=setting.description,
+                metavar=setting.kind.upper() if setting.kind == "integer" else "TEXT",
+            )(command)
+        return command
+
+    return add
+
+
+json_flag = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
+)
+
+
+def flag_source(flags: Mapping[str, object]) -> Source:
+    """Bring what flags say; paths are relative to the current directory."""
+    values: dict[str, object] = {}
+    for setting in SETTINGS:
+        value = flags.get(setting.attribute)
+        if value in (None, ()):
+            continue
+        values[setting.key] = str(Path.cwd() / str(value)) if setting.is_path else value
+    return Source(origin=Origin.FLAG, values=values)
+
+
+def cluster_settings(flags: Mapping[str, object], stack: Source) -> Settings:
+    """Choose the settings of a command that works on one pinned cluster, and guard its context.
+
+    Raises UsageError where no context was named: what happens to be current is never taken.
+    """
+    settings = resolve((flag_source(flags), *user_files.sources(os.environ, stack=stack)))
+    if settings.context is None:
+        raise UsageError(
+            "no cluster was named", hint="--context NAME; kubectl config get-contexts lists what there is"
+        )
+    contexts.guard(settings.context, settings.allow_contexts)
+    return settings
+
+
+def session_settings(name: SessionName, flags: Mapping[str, object]) -> Settings:
+    """Choose the settings of a session that may have a stack file near here."""
+    stack_file = nearest_stack_file(name)
+    stack = user_files.read_stack_file(stack_file) if stack_file else Source(origin=Origin.STACK, values={})
+    return cluster_settings(flags, stack)
+
+
+def nearest_stack_file(name: SessionName) -> Path | None:
+    """Find the stack file of a session: beside the nearest project, or in the user's data directory."""
+    here = Path.cwd()
+    data = user_files.data_directory(os.environ) / "project"
+    candidates = [folder / "stacks" / f"Pulumi.{name}.yaml" for folder in (here, *here.parents, data)]
+    return next((path for path in candidates if path.is_file()), None)

@@ -1,0 +1,48 @@
+"""Where results go: lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
+from gitops_run.model.events import Event, to_json
+
+
+def marks_for(stream: Any) -> Any:
+    """Choose the marks for a stream."""
+    return TERMINAL_MARKS if stream.isatty() else PLAIN_MARKS
+
+
+def event_printer(output: str, session: str) -> Callable[[Event], None]:
+    """Make what prints events. output: "text", or "json" for a JSON line each, none left out."""
+
+    def print_json(event: Event) -> None:
+        ts = datetime.now(UTC).isoformat(timespec="milliseconds")
+        click.echo(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False))
+
+    def print_text(event: Event) -> None:
+        for line in lines(event, marks_for(sys.stdout)):
+            click.echo(line)
+
+    return print_json if output == "json" else print_text
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """Tell progress, beside the results."""
+    click.echo(f"{marks_for(sys.stderr).note} {text}", err=True)
+
+
+def ok(text: str) -> None:
+    """Tell that something was done, beside the results."""
+    click.echo(f"{marks_for(sys.stderr).good} {text}", err=True)

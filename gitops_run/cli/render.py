@@ -1,0 +1,103 @@
+"""Events become lines: one a save, with its files, its verdict and where its time went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gitops_run.model.events import (
+    Event,
+    LeaseAwaited,
+    ObjectsAwaited,
+    SaveApplied,
+    SaveBroken,
+    SaveFailed,
+    SavePushed,
+    SaveSuperseded,
+    SaveSuspended,
+    SaveUnchanged,
+    SaveUndecided,
+    ServiceFailed,
+    StoreDiffered,
+    SyncEnded,
+    SyncStarted,
+    Times,
+)
+from gitops_run.model.problem import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Hold the marks that lines begin with."""
+
+    good: str
+    bad: str
+    note: str
+
+
+TERMINAL_MARKS = Marks(good="✓", bad="✗", note="•")
+PLAIN_MARKS = Marks(good="ok", bad="failed", note="-")
+
+
+def lines(event: Event, marks: Marks) -> list[str]:
+    """Write an event for a person; nothing for what the next event tells anyway."""
+    match event:
+        case SyncStarted():
+            place = f"{event.root}/{event.target}" if event.target != "." else event.root
+            return [f"{marks.note} syncing {place} to {event.namespace} on {event.context}"]
+        case SyncEnded():
+            return [f"{marks.note} stopped; to go on: {event.how_to_go_on}"]
+        case LeaseAwaited():
+            return [f"{marks.note} waiting up to {event.seconds} s for the lease of {event.holder}"]
+        case ObjectsAwaited():
+            return [f"{marks.note} nothing to apply in {event.target} yet: add a manifest"]
+        case SaveBroken():
+            head = f"{marks.bad} {event.save} {_files(event.paths)}: not pushed, what was live stays live"
+            return [head, *_problem_lines(event.problems)]
+        case SaveUnchanged():
+            return [f"{marks.good} {event.save} as it is live: nothing to push"]
+        case SavePushed():
+            return []
+        case SaveApplied():
+            return [f"{marks.good} {event.save} {_files(event.paths)} applied in {_duration(event.times_ms)}"]
+        case SaveFailed():
+            head = f"{marks.bad} {event.save} {_files(event.paths)}: {event.reason}"
+            return [head, *_indented(event.message), *_indented(event.hint)]
+        case SaveSuspended():
+            return [f"{marks.note} {event.save} {event.message}", *_indented(event.hint)]
+        case SaveSuperseded():
+            return [f"{marks.note} {event.save} superseded by {event.by}"]
+        case SaveUndecided():
+            return [f"{marks.bad} {event.save} no verdict: waited {event.seconds} s for {event.waited_for}"]
+        case StoreDiffered():
+            return [f"{marks.bad} {event.save} {event.message}; pushing again"]
+        case ServiceFailed():
+            head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
+            return [head, *_indented(event.hint)]
+
+
+def _files(paths: tuple[str, ...]) -> str:
+    if not paths:
+        return "(no change)"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def _duration(times: Times) -> str:
+    """Write the whole time and each step's share: "312 ms (settle 80, render 47, …)"."""
+    shares, before = [], 0
+    for step, at in times.items():
+        shares.append(f"{step} {at - before}")
+        before = at
+    return f"{before} ms ({', '.join(shares)})"
+
+
+def _problem_lines(problems: Iterable[Problem]) -> list[str]:
+    found = []
+    for problem in problems:
+        found += _indented(str(problem))
+        found += [f"  {line}" for line in _indented(problem.hint)]
+    return found
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]

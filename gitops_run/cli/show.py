@@ -1,0 +1,113 @@
+"""`list`, `status` and `version`: what a cluster says of its sessions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+import click
+
+from gitops_run.adapters.cluster.connection import connect
+from gitops_run.adapters.cluster.sessions import LiveSession, list_sessions as read_all, read_session
+from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
+from gitops_run.cli.output import print_json
+from gitops_run.model.session import SessionName
+from gitops_run.model.settings import Origin, Settings, Source
+from gitops_run.version import VERSION
+
+_SHORT_REVISION = len("sha256:") + 12
+
+
+@click.command(name="list")
+@settings_flags("kubeconfig", "context", "allowContexts")
+@json_flag
+def list_sessions(output: str, **flags: object) -> None:
+    """List the sessions of a cluster."""
+    settings = cluster_settings(flags, Source(origin=Origin.STACK, values={}))
+    sessions = anyio.run(_list, settings)
+    if output == "json":
+        print_json([_to_json(session) for session in sessions])
+    else:
+        _print_table(
+            ("NAME", "OWNER", "TARGET", "REVISION", "CREATED"),
+            [
+                (s.name, s.owner, f"{s.root}/{s.target}", _short(s.source.revision), s.created)
+                for s in sessions
+            ],
+        )
+
+
+@click.command()
+@click.argument("name")
+@settings_flags(*CLUSTER_KEYS)
+@json_flag
+def status(name: str, output: str, **flags: object) -> None:
+    """Show what is live in session NAME, or why not."""
+    parsed = SessionName.parse(name)
+    settings = session_settings(parsed, flags)
+    session = anyio.run(_read, parsed, settings)
+    if output == "json":
+        print_json(_to_json(session))
+    else:
+        _print_table(("", ""), _rows(session))
+
+
+@click.command()
+@json_flag
+def version(output: str) -> None:
+    """Show the version."""
+    if output == "json":
+        print_json({"version": VERSION})
+    else:
+        click.echo(VERSION)
+
+
+async def _list(settings: Settings) -> tuple[LiveSession, ...]:
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        return await read_all(connection)
+
+
+async def _read(name: SessionName, settings: Settings) -> LiveSession:
+    namespace = settings.namespace or name.namespace
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        return await read_session(connection, name.text, namespace)
+
+
+def _to_json(session: LiveSession) -> dict[str, Any]:
+    return asdict(session)
+
+
+def _rows(session: LiveSession) -> list[tuple[str, ...]]:
+    applier = session.applier
+    rows: list[tuple[str, ...]] = [
+        ("session", session.name),
+        ("namespace", session.namespace),
+        ("owner", session.owner),
+        ("target", f"{session.root}/{session.target}"),
+        ("created", session.created),
+        ("synced by", session.writer or "nobody"),
+        ("fetched", session.source.revision or "nothing yet"),
+        ("fenced", f"by {session.source.fence}" if session.source.is_suspended else "no"),
+    ]
+    if applier is not None:
+        rows += [
+            ("applied", applier.applied or "nothing yet"),
+            ("suspended", "yes" if applier.is_suspended else "no"),
+            ("objects", str(len(applier.inventory))),
+            ("verdict", f"{applier.reason}: {applier.message}" if applier.reason else "none yet"),
+        ]
+    return rows
+
+
+def _short(revision: str) -> str:
+    return revision[:_SHORT_REVISION] or "none"
+
+
+def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print columns, aligned; the last one isn't padded."""
+    table = [row for row in (head, *rows) if any(row)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())

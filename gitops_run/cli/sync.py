@@ -1,0 +1,167 @@
+"""`gitops-run sync`: compose the save loop for one session and run it until it's interrupted.
+
+Needs no Pulumi state: what it must know comes from the cluster, the writer's key from a Secret that only
+the session's owner may read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.flux import watch_flux
+from gitops_run.adapters.cluster.lease import SessionLease
+from gitops_run.adapters.cluster.permissions import RolePermissions
+from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
+from gitops_run.adapters.files import WorkTree, find_root
+from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.output import event_printer
+from gitops_run.errors import INTERRUPTED_EXIT_CODE, UsageError, ungrouped
+from gitops_run.flows.ports import Emit
+from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
+from gitops_run.model.events import SyncEnded, SyncStarted
+from gitops_run.model.session import SessionName
+from gitops_run.model.settings import Settings
+
+GOODBYE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRequest:
+    """Say what to sync, and what a person allows. root: None for the git work tree around here."""
+
+    name: SessionName
+    settings: Settings
+    root: Path | None
+    is_take_over: bool = False
+    is_prune_allowed: bool = False
+
+
+@click.command()
+@click.argument("name")
+@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the one you are in.")
+@click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
+@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@settings_flags(*CLUSTER_KEYS, *LOOP_KEYS)
+@json_flag
+def sync(
+    name: str, root: Path | None, output: str, *, is_take_over: bool, is_prune_allowed: bool, **flags: object
+) -> None:
+    """Push every save to session NAME, until interrupted; the session stays."""
+    parsed = SessionName.parse(name)
+    request = SyncRequest(
+        name=parsed,
+        settings=session_settings(parsed, flags),
+        root=root,
+        is_take_over=is_take_over,
+        is_prune_allowed=is_prune_allowed,
+    )
+    emit = event_printer(output, name)
+    anyio.run(until_interrupted, sync_session, request, emit)
+    emit(SyncEnded(how_to_go_on=f"gitops-run sync {name}; to end the session: gitops-run down {name}"))
+    sys.exit(INTERRUPTED_EXIT_CODE)
+
+
+async def until_interrupted(work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run work until it ends or a signal asks for the end; whatever it holds, it lets go of in order."""
+    with ungrouped():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+            await work(*arguments)
+            tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def sync_session(request: SyncRequest, emit: Emit) -> None:
+    """Sync until cancelled. Raises NotFound where there is no such session, LockedError where it is taken."""
+    settings, name = request.settings, request.name.text
+    namespace = settings.namespace or request.name.namespace
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        session = await read_session(connection, name, namespace)
+        root = _root_of(session, request.root)
+        access, bucket = await read_writer_access(connection, namespace)
+        with tempfile.TemporaryDirectory(prefix="gitops-run-") as work:
+            store = BucketStore(access, bucket)
+            files = WorkTree(root, Path(work) / "tree")
+            async with watch_flux(connection, namespace, name) as flux:
+                lease = SessionLease(connection, namespace, name)
+                is_taken_over = await lease.take(emit, take_over=request.is_take_over)
+                try:
+                    emit(_started(session, connection, root))
+                    ports = Ports(
+                        files=files,
+                        renderer=Kustomize(namespace, Path(work) / "render"),
+                        permissions=RolePermissions(connection, namespace),
+                        store=store,
+                        flux=flux,
+                        lease=lease,
+                        emit=emit,
+                        confirm=_confirmation(is_allowed=request.is_prune_allowed),
+                        new_token=_new_token,
+                    )
+                    loop = SaveLoop(ports, _loop_settings(session, settings), is_taken_over=is_taken_over)
+                    await loop.run()
+                finally:
+                    with anyio.move_on_after(GOODBYE_S, shield=True):
+                        await lease.release()
+
+
+def _root_of(session: LiveSession, named: Path | None) -> Path:
+    """Find the session's root here. Raises UsageError where this seems to be another directory."""
+    here = Path.cwd() if named is None else named
+    root = find_root(here, named)
+    if named is None and root.name != session.root:
+        raise UsageError(
+            f"session {session.name} watches a directory {session.root!r}, and this is {root}",
+            hint=f"go there, or name it: gitops-run sync {session.name} --root DIR",
+        )
+    return root
+
+
+def _started(session: LiveSession, connection: Connection, root: Path) -> SyncStarted:
+    return SyncStarted(
+        namespace=session.namespace, context=connection.context, root=str(root), target=session.target
+    )
+
+
+def _loop_settings(session: LiveSession, settings: Settings) -> SyncSettings:
+    return SyncSettings(
+        target=session.target,
+        settle_s=settings.settle_ms / 1000,
+        settle_cap_s=settings.settle_cap_ms / 1000,
+        prune_limit_percent=settings.prune_limit_percent,
+    )
+
+
+def _confirmation(*, is_allowed: bool) -> Callable[[str], bool]:
+    def confirm(question: str) -> bool:
+        if is_allowed:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        return click.confirm(question, default=False, err=True)
+
+    return confirm
+
+
+def _new_token() -> str:
+    return f"{time.time_ns()}-{secrets.token_hex(4)}"
