@@ -7,14 +7,12 @@ the session's owner may read.
 from __future__ import annotations
 
 import secrets
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 import click
@@ -29,7 +27,8 @@ from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import event_printer
-from gitops_run.errors import INTERRUPTED_EXIT_CODE, UsageError, ungrouped
+from gitops_run.cli.signals import until_interrupted
+from gitops_run.errors import UsageError
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import SyncEnded, SyncStarted
@@ -70,25 +69,11 @@ def sync(
         is_prune_allowed=is_prune_allowed,
     )
     emit = event_printer(output, name)
-    anyio.run(until_interrupted, sync_session, request, emit)
-    emit(SyncEnded(how_to_go_on=f"gitops-run sync {name}; to end the session: gitops-run down {name}"))
-    sys.exit(INTERRUPTED_EXIT_CODE)
-
-
-async def until_interrupted(work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-    """Run work until it ends or a signal asks for the end; whatever it holds, it lets go of in order."""
-    with ungrouped():
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
-            await work(*arguments)
-            tasks.cancel_scope.cancel()
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+    try:
+        anyio.run(until_interrupted, sync_session, request, emit)
+    except KeyboardInterrupt:
+        emit(SyncEnded(how_to_go_on=f"gitops-run sync {name}; to end the session: gitops-run down {name}"))
+        raise
 
 
 async def sync_session(request: SyncRequest, emit: Emit) -> None:

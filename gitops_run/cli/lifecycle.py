@@ -1,0 +1,146 @@
+"""`gitops-run up` and `gitops-run down`: compose the life cycle of one session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import click
+
+from gitops_run.adapters import user_files
+from gitops_run.adapters.cluster.facts import current_context
+from gitops_run.adapters.cluster.remains import SessionCluster
+from gitops_run.adapters.files import find_root
+from gitops_run.adapters.pulumi.project import ProjectHome, find_home
+from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.store_admin import open_store
+from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json_flag, settings_flags
+from gitops_run.cli.output import note, ok, print_json
+from gitops_run.cli.signals import until_interrupted
+from gitops_run.declare.program import declare_session
+from gitops_run.errors import UsageError
+from gitops_run.flows import lifecycle
+from gitops_run.model.receipt import Receipt
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import SessionSpec
+from gitops_run.model.settings import Origin, Settings, Source, resolve
+from gitops_run.model.stack_events import ResourceStep, StackEvent
+from gitops_run.model.store import StoreAccess
+
+
+@click.command()
+@click.argument("name")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the git work tree.")
+@settings_flags(*CLUSTER_KEYS, *SESSION_KEYS)
+@json_flag
+def up(name: str, path: Path | None, root: Path | None, output: str, **flags: object) -> None:
+    """Make session NAME, which applies PATH, or bring it up to its settings."""
+    parsed = SessionName.parse(name)
+    request = session_request(parsed, {**flags, **place_flags(path, root)})
+    spec = anyio.run(until_interrupted, make_session, request)
+    if output == "json":
+        print_json(_to_json(spec))
+    else:
+        click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
+        click.echo(f"  to save into it: gitops-run sync {name}")
+
+
+@click.command()
+@click.argument("name")
+@settings_flags(*CLUSTER_KEYS)
+@json_flag
+def down(name: str, output: str, **flags: object) -> None:
+    """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
+    request = session_request(SessionName.parse(name), flags)
+    receipt = anyio.run(until_interrupted, end_session, request)
+    if output == "json":
+        print_json([asdict(line) for line in receipt.lines])
+    else:
+        print_receipt(receipt)
+
+
+def place_flags(path: Path | None, root: Path | None) -> dict[str, str]:
+    """Turn a target's path and its root into settings. Raises UsageError where they don't fit."""
+    if path is None:
+        return {"root": str(find_root(root, root))} if root else {}
+    found = find_root(path, root)
+    return {"root": str(found), "target": path.resolve().relative_to(found).as_posix()}
+
+
+def session_request(name: SessionName, flags: Mapping[str, object]) -> lifecycle.Request:
+    """Gather what a session is made or ended with.
+
+    The kubeconfig's current context counts when a session is made, and never again: it's pinned then.
+    """
+    stack_file = _home().stack_file(name.text)
+    sources = (
+        flag_source(flags),
+        *user_files.sources(os.environ, stack=user_files.read_stack_file(stack_file)),
+    )
+    settings = resolve(sources)
+    if settings.context is None and not stack_file.is_file():
+        current = current_context(settings.require("kubeconfig"))
+        settings = resolve((*sources, Source(origin=Origin.DEFAULT, values={"context": current})))
+    if settings.target is None and not stack_file.is_file():
+        raise UsageError(f"there is no session {name} yet", hint=f"to make it: gitops-run up {name} PATH")
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return lifecycle.Request(name=name, settings=settings, ca=user_files.read_ca(settings.ca_file), now=now)
+
+
+async def make_session(request: lifecycle.Request) -> SessionSpec:
+    """Make a session, telling each resource as it's done."""
+    spec = await lifecycle.up(request, _ports(request.settings), _tell)
+    ok(f"session {request.name} is up")
+    return spec
+
+
+async def end_session(request: lifecycle.Request) -> Receipt:
+    """End a session, telling each resource as it goes."""
+    return await lifecycle.down(request, _ports(request.settings), _tell)
+
+
+def print_receipt(receipt: Receipt) -> None:
+    """Print what was looked for and is gone."""
+    for line in receipt.lines:
+        ok(f"{line.what}: gone")
+
+
+def _ports(settings: Settings) -> lifecycle.Ports:
+    return lifecycle.Ports(
+        stacks=Stacks(_home()),
+        cluster=SessionCluster(settings.require("kubeconfig"), settings.require("context")),
+        has_bucket=_has_bucket,
+        declare=declare_session,
+    )
+
+
+def _home() -> ProjectHome:
+    return find_home(Path.cwd(), user_files.data_directory(os.environ), os.environ)
+
+
+def _has_bucket(access: StoreAccess, bucket: str) -> bool:
+    with open_store(access) as store:
+        return store.exists(bucket)
+
+
+def _tell(event: StackEvent) -> None:
+    if not isinstance(event, ResourceStep):
+        note(event.text)
+    elif event.phase == "done" and event.operation != "same":
+        note(f"{event.operation} {event.kind} {event.resource}")
+
+
+def _to_json(spec: SessionSpec) -> dict[str, str]:
+    return {
+        "name": spec.name.text,
+        "namespace": spec.namespace,
+        "bucket": spec.bucket,
+        "owner": spec.owner,
+        "context": spec.cluster.context,
+        "target": spec.target,
+    }

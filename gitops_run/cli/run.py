@@ -1,0 +1,81 @@
+"""`gitops-run run`: a session on a directory from its beginning to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import click
+
+from gitops_run.cli.lifecycle import end_session, make_session, place_flags, print_receipt, session_request
+from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, SESSION_KEYS, json_flag, settings_flags
+from gitops_run.cli.output import event_printer, note
+from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.sync import SyncRequest, sync_session
+from gitops_run.flows import lifecycle
+from gitops_run.flows.ports import Emit
+from gitops_run.model.events import SyncEnded
+from gitops_run.model.session import SessionName, suggest_name
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--name", help="The session's name; else made from the directory's.")
+@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the git work tree.")
+@click.option("--keep", "is_kept", is_flag=True, help="Leave the session when interrupted.")
+@click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
+@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@settings_flags(*CLUSTER_KEYS, *SESSION_KEYS, *LOOP_KEYS)
+@json_flag
+def run(  # noqa: PLR0913 - one argument for each flag
+    path: Path,
+    name: str | None,
+    root: Path | None,
+    output: str,
+    *,
+    is_kept: bool,
+    is_take_over: bool,
+    is_prune_allowed: bool,
+    **flags: object,
+) -> None:
+    """Make a session that applies PATH, sync it until interrupted, and end it."""
+    place = place_flags(path, root)
+    parsed = SessionName.parse(name) if name else _name_for(place)
+    request = session_request(parsed, {**flags, **place})
+    syncing = SyncRequest(
+        name=parsed,
+        settings=request.settings,
+        root=Path(place["root"]),
+        is_take_over=is_take_over,
+        is_prune_allowed=is_prune_allowed,
+    )
+    emit = event_printer(output, parsed.text)
+    try:
+        anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
+    except KeyboardInterrupt:
+        if is_kept:
+            how = f"gitops-run sync {parsed}; to end the session: gitops-run down {parsed}"
+            emit(SyncEnded(how_to_go_on=how))
+        else:
+            _end(request)
+        raise
+
+
+async def _up_and_sync(request: lifecycle.Request, syncing: SyncRequest, emit: Emit) -> None:
+    await make_session(request)
+    await sync_session(syncing, emit)
+
+
+def _end(request: lifecycle.Request) -> None:
+    note(f"ending session {request.name}; interrupt again to leave it as it is")
+    try:
+        print_receipt(anyio.run(until_interrupted, end_session, request))
+    except KeyboardInterrupt:
+        note(f"left as it is; to end it: gitops-run down {request.name}")
+        raise
+
+
+def _name_for(place: dict[str, str]) -> SessionName:
+    """Name a session after its root and the last part of its target: web-production."""
+    root, target = Path(place["root"]).name, Path(place["target"]).name
+    return SessionName.parse(suggest_name(f"{root}-{target}" if target else root))
