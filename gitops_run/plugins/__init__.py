@@ -1,0 +1,1 @@
+"""Pulumi plugins of this project: its own one, and the stand-in for pulumi-resource-kubernetes."""

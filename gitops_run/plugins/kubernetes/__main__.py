@@ -1,0 +1,48 @@
+"""Start the plugin: print the port, serve until the engine is done.
+
+The engine starts it with its own address as the last argument, and kills it at the end; where the
+engine dies first, so does the plugin.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from gitops_run.plugins.kubernetes.host import Host
+from gitops_run.plugins.kubernetes.server import Provider
+
+# More than the engine's own parallelism, since each call may wait for minutes.
+_THREADS = 128
+_MESSAGE_BYTES = 400 * 1024 * 1024
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the provider protocol on a free port of the loopback interface."""
+    stopped = threading.Event()
+    # Ctrl-C in a terminal reaches the whole process group: the engine cancels in order, by a call.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    addresses = [argument for argument in arguments if not argument.startswith("-")]
+    host = Host(addresses[-1] if addresses else None)
+    options = [
+        ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+        ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ]
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(host), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    print(port, flush=True)  # noqa: T201  the engine reads it here
+    host.when_gone(stopped.set)
+    stopped.wait()
+    server.stop(grace=None).wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

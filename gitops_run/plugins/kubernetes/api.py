@@ -1,0 +1,223 @@
+"""The cluster's REST API: requests, watches, and what the cluster says of its custom resources.
+
+The only module of the plugin that knows the Kubernetes client, which it imports when first needed
+(0.5 s, of which the engine waits for none at the plugin's start). Objects travel as plain JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from gitops_run.errors import BackendError, UsageError
+from gitops_run.plugins.kubernetes.kinds import Kind, KindName, known
+from gitops_run.plugins.kubernetes.objects import metadata
+from gitops_run.plugins.kubernetes.options import Options, load_kubeconfig
+from gitops_run.plugins.kubernetes.values import Object
+
+APPLY_PATCH = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+_CONNECT_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 60.0
+# A watch is renewed this often, which is how soon a cancelled operation ends.
+_WATCH_S = 2
+_POOL_SIZE = 32
+
+
+class ApiError(BackendError):
+    """Report what the API server refused, by its code and reason."""
+
+    def __init__(self, message: str, *, code: int, reason: str = "", kind: str = "") -> None:
+        """code: the HTTP status. reason, kind: of the Status object, such as NotFound and namespaces."""
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.kind = kind
+
+
+class Unreachable(BackendError):
+    """Report a cluster that doesn't answer, or a kubeconfig that leads to none."""
+
+
+class Api:
+    """One cluster, as one user."""
+
+    def __init__(self, client: Any) -> None:
+        """client: a kubernetes.client.ApiClient."""
+        self._client = client
+        self._custom: dict[KindName, Kind] = {}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """Send one request and return the object of the answer.
+
+        Raises ApiError where the server refuses, Unreachable where none answers.
+        """
+        response = self._send(method, path, query or {}, body, content_type, _READ_TIMEOUT_S)
+        answer = _parse(response.data)
+        if not 200 <= response.status < 300:
+            raise _error(response.status, answer)
+        return answer
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """Read one object."""
+        return self.request("GET", f"{kind.collection(namespace)}/{name}")
+
+    def find(self, name: KindName) -> Kind | None:
+        """Find a kind; None for a custom one that the cluster doesn't have."""
+        return known(name) or self._custom.get(name) or self._discover(name)
+
+    def _discover(self, name: KindName) -> Kind | None:
+        try:
+            listing = self.request("GET", f"/apis/{name.api_version}")
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+        for entry in listing.get("resources", []):
+            if entry["kind"] == name.name and "/" not in entry["name"]:
+                kind = Kind(
+                    api_version=name.api_version,
+                    name=name.name,
+                    plural=entry["name"],
+                    namespaced=entry["namespaced"],
+                )
+                self._custom[name] = kind
+                return kind
+        return None
+
+    def follow(
+        self, kind: Kind, namespace: str, name: str, *, until: float, cancelled: threading.Event, start: Object | None
+    ) -> Iterator[Object | None]:
+        """Yield an object as it changes, and None where it is gone or not there yet.
+
+        start: the object as it was last seen, which is yielded first; None to read it. until: when to
+        stop, by time.monotonic(). Yields the last again where nothing happens for two seconds.
+        """
+        live = start if start is not None else self._get_or_none(kind, namespace, name)
+        version = metadata(live or {}).get("resourceVersion", "")
+        while True:
+            yield live
+            if cancelled.is_set() or time.monotonic() >= until:
+                return
+            try:
+                for event in self._watch(kind, namespace, name, version):
+                    seen = event.get("object") or {}
+                    if event.get("type") == "ERROR":
+                        live = self._get_or_none(kind, namespace, name)
+                        version = metadata(live or {}).get("resourceVersion", "")
+                        break
+                    version = metadata(seen).get("resourceVersion", version)
+                    if event.get("type") != "BOOKMARK":
+                        live = None if event.get("type") == "DELETED" else seen
+                        yield live
+            except Unreachable:
+                cancelled.wait(_WATCH_S)
+
+    def _get_or_none(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        try:
+            return self.get(kind, namespace, name)
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def _watch(self, kind: Kind, namespace: str, name: str, version: str) -> Iterator[Object]:
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "timeoutSeconds": str(_WATCH_S),
+            **({"resourceVersion": version} if version else {}),
+        }
+        response = self._send("GET", kind.collection(namespace), query, None, "", _WATCH_S + _READ_TIMEOUT_S)
+        if response.status != 200:
+            raise _error(response.status, _parse(response.data))
+        try:
+            buffered = b""
+            for chunk in response.stream():
+                *lines, buffered = (buffered + chunk).split(b"\n")
+                yield from (json.loads(line) for line in lines if line)
+        finally:
+            response.close()
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, timeout: float
+    ) -> Any:
+        import urllib3  # noqa: PLC0415  comes with the client, which is imported late
+
+        headers = {"Accept": "application/json", "User-Agent": "gitops-run"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        url = f"{path}?{urlencode(query)}" if query else path
+        serialized = self._client.param_serialize(
+            method, url, header_params=headers, auth_settings=["BearerToken"]
+        )
+        _, full_url, header_params, _, _ = serialized
+        try:
+            return self._client.rest_client.pool_manager.request(
+                method,
+                full_url,
+                body=None if body is None else json.dumps(body),
+                headers=header_params,
+                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=timeout),
+                preload_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"the cluster at {self._client.configuration.host} does not answer") from error
+
+
+def connect(options: Options) -> Api:
+    """Make a client for the cluster that the provider is configured for; sends nothing yet."""
+    from kubernetes import client, config  # noqa: PLC0415  500 ms
+
+    configuration = client.Configuration()
+    text = options.kubeconfig_text()
+    path = options.kubeconfig_path()
+    context = options.context or None
+    try:
+        if text is not None:
+            config.load_kube_config_from_dict(
+                dict(load_kubeconfig(options)), context=context, client_configuration=configuration
+            )
+        else:
+            config.load_kube_config(
+                config_file=None if path is None else str(path),
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except config.ConfigException as error:
+        raise UsageError(
+            f"the provider's kubeconfig has no usable context {options.context or '(the current one)'}",
+            hint="check the provider's kubeconfig and context",
+        ) from error
+    configuration.connection_pool_maxsize = _POOL_SIZE
+    return Api(client.ApiClient(configuration))
+
+
+def _parse(content: bytes) -> Object:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return {"message": content.decode(errors="replace").strip()}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _error(code: int, status: Mapping[str, Any]) -> ApiError:
+    return ApiError(
+        str(status.get("message") or f"the API server answered {code}"),
+        code=code,
+        reason=str(status.get("reason") or ""),
+        kind=str((status.get("details") or {}).get("kind") or ""),
+    )

@@ -1,0 +1,54 @@
+"""The engine that started the plugin: its log, and whether it still lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+_LOG_TIMEOUT_S = 5.0
+
+
+class Host:
+    """Speak to the engine at an address; without one, say nothing."""
+
+    def __init__(self, address: str | None) -> None:
+        """address: host:port, as the engine gives it on the command line."""
+        self._channel = grpc.insecure_channel(address) if address else None
+
+    def info(self, message: str, urn: str = "") -> None:
+        """Write a line that stays."""
+        self._log(engine_pb2.INFO, message, urn)
+
+    def warning(self, message: str, urn: str = "") -> None:
+        """Write a warning that stays."""
+        self._log(engine_pb2.WARNING, message, urn)
+
+    def status(self, message: str, urn: str) -> None:
+        """Show what a resource is waiting for, until the next such line."""
+        self._log(engine_pb2.INFO, message, urn, ephemeral=True)
+
+    def when_gone(self, stop: Callable[[], None]) -> None:
+        """Call once the engine, reached before, can't be reached any more."""
+        if self._channel is None:
+            return
+        reached = False
+
+        def observe(state: grpc.ChannelConnectivity) -> None:
+            nonlocal reached
+            if state is grpc.ChannelConnectivity.READY:
+                reached = True
+            elif reached and state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                stop()
+
+        self._channel.subscribe(observe, try_to_connect=True)
+
+    def _log(self, severity: int, message: str, urn: str, *, ephemeral: bool = False) -> None:
+        if self._channel is None:
+            return
+        request = engine_pb2.LogRequest(severity=severity, message=message, urn=urn, ephemeral=ephemeral)
+        try:
+            engine_pb2_grpc.EngineStub(self._channel).Log(request, timeout=_LOG_TIMEOUT_S)
+        except grpc.RpcError:
+            return  # an engine that ends no longer listens, and what it asked for still has to finish

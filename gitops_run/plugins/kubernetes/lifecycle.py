@@ -1,0 +1,282 @@
+"""Create, read, update and delete one object, as pulumi-resource-kubernetes 4.34 does.
+
+A create is a plain create, and fails where the object exists; an update is a server-side apply under
+the resource's own field manager; a preview is the same with a dry run. What is returned is state.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gitops_run.errors import BackendError
+from gitops_run.plugins.kubernetes import managers, readiness
+from gitops_run.plugins.kubernetes.api import APPLY_PATCH, JSON_PATCH, Api, ApiError
+from gitops_run.plugins.kubernetes.host import Host
+from gitops_run.plugins.kubernetes.kinds import Kind, KindName
+from gitops_run.plugins.kubernetes.objects import (
+    State,
+    identity,
+    imported_inputs,
+    metadata,
+    name_of,
+    namespace_of,
+    normalized,
+    parse_identity,
+    pruned,
+)
+from gitops_run.plugins.kubernetes.values import Object, has_unknown
+from gitops_run.plugins.kubernetes.waiting import DEFAULT_TIMEOUT_S, NotReady, Wait, is_awaited
+
+# A namespace or a definition of custom resources may come a moment later than what needs it.
+_CREATE_RETRIES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+_HAND_OVER_TRIES = 3
+_DRY_RUN = {"dryRun": "All"}
+_ALREADY_EXISTS = """
+
+The resource already exists in the cluster. This can happen when:
+
+  - Renaming a Pulumi resource: use an alias to preserve the identity,
+    or use deleteBeforeReplace if the resource needs replacement.
+  - Managing an existing resource: use a Patch resource (e.g. NamespacePatch)
+    to manage specific fields without owning the resource lifecycle.
+  - Adopting a resource into Pulumi: use `pulumi import`. Note that
+    protected resources (e.g. kube-system) cannot be deleted on destroy.
+  - Intentional upsert: set upsertExistingObjects on the provider to allow
+    server-side apply to update existing objects on create."""
+
+
+class InitFailed(BackendError):
+    """Report an object that exists, but isn't what was asked for yet; carries its state."""
+
+    def __init__(self, message: str, *, state: State, reasons: tuple[str, ...]) -> None:
+        """reasons: what the object waits for, one sentence each."""
+        super().__init__(message)
+        self.state = state
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One resource of a program, in the cluster that its provider is configured for.
+
+    timeout_s: 0 for the usual ten minutes.
+    """
+
+    api: Api
+    host: Host
+    cancelled: threading.Event
+    urn: str
+    kind: KindName
+    timeout_s: float = 0.0
+
+    def preview_create(self, inputs: Object) -> State | None:
+        """Ask the cluster what would be created; None where that can't be known yet."""
+        kind = None if has_unknown(inputs) else self.api.find(self.kind)
+        if kind is None:
+            return None
+        try:
+            live = self._post(kind, inputs, is_preview=True)
+        except ApiError as error:
+            is_early = error.code == 404 and error.kind == "namespaces"
+            if is_early or error.reason == "AlreadyExists" or error.code == 403:
+                return None
+            raise self._not_created(error) from error
+        live.pop("status", None)
+        return _new_state(inputs, live)
+
+    def create(self, inputs: Object) -> State:
+        """Create the object and wait until it is ready."""
+        try:
+            kind, live = self._created(inputs)
+        except ApiError as error:
+            raise self._not_created(error) from error
+        state = _new_state(inputs, live)
+        try:
+            return replace(state, live=self._wait().until_ready(kind, inputs, live))
+        except NotReady as error:
+            message = f'resource "{self.urn}" was created, but did not become ready: {error}'
+            raise _init_failed(message, state, error) from error
+
+    def _created(self, inputs: Object) -> tuple[Kind, Object]:
+        for delay in (*_CREATE_RETRIES_S, None):
+            try:
+                kind = self._kind()
+                return kind, self._post(kind, inputs, is_preview=False)
+            except ApiError as error:
+                if error.code != 404 or delay is None or self.cancelled.is_set():
+                    raise
+                self.host.status(f"waiting to create: {error}", self.urn)
+                self.cancelled.wait(delay)
+        raise AssertionError("the last try returns or raises")
+
+    def _post(self, kind: Kind, inputs: Object, *, is_preview: bool) -> Object:
+        query = {"fieldManager": managers.CREATOR, **(_DRY_RUN if is_preview else {})}
+        return self.api.request("POST", kind.collection(namespace_of(inputs)), query=query, body=inputs)
+
+    def _not_created(self, error: ApiError) -> BackendError:
+        text = f'resource "{self.urn}" was not successfully created by the Kubernetes API server: {error}'
+        return BackendError(text + _ALREADY_EXISTS if error.reason == "AlreadyExists" else text)
+
+    def preview_update(self, old: State, inputs: Object, ignored: Iterable[str]) -> State | None:
+        """Ask the cluster what an update would give; None where that can't be known yet."""
+        kind = None if has_unknown(inputs) else self.api.find(self.kind)
+        if kind is None:
+            return None
+        live = self._live(kind, old)
+        try:
+            return self._applied(kind, old, inputs, live, ignored, is_preview=True)
+        except ApiError as error:
+            if error.code == 403:
+                return None
+            raise self._not_updated(error) from error
+
+    def update(self, old: State, inputs: Object, ignored: Iterable[str]) -> State:
+        """Apply the inputs to the object and wait until it is ready."""
+        try:
+            kind = self._kind()
+            live = self._handed_over(kind, old)
+            state = self._applied(kind, old, inputs, live, ignored, is_preview=False)
+        except ApiError as error:
+            raise self._not_updated(error) from error
+        try:
+            return replace(state, live=self._wait().until_ready(kind, inputs, state.live))
+        except NotReady as error:
+            message = f'resource "{self.urn}" was updated, but did not become ready: {error}'
+            raise _init_failed(message, state, error) from error
+
+    def _applied(
+        self, kind: Kind, old: State, inputs: Object, live: Object, ignored: Iterable[str], *, is_preview: bool
+    ) -> State:
+        body = _with_ignored(inputs, live, ignored, old.manager)
+        entries = managers.entries_of(live)
+        is_forced = not entries or (is_preview and managers.created_by_plugin(entries))
+        query = {
+            "fieldManager": old.manager,
+            "force": "true" if is_forced else "false",
+            **(_DRY_RUN if is_preview else {}),
+        }
+        path = f"{kind.collection(namespace_of(inputs))}/{name_of(live)}"
+        applied = self.api.request("PATCH", path, query=query, body=body, content_type=APPLY_PATCH)
+        return replace(old, inputs=inputs, live=applied)
+
+    def _handed_over(self, kind: Kind, old: State) -> Object:
+        for tries_left in reversed(range(_HAND_OVER_TRIES)):
+            live = self._live(kind, old)
+            entries = managers.handed_over(managers.entries_of(live), old.manager)
+            if entries is None:
+                return live
+            patch = [
+                {"op": "test", "path": "/metadata/resourceVersion", "value": metadata(live)["resourceVersion"]},
+                {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+            ]
+            path = f"{kind.collection(namespace_of(live))}/{name_of(live)}"
+            try:
+                return self.api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+            except ApiError as error:
+                if error.code not in {409, 422} or not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _not_updated(self, error: ApiError) -> BackendError:
+        return BackendError(f'update of resource "{self.urn}" failed: {error}')
+
+    def read(self, resource_id: str, old: State, inputs: Object) -> State | None:
+        """Read the object back; None where it is gone.
+
+        inputs: as they were declared, empty where Pulumi doesn't know the object yet. Returns inputs as
+        the cluster has them now, in the shape of the declared ones.
+        """
+        kind = self.api.find(self.kind)
+        if kind is None:
+            return None
+        namespace, name = parse_identity(resource_id)
+        try:
+            live = self.api.get(kind, namespace, name)
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+        known = normalized(inputs)
+        state = State(
+            inputs=pruned(live, known) if known else imported_inputs(live),
+            live=live,
+            api_version=old.api_version or self.kind.api_version,
+            manager=old.manager or managers.new_manager(),
+        )
+        self._check_still_ready(state, known)
+        return state
+
+    def _check_still_ready(self, state: State, known: Object) -> None:
+        if self.kind != KindName(api_version="apps/v1", name="Deployment") or not known or not is_awaited(known):
+            return
+        found = readiness.deployment(state.live)
+        if not found.is_ready:
+            message = f"{identity(state.live)} is not ready: {found.message}"
+            raise InitFailed(message, state=state, reasons=(found.message,))
+
+    def delete(self, old: State, resource_id: str) -> None:
+        """Delete the object, what it owns first, and wait until it is gone."""
+        kind = self.api.find(self.kind)
+        if kind is None:
+            return
+        namespace, name = parse_identity(resource_id)
+        path = f"{kind.collection(namespace)}/{name}"
+        try:
+            self.api.request("DELETE", path, body={"propagationPolicy": "Foreground"})
+        except ApiError as error:
+            if error.code == 404:
+                return
+            raise
+        try:
+            self._wait().until_gone(kind, old.inputs, old.live)
+        except NotReady as error:
+            self.host.warning(error.reasons[0], self.urn)
+            raise _init_failed(str(error), old, error) from error
+
+    def _kind(self) -> Kind:
+        kind = self.api.find(self.kind)
+        if kind is None:
+            message = f"the cluster has no kind {self.kind.name} in {self.kind.api_version}"
+            raise ApiError(message, code=404, reason="NotFound")
+        return kind
+
+    def _live(self, kind: Kind, old: State) -> Object:
+        return self.api.get(kind, namespace_of(old.live), name_of(old.live))
+
+    def _wait(self) -> Wait:
+        return Wait(
+            api=self.api,
+            until=time.monotonic() + (self.timeout_s or DEFAULT_TIMEOUT_S),
+            cancelled=self.cancelled,
+            report=lambda message: self.host.status(message, self.urn),
+        )
+
+
+def _new_state(inputs: Object, live: Object) -> State:
+    return State(
+        inputs=inputs, live=live, api_version=inputs["apiVersion"], manager=managers.new_manager()
+    )
+
+
+def _init_failed(message: str, state: State, error: NotReady) -> InitFailed:
+    return InitFailed(message, state=replace(state, live=error.live), reasons=(message, *error.reasons))
+
+
+def _with_ignored(inputs: Object, live: Object, ignored: Iterable[str], manager: str) -> Object:
+    """Leave what ignoreChanges names as it is: out of the apply where it is others', else as it is live."""
+    result = normalized(inputs)
+    for path in ignored:
+        steps = path.split(".")
+        ours, theirs = managers.owns(managers.entries_of(live), steps, manager=manager)
+        *parents, last = steps
+        target, source = result, live
+        for step in parents:
+            target, source = target.setdefault(step, {}), source.get(step) or {}
+        if theirs and not ours:
+            target.pop(last, None)
+        elif last in source:
+            target[last] = source[last]
+    return result
