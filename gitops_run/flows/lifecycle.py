@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from anyio import to_thread
+
 from gitops_run.errors import BackendError, GuardError, LockedError
 from gitops_run.model import contexts
 from gitops_run.model.receipt import Receipt, ReceiptLine
@@ -117,7 +119,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         await _clean_up(spec, ports, tell)
     await ports.stacks.forget(spec.name.text)
     lines = await ports.cluster.remains(spec.name, spec.namespace)
-    receipt = Receipt(lines=(*lines, *_bucket_line(spec, ports)))
+    receipt = Receipt(lines=(*lines, *await _bucket_line(spec, ports)))
     if receipt.left:
         raise BackendError(
             f"session {spec.name} is down, and this is still there: {', '.join(receipt.left)}",
@@ -148,9 +150,10 @@ async def _clean_up(spec: SessionSpec, ports: Ports, tell: Tell) -> bool:
     return True
 
 
-def _bucket_line(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
+async def _bucket_line(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
     """Ask the store; on AWS the keys went with the bucket, and Pulumi has waited for both."""
     if not isinstance(spec.store, S3Store):
         return ()
-    is_there = ports.has_bucket(spec.store.access(spec.store.admin), spec.bucket)
+    access = spec.store.access(spec.store.admin)
+    is_there = await to_thread.run_sync(ports.has_bucket, access, spec.bucket)
     return (ReceiptLine(what=f"S3 bucket {spec.bucket}", is_gone=not is_there),)

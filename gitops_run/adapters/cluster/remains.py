@@ -60,7 +60,7 @@ class SessionCluster:
                 except TimeoutError as error:
                     raise WaitTimeout(
                         f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
-                        hint=f"see what holds it: kubectl get {leftover.kind.lower()} {leftover.name} -o yaml",
+                        hint=f"see what holds it: kubectl get {leftover.kind} {leftover.name} -o yaml",
                     ) from error
 
 

@@ -47,5 +47,7 @@ class Report:
             self._step(step, "done")
 
     def _step(self, step: StepEventMetadata, phase: Phase) -> None:
+        if step.type == _STACK_TYPE:
+            return
         name, kind = step.urn.rpartition("::")[2], step.type.rpartition(":")[2]
         self.tell(ResourceStep(resource=name, kind=kind, operation=step.op.value, phase=phase))

@@ -195,9 +195,8 @@ class Stacks:
         said = document.get("config") or {}
         new = {key: value for key, value in config.items() if said.get(f"{PROJECT}:{key}") != _plain(value)}
         if new:
-            pairs = (f"{PROJECT}:{key}={value}" for key, value in new.items())
-            arguments = [word for pair in pairs for word in ("--plaintext", pair)]
-            self._run(process, "config", "set-all", "--stack", name, *arguments)
+            entries = json.dumps({f"{PROJECT}:{key}": _entry(value) for key, value in new.items()})
+            self._run(process, "config", "set-all", "--stack", name, "--json", entries)
 
     def _init(self, process: PulumiProcess, name: str) -> None:
         try:
@@ -219,6 +218,12 @@ async def _interrupt_when_cancelled(process: PulumiProcess) -> None:
 
 def _plain(value: str) -> object:
     return json.loads(value) if value.startswith("[") else value
+
+
+def _entry(value: str) -> dict[str, object]:
+    """Write a plain value as `pulumi config --json` does."""
+    plain = _plain(value)
+    return {"value": value, "secret": False} | ({} if plain == value else {"objectValue": plain})
 
 
 def _pending(inputs: Mapping[str, Mapping[str, str]]) -> PendingObject:

@@ -1,0 +1,107 @@
+"""What a session puts into its cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops_run.model import manifests
+from gitops_run.model.access import applier_rules, owner_rules
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import AwsStore, ClusterPin, KeyPair, S3Store, SessionSpec
+
+KEY = KeyPair(access_key="AK", secret_key="hunter2")
+STORES = st.sampled_from(
+    [
+        S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY),
+        S3Store(endpoint="https://s3:9000", region="a", ca="PEM", admin=KEY, reader=KEY, writer=KEY),
+        AwsStore(region="eu-west-1"),
+    ]
+)
+SPECS = st.builds(
+    SessionSpec,
+    name=st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True).map(SessionName.parse),
+    namespace=st.just("run-web"),
+    owner=st.just("jane@example.com"),
+    target=st.sampled_from([".", "deploy", "deploy/overlays/dev"]),
+    root=st.just("shop"),
+    created=st.just("2026-11-23T20:00:00Z"),
+    cluster=st.just(ClusterPin(kubeconfig="/k", context="kind-a", uid="uid")),
+    store=STORES,
+)
+
+
+def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
+    return [
+        manifests.namespace(spec),
+        manifests.service_account(spec),
+        manifests.applier_role(spec),
+        manifests.applier_binding(spec),
+        manifests.owner_role(spec),
+        manifests.owner_binding(spec),
+        manifests.reader_secret(spec, KEY),
+        manifests.writer_secret(spec, KEY),
+        manifests.source_bucket(spec),
+        manifests.kustomization(spec),
+    ]
+
+
+@given(spec=SPECS)
+def test_everything_carries_the_session_s_labels(spec: SessionSpec) -> None:
+    assert all(manifest["metadata"]["labels"] == manifests.labels(spec.name) for manifest in all_of(spec))
+
+
+@given(spec=SPECS)
+def test_everything_but_the_namespace_lies_in_it(spec: SessionSpec) -> None:
+    assert {manifest["metadata"].get("namespace") for manifest in all_of(spec)[1:]} == {spec.namespace}
+
+
+@given(spec=SPECS)
+def test_a_secret_s_content_stands_in_the_two_secrets_alone(spec: SessionSpec) -> None:
+    telling = [manifest["kind"] for manifest in all_of(spec) if "hunter2" in repr(manifest)]
+    assert telling == ["Secret", "Secret"]
+
+
+@given(spec=SPECS)
+def test_the_kustomization_s_path_lies_under_src(spec: SessionSpec) -> None:
+    path = manifests.kustomization(spec)["spec"]["path"]
+    assert path == "./src" if spec.target == "." else path == f"./src/{spec.target}"
+
+
+@given(spec=SPECS)
+def test_the_loop_s_own_fields_are_not_declared(spec: SessionSpec) -> None:
+    source = manifests.source_bucket(spec)
+    assert "suspend" not in source["spec"]
+    assert (
+        not {"gitops-run.dev/fence", "reconcile.fluxcd.io/requestedAt"}
+        & source["metadata"]["annotations"].keys()
+    )
+
+
+@given(spec=SPECS)
+def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> None:
+    assert ("certSecretRef" in manifests.source_bucket(spec)["spec"]) == bool(spec.store.ca)
+
+
+@given(spec=SPECS)
+def test_no_rule_has_a_wildcard(spec: SessionSpec) -> None:
+    rules = [*applier_rules(), *owner_rules(spec.name)]
+    assert not any("*" in words for rule in rules for words in rule.values())
+
+
+def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
+    groups = {group for rule in applier_rules() for group in rule["apiGroups"]}
+    resources = {resource for rule in applier_rules() for resource in rule["resources"]}
+    assert not {group for group in groups if "rbac" in group or "fluxcd" in group or "coordination" in group}
+    assert not resources & {"resourcequotas", "limitranges", "endpoints", "namespaces"}
+
+
+@given(spec=SPECS)
+def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(spec: SessionSpec) -> None:
+    rules = owner_rules(spec.name)
+    secrets = [rule for rule in rules if "secrets" in rule["resources"]]
+    changing = [rule for rule in rules if {"patch", "update", "delete"} & set(rule["verbs"])]
+    assert [(rule["verbs"], rule["resourceNames"]) for rule in secrets] == [(["get"], ["bucket-writer"])]
+    assert {name for rule in changing for name in rule["resourceNames"]} == {spec.name.text}

@@ -1,0 +1,61 @@
+"""What Pulumi's messages mean: a test for each row of the table."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
+from gitops_run.model.pulumi_failures import FAILURES, failure, parse_locks
+from gitops_run.model.stack_events import StackLock
+
+SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
+    ("error: getting secrets manager: incorrect passphrase", UsageError, "passphrase"),
+    ("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or …", UsageError, "passphrase"),
+    ("error: no stack named 'web' found", NotFound, "'web'"),
+    ('error: unable to open state directory "file:///a": stat /a: no such file', BackendError, "stacks"),
+    ("error: PULUMI_ACCESS_TOKEN must be set for login during …", UsageError, "logged in"),
+    (
+        "error: no resource plugin 'pulumi-resource-kubernetes' found in …",
+        BackendError,
+        "resource-kubernetes",
+    ),
+    ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
+    ('error: namespaces "run-web" already exists', GuardError, 'namespaces "run-web"'),
+)
+LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or …
+  file:///state/.pulumi/locks/organization/gitops-run/web/0a0b.json?no_tmp_dir=true: created by jane@laptop (pid 4711) at 2026-11-23T19:10:00Z
+"""  # noqa: E501 - as Pulumi writes it
+
+
+def test_each_row_of_the_table_has_a_sample() -> None:
+    assert len(SAMPLES) == len(FAILURES)
+
+
+@pytest.mark.parametrize(("text", "kind", "told"), SAMPLES)
+def test_a_message_of_pulumi_becomes_our_error_with_a_hint(
+    text: str, kind: type[GitOpsRunError], told: str
+) -> None:
+    error = failure(text)
+    assert type(error) is kind
+    assert told in error.message
+    assert error.hint
+
+
+def test_an_unknown_message_is_passed_on() -> None:
+    assert failure("Diagnostics:\nerror: the moon is full\n").message == "Pulumi failed: the moon is full"
+
+
+def test_a_lock_tells_who_holds_it_since_when_and_where() -> None:
+    assert parse_locks(LOCKED) == (
+        StackLock(
+            user="jane",
+            host="laptop",
+            pid=4711,
+            since="2026-11-23T19:10:00Z",
+            path="/state/.pulumi/locks/organization/gitops-run/web/0a0b.json",
+        ),
+    )
+
+
+def test_other_messages_tell_of_no_lock() -> None:
+    assert parse_locks("error: incorrect passphrase") == ()
