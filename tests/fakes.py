@@ -90,7 +90,7 @@ class FakeCluster:
     refuses: bytes = b"refused"
     fetch_s: float = 0.05
     apply_s: float = 0.1
-    on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None  # noqa: E731
+    on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
 
     def __post_init__(self) -> None:
         self._news = anyio.Event()
@@ -149,7 +149,9 @@ class FakeCluster:
             return replace(self.applier, handled=token)
         wanted = objects_of(files)
         if not wanted:
-            return replace(self.applier, handled=token, ready="False", reason="ArtifactFailed", message="no path")
+            return replace(
+                self.applier, handled=token, ready="False", reason="ArtifactFailed", message="no path"
+            )
         failed = replace(self.applier, handled=token, ready="False", attempted=revision)
         if self.refuses in wanted.values():
             return replace(failed, reason="ReconciliationFailed", message="refused")
@@ -269,7 +271,8 @@ class FakeRenderer:
         self.passed.append(dict(snapshot.files))
         names = sorted(objects_of(snapshot.files))
         documents = (
-            f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: '{name}'\n  namespace: ns\n" for name in names
+            f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: '{name}'\n  namespace: ns\n"
+            for name in names
         )
         return "---\n".join(documents)
 
@@ -311,7 +314,7 @@ class FakeLease:
             await self.ensure()
 
     async def ensure(self) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if self.leases.holder != self.holder:
             raise LockedError(f"taken over by {self.leases.holder}")
 

@@ -112,14 +112,14 @@ class WorkTree:
             if (entries := self._read(scan, touched)) is not None:
                 break
         else:
-            problem = Problem(message="files keep vanishing while they are read", hint="save again when it's quiet")
+            problem = Problem(
+                message="files keep vanishing while they are read", hint="save again when it's quiet"
+            )
             return Snapshot(tree=Tree(), folder=self._stage, problems=(problem,))
         self._rules = scan.rules
         self._forget(entries)
         problems = (*scan.problems, *_over_limit(entries.values()))
-        return Snapshot(
-            tree=Tree(entries), folder=self._stage, problems=problems, rules=scan.rules
-        )
+        return Snapshot(tree=Tree(entries), folder=self._stage, problems=problems, rules=scan.rules)
 
     def _read(self, scan: _Scan, touched: frozenset[str]) -> dict[str, FileEntry] | None:
         """Read what is new or changed into the stage; None where a file vanished meanwhile."""
@@ -137,7 +137,9 @@ class WorkTree:
             except OSError as error:
                 scan.problems.append(_unreadable(path, error))
                 continue
-            entry = FileEntry(path=path, size=len(content), digest=hashlib.md5(content, usedforsecurity=False).hexdigest())
+            entry = FileEntry(
+                path=path, size=len(content), digest=hashlib.md5(content, usedforsecurity=False).hexdigest()
+            )
             if known is None or known[1] != entry:
                 copy = self._stage / path
                 _make_room(copy)
@@ -204,14 +206,18 @@ class _Scan:
                     return
             if is_dir:
                 if real in trail:
-                    self.problems.append(Problem(path=path, message="this link leads back to a folder that holds it"))
+                    self.problems.append(
+                        Problem(path=path, message="this link leads back to a folder that holds it")
+                    )
                     return
                 self._walk(real, f"{path}/", (*trail, real))
             elif real.is_file():
                 self._add(path, real)
         except FileNotFoundError:
             if entry.is_symlink():
-                self.problems.append(Problem(path=path, message="this link leads nowhere", hint="mend it or ignore it"))
+                self.problems.append(
+                    Problem(path=path, message="this link leads nowhere", hint="mend it or ignore it")
+                )
         except OSError as error:
             self.problems.append(_unreadable(path, error))
 
@@ -252,12 +258,16 @@ def _over_limit(files: Collection[FileEntry]) -> Iterator[Problem]:
 
 def _unreadable(path: str, error: OSError) -> Problem:
     return Problem(
-        path=path, message=f"can't be read: {error.strerror}", hint=f"chmod u+r {path}, or ignore it in .sourceignore"
+        path=path,
+        message=f"can't be read: {error.strerror}",
+        hint=f"chmod u+r {path}, or ignore it in .sourceignore",
     )
 
 
 def _leaves_root(path: str) -> Problem:
-    return Problem(path=path, message="this link leads out of the root", hint="copy the file, or name a wider --root")
+    return Problem(
+        path=path, message="this link leads out of the root", hint="copy the file, or name a wider --root"
+    )
 
 
 def find_root(target: Path, root: Path | None = None) -> Path:

@@ -35,7 +35,7 @@ from gitops_run.model.store import StoreAccess
 @click.command()
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the git work tree.")
+@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree.")
 @settings_flags(*CLUSTER_KEYS, *SESSION_KEYS)
 @json_flag
 def up(name: str, path: Path | None, root: Path | None, output: str, **flags: object) -> None:

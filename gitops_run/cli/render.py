@@ -39,7 +39,7 @@ TERMINAL_MARKS = Marks(good="✓", bad="✗", note="•")
 PLAIN_MARKS = Marks(good="ok", bad="failed", note="-")
 
 
-def lines(event: Event, marks: Marks) -> list[str]:
+def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one table
     """Write an event for a person; nothing for what the next event tells anyway."""
     match event:
         case SyncStarted():

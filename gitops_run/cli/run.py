@@ -21,7 +21,7 @@ from gitops_run.model.session import SessionName, suggest_name
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--name", help="The session's name; else made from the directory's.")
-@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the git work tree.")
+@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree.")
 @click.option("--keep", "is_kept", is_flag=True, help="Leave the session when interrupted.")
 @click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
 @click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")

@@ -9,7 +9,8 @@ import anyio
 import click
 
 from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.cluster.sessions import LiveSession, list_sessions as read_all, read_session
+from gitops_run.adapters.cluster.sessions import LiveSession, read_session
+from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import print_json
 from gitops_run.model.session import SessionName

@@ -51,7 +51,7 @@ class SyncRequest:
 
 @click.command()
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), help="The directory to watch; else the one you are in.")
+@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree here.")
 @click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
 @click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
 @settings_flags(*CLUSTER_KEYS, *LOOP_KEYS)

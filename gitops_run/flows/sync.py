@@ -14,8 +14,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gitops_run.errors import TransientError, WaitTimeout, ungrouped
-from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
 from gitops_run.flows.changes import Changes
+from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
 from gitops_run.flows.preflight import Preflight, is_large_prune, preflight, pruned
 from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
 from gitops_run.model.conditions import Standing, Verdict
@@ -39,7 +39,7 @@ from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import Plan, diff
 
 MAX_OVERTAKES = 1
-"""How often in a row a newer change may overtake a checked snapshot before that one is pushed all the same."""
+"""How often in a row a newer change may overtake a checked snapshot before that is pushed all the same."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 15.0
 HEALS_MAX = 3
@@ -108,7 +108,7 @@ class SaveLoop:
         self._follower: tuple[int, anyio.CancelScope] | None = None
 
     async def run(self) -> None:
-        """Save until cancelled. Raises LockedError when the lease is lost, NotFound when the session is gone."""
+        """Save until cancelled. Raises LockedError when the lease is lost, NotFound when the session is."""
         with ungrouped():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ports.lease.keep)
@@ -383,4 +383,3 @@ class SaveLoop:
                     times_ms=save.times_ms,
                 )
             )
-

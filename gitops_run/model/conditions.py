@@ -66,7 +66,7 @@ class Verdict:
 PENDING = Verdict(standing=Standing.PENDING)
 
 HINTS = {
-    "AuthenticationFailed": "the reading key in Secret bucket-reader is refused by the store: gitops-run up again",
+    "AuthenticationFailed": "the store refuses the key in Secret bucket-reader: gitops-run up again",
     "BucketOperationFailed": "Flux can't read the store: gitops-run status, then look at the store",
     "ArtifactFailed": "the target's path isn't in what was pushed: check that the target still exists",
     "BuildFailed": "mend the kustomization; the last good state stays live",

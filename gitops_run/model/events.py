@@ -16,7 +16,7 @@ from gitops_run.model.problem import Problem
 SCHEMA_VERSION = 1
 
 Times = dict[str, int]
-"""Milliseconds since the save was seen, by step: settled, scanned, rendered, fenced, uploaded, fetched, applied."""
+"""Milliseconds since the save was seen at the end of each step, from "settled" to "applied"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

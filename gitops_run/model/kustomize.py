@@ -83,7 +83,9 @@ def explain_failure(message: str, *, folder: str, target: str, read: ReadText) -
         return problem
     if path and read(path) is None:
         return Problem(
-            path=path, message="this file is named by a kustomization, but isn't there", hint="add it, or remove its entry"
+            path=path,
+            message="this file is named by a kustomization, but isn't there",
+            hint="add it, or remove its entry",
         )
     return Problem(path=path, line=_line(inner, path, read), message=inner or "kustomize failed")
 

@@ -100,9 +100,7 @@ def parse_documents(text: str) -> tuple[Document, ...]:
             metadata = next((v for k, v in node.value if k.value == "metadata"), None)
             inner = _scalars(metadata) if isinstance(metadata, yaml.MappingNode) else {}
             found.append(
-                Document(
-                    line=node.start_mark.line + 1, kind=top.get("kind", ""), name=inner.get("name", "")
-                )
+                Document(line=node.start_mark.line + 1, kind=top.get("kind", ""), name=inner.get("name", ""))
             )
     return tuple(found)
 

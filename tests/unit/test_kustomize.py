@@ -1,5 +1,6 @@
 from gitops_run.model.kustomize import explain_failure, generated_resources, locate
 from gitops_run.model.objects import ObjectRef
+from gitops_run.model.problem import Problem
 
 WRAP = (
     "error: accumulating resources: accumulation err='accumulating resources from '../tree/app': "
@@ -8,7 +9,7 @@ WRAP = (
 NESTED = WRAP + "recursed accumulation of path '/x/tree/app': accumulating resources: "
 
 
-def explain(message: str, files: dict[str, str]):
+def explain(message: str, files: dict[str, str]) -> Problem:
     return explain_failure(message, folder="/x/tree", target="app", read=files.get)
 
 
@@ -68,5 +69,8 @@ def test_an_unknown_field_of_the_kustomization_is_shown_there() -> None:
 
 def test_an_object_is_found_by_its_name_before_kustomize_added_to_it() -> None:
     ref = ObjectRef(group="", kind="ConfigMap", namespace="x", name="dev-web-5gg")
-    sources = [("a.yaml", "kind: ConfigMap\nmetadata: {name: we}\n"), ("b.yaml", "kind: ConfigMap\nmetadata: {name: web}\n")]
+    sources = [
+        ("a.yaml", "kind: ConfigMap\nmetadata: {name: we}\n"),
+        ("b.yaml", "kind: ConfigMap\nmetadata: {name: web}\n"),
+    ]
     assert locate(ref, sources) == ("b.yaml", 1)

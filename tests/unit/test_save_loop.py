@@ -308,7 +308,7 @@ async def test_a_writer_that_was_taken_over_stops() -> None:
         await session.says(SaveApplied)
         session.leases.holder = "another"
 
-    with pytest.raises(LockedError, match="taken over by another"), ungrouped():
+    with pytest.raises(LockedError, match="taken over by another"), ungrouped():  # noqa: PT012 - the tasks are the act
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(session.cluster.run)
             tasks.start_soon(take_over)

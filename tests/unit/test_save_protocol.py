@@ -50,7 +50,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class KillAfter:
-    """Kill the writer at its so-manieth call from here on, before or after the call took effect; restart it."""
+    """Kill the writer at its so-manieth call from here on, before or after it took effect."""
 
     calls: int
     is_before: bool

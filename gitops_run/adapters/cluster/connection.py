@@ -75,7 +75,9 @@ class Connection:
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
         with _translated(self.context):
-            response = await self._send("GET", _with_query(path, full), None, "application/json", WATCH_S + 30)
+            response = await self._send(
+                "GET", _with_query(path, full), None, "application/json", WATCH_S + 30
+            )
             try:
                 rest = b""
                 async for chunk in response.content.iter_any():
@@ -134,9 +136,13 @@ def _refusal(context: str, status: int, message: str) -> GitOpsRunError:
         return ConflictError(message)
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         return RejectedError(message)
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if (
+        status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE}
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
         return TransientError(
-            f"the cluster of context {context!r} answered {status}: {message}", hint="look at the API server's log"
+            f"the cluster of context {context!r} answered {status}: {message}",
+            hint="look at the API server's log",
         )
     return BackendError(
         f"the cluster of context {context!r} refuses: {message}",

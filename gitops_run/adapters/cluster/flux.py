@@ -80,7 +80,7 @@ class WatchedFlux:
                 await self.changed()
             return
         raise WaitTimeout(
-            f"Flux did not see within {FENCE_S:.0f} s that Bucket {self._namespace}/{self._name} is suspended",
+            f"Flux did not see Bucket {self._namespace}/{self._name} suspended within {FENCE_S:.0f} s",
             hint="check that source-controller runs: kubectl -n flux-system get pods",
         )
 

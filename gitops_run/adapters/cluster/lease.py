@@ -97,19 +97,16 @@ class SessionLease:
         while True:
             live = await self._read()
             other = _holder_of(live)
-            if not other or other == self.holder:
-                is_other = False
-            elif Holder(other).is_dead:
-                is_other = True
-            elif take_over or await self._has_run_out(live, other, emit):
-                is_other = True
-            else:
+            is_other = other not in ("", self.holder)
+            is_dead = is_other and Holder(other).is_dead
+            is_free = not is_other or is_dead or take_over
+            if not is_free and not await self._has_run_out(live, other, emit):
                 raise self._held(live, other)
             try:
                 await self._write(live)
             except ConflictError:
                 continue
-            if is_other and not Holder(other).is_dead:
+            if is_other and not is_dead:
                 await self._outwait(other, emit)
             return is_other
 

@@ -42,7 +42,9 @@ class RolePermissions:
         if not is_namespaced:
             return "it belongs to the whole cluster, and a session applies within its own namespace only"
         if ref.namespace and ref.namespace != self._namespace:
-            return f"it lies in namespace {ref.namespace}, and the session may apply in {self._namespace} only"
+            return (
+                f"it lies in namespace {ref.namespace}, and the session may apply in {self._namespace} only"
+            )
         if (ref.group, resource) not in allowed:
             return f"the session's ServiceAccount {APPLIER} has no right to apply {resource}"
         return ""
