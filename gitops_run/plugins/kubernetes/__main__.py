@@ -1,11 +1,12 @@
 """Start the plugin: print the port, serve until the engine is done.
 
-The engine starts it with its own address as the last argument, and kills it at the end; where the
-engine dies first, so does the plugin.
+The engine starts it with its own address as the last argument, and interrupts it at the end; where the
+engine dies first, the plugin ends too.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -25,9 +26,10 @@ _MESSAGE_BYTES = 400 * 1024 * 1024
 def main(arguments: list[str]) -> None:
     """Serve the provider protocol on a free port of the loopback interface."""
     stopped = threading.Event()
-    # Ctrl-C in a terminal reaches the whole process group: the engine cancels in order, by a call.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    # The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here:
+    # an interrupt is the engine's way to end the plugin, and it waits five seconds before it kills.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     host = Host(addresses[-1] if addresses else None)
     options = [
@@ -41,7 +43,8 @@ def main(arguments: list[str]) -> None:
     print(port, flush=True)  # noqa: T201  the engine reads it here
     host.when_gone(stopped.set)
     stopped.wait()
-    server.stop(grace=None).wait()
+    server.stop(grace=None)
+    os._exit(0)  # without waiting for threads that wait for the cluster: nobody is left to hear of it
 
 
 if __name__ == "__main__":
