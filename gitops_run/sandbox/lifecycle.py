@@ -1,0 +1,186 @@
+"""Start and stop a sandbox, and tell how it is.
+
+The start reads as a recipe: programs, what a former run left, ports, keys, files, supervisor, ready.
+The supervisor does the watching; here one waits for what it says.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from gitops_run.errors import NotFound, SandboxError
+from gitops_run.sandbox import certificates, kubeconfigs
+from gitops_run.sandbox.binaries import ensure_binaries
+from gitops_run.sandbox.build import Progress
+from gitops_run.sandbox.environment import data_folder, ensure_pulumi_state, environment_of, write_settings
+from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
+from gitops_run.sandbox.processes import end, is_running
+from gitops_run.sandbox.pulumi_plugin import plugin_outcome
+from gitops_run.sandbox.state import (
+    DEFAULT_NAME,
+    PORT_NAMES,
+    Sandbox,
+    load,
+    make_folder,
+    pick_ports,
+    refuse_taken_ports,
+    sandbox_folder,
+    save,
+)
+from gitops_run.sandbox.store import ensure_accounts
+
+_READY_WITHIN_S = 90.0
+_PART_PATIENCE_S = 5.0
+_CRASHES_UNTIL_FAILURE = 4
+_SUPERVISOR_PATIENCE_S = 20.0
+
+
+def start(name: str = DEFAULT_NAME, base: Path | None = None, tell: Progress = lambda _: None) -> Sandbox:
+    """Start a sandbox, or find that it runs, and return when everything in it is ready.
+
+    base: as for sandbox_folder. Raises SandboxError with the log's tail of a part that doesn't get ready.
+    """
+    folder = sandbox_folder(name, base)
+    make_folder(folder)
+    with _only_starter(folder):
+        if is_up(folder):
+            return load(name, base)
+        programs = ensure_binaries(tell)
+        (folder / "programs.json").write_text(
+            json.dumps({program: [str(b.path), b.origin] for program, b in programs.items()})
+        )
+        _end_leftovers(folder, tell)
+        sandbox = _prepare(name, folder, {program: binary.path for program, binary in programs.items()})
+        with ThreadPoolExecutor(1) as pool:
+            plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
+            _supervise(sandbox, tell)
+            outcome = plugin.result()
+        sandbox = replace(sandbox, env=environment_of(sandbox, stand_in=not outcome.is_installed))
+        save(sandbox)
+        return sandbox
+
+
+def stop(name: str = DEFAULT_NAME, base: Path | None = None) -> None:
+    """End a sandbox's supervisor and every part, and make sure that none is left. Its state stays."""
+    folder = load(name, base).folder
+    recorded = recorded_processes(read_state(folder))
+    supervisor = recorded.pop(SUPERVISOR, None)
+    left = end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
+    # A part that was started while the supervisor ended is in what it wrote last.
+    recorded |= recorded_processes(read_state(folder), with_supervisor=False)
+    left += end(recorded.values(), _PART_PATIENCE_S)
+    if left:
+        pids = ", ".join(str(process.pid) for process in left)
+        raise SandboxError(f"processes {pids} of the sandbox didn't end", hint=f"kill -9 {pids}")
+
+
+def is_up(folder: Path) -> bool:
+    """Tell whether a sandbox's supervisor runs and everything has been ready."""
+    state = read_state(folder)
+    supervisor = recorded_processes(state).get(SUPERVISOR)
+    return bool(state["ready"]) and supervisor is not None and is_running(supervisor)
+
+
+def _prepare(name: str, folder: Path, binaries: dict[str, Path]) -> Sandbox:
+    """Make or read everything that lasts: ports, keys, kubeconfigs, accounts, settings."""
+    try:
+        ports = load(name, folder.parent).ports
+        refuse_taken_ports(ports)
+    except NotFound:
+        ports = pick_ports(PORT_NAMES)
+    sandbox = Sandbox(name=name, folder=folder, ports=ports, binaries=binaries, env={})
+    sandbox = replace(sandbox, env=environment_of(sandbox, stand_in=False))
+    save(sandbox)
+    certificates.make_all(folder / "pki")
+    kubeconfigs.write_all(sandbox)
+    write_settings(sandbox, ensure_accounts(folder / "store"))
+    ensure_pulumi_state(data_folder())
+    return sandbox
+
+
+def _end_leftovers(folder: Path, tell: Progress) -> None:
+    """End what a killed or unready supervisor left, by id and start time."""
+    recorded = recorded_processes(read_state(folder))
+    supervisor = recorded.pop(SUPERVISOR, None)
+    running = [process for process in recorded.values() if is_running(process)]
+    if running or (supervisor and is_running(supervisor)):
+        tell(f"ending {len(running)} processes that an earlier run left")
+        end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
+        end(running, _PART_PATIENCE_S)
+
+
+def _supervise(sandbox: Sandbox, tell: Progress) -> None:
+    """Start the supervisor in a session of its own and wait until it says that everything is ready."""
+    command = [sys.executable, "-m", "gitops_run.sandbox.supervisor", sandbox.name, str(sandbox.folder.parent)]
+    with (sandbox.folder / "logs" / f"{SUPERVISOR}.log").open("ab") as log:
+        supervisor = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            cwd=sandbox.folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    assert supervisor.stdout is not None
+    with supervisor.stdout as lines:
+        try:
+            _wait_until_ready(sandbox, lines, tell)
+        except BaseException:
+            supervisor.terminate()
+            supervisor.wait()
+            raise
+    supervisor.returncode = 0  # it lives on; nobody has to wait for it
+
+
+def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> None:
+    waiting: dict[str, str] = {}
+    crashes: Counter[str] = Counter()
+    for event in _events(lines, time.monotonic() + _READY_WITHIN_S):
+        part, kind = event["part"], event["event"]
+        if kind == "ready":
+            if part == SUPERVISOR:
+                return
+            waiting.pop(part, None)
+            tell(f"{part} ready after {event['seconds']:.1f} s")
+        elif kind == "crashed":
+            waiting = {part: f"ended with exit code {event['exit_code']}"} | waiting
+            crashes[part] += 1
+            if crashes[part] == _CRASHES_UNTIL_FAILURE:
+                break
+        elif part != SUPERVISOR:
+            waiting.setdefault(part, "is not ready")
+    part, what = next(iter(waiting.items()), (SUPERVISOR, "ended"))
+    tail = log_tail(sandbox.folder, part)
+    raise SandboxError(f"{part} {what}; the end of its log:\n{tail}", hint=f"see {sandbox.folder}/logs/{part}.log")
+
+
+def _events(lines: IO[bytes], deadline: float) -> Iterator[dict[str, Any]]:
+    """Yield what the supervisor tells, until it ends or the deadline passes."""
+    buffered = b""
+    while (left := deadline - time.monotonic()) > 0 and select.select([lines], [], [], left)[0]:
+        chunk = os.read(lines.fileno(), 65536)
+        if not chunk:
+            return
+        *complete, buffered = (buffered + chunk).split(b"\n")
+        yield from map(json.loads, complete)
+
+
+@contextmanager
+def _only_starter(folder: Path) -> Iterator[None]:
+    with (folder / "run" / "starter.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

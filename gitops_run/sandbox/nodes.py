@@ -1,0 +1,52 @@
+"""The objects that a fresh control plane needs before a session can use it: Flux's kinds and a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitops_run.sandbox.programs import FLUX_VERSION
+
+NODE = "sandbox"
+NODE_LEASE_S = 40
+FLUX_NAMESPACE = "flux-system"
+
+_CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "500", "ephemeral-storage": "1Ti"}
+
+
+def flux_kinds(binaries: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+    """Read the CustomResourceDefinitions that were kept beside Flux's controllers."""
+    for program in ("source-controller", "kustomize-controller", "helm-controller"):
+        for file in sorted(binaries[program].with_name("crds").glob("*.yaml")):
+            yield yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+
+
+def flux_namespace() -> dict[str, Any]:
+    """Describe the namespace by whose labels Flux and its version are found."""
+    labels = {
+        "app.kubernetes.io/instance": FLUX_NAMESPACE,
+        "app.kubernetes.io/part-of": "flux",
+        "app.kubernetes.io/version": FLUX_VERSION,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": FLUX_NAMESPACE, "labels": labels},
+    }
+
+
+def node() -> dict[str, Any]:
+    """Describe the one node, large enough that no quota but a session's own is ever met."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": NODE,
+            "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "type": "kwok"},
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+        },
+        "status": {"capacity": _CAPACITY, "allocatable": _CAPACITY},
+    }

@@ -1,0 +1,244 @@
+"""The parts of a sandbox: the command line of each, what it waits for, and where it tells its health.
+
+Knows flags, as values; starts nothing. Every part listens on the loopback interface only, keeps its
+data in the sandbox's folder, and gets secrets by file or environment, never as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitops_run.sandbox.certificates import Pair
+from gitops_run.sandbox.kubeconfigs import part_kubeconfig
+from gitops_run.sandbox.nodes import NODE_LEASE_S
+from gitops_run.sandbox.state import LOOPBACK, REGION, Sandbox
+from gitops_run.sandbox.store import Account
+
+CLUSTER_STEP = "cluster"
+"""The step after which the API server serves Flux's kinds; parts can wait for it as for another part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Describe one process of the sandbox.
+
+    health: an address that answers 200 once the part is ready. identity: what to show it, where it asks.
+    after: names of parts that have to be ready before. environment: added to the supervisor's own.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    health: str
+    after: tuple[str, ...] = ()
+    authority: Path
+    identity: Pair | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def parts_of(sandbox: Sandbox, administrator: Account) -> tuple[Part, ...]:
+    """Describe every part of a sandbox, in the order in which they start."""
+    return (
+        _etcd(sandbox),
+        _store(sandbox, administrator),
+        _api_server(sandbox),
+        _controller_manager(sandbox),
+        _scheduler(sandbox),
+        _kwok(sandbox),
+        *(_flux(sandbox, name) for name in ("source-controller", "kustomize-controller", "helm-controller")),
+    )
+
+
+def _etcd(sandbox: Sandbox) -> Part:
+    pki = sandbox.folder / "pki"
+    client, peer = (f"https://{_address(sandbox, port)}" for port in ("etcd", "etcd-peer"))
+    tls = {"cert-file": pki / "etcd.crt", "key-file": pki / "etcd.key", "trusted-ca-file": pki / "etcd-ca.crt"}
+    return Part(
+        name="etcd",
+        argv=_command(
+            sandbox,
+            "etcd",
+            {
+                "name": "sandbox",
+                "data-dir": sandbox.folder / "etcd",
+                "listen-client-urls": client,
+                "advertise-client-urls": client,
+                "listen-peer-urls": peer,
+                "initial-advertise-peer-urls": peer,
+                "initial-cluster": f"sandbox={peer}",
+                "unsafe-no-fsync": "true",
+                "log-level": "warn",
+                "client-cert-auth": "true",
+                "peer-client-cert-auth": "true",
+                **tls,
+                **{f"peer-{flag}": path for flag, path in tls.items()},
+            },
+        ),
+        health=f"{client}/readyz",
+        authority=pki / "etcd-ca.crt",
+        identity=Pair(certificate=pki / "etcd-client.crt", key=pki / "etcd-client.key"),
+    )
+
+
+def _store(sandbox: Sandbox, administrator: Account) -> Part:
+    folder = sandbox.folder / "store"
+    options = {
+        "port": _address(sandbox, "store"),
+        "region": REGION,
+        "cert": sandbox.folder / "pki" / "serving.crt",
+        "key": sandbox.folder / "pki" / "serving.key",
+        "iam-dir": folder / "accounts",
+        "health": "/healthz",
+        "quiet": "true",
+        "keep-alive": "true",
+    }
+    posix = {"versioning-dir": folder / "versions", "sidecar": folder / "metadata"}
+    return Part(
+        name="versitygw",
+        argv=(*_command(sandbox, "versitygw", options), "posix", *_flags(posix), str(folder / "objects")),
+        health=f"{sandbox.store}/healthz",
+        authority=sandbox.ca,
+        environment={"ROOT_ACCESS_KEY": administrator.access, "ROOT_SECRET_KEY": administrator.secret},
+    )
+
+
+def _api_server(sandbox: Sandbox) -> Part:
+    pki = sandbox.folder / "pki"
+    return Part(
+        name="kube-apiserver",
+        argv=_command(
+            sandbox,
+            "kube-apiserver",
+            {
+                "etcd-servers": f"https://{_address(sandbox, 'etcd')}",
+                "etcd-cafile": pki / "etcd-ca.crt",
+                "etcd-certfile": pki / "etcd-client.crt",
+                "etcd-keyfile": pki / "etcd-client.key",
+                "bind-address": LOOPBACK,
+                "advertise-address": LOOPBACK,
+                "secure-port": sandbox.ports["kube-apiserver"],
+                "tls-cert-file": pki / "serving.crt",
+                "tls-private-key-file": pki / "serving.key",
+                "client-ca-file": sandbox.ca,
+                "service-account-issuer": "https://kubernetes.default.svc",
+                "service-account-signing-key-file": pki / "service-accounts.key",
+                "service-account-key-file": pki / "service-accounts.pub",
+                "service-cluster-ip-range": "10.0.0.0/24",
+                "authorization-mode": "RBAC",
+                "allow-privileged": "true",
+                "endpoint-reconciler-type": "none",
+            },
+        ),
+        after=("etcd",),
+        health=f"{sandbox.server}/readyz",
+        authority=sandbox.ca,
+    )
+
+
+def _controller_manager(sandbox: Sandbox) -> Part:
+    pki = sandbox.folder / "pki"
+    extra = {
+        "service-account-private-key-file": pki / "service-accounts.key",
+        "use-service-account-credentials": "true",
+        "root-ca-file": sandbox.ca,
+    }
+    return _kubernetes_client(sandbox, "kube-controller-manager", extra)
+
+
+def _scheduler(sandbox: Sandbox) -> Part:
+    return _kubernetes_client(sandbox, "kube-scheduler", {})
+
+
+def _kubernetes_client(sandbox: Sandbox, name: str, extra: Mapping[str, object]) -> Part:
+    config = part_kubeconfig(sandbox, name)
+    pki = sandbox.folder / "pki"
+    options = {
+        "kubeconfig": config,
+        "authentication-kubeconfig": config,
+        "authorization-kubeconfig": config,
+        "bind-address": LOOPBACK,
+        "secure-port": sandbox.ports[name],
+        "tls-cert-file": pki / "serving.crt",
+        "tls-private-key-file": pki / "serving.key",
+        "leader-elect": "false",
+    }
+    return Part(
+        name=name,
+        argv=_command(sandbox, name, {**options, **extra}),
+        after=("kube-apiserver",),
+        health=f"https://{_address(sandbox, name)}/healthz",
+        authority=sandbox.ca,
+    )
+
+
+def _kwok(sandbox: Sandbox) -> Part:
+    address = _address(sandbox, "kwok")
+    options = {
+        "kubeconfig": part_kubeconfig(sandbox, "kwok"),
+        "manage-all-nodes": "true",
+        "node-ip": LOOPBACK,
+        "node-port": sandbox.ports["kwok"],
+        "server-address": address,
+        "tls-cert-file": sandbox.folder / "pki" / "serving.crt",
+        "tls-private-key-file": sandbox.folder / "pki" / "serving.key",
+        # Without it the node counts as lost after 40 s, and its pods never become ready again.
+        "node-lease-duration-seconds": NODE_LEASE_S,
+    }
+    stages = sorted(sandbox.binaries["kwok"].with_name("stages").glob("*.yaml"))
+    return Part(
+        name="kwok",
+        argv=(*_command(sandbox, "kwok", options), *(f"--config={stage}" for stage in stages)),
+        after=("kube-apiserver",),
+        health=f"https://{address}/healthz",
+        authority=sandbox.ca,
+    )
+
+
+def _flux(sandbox: Sandbox, name: str) -> Part:
+    """Describe a controller of Flux, locked down as its documentation advises for many tenants."""
+    health = _address(sandbox, f"{name}-health")
+    # An address for events that nobody serves costs seconds in each reconcile.
+    options = {"metrics-addr": "0", "health-addr": health, "events-addr": "", "log-level": "info"}
+    return Part(
+        name=name,
+        argv=_command(sandbox, name, {**options, **_flux_options(sandbox, name)}),
+        after=(CLUSTER_STEP,),
+        health=f"http://{health}/readyz",
+        authority=sandbox.ca,
+        environment={
+            "KUBECONFIG": str(part_kubeconfig(sandbox, "flux")),
+            "RUNTIME_NAMESPACE": "flux-system",
+        },
+    )
+
+
+def _flux_options(sandbox: Sandbox, name: str) -> dict[str, object]:
+    tenancy: dict[str, object] = {"no-cross-namespace-refs": "true", "default-service-account": "default"}
+    if name == "source-controller":
+        storage = _address(sandbox, name)
+        return {
+            "storage-path": sandbox.folder / "artifacts",
+            "storage-addr": storage,
+            "storage-adv-addr": storage,
+        }
+    if name == "kustomize-controller":
+        return {
+            **tenancy,
+            "no-remote-bases": "true",
+            # A newer save ends the wait for the health of an older one.
+            "feature-gates": "CancelHealthCheckOnNewRevision=true",
+        }
+    return tenancy
+
+
+def _address(sandbox: Sandbox, port: str) -> str:
+    return f"{LOOPBACK}:{sandbox.ports[port]}"
+
+
+def _command(sandbox: Sandbox, program: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    return (str(sandbox.binaries[program]), *_flags(options))
+
+
+def _flags(options: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(f"--{name}={value}" for name, value in options.items())

@@ -1,0 +1,143 @@
+"""Which programs a sandbox is made of, and the pinned Go modules that each is built from.
+
+One group is one folder under toolchain/, with a go.mod and a go.sum of its own, since the programs'
+requirements clash within one module. Knows names and packages; building them is build.py's work.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLCHAIN = Path(__file__).with_name("toolchain")
+
+_KUBERNETES = "v1.36.3"
+_KUBERNETES_VERSION = "k8s.io/component-base/version"
+_PULUMI = "v3.259.0"
+
+FLUX_VERSION = "v2.9.0"
+"""The Flux release line that source-controller 1.9 and kustomize-controller 1.9 belong to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Name one executable and the Go package that makes it."""
+
+    name: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Name files of a module's source that are kept beside the programs built from it.
+
+    group: the folder under toolchain/ whose go.mod pins the module's version.
+    files: glob patterns within the module. into: the folder that receives them, "" for the programs' own.
+    """
+
+    group: str
+    module: str
+    files: tuple[str, ...]
+    into: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Gather the programs that are built from one go.mod.
+
+    variables: Go variables set by the linker, as "import/path.Name=value".
+    """
+
+    name: str
+    programs: tuple[Program, ...]
+    variables: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder with the group's go.mod and go.sum."""
+        return TOOLCHAIN / self.name
+
+    @property
+    def linker_flags(self) -> str:
+        """Return the value of go build's -ldflags: no symbol tables, and the variables."""
+        return "-s -w " + " ".join(f"-X {variable}" for variable in self.variables)
+
+
+def _kubernetes(name: str) -> Program:
+    return Program(name=name, package=f"k8s.io/kubernetes/cmd/{name}")
+
+
+def _flux(name: str) -> Group:
+    module = f"github.com/fluxcd/{name}"
+    crds = Kept(group=name, module=module, files=("config/crd/bases/*.yaml",), into="crds")
+    return Group(name=name, programs=(Program(name=name, package=module),), kept=(crds,))
+
+
+_KWOK_STAGES = Kept(
+    group="kwok",
+    module="sigs.k8s.io/kwok",
+    files=(
+        "kustomize/stage/node/fast/node-*.yaml",
+        "kustomize/stage/node/heartbeat-with-lease/node-*.yaml",
+        "kustomize/stage/pod/fast/pod-*.yaml",
+    ),
+    into="stages",
+)
+
+# The script that starts a program's Python has to match the SDK, not the language host: the host comes
+# from the last release that has it in this module (3.78.1), the script from the release of the engine.
+_LANGUAGE_SCRIPT = Kept(
+    group="pulumi",
+    module="github.com/pulumi/pulumi/sdk/v3",
+    files=("python/cmd/pulumi-language-python-exec",),
+    into="",
+)
+
+PULUMI_GROUPS = (
+    Group(
+        name="pulumi",
+        programs=(Program(name="pulumi", package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
+        variables=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={_PULUMI}",),
+    ),
+    Group(
+        name="pulumi-language-python",
+        programs=(
+            Program(
+                name="pulumi-language-python",
+                package="github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python",
+            ),
+        ),
+        kept=(_LANGUAGE_SCRIPT,),
+    ),
+)
+"""Built only where no new enough Pulumi is installed."""
+
+GROUPS = (
+    Group(name="etcd", programs=(Program(name="etcd", package="go.etcd.io/etcd/server/v3"),)),
+    Group(
+        name="versitygw",
+        programs=(Program(name="versitygw", package="github.com/versity/versitygw/cmd/versitygw"),),
+    ),
+    Group(
+        name="kubernetes",
+        programs=tuple(
+            _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+        ),
+        variables=(
+            f"{_KUBERNETES_VERSION}.gitVersion={_KUBERNETES}",
+            f"{_KUBERNETES_VERSION}.gitMajor={re.split('[v.]', _KUBERNETES)[1]}",
+            f"{_KUBERNETES_VERSION}.gitMinor={re.split('[v.]', _KUBERNETES)[2]}",
+        ),
+    ),
+    _flux("source-controller"),
+    _flux("kustomize-controller"),
+    _flux("helm-controller"),
+    Group(
+        name="kwok",
+        programs=(Program(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
+        kept=(_KWOK_STAGES,),
+    ),
+)
+"""Always the sandbox's own: nobody has these installed in the versions that fit together."""

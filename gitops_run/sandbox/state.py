@@ -1,0 +1,193 @@
+"""Where a sandbox keeps what outlives its processes, and how others find it by name.
+
+The folder of a sandbox holds its ports, keys, databases and logs. Everything secret in it is readable
+by its owner alone. Ports are picked once, when the sandbox is made, since addresses end up in
+kubeconfigs and in the state of stacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops_run.errors import NotFound, SandboxError, UsageError
+
+LOOPBACK = "127.0.0.1"
+REGION = "us-east-1"
+DEFAULT_NAME = "default"
+STATE_DIR_VARIABLE = "GITOPS_RUN_SANDBOX_DIR"
+
+PORT_NAMES = (
+    "etcd",
+    "etcd-peer",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+    "source-controller",
+    "source-controller-health",
+    "kustomize-controller-health",
+    "helm-controller-health",
+    "store",
+)
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """Hold where everything of one sandbox is.
+
+    ports: by the names of PORT_NAMES. binaries: the programs in use, by name; empty before the first start.
+    env: what `sandbox env` prints, by variable; PATH holds only the folders that go before the present PATH.
+    """
+
+    name: str
+    folder: Path
+    ports: Mapping[str, int]
+    binaries: Mapping[str, Path]
+    env: Mapping[str, str]
+
+    @property
+    def context(self) -> str:
+        """Return the name of the sandbox's context in its kubeconfig."""
+        return context_name(self.name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the administrator's kubeconfig."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def settings(self) -> Path:
+        """Return the settings file that makes the other commands use this sandbox."""
+        return self.folder / "settings.yaml"
+
+    @property
+    def ca(self) -> Path:
+        """Return the certificate of the authority that signed every certificate of the sandbox."""
+        return self.folder / "pki" / "ca.crt"
+
+    @property
+    def server(self) -> str:
+        """Return the address of the API server."""
+        return f"https://{LOOPBACK}:{self.ports['kube-apiserver']}"
+
+    @property
+    def store(self) -> str:
+        """Return the address of the S3 store."""
+        return f"https://{LOOPBACK}:{self.ports['store']}"
+
+
+def context_name(name: str) -> str:
+    """Name the kubeconfig context of a sandbox."""
+    return "gitops-run-sandbox" if name == DEFAULT_NAME else f"gitops-run-sandbox-{name}"
+
+
+def parse_name(text: str) -> str:
+    """Parse a sandbox's name as a person typed it. Raises UsageError."""
+    if _NAME.fullmatch(text):
+        return text
+    raise UsageError(
+        f"sandbox name {text!r} is not allowed: use at most 32 of a-z, 0-9 and '-', not '-' at an end",
+        hint=f"try: {DEFAULT_NAME}",
+    )
+
+
+def sandbox_folder(name: str, base: Path | None = None) -> Path:
+    """Return the folder of a sandbox.
+
+    base: the folder that holds sandboxes by name; else $GITOPS_RUN_SANDBOX_DIR, else the user's state folder.
+    """
+    told = base or os.environ.get(STATE_DIR_VARIABLE)
+    if told:
+        return Path(told).absolute() / parse_name(name)
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home, "gitops-run", "sandbox", parse_name(name))
+
+
+def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
+    """Read what is known of a sandbox that was started before. Raises NotFound."""
+    folder = sandbox_folder(name, base)
+    try:
+        facts = json.loads((folder / "sandbox.json").read_text())
+    except FileNotFoundError:
+        option = "" if name == DEFAULT_NAME else f" --name {name}"
+        raise NotFound(
+            f"there is no sandbox named {name!r} in {folder.parent}",
+            hint=f"gitops-run sandbox start{option}",
+        ) from None
+    return Sandbox(
+        name=name,
+        folder=folder,
+        ports=facts["ports"],
+        binaries={program: Path(path) for program, path in facts["binaries"].items()},
+        env=facts["env"],
+    )
+
+
+def save(sandbox: Sandbox) -> None:
+    """Write what load reads."""
+    facts = {
+        "ports": dict(sandbox.ports),
+        "binaries": {program: str(path) for program, path in sandbox.binaries.items()},
+        "env": dict(sandbox.env),
+    }
+    write_private(sandbox.folder / "sandbox.json", json.dumps(facts, indent=2))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a sandbox's folder and those in it, for the owner alone."""
+    for part in ("", "pki", "kubeconfigs", "logs", "run", "etcd", "store/objects", "store/versions",
+                 "store/metadata", "store/accounts", "artifacts"):
+        (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def pick_ports(names: Iterable[str]) -> dict[str, int]:
+    """Pick a free loopback port for each name, all different."""
+    sockets = {name: socket.socket() for name in names}
+    try:
+        for one in sockets.values():
+            one.bind((LOOPBACK, 0))
+        return {name: one.getsockname()[1] for name, one in sockets.items()}
+    finally:
+        for one in sockets.values():
+            one.close()
+
+
+def refuse_taken_ports(ports: Mapping[str, int]) -> None:
+    """Raise SandboxError that names every port on which another process listens."""
+    taken = []
+    for name, port in ports.items():
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((LOOPBACK, port))
+            except OSError:
+                taken.append(f"{port} ({name})")
+    if taken:
+        raise SandboxError(
+            f"another process listens on {LOOPBACK}, port {', '.join(taken)}, which this sandbox has had so far",
+            hint="end that process, or start a sandbox of another --name; a sandbox keeps its ports, "
+            "since kubeconfigs and stacks hold them",
+        )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner alone."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, _OWNER_ONLY)
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

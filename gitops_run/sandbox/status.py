@@ -1,0 +1,89 @@
+"""What a sandbox's state, processes and journal say about it, put together for a person or a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitops_run.sandbox.journal import read_events, read_state
+from gitops_run.sandbox.processes import ProcessRecord, is_running, resident_bytes
+from gitops_run.sandbox.state import DEFAULT_NAME, Sandbox, load
+
+_CRASHES_SHOWN = 5
+_EVENTS_READ = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """Tell how one part is.
+
+    state: "ready", "started", "crashed" (and about to be started again) or "gone" (it should run, but doesn't).
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+    memory_mb: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramStatus:
+    """Tell which file a program is, and where it comes from."""
+
+    name: str
+    path: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxStatus:
+    """Tell how a sandbox is.
+
+    crashes: the last ones, oldest first, each with time, part, exit_code and the end of its log.
+    """
+
+    sandbox: Sandbox
+    is_up: bool
+    parts: tuple[PartStatus, ...]
+    programs: tuple[ProgramStatus, ...]
+    crashes: tuple[Mapping[str, Any], ...]
+
+
+def status_of(name: str = DEFAULT_NAME, base: Path | None = None) -> SandboxStatus:
+    """Put together how a sandbox is. Raises NotFound where it was never started."""
+    sandbox = load(name, base)
+    state = read_state(sandbox.folder)
+    parts = tuple(_part(part, entry) for part, entry in state["parts"].items() if "process" in entry)
+    events = read_events(sandbox.folder, _EVENTS_READ)
+    return SandboxStatus(
+        sandbox=sandbox,
+        is_up=bool(state["ready"]) and all(part.state == "ready" for part in parts),
+        parts=parts,
+        programs=_programs(sandbox.folder),
+        crashes=tuple(e for e in events if e["event"] == "crashed")[-_CRASHES_SHOWN:],
+    )
+
+
+def _part(name: str, entry: Mapping[str, Any]) -> PartStatus:
+    process = ProcessRecord(**entry["process"]) if entry["process"] else None
+    runs = process is not None and is_running(process)
+    memory = resident_bytes(process.pid) if process and runs else None
+    return PartStatus(
+        name=name,
+        state=entry["state"] if runs or not process else "gone",
+        pid=process.pid if process and runs else None,
+        restarts=entry.get("restarts", 0),
+        memory_mb=round(memory / 1e6, 1) if memory else None,
+    )
+
+
+def _programs(folder: Path) -> tuple[ProgramStatus, ...]:
+    try:
+        known = json.loads((folder / "programs.json").read_text())
+    except FileNotFoundError:
+        return ()
+    return tuple(ProgramStatus(name=name, path=path, origin=origin) for name, (path, origin) in known.items())

@@ -1,0 +1,147 @@
+"""The process that owns a sandbox's parts: starts them in order, watches them, starts a crashed one again.
+
+Runs as `python -m gitops_run.sandbox.supervisor NAME BASE`, in a session of its own. Tells its starter,
+by lines of JSON on standard output, what happens until everything is ready; after that the journal in
+the sandbox's folder holds it. Ends itself and every part on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import STDOUT
+
+import anyio
+from anyio import to_thread
+
+from gitops_run.sandbox import nodes
+from gitops_run.sandbox.journal import Journal, log_tail
+from gitops_run.sandbox.parts import CLUSTER_STEP, Part, parts_of
+from gitops_run.sandbox.processes import end, record
+from gitops_run.sandbox.state import Sandbox, load
+from gitops_run.sandbox.store import ensure_accounts
+from gitops_run.sandbox.web import ApiServer, is_healthy
+
+_PROBE_EVERY_S = 0.05
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 30.0
+_STEADY_AFTER_S = 60.0
+_PATIENCE_S = 4.0
+_NODE_WAIT_S = 60
+NODE_STEP = "node"
+
+
+class Supervisor:
+    """Keep the parts of one sandbox running until asked to stop."""
+
+    def __init__(self, sandbox: Sandbox, journal: Journal) -> None:
+        self._sandbox = sandbox
+        self._journal = journal
+        self._api = ApiServer(sandbox)
+        self._parts = parts_of(sandbox, ensure_accounts(sandbox.folder / "store").admin)
+        self._ready = {name: anyio.Event() for name in (*(p.name for p in self._parts), CLUSTER_STEP, NODE_STEP)}
+
+    async def run(self) -> None:
+        """Start everything, then keep it running until SIGTERM or SIGINT; end every part."""
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with anyio.create_task_group() as group:
+                for part in self._parts:
+                    group.start_soon(self._keep_running, part)
+                group.start_soon(self._prepare_cluster)
+                group.start_soon(self._tell_when_ready)
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+                    break
+        self._end_parts()
+        self._journal.stopped()
+
+    async def _keep_running(self, part: Part) -> None:
+        for name in part.after:
+            await self._ready[name].wait()
+        backoff = _FIRST_BACKOFF_S
+        while True:
+            began = time.monotonic()
+            code = await self._run_once(part)
+            self._journal.crashed(part.name, code, log_tail(self._sandbox.folder, part.name))
+            if time.monotonic() - began > _STEADY_AFTER_S:
+                backoff = _FIRST_BACKOFF_S
+            await anyio.sleep(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
+
+    async def _run_once(self, part: Part) -> int:
+        """Run a part until it ends by itself; return its exit code, negative for a signal."""
+        with (self._sandbox.folder / "logs" / f"{part.name}.log").open("ab") as log:
+            process = await anyio.open_process(
+                part.argv, stdin=None, stdout=log, stderr=STDOUT, env={**os.environ, **part.environment}
+            )
+        self._journal.started(part.name, record(process.pid))
+        began = time.monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch_health, part, began)
+            code = await process.wait()
+            group.cancel_scope.cancel()
+        return code
+
+    async def _watch_health(self, part: Part, began: float) -> None:
+        while not await to_thread.run_sync(is_healthy, part):
+            await anyio.sleep(_PROBE_EVERY_S)
+        self._journal.ready(part.name, time.monotonic() - began)
+        self._ready[part.name].set()
+
+    async def _prepare_cluster(self) -> None:
+        await self._ready["kube-apiserver"].wait()
+        began = time.monotonic()
+        await to_thread.run_sync(self._api.apply, self._cluster_objects())
+        self._journal.ready(CLUSTER_STEP, time.monotonic() - began)
+        self._ready[CLUSTER_STEP].set()
+        await self._ready["kwok"].wait()
+        await to_thread.run_sync(self._wait_for_node)
+        self._journal.ready(NODE_STEP, time.monotonic() - began)
+        self._ready[NODE_STEP].set()
+
+    def _cluster_objects(self) -> Iterator[dict[str, object]]:
+        yield nodes.node()
+        yield nodes.flux_namespace()
+        yield from nodes.flux_kinds(self._sandbox.binaries)
+
+    def _wait_for_node(self) -> None:
+        for state in self._api.watch("/api/v1/nodes", nodes.NODE, _NODE_WAIT_S):
+            conditions = state.get("status", {}).get("conditions", ())
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                return
+
+    async def _tell_when_ready(self) -> None:
+        for event in self._ready.values():
+            await event.wait()
+        self._journal.all_ready()
+
+    def _end_parts(self) -> None:
+        """End those that use a part before the part itself: clients, then the API server, then etcd."""
+        running = self._journal.processes()
+        servers = [running.pop(name, None) for name in ("kube-apiserver", "etcd")]
+        end(running.values(), _PATIENCE_S)
+        for server in servers:
+            end([server] if server else [], _PATIENCE_S)
+
+
+def main() -> None:
+    """Supervise the sandbox that the arguments name; return at once if it is supervised already."""
+    name, base = sys.argv[1:]
+    sandbox = load(name, Path(base))
+    with (sandbox.folder / "run" / "supervisor.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        journal = Journal(sandbox.folder)
+        journal.begin(record(os.getpid()))
+        anyio.run(Supervisor(sandbox, journal).run)
+
+
+if __name__ == "__main__":
+    main()
