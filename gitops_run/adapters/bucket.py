@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ClientConfig, S3Store
+from obstore.store import S3Store
 
 from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
 from gitops_run.model.store_failures import Fault, outage, refusal
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # a type without a class at run time
 
 REQUEST_TIMEOUT_S = 10.0
 """The longest that one request may take, retries included. The Lease's margin must be longer, so that
