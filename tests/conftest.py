@@ -1,0 +1,92 @@
+"""The sandbox that the tests share, and people who work on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gitops_run.sandbox import lifecycle
+from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
+from gitops_run.sandbox.state import Sandbox, sandbox_folder
+from tests.people import Person
+
+SANDBOX = "tests"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Sandbox:
+    """A real control plane; one for all tests and workers, ended by the process that leads them."""
+    return lifecycle.start(SANDBOX)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    is_worker = hasattr(session.config, "workerinput")
+    is_kept = "GITOPS_RUN_KEEP_SANDBOX" in os.environ
+    if not is_worker and not is_kept and lifecycle.is_up(sandbox_folder(SANDBOX)):
+        lifecycle.stop(SANDBOX)
+
+
+@pytest.fixture
+def make_person(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Person]:
+    """Make people with a home of their own on the sandbox."""
+
+    def make(name: str, *, env: dict[str, str] | None = None) -> Person:
+        home = tmp_path / name
+        home.mkdir()
+        return Person(env={**os.environ, **sandbox.env, **_homes(home), **(env or {})}, cwd=home)
+
+    return make
+
+
+@pytest.fixture
+def admin(make_person: Callable[..., Person]) -> Person:
+    """Someone who may do everything in the sandbox."""
+    return make_person("admin")
+
+
+@pytest.fixture
+def developer(sandbox: Sandbox, make_person: Callable[..., Person]) -> Person:
+    """Someone without any right but those that a session gives: no settings file, no keys, no Pulumi."""
+    kubeconfig = issue_user_kubeconfig(sandbox, "dev@example.com")
+    person = make_person("dev", env={"KUBECONFIG": str(kubeconfig), "GITOPS_RUN_CONTEXT": sandbox.context})
+    return Person(
+        env={key: value for key, value in person.env.items() if key not in _PLATFORM_VARIABLES},
+        cwd=person.cwd,
+    )
+
+
+_PLATFORM_VARIABLES = frozenset({"GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"})
+
+
+def _homes(home: Path) -> dict[str, str]:
+    """Give a person's state places of its own."""
+    state = home / "state"
+    state.mkdir()
+    passphrase = home / "passphrase"
+    passphrase.write_text("a passphrase of the tests")
+    passphrase.chmod(0o600)
+    return {
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "PULUMI_HOME": str(home / "pulumi"),
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
+    }
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the example with base and overlay."""
+    yield Path(shutil.copytree(EXAMPLES / "web", tmp_path / "web"))
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the folder of bare manifests."""
+    yield Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
