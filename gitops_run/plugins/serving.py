@@ -26,13 +26,15 @@ GRACE_S = 5.0
 
 
 def serve(servicer: ResourceProviderServicer) -> None:
-    """Print the port and answer until SIGTERM, or until the parent process has ended.
+    """Print the port and answer until SIGINT or SIGTERM, or until the parent process has ended.
 
     An engine that is killed leaves its plugins behind without a word: only a new parent tells.
     """
     stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to handle: it ends us later
+    # The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here:
+    # an interrupt is the engine's way to end the plugin, and it waits five seconds before it kills.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     parent = os.getppid()
     server = grpc.server(
         ThreadPoolExecutor(max_workers=PARALLEL_REQUESTS),
