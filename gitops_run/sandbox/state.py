@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,21 +40,41 @@ PORT_NAMES = (
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _OWNER_ONLY = 0o600
+_PORTS = range(20000, 30000)
+_FOLDERS = (
+    "artifacts",
+    "etcd",
+    "kubeconfigs",
+    "logs",
+    "pki",
+    "run",
+    "store/accounts",
+    "store/metadata",
+    "store/objects",
+    "store/versions",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
     """Hold where everything of one sandbox is.
 
-    ports: by the names of PORT_NAMES. binaries: the programs in use, by name; empty before the first start.
-    env: what `sandbox env` prints, by variable; PATH holds only the folders that go before the present PATH.
+    ports: by the names of PORT_NAMES. binaries: the programs in use, by name.
+    path: folders that go before the present PATH. variables: what else `sandbox env` prints.
     """
 
     name: str
     folder: Path
     ports: Mapping[str, int]
     binaries: Mapping[str, Path]
-    env: Mapping[str, str]
+    path: tuple[Path, ...]
+    variables: Mapping[str, str]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return what to add to the present environment, PATH included, to use the sandbox."""
+        present = os.environ.get("PATH", os.defpath)
+        return {**self.variables, "PATH": os.pathsep.join((*map(str, self.path), present))}
 
     @property
     def context(self) -> str:
@@ -84,6 +105,11 @@ class Sandbox:
     def store(self) -> str:
         """Return the address of the S3 store."""
         return f"https://{LOOPBACK}:{self.ports['store']}"
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """Return a whole environment: base, with what makes commands use this sandbox."""
+        path = os.pathsep.join(filter(None, (self.env["PATH"], base.get("PATH"))))
+        return {**base, **self.env, "PATH": path}
 
 
 def context_name(name: str) -> str:
@@ -129,7 +155,8 @@ def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
         folder=folder,
         ports=facts["ports"],
         binaries={program: Path(path) for program, path in facts["binaries"].items()},
-        env=facts["env"],
+        path=tuple(map(Path, facts["path"])),
+        variables=facts["variables"],
     )
 
 
@@ -138,46 +165,57 @@ def save(sandbox: Sandbox) -> None:
     facts = {
         "ports": dict(sandbox.ports),
         "binaries": {program: str(path) for program, path in sandbox.binaries.items()},
-        "env": dict(sandbox.env),
+        "path": [str(folder) for folder in sandbox.path],
+        "variables": dict(sandbox.variables),
     }
     write_private(sandbox.folder / "sandbox.json", json.dumps(facts, indent=2))
 
 
 def make_folder(folder: Path) -> None:
     """Make a sandbox's folder and those in it, for the owner alone."""
-    for part in ("", "pki", "kubeconfigs", "logs", "run", "etcd", "store/objects", "store/versions",
-                 "store/metadata", "store/accounts", "artifacts"):
+    for part in ("", *_FOLDERS):
         (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def pick_ports(names: Iterable[str]) -> dict[str, int]:
-    """Pick a free loopback port for each name, all different."""
-    sockets = {name: socket.socket() for name in names}
-    try:
-        for one in sockets.values():
-            one.bind((LOOPBACK, 0))
-        return {name: one.getsockname()[1] for name, one in sockets.items()}
-    finally:
-        for one in sockets.values():
-            one.close()
+def pick_ports(names: Iterable[str], reserved: Collection[int]) -> dict[str, int]:
+    """Pick a free loopback port for each name, all different and none of those that others keep.
+
+    They lie below the range from which Linux and macOS take the ports of outgoing connections: any
+    client could hold one of those by chance when the sandbox is started again.
+    """
+    candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
+    free = (port for port in candidates if port not in reserved and not _is_taken(port))
+    return dict(zip(names, free, strict=False))
+
+
+def reserved_ports(base: Path) -> set[int]:
+    """Return the ports that the sandboxes in a folder keep, whether they run or not."""
+    return {
+        port
+        for facts in base.glob("*/sandbox.json")
+        for port in json.loads(facts.read_text())["ports"].values()
+    }
 
 
 def refuse_taken_ports(ports: Mapping[str, int]) -> None:
     """Raise SandboxError that names every port on which another process listens."""
-    taken = []
-    for name, port in ports.items():
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind((LOOPBACK, port))
-            except OSError:
-                taken.append(f"{port} ({name})")
+    taken = [f"{port} ({name})" for name, port in ports.items() if _is_taken(port)]
     if taken:
         raise SandboxError(
-            f"another process listens on {LOOPBACK}, port {', '.join(taken)}, which this sandbox has had so far",
+            f"another process listens on {LOOPBACK}, port {', '.join(taken)}, which belongs to this sandbox",
             hint="end that process, or start a sandbox of another --name; a sandbox keeps its ports, "
             "since kubeconfigs and stacks hold them",
         )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
 
 
 def write_private(path: Path, text: str) -> None:
