@@ -51,7 +51,7 @@ def main() -> int:
 
 def show(sandbox: Sandbox, web: Path, folder: Path) -> None:
     """Walk through one session."""
-    env = sandbox.environment({**os.environ, "XDG_DATA_HOME": str(folder / "data")})
+    env = {**os.environ, **sandbox.env, "XDG_DATA_HOME": str(folder / "data")}
     base = web / "base"
     step("up: a Pulumi stack makes bucket, keys, access, Flux Bucket and Kustomization")
     type_in("up", SESSION, str(web / "overlays" / "dev"), "--root", str(web), env=env, cwd=web)

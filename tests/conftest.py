@@ -38,7 +38,7 @@ def make_person(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Person]:
     def make(name: str, *, env: dict[str, str] | None = None) -> Person:
         home = tmp_path / name
         home.mkdir()
-        return Person(env={**sandbox.environment(os.environ), **_homes(home), **(env or {})}, cwd=home)
+        return Person(env={**os.environ, **sandbox.env, **_homes(home), **(env or {})}, cwd=home)
 
     return make
 
