@@ -19,6 +19,8 @@ from gitops_run.sandbox.export import export as write_archive
 from gitops_run.sandbox.journal import log_tail
 from gitops_run.sandbox.status import SandboxStatus, status_of
 
+_LOG_LINES_SHOWN = 3
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -75,7 +77,8 @@ def status(name: str, base: Path | None, output: str) -> None:
         click.echo(f"  {part.name:<24}{part.state:<9}{part.pid or '':<9}{memory:<9}{restarts}".rstrip())
     for crash in found.crashes:
         click.echo(f"{crash['time']} {crash['part']} ended with exit code {crash['exit_code']}")
-        click.echo("".join(f"  | {line}\n" for line in crash["log"].splitlines()), nl=False)
+        for line in crash["log"].splitlines()[-_LOG_LINES_SHOWN:]:
+            click.echo(f"  | {line}")
     for program in found.programs:
         click.echo(f"{program.name:<24}{program.origin}: {program.path}")
 
@@ -107,11 +110,11 @@ def kubeconfig(name: str, base: Path | None) -> None:
 @json_flag
 def env(name: str, base: Path | None, output: str) -> None:
     """Print what a shell needs to use the sandbox, to be evaluated."""
-    environment = state.load(name, base).env
+    found = state.load(name, base)
     if output == "json":
-        print_json(dict(environment))
+        print_json(found.env)
     else:
-        click.echo(shell_lines(environment))
+        click.echo(shell_lines(found))
 
 
 @sandbox.command()

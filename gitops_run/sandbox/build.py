@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from gitops_run.errors import SandboxError
@@ -61,7 +62,12 @@ def ensure_built(groups: Sequence[Group], tell: Progress) -> None:
         go = choose_go(installed_go(), required_version((g.folder / "go.mod").read_text() for g in groups))
         for number, group in enumerate(groups, 1):
             if not folder_of(group).is_dir():
-                _build(group, go.path, lambda text, n=number: tell(f"building {n} of {len(groups)}: {text}"))
+                tell_part = partial(_tell_part, tell, f"building {number} of {len(groups)}: ")
+                _build(group, go.path, tell_part)
+
+
+def _tell_part(tell: Progress, prefix: str, text: str) -> None:
+    tell(prefix + text)
 
 
 @contextmanager
@@ -83,7 +89,12 @@ def _build(group: Group, go: Path, tell: Progress) -> None:
         for program in group.programs:
             flags = ("-trimpath", "-buildvcs=false", "-ldflags", group.linker_flags)
             command = [str(go), "build", *flags, "-o", str(made / program.name), program.package]
-            _run(command, group.folder, f"{program.name} could not be built", lambda t: tell(f"{group.name}, {t}"))
+            _run(
+                command,
+                group.folder,
+                f"{program.name} could not be built",
+                lambda t: tell(f"{group.name}, {t}"),
+            )
         for kept in group.kept:
             _keep(kept, go, made, group)
         made.rename(folder_of(group))
@@ -93,7 +104,9 @@ def _keep(kept: Kept, go: Path, made: Path, group: Group) -> None:
     folder = group.folder.with_name(kept.group)
     failure = f"the source of {kept.module} could not be had"
     _run([str(go), "mod", "download", kept.module], folder, failure, lambda _: None)
-    source = Path(_run([str(go), "list", "-m", "-f", "{{.Dir}}", kept.module], folder, failure, lambda _: None))
+    source = Path(
+        _run([str(go), "list", "-m", "-f", "{{.Dir}}", kept.module], folder, failure, lambda _: None)
+    )
     target = made / kept.into
     target.mkdir(exist_ok=True)
     for pattern in kept.files:

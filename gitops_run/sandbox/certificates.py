@@ -6,11 +6,12 @@ making the whole set takes milliseconds. Certificates are made once and live as 
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gitops_run.sandbox.state import LOOPBACK, write_private
 
-_LIFETIME = datetime.timedelta(days=3650)
-_CLOCK_SKEW = datetime.timedelta(minutes=5)
+_LIFETIME = timedelta(days=3650)
+_CLOCK_SKEW = timedelta(minutes=5)
 _SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 _SERVER_ADDRESSES = (LOOPBACK, "10.0.0.1")
 
@@ -77,8 +78,8 @@ def issue(folder: Path, authority: str, file: str, *, user: str, groups: Sequenc
     file: its name within folder, without suffix. "serving" and "etcd" are good for servers on loopback too.
     """
     ca = x509.load_pem_x509_certificate((folder / f"{authority}.crt").read_bytes())
-    ca_key = serialization.load_pem_private_key((folder / f"{authority}.key").read_bytes(), password=None)
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    stored = serialization.load_pem_private_key((folder / f"{authority}.key").read_bytes(), password=None)
+    ca_key = cast("ec.EllipticCurvePrivateKey", stored)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     subject.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
@@ -99,7 +100,9 @@ def _make_authority(folder: Path, file: str) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gitops-run sandbox {file}")])
     builder = _builder(name, name, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     builder = builder.add_extension(_signing_only(), critical=True)
     _write(folder, file, builder.sign(key, hashes.SHA256()), key)
 
@@ -113,8 +116,10 @@ def _make_signing_key(folder: Path) -> None:
     write_private(folder / "service-accounts.pub", public.decode())
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
     return x509.CertificateBuilder(
         subject_name=subject,
         issuer_name=issuer,

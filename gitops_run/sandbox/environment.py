@@ -9,11 +9,13 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from gitops_run.adapters.user_files import data_directory
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
 from gitops_run.sandbox.state import REGION, Sandbox, write_private
 from gitops_run.sandbox.store import Accounts
@@ -21,44 +23,40 @@ from gitops_run.sandbox.store import Accounts
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
 
 
-def data_folder() -> Path:
-    """Return the folder in the user's home that holds Pulumi's state and its passphrase."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share", "gitops-run")
-
-
 def ensure_pulumi_state(folder: Path) -> None:
     """Make the folder of Pulumi's file backend and the passphrase of its secrets, once."""
     (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
-    passphrase = folder / "passphrase"
-    if not passphrase.exists():
-        write_private(passphrase, secrets.token_urlsafe(32))
+    with suppress(FileExistsError):
+        descriptor = os.open(folder / "passphrase", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
 
 
-def environment_of(sandbox: Sandbox, *, stand_in: bool) -> dict[str, str]:
-    """Compute the variables that make Pulumi, kubectl and our own commands use a sandbox.
+def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
+    """Set the folders and variables that make Pulumi, kubectl and our own commands use a sandbox.
 
-    stand_in: whether Pulumi's kubernetes plugin could not be had, so that ours takes its place.
-    PATH holds only the folders to be put before the present PATH.
+    has_plugin: whether Pulumi could get its kubernetes plugin; only where it couldn't, ours is on the path.
     """
-    data = data_folder()
+    data = data_directory(os.environ)
     folders = [Path(sys.prefix, "bin"), *(sandbox.binaries[n].parent for n in ("pulumi", LANGUAGE_HOST))]
-    environment = {
+    variables = {
         "GITOPS_RUN_SETTINGS": str(sandbox.settings),
         "KUBECONFIG": str(sandbox.kubeconfig),
         "PULUMI_BACKEND_URL": (data / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(data / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
-    if stand_in:
+    if not has_plugin:
         folders.append(STAND_IN)
-        environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-    return {"PATH": os.pathsep.join(dict.fromkeys(map(str, folders))), **environment}
+        variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    return replace(sandbox, path=tuple(dict.fromkeys(folders)), variables=variables)
 
 
-def shell_lines(environment: Mapping[str, str]) -> str:
-    """Write an environment as lines that sh, bash and zsh can evaluate."""
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name != "PATH"]
-    return "\n".join((f'export PATH={shlex.quote(environment["PATH"])}:"$PATH"', *lines))
+def shell_lines(sandbox: Sandbox) -> str:
+    """Write a sandbox's environment as lines that sh, bash and zsh can evaluate."""
+    path = os.pathsep.join(map(str, sandbox.path))
+    variables = [f"export {name}={shlex.quote(value)}" for name, value in sandbox.variables.items()]
+    return "\n".join((f'export PATH={shlex.quote(path)}:"$PATH"', *variables))
 
 
 def write_settings(sandbox: Sandbox, accounts: Accounts) -> None:

@@ -7,13 +7,13 @@ the starter reads them.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import sys
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class Journal:
             entry = self._state["parts"].setdefault(part, {})
             entry.update(state=state, **{k: v for k, v in facts.items() if k != "pid"})
         write_private(self._folder / "run" / "processes.json", json.dumps(self._state))
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "part": part, "event": state, **facts})
         with (self._folder / "events.jsonl").open("a") as events:
             events.write(line + "\n")
@@ -119,10 +119,14 @@ def read_events(folder: Path, last: int) -> list[dict[str, Any]]:
         return []
 
 
-def log_tail(folder: Path, part: str, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a part's log, "" where it has none."""
+def log_tail(folder: Path, part: str, lines: int = _TAIL_LINES, *, since: int = 0) -> str:
+    """Return the last lines of a part's log, "" where it has none.
+
+    since: the byte from which on they count.
+    """
     try:
-        with (folder / "logs" / f"{part}.log").open(errors="replace") as log:
-            return "".join(deque(log, maxlen=lines)).rstrip()
+        with (folder / "logs" / f"{part}.log").open("rb") as log:
+            log.seek(since)
+            return b"".join(deque(log, maxlen=lines)).decode(errors="replace").rstrip()
     except FileNotFoundError:
         return ""

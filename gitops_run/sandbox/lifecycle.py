@@ -17,15 +17,15 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox import certificates, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
-from gitops_run.sandbox.environment import data_folder, ensure_pulumi_state, environment_of, write_settings
+from gitops_run.sandbox.environment import ensure_pulumi_state, with_environment, write_settings
 from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
 from gitops_run.sandbox.processes import end, is_running
 from gitops_run.sandbox.pulumi_plugin import plugin_outcome
@@ -37,6 +37,7 @@ from gitops_run.sandbox.state import (
     make_folder,
     pick_ports,
     refuse_taken_ports,
+    reserved_ports,
     sandbox_folder,
     save,
 )
@@ -68,7 +69,7 @@ def start(name: str = DEFAULT_NAME, base: Path | None = None, tell: Progress = l
             plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
             _supervise(sandbox, tell)
             outcome = plugin.result()
-        sandbox = replace(sandbox, env=environment_of(sandbox, stand_in=not outcome.is_installed))
+        sandbox = with_environment(sandbox, has_plugin=outcome.is_installed)
         save(sandbox)
         return sandbox
 
@@ -100,14 +101,13 @@ def _prepare(name: str, folder: Path, binaries: dict[str, Path]) -> Sandbox:
         ports = load(name, folder.parent).ports
         refuse_taken_ports(ports)
     except NotFound:
-        ports = pick_ports(PORT_NAMES)
-    sandbox = Sandbox(name=name, folder=folder, ports=ports, binaries=binaries, env={})
-    sandbox = replace(sandbox, env=environment_of(sandbox, stand_in=False))
+        ports = pick_ports(PORT_NAMES, reserved_ports(folder.parent))
+    sandbox = Sandbox(name=name, folder=folder, ports=ports, binaries=binaries, path=(), variables={})
     save(sandbox)
     certificates.make_all(folder / "pki")
     kubeconfigs.write_all(sandbox)
     write_settings(sandbox, ensure_accounts(folder / "store"))
-    ensure_pulumi_state(data_folder())
+    ensure_pulumi_state(data_directory(os.environ))
     return sandbox
 
 
@@ -124,7 +124,13 @@ def _end_leftovers(folder: Path, tell: Progress) -> None:
 
 def _supervise(sandbox: Sandbox, tell: Progress) -> None:
     """Start the supervisor in a session of its own and wait until it says that everything is ready."""
-    command = [sys.executable, "-m", "gitops_run.sandbox.supervisor", sandbox.name, str(sandbox.folder.parent)]
+    command = [
+        sys.executable,
+        "-m",
+        "gitops_run.sandbox.supervisor",
+        sandbox.name,
+        str(sandbox.folder.parent),
+    ]
     with (sandbox.folder / "logs" / f"{SUPERVISOR}.log").open("ab") as log:
         supervisor = subprocess.Popen(
             command,
@@ -135,14 +141,14 @@ def _supervise(sandbox: Sandbox, tell: Progress) -> None:
             cwd=sandbox.folder,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         )
-    assert supervisor.stdout is not None
-    with supervisor.stdout as lines:
-        try:
-            _wait_until_ready(sandbox, lines, tell)
-        except BaseException:
-            supervisor.terminate()
-            supervisor.wait()
-            raise
+    try:
+        _wait_until_ready(sandbox, cast("IO[bytes]", supervisor.stdout), tell)
+    except BaseException:
+        supervisor.terminate()
+        supervisor.wait()
+        raise
+    finally:
+        cast("IO[bytes]", supervisor.stdout).close()
     supervisor.returncode = 0  # it lives on; nobody has to wait for it
 
 
@@ -165,7 +171,8 @@ def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> Non
             waiting.setdefault(part, "is not ready")
     part, what = next(iter(waiting.items()), (SUPERVISOR, "ended"))
     tail = log_tail(sandbox.folder, part)
-    raise SandboxError(f"{part} {what}; the end of its log:\n{tail}", hint=f"see {sandbox.folder}/logs/{part}.log")
+    log = sandbox.folder / "logs" / f"{part}.log"
+    raise SandboxError(f"{part} {what}; the end of its log:\n{tail}", hint=f"the whole of it: {log}")
 
 
 def _events(lines: IO[bytes], deadline: float) -> Iterator[dict[str, Any]]:

@@ -18,8 +18,8 @@ from pathlib import Path
 _PROC = Path("/proc")
 _LOOK_EVERY_S = 0.02
 _AFTER_KILL_S = 5.0
-_START_FIELD = 19
-"""Index of the start time in /proc/PID/stat, counted after the command's closing parenthesis."""
+_START_FIELD = 18
+"""Index of the start time in /proc/PID/stat, counted from the field after the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +88,11 @@ def _start_from_proc(pid: int) -> str:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except (OSError, ValueError):
         return ""
-    return "" if state in "ZX" else f"{boot}/{fields[_START_FIELD - 1]}"
+    return "" if state in "ZX" else f"{boot}/{fields[_START_FIELD]}"
 
 
 def _start_from_ps(pid: int) -> str:
-    answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     state, _, start = answer.stdout.strip().partition(" ")
     return "" if state.startswith("Z") else start.strip()

@@ -38,12 +38,10 @@ def plugin_outcome(sandbox: Sandbox, pulumi: Path) -> PluginOutcome:
 
 
 def _install(pulumi: Path, version: str) -> PluginOutcome:
-    command = [pulumi, "plugin", "install", "resource", "kubernetes", version, "--color=never"]
+    command = [str(pulumi), "plugin", "install", "resource", "kubernetes", version, "--color=never"]
     environment = os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
-        subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, timeout=_TRY_S
-        )
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=_TRY_S)
     except subprocess.TimeoutExpired:
         return PluginOutcome(version=version, is_installed=False, reason=f"no answer within {_TRY_S} s")
     except subprocess.CalledProcessError as failure:

@@ -106,11 +106,6 @@ class Sandbox:
         """Return the address of the S3 store."""
         return f"https://{LOOPBACK}:{self.ports['store']}"
 
-    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return a whole environment: base, with what makes commands use this sandbox."""
-        path = os.pathsep.join(filter(None, (self.env["PATH"], base.get("PATH"))))
-        return {**base, **self.env, "PATH": path}
-
 
 def context_name(name: str) -> str:
     """Name the kubeconfig context of a sandbox."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitops_run.sandbox.journal import read_events, read_state
+from gitops_run.sandbox.journal import SUPERVISOR, read_events, read_state
 from gitops_run.sandbox.processes import ProcessRecord, is_running, resident_bytes
 from gitops_run.sandbox.state import DEFAULT_NAME, Sandbox, load
 
@@ -20,7 +20,7 @@ _EVENTS_READ = 1000
 class PartStatus:
     """Tell how one part is.
 
-    state: "ready", "started", "crashed" (and about to be started again) or "gone" (it should run, but doesn't).
+    state: "ready", "started", "crashed" (about to be started again), or "gone" (ended with nobody to see it).
     """
 
     name: str
@@ -43,7 +43,7 @@ class ProgramStatus:
 class SandboxStatus:
     """Tell how a sandbox is.
 
-    crashes: the last ones, oldest first, each with time, part, exit_code and the end of its log.
+    crashes: the last ones of this run, oldest first, each with time, part, exit_code and the end of its log.
     """
 
     sandbox: Sandbox
@@ -58,13 +58,12 @@ def status_of(name: str = DEFAULT_NAME, base: Path | None = None) -> SandboxStat
     sandbox = load(name, base)
     state = read_state(sandbox.folder)
     parts = tuple(_part(part, entry) for part, entry in state["parts"].items() if "process" in entry)
-    events = read_events(sandbox.folder, _EVENTS_READ)
     return SandboxStatus(
         sandbox=sandbox,
         is_up=bool(state["ready"]) and all(part.state == "ready" for part in parts),
         parts=parts,
         programs=_programs(sandbox.folder),
-        crashes=tuple(e for e in events if e["event"] == "crashed")[-_CRASHES_SHOWN:],
+        crashes=_crashes_of_this_run(read_events(sandbox.folder, _EVENTS_READ)),
     )
 
 
@@ -87,3 +86,9 @@ def _programs(folder: Path) -> tuple[ProgramStatus, ...]:
     except FileNotFoundError:
         return ()
     return tuple(ProgramStatus(name=name, path=path, origin=origin) for name, (path, origin) in known.items())
+
+
+def _crashes_of_this_run(events: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    starts = [i for i, e in enumerate(events) if e["part"] == SUPERVISOR and e["event"] == "started"]
+    run = events[starts[-1] :] if starts else events
+    return tuple(event for event in run if event["event"] == "crashed")[-_CRASHES_SHOWN:]

@@ -33,6 +33,8 @@ _LONGEST_BACKOFF_S = 30.0
 _STEADY_AFTER_S = 60.0
 _PATIENCE_S = 4.0
 _NODE_WAIT_S = 60
+_LOG_LIMIT_BYTES = 16_000_000
+"""A log longer than this is begun anew when its part is started."""
 NODE_STEP = "node"
 
 
@@ -44,7 +46,9 @@ class Supervisor:
         self._journal = journal
         self._api = ApiServer(sandbox)
         self._parts = parts_of(sandbox, ensure_accounts(sandbox.folder / "store").admin)
-        self._ready = {name: anyio.Event() for name in (*(p.name for p in self._parts), CLUSTER_STEP, NODE_STEP)}
+        self._ready = {
+            name: anyio.Event() for name in (*(p.name for p in self._parts), CLUSTER_STEP, NODE_STEP)
+        }
 
     async def run(self) -> None:
         """Start everything, then keep it running until SIGTERM or SIGINT; end every part."""
@@ -66,16 +70,18 @@ class Supervisor:
         backoff = _FIRST_BACKOFF_S
         while True:
             began = time.monotonic()
-            code = await self._run_once(part)
-            self._journal.crashed(part.name, code, log_tail(self._sandbox.folder, part.name))
+            await self._run_once(part)
             if time.monotonic() - began > _STEADY_AFTER_S:
                 backoff = _FIRST_BACKOFF_S
             await anyio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
 
-    async def _run_once(self, part: Part) -> int:
-        """Run a part until it ends by itself; return its exit code, negative for a signal."""
-        with (self._sandbox.folder / "logs" / f"{part.name}.log").open("ab") as log:
+    async def _run_once(self, part: Part) -> None:
+        """Run a part until it ends by itself, and tell how it ended."""
+        path = self._sandbox.folder / "logs" / f"{part.name}.log"
+        is_long = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
+        with path.open("wb" if is_long else "ab") as log:
+            log_start = log.tell()
             process = await anyio.open_process(
                 part.argv, stdin=None, stdout=log, stderr=STDOUT, env={**os.environ, **part.environment}
             )
@@ -85,10 +91,11 @@ class Supervisor:
             group.start_soon(self._watch_health, part, began)
             code = await process.wait()
             group.cancel_scope.cancel()
-        return code
+        tail = log_tail(self._sandbox.folder, part.name, since=log_start)
+        self._journal.crashed(part.name, code, tail)
 
     async def _watch_health(self, part: Part, began: float) -> None:
-        while not await to_thread.run_sync(is_healthy, part):
+        while not await to_thread.run_sync(is_healthy, part):  # noqa: ASYNC110 - nobody announces it
             await anyio.sleep(_PROBE_EVERY_S)
         self._journal.ready(part.name, time.monotonic() - began)
         self._ready[part.name].set()
