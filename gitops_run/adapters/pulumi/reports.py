@@ -11,6 +11,8 @@ from pulumi.automation.events import EngineEvent, OpType, StepEventMetadata
 from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
+_INTERNAL: Final = "pulumi:"
+"""The stack itself and providers: nothing of theirs is anywhere but in the state."""
 _PENDING: Final = "pending operations from previous deployment"
 _UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
 
@@ -42,12 +44,12 @@ class Report:
         if step.type == _STACK_TYPE:
             found = step.new.outputs if step.new else None
             self.outputs = {key: str(value) for key, value in (found or {}).items()}
-        elif step.op not in _UNCHANGED:
+        elif step.op not in _UNCHANGED and not step.type.startswith(_INTERNAL):
             self.changed += 1
             self._step(step, "done")
 
     def _step(self, step: StepEventMetadata, phase: Phase) -> None:
-        if step.type == _STACK_TYPE:
+        if step.type.startswith(_INTERNAL):
             return
         name, kind = step.urn.rpartition("::")[2], step.type.rpartition(":")[2]
         self.tell(ResourceStep(resource=name, kind=kind, operation=step.op.value, phase=phase))
