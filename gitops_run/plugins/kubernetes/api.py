@@ -10,11 +10,15 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
+
 from gitops_run.errors import BackendError, UsageError
-from gitops_run.plugins.kubernetes.kinds import Kind, KindName, known
+from gitops_run.plugins.kubernetes.kinds import Kind, KindName, Place, known
 from gitops_run.plugins.kubernetes.objects import metadata
 from gitops_run.plugins.kubernetes.options import Options, load_kubeconfig
 from gitops_run.plugins.kubernetes.values import Object
@@ -43,6 +47,17 @@ class Unreachable(BackendError):
     """Report a cluster that doesn't answer, or a kubeconfig that leads to none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request to the API server; body: as JSON, None for none."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+
+
 class Api:
     """One cluster, as one user."""
 
@@ -51,28 +66,20 @@ class Api:
         self._client = client
         self._custom: dict[KindName, Kind] = {}
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> Object:
-        """Send one request and return the object of the answer.
+    def send(self, request: Request) -> Object:
+        """Send a request and return the object of the answer.
 
         Raises ApiError where the server refuses, Unreachable where none answers.
         """
-        response = self._send(method, path, query or {}, body, content_type, _READ_TIMEOUT_S)
+        response = self._open(request, _READ_TIMEOUT_S)
         answer = _parse(response.data)
         if not 200 <= response.status < 300:
             raise _error(response.status, answer)
         return answer
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+    def get(self, place: Place) -> Object:
         """Read one object."""
-        return self.request("GET", f"{kind.collection(namespace)}/{name}")
+        return self.send(Request(method="GET", path=place.path))
 
     def find(self, name: KindName) -> Kind | None:
         """Find a kind; None for a custom one that the cluster doesn't have."""
@@ -80,7 +87,7 @@ class Api:
 
     def _discover(self, name: KindName) -> Kind | None:
         try:
-            listing = self.request("GET", f"/apis/{name.api_version}")
+            listing = self.send(Request(method="GET", path=f"/apis/{name.api_version}"))
         except ApiError as error:
             if error.code == 404:
                 return None
@@ -98,83 +105,82 @@ class Api:
         return None
 
     def follow(
-        self, kind: Kind, namespace: str, name: str, *, until: float, cancelled: threading.Event, start: Object | None
+        self, place: Place, start: Object | None, *, until: float, cancelled: threading.Event
     ) -> Iterator[Object | None]:
         """Yield an object as it changes, and None where it is gone or not there yet.
 
         start: the object as it was last seen, which is yielded first; None to read it. until: when to
         stop, by time.monotonic(). Yields the last again where nothing happens for two seconds.
         """
-        live = start if start is not None else self._get_or_none(kind, namespace, name)
-        version = metadata(live or {}).get("resourceVersion", "")
+        live = start if start is not None else self._get_or_none(place)
+        version = _version(live)
         while True:
             yield live
             if cancelled.is_set() or time.monotonic() >= until:
                 return
             try:
-                for event in self._watch(kind, namespace, name, version):
-                    seen = event.get("object") or {}
-                    if event.get("type") == "ERROR":
-                        live = self._get_or_none(kind, namespace, name)
-                        version = metadata(live or {}).get("resourceVersion", "")
+                for event in self._watch(place, version):
+                    if event["type"] == "ERROR":
+                        live = self._get_or_none(place)
+                        version = _version(live)
                         break
-                    version = metadata(seen).get("resourceVersion", version)
-                    if event.get("type") != "BOOKMARK":
-                        live = None if event.get("type") == "DELETED" else seen
-                        yield live
+                    live = None if event["type"] == "DELETED" else event["object"]
+                    version = _version(event["object"])
+                    yield live
             except Unreachable:
                 cancelled.wait(_WATCH_S)
 
-    def _get_or_none(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    def _get_or_none(self, place: Place) -> Object | None:
         try:
-            return self.get(kind, namespace, name)
+            return self.get(place)
         except ApiError as error:
             if error.code == 404:
                 return None
             raise
 
-    def _watch(self, kind: Kind, namespace: str, name: str, version: str) -> Iterator[Object]:
+    def _watch(self, place: Place, version: str) -> Iterator[Object]:
         query = {
             "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
+            "fieldSelector": f"metadata.name={place.name}",
             "timeoutSeconds": str(_WATCH_S),
-            **({"resourceVersion": version} if version else {}),
+            "resourceVersion": version,
         }
-        response = self._send("GET", kind.collection(namespace), query, None, "", _WATCH_S + _READ_TIMEOUT_S)
-        if response.status != 200:
-            raise _error(response.status, _parse(response.data))
+        request = Request(method="GET", path=place.collection, query=query)
+        response = self._open(request, _WATCH_S + _READ_TIMEOUT_S)
         try:
+            if response.status != 200:
+                raise _error(response.status, _parse(response.data))
             buffered = b""
             for chunk in response.stream():
                 *lines, buffered = (buffered + chunk).split(b"\n")
                 yield from (json.loads(line) for line in lines if line)
+        except HTTPError as error:
+            raise self._unreachable() from error
         finally:
             response.close()
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, timeout: float
-    ) -> Any:
-        import urllib3  # noqa: PLC0415  comes with the client, which is imported late
-
+    def _open(self, request: Request, read_timeout_s: float) -> Any:
         headers = {"Accept": "application/json", "User-Agent": "gitops-run"}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        url = f"{path}?{urlencode(query)}" if query else path
-        serialized = self._client.param_serialize(
-            method, url, header_params=headers, auth_settings=["BearerToken"]
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        path = f"{request.path}?{urlencode(request.query)}" if request.query else request.path
+        _, url, headers, _, _ = self._client.param_serialize(
+            request.method, path, header_params=headers, auth_settings=["BearerToken"]
         )
-        _, full_url, header_params, _, _ = serialized
         try:
             return self._client.rest_client.pool_manager.request(
-                method,
-                full_url,
-                body=None if body is None else json.dumps(body),
-                headers=header_params,
-                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=timeout),
+                request.method,
+                url,
+                body=None if request.body is None else json.dumps(request.body),
+                headers=headers,
+                timeout=Timeout(connect=_CONNECT_TIMEOUT_S, read=read_timeout_s),
                 preload_content=False,
             )
-        except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"the cluster at {self._client.configuration.host} does not answer") from error
+        except HTTPError as error:
+            raise self._unreachable() from error
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(f"the cluster at {self._client.configuration.host} does not answer")
 
 
 def connect(options: Options) -> Api:
@@ -221,3 +227,7 @@ def _error(code: int, status: Mapping[str, Any]) -> ApiError:
         reason=str(status.get("reason") or ""),
         kind=str((status.get("details") or {}).get("kind") or ""),
     )
+
+
+def _version(live: Object | None) -> str:
+    return str(metadata(live or {}).get("resourceVersion", ""))

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import zip_longest
 from typing import Any
 
 from gitops_run.plugins.kubernetes.kinds import FieldPath
 
-PathStep = str | int
+Path = tuple[str | int, ...]
 _QUOTED = frozenset('."[]')
+_MISSING = object()
 
 
 class Change(Enum):
@@ -59,7 +61,7 @@ def without_ignored(found: Iterable[Difference], ignored: Iterable[str]) -> tupl
     return tuple(difference for difference in found if not _is_below(difference.path, prefixes))
 
 
-def render_path(path: tuple[PathStep, ...]) -> str:
+def render_path(path: Path) -> str:
     """Write a property path: a.b[0]["c.d"]."""
     text = ""
     for step in path:
@@ -77,32 +79,22 @@ def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
     return any(path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")) for prefix in prefixes)
 
 
-def _walk(path: tuple[PathStep, ...], old: Any, new: Any) -> Iterator[tuple[tuple[PathStep, ...], Change, Any]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [*old, *(key for key in new if key not in old)]:
-            yield from _walk_item((*path, key), key in old, old.get(key), key in new, new.get(key))
+def _walk(path: Path, old: Any, new: Any) -> Iterator[tuple[Path, Change, Any]]:
+    if new is _MISSING:
+        yield path, Change.DELETE, None
+    elif old is _MISSING:
+        yield path, Change.ADD, new
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _walk((*path, key), old.get(key, _MISSING), new.get(key, _MISSING))
     elif isinstance(old, list) and isinstance(new, list):
-        for index in range(max(len(old), len(new))):
-            there, wanted = index < len(old), index < len(new)
-            yield from _walk_item(
-                (*path, index), there, old[index] if there else None, wanted, new[index] if wanted else None
-            )
+        for index, (before, after) in enumerate(zip_longest(old, new, fillvalue=_MISSING)):
+            yield from _walk((*path, index), before, after)
     elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
         yield path, Change.UPDATE, new
 
 
-def _walk_item(
-    path: tuple[PathStep, ...], there: bool, old: Any, wanted: bool, new: Any
-) -> Iterator[tuple[tuple[PathStep, ...], Change, Any]]:
-    if not wanted:
-        yield path, Change.DELETE, None
-    elif not there:
-        yield path, Change.ADD, new
-    else:
-        yield from _walk(path, old, new)
-
-
-def _touches(path: tuple[PathStep, ...], value: Any, field: FieldPath) -> bool:
+def _touches(path: Path, value: Any, field: FieldPath) -> bool:
     """Say whether a change at path, to value, reaches the field: at it, below it, or above it."""
     if path[: len(field)] == field:
         return True

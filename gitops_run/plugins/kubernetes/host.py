@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
@@ -44,7 +45,7 @@ class Host:
 
         self._channel.subscribe(observe, try_to_connect=True)
 
-    def _log(self, severity: int, message: str, urn: str, *, ephemeral: bool = False) -> None:
+    def _log(self, severity: Any, message: str, urn: str, *, ephemeral: bool = False) -> None:
         if self._channel is None:
             return
         request = engine_pb2.LogRequest(severity=severity, message=message, urn=urn, ephemeral=ephemeral)

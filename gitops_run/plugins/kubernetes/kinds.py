@@ -71,6 +71,25 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one object is, or would be."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    @property
+    def collection(self) -> str:
+        """Return the path of the objects among which this one is."""
+        return self.kind.collection(self.namespace)
+
+    @property
+    def path(self) -> str:
+        """Return the object's own path."""
+        return f"{self.collection}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KindName:
     """A kind before it is looked up."""
 
@@ -86,9 +105,7 @@ class KindName:
 
 def _kind(api_version: str, name: str, plural: str, *fixed: str, namespaced: bool = True) -> Kind:
     fields = tuple(tuple(path.split(".")) for path in fixed)
-    return Kind(
-        api_version=api_version, name=name, plural=plural, namespaced=namespaced, fixed_fields=fields
-    )
+    return Kind(api_version=api_version, name=name, plural=plural, namespaced=namespaced, fixed_fields=fields)
 
 
 _RBAC = "rbac.authorization.k8s.io/v1"
@@ -139,10 +156,10 @@ def parse_type(token: str) -> KindName:
     package, _, rest = token.partition(":")
     api_version, _, name = rest.rpartition(":")
     if package != "kubernetes" or "/" not in api_version or not name:
-        raise _refusal(f"the type {token}")
+        raise refusal(f"the type {token}")
     kind = KindName(api_version=api_version.removeprefix("core/"), name=name)
     if not kind.is_custom and kind not in _KINDS:
-        raise _refusal(f"the kind {api_version}/{name}")
+        raise refusal(f"the kind {api_version}/{name}")
     return kind
 
 
@@ -150,7 +167,7 @@ def check_annotations(annotations: Mapping[str, Any]) -> None:
     """Refuse the annotations that would change what the real plugin does, but not what this one does."""
     for key in annotations:
         if key.startswith(_ANNOTATION_PREFIX) and key not in _KNOWN_ANNOTATIONS:
-            raise _refusal(f"the annotation {key}")
+            raise refusal(f"the annotation {key}")
 
 
 def fixed_fields(kind: Kind, inputs: Mapping[str, Any], *, secrets_mutable: bool) -> tuple[FieldPath, ...]:
@@ -158,13 +175,14 @@ def fixed_fields(kind: Kind, inputs: Mapping[str, Any], *, secrets_mutable: bool
 
     secrets_mutable: the provider's enableSecretMutable; a Secret marked immutable stays so.
     """
-    if kind.name == "Secret" and kind.api_version == "v1":
-        if not secrets_mutable or inputs.get("immutable") is True:
-            return (*IDENTITY, ("type",), ("stringData",), ("data",))
+    is_secret = kind.name == "Secret" and kind.api_version == "v1"
+    if is_secret and (not secrets_mutable or inputs.get("immutable") is True):
+        return (*IDENTITY, ("type",), ("stringData",), ("data",))
     return (*IDENTITY, *kind.fixed_fields)
 
 
-def _refusal(what: str) -> UsageError:
+def refusal(what: str) -> UsageError:
+    """Make the error for something that the real plugin may know, but this one doesn't."""
     return UsageError(
         f"{what} is not known to this stand-in for pulumi-resource-kubernetes",
         hint="install the real plugin: pulumi plugin install resource kubernetes",

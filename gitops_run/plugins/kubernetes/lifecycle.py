@@ -6,16 +6,17 @@ the resource's own field manager; a preview is the same with a dry run. What is 
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gitops_run.errors import BackendError
 from gitops_run.plugins.kubernetes import managers, readiness
-from gitops_run.plugins.kubernetes.api import APPLY_PATCH, JSON_PATCH, Api, ApiError
+from gitops_run.plugins.kubernetes.api import APPLY_PATCH, JSON_PATCH, Api, ApiError, Request
 from gitops_run.plugins.kubernetes.host import Host
-from gitops_run.plugins.kubernetes.kinds import Kind, KindName
+from gitops_run.plugins.kubernetes.kinds import Kind, KindName, Place
 from gitops_run.plugins.kubernetes.objects import (
     State,
     identity,
@@ -33,6 +34,7 @@ from gitops_run.plugins.kubernetes.waiting import DEFAULT_TIMEOUT_S, NotReady, W
 # A namespace or a definition of custom resources may come a moment later than what needs it.
 _CREATE_RETRIES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 _HAND_OVER_TRIES = 3
+_DEPLOYMENT = KindName(api_version="apps/v1", name="Deployment")
 _DRY_RUN = {"dryRun": "All"}
 _ALREADY_EXISTS = """
 
@@ -59,6 +61,18 @@ class InitFailed(BackendError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An update that is asked for.
+
+    ignored: property paths of ignoreChanges.
+    """
+
+    old: State
+    inputs: Object
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One resource of a program, in the cluster that its provider is configured for.
 
@@ -78,7 +92,7 @@ class Operation:
         if kind is None:
             return None
         try:
-            live = self._post(kind, inputs, is_preview=True)
+            live = self._post(_place(kind, inputs), inputs, _DRY_RUN)
         except ApiError as error:
             is_early = error.code == 404 and error.kind == "namespaces"
             if is_early or error.reason == "AlreadyExists" or error.code == 403:
@@ -90,95 +104,95 @@ class Operation:
     def create(self, inputs: Object) -> State:
         """Create the object and wait until it is ready."""
         try:
-            kind, live = self._created(inputs)
+            place, live = self._created(inputs)
         except ApiError as error:
             raise self._not_created(error) from error
         state = _new_state(inputs, live)
         try:
-            return replace(state, live=self._wait().until_ready(kind, inputs, live))
+            return replace(state, live=self._wait().until_ready(place, inputs, live))
         except NotReady as error:
             message = f'resource "{self.urn}" was created, but did not become ready: {error}'
             raise _init_failed(message, state, error) from error
 
-    def _created(self, inputs: Object) -> tuple[Kind, Object]:
-        for delay in (*_CREATE_RETRIES_S, None):
+    def _created(self, inputs: Object) -> tuple[Place, Object]:
+        for delay in _CREATE_RETRIES_S:
             try:
-                kind = self._kind()
-                return kind, self._post(kind, inputs, is_preview=False)
+                return self._created_at_once(inputs)
             except ApiError as error:
-                if error.code != 404 or delay is None or self.cancelled.is_set():
+                if error.code != 404 or self.cancelled.is_set():
                     raise
                 self.host.status(f"waiting to create: {error}", self.urn)
-                self.cancelled.wait(delay)
-        raise AssertionError("the last try returns or raises")
+            self.cancelled.wait(delay)
+        return self._created_at_once(inputs)
 
-    def _post(self, kind: Kind, inputs: Object, *, is_preview: bool) -> Object:
-        query = {"fieldManager": managers.CREATOR, **(_DRY_RUN if is_preview else {})}
-        return self.api.request("POST", kind.collection(namespace_of(inputs)), query=query, body=inputs)
+    def _created_at_once(self, inputs: Object) -> tuple[Place, Object]:
+        place = _place(self._kind(), inputs)
+        return place, self._post(place, inputs, {})
+
+    def _post(self, place: Place, inputs: Object, query: Mapping[str, str]) -> Object:
+        query = {"fieldManager": managers.CREATOR, **query}
+        return self.api.send(Request(method="POST", path=place.collection, query=query, body=inputs))
 
     def _not_created(self, error: ApiError) -> BackendError:
         text = f'resource "{self.urn}" was not successfully created by the Kubernetes API server: {error}'
         return BackendError(text + _ALREADY_EXISTS if error.reason == "AlreadyExists" else text)
 
-    def preview_update(self, old: State, inputs: Object, ignored: Iterable[str]) -> State | None:
+    def preview_update(self, change: Change) -> State | None:
         """Ask the cluster what an update would give; None where that can't be known yet."""
-        kind = None if has_unknown(inputs) else self.api.find(self.kind)
+        kind = None if has_unknown(change.inputs) else self.api.find(self.kind)
         if kind is None:
             return None
-        live = self._live(kind, old)
         try:
-            return self._applied(kind, old, inputs, live, ignored, is_preview=True)
+            live = self.api.get(_place(kind, change.old.live))
+            is_forced = managers.created_by_plugin(managers.entries_of(live))
+            return self._applied(change, live, {**_DRY_RUN, "force": str(is_forced).lower()})
         except ApiError as error:
             if error.code == 403:
                 return None
             raise self._not_updated(error) from error
 
-    def update(self, old: State, inputs: Object, ignored: Iterable[str]) -> State:
+    def update(self, change: Change) -> State:
         """Apply the inputs to the object and wait until it is ready."""
         try:
-            kind = self._kind()
-            live = self._handed_over(kind, old)
-            state = self._applied(kind, old, inputs, live, ignored, is_preview=False)
+            live = self._handed_over(change.old)
+            state = self._applied(change, live, {"force": "false"})
         except ApiError as error:
             raise self._not_updated(error) from error
         try:
-            return replace(state, live=self._wait().until_ready(kind, inputs, state.live))
+            waited = self._wait().until_ready(_place(self._kind(), state.live), change.inputs, state.live)
         except NotReady as error:
             message = f'resource "{self.urn}" was updated, but did not become ready: {error}'
             raise _init_failed(message, state, error) from error
+        return replace(state, live=waited)
 
-    def _applied(
-        self, kind: Kind, old: State, inputs: Object, live: Object, ignored: Iterable[str], *, is_preview: bool
-    ) -> State:
-        body = _with_ignored(inputs, live, ignored, old.manager)
-        entries = managers.entries_of(live)
-        is_forced = not entries or (is_preview and managers.created_by_plugin(entries))
-        query = {
-            "fieldManager": old.manager,
-            "force": "true" if is_forced else "false",
-            **(_DRY_RUN if is_preview else {}),
-        }
-        path = f"{kind.collection(namespace_of(inputs))}/{name_of(live)}"
-        applied = self.api.request("PATCH", path, query=query, body=body, content_type=APPLY_PATCH)
-        return replace(old, inputs=inputs, live=applied)
+    def _applied(self, change: Change, live: Object, query: Mapping[str, str]) -> State:
+        request = Request(
+            method="PATCH",
+            path=_place(self._kind(), live).path,
+            query={"fieldManager": change.old.manager, **query},
+            body=_with_ignored(change, live),
+            content_type=APPLY_PATCH,
+        )
+        return replace(change.old, inputs=change.inputs, live=self.api.send(request))
 
-    def _handed_over(self, kind: Kind, old: State) -> Object:
+    def _handed_over(self, old: State) -> Object:
+        """Give the creator's fields to the resource's manager, unless that was done before."""
+        place = _place(self._kind(), old.live)
         for tries_left in reversed(range(_HAND_OVER_TRIES)):
-            live = self._live(kind, old)
+            live = self.api.get(place)
             entries = managers.handed_over(managers.entries_of(live), old.manager)
             if entries is None:
-                return live
-            patch = [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": metadata(live)["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-            ]
-            path = f"{kind.collection(namespace_of(live))}/{name_of(live)}"
+                break
+            version = {"op": "test", "path": "/metadata/resourceVersion", "value": _version(live)}
+            fields = {"op": "replace", "path": "/metadata/managedFields", "value": entries}
             try:
-                return self.api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+                return self.api.send(
+                    Request(method="PATCH", path=place.path, body=[version, fields], content_type=JSON_PATCH)
+                )
             except ApiError as error:
                 if error.code not in {409, 422} or not tries_left:
                     raise
-        raise AssertionError("the last try returns or raises")
+        return live
 
     def _not_updated(self, error: ApiError) -> BackendError:
         return BackendError(f'update of resource "{self.urn}" failed: {error}')
@@ -194,28 +208,21 @@ class Operation:
             return None
         namespace, name = parse_identity(resource_id)
         try:
-            live = self.api.get(kind, namespace, name)
+            live = self.api.get(Place(kind=kind, namespace=namespace, name=name))
         except ApiError as error:
             if error.code == 404:
                 return None
             raise
-        known = normalized(inputs)
+        declared = normalized(inputs)
         state = State(
-            inputs=pruned(live, known) if known else imported_inputs(live),
+            inputs=pruned(live, declared) if declared else imported_inputs(live),
             live=live,
             api_version=old.api_version or self.kind.api_version,
             manager=old.manager or managers.new_manager(),
         )
-        self._check_still_ready(state, known)
+        if declared and self.kind == _DEPLOYMENT and is_awaited(declared):
+            _check_still_ready(state)
         return state
-
-    def _check_still_ready(self, state: State, known: Object) -> None:
-        if self.kind != KindName(api_version="apps/v1", name="Deployment") or not known or not is_awaited(known):
-            return
-        found = readiness.deployment(state.live)
-        if not found.is_ready:
-            message = f"{identity(state.live)} is not ready: {found.message}"
-            raise InitFailed(message, state=state, reasons=(found.message,))
 
     def delete(self, old: State, resource_id: str) -> None:
         """Delete the object, what it owns first, and wait until it is gone."""
@@ -223,15 +230,17 @@ class Operation:
         if kind is None:
             return
         namespace, name = parse_identity(resource_id)
-        path = f"{kind.collection(namespace)}/{name}"
+        place = Place(kind=kind, namespace=namespace, name=name)
         try:
-            self.api.request("DELETE", path, body={"propagationPolicy": "Foreground"})
+            answer = self.api.send(
+                Request(method="DELETE", path=place.path, body={"propagationPolicy": "Foreground"})
+            )
         except ApiError as error:
             if error.code == 404:
                 return
             raise
         try:
-            self._wait().until_gone(kind, old.inputs, old.live)
+            self._wait().until_gone(place, old.inputs, _deleted_uid(answer))
         except NotReady as error:
             self.host.warning(error.reasons[0], self.urn)
             raise _init_failed(str(error), old, error) from error
@@ -243,9 +252,6 @@ class Operation:
             raise ApiError(message, code=404, reason="NotFound")
         return kind
 
-    def _live(self, kind: Kind, old: State) -> Object:
-        return self.api.get(kind, namespace_of(old.live), name_of(old.live))
-
     def _wait(self) -> Wait:
         return Wait(
             api=self.api,
@@ -255,22 +261,41 @@ class Operation:
         )
 
 
+def _place(kind: Kind, obj: Object) -> Place:
+    return Place(kind=kind, namespace=namespace_of(obj), name=name_of(obj))
+
+
+def _version(live: Object) -> str:
+    return str(metadata(live)["resourceVersion"])
+
+
+def _deleted_uid(answer: Object) -> str:
+    """Read the uid from what a deletion answers: the object, or a status where it is gone already."""
+    return str(metadata(answer).get("uid") or (answer.get("details") or {}).get("uid"))
+
+
 def _new_state(inputs: Object, live: Object) -> State:
-    return State(
-        inputs=inputs, live=live, api_version=inputs["apiVersion"], manager=managers.new_manager()
-    )
+    return State(inputs=inputs, live=live, api_version=inputs["apiVersion"], manager=managers.new_manager())
 
 
 def _init_failed(message: str, state: State, error: NotReady) -> InitFailed:
-    return InitFailed(message, state=replace(state, live=error.live), reasons=(message, *error.reasons))
+    live = error.live or state.live
+    return InitFailed(message, state=replace(state, live=live), reasons=(message, *error.reasons))
 
 
-def _with_ignored(inputs: Object, live: Object, ignored: Iterable[str], manager: str) -> Object:
+def _check_still_ready(state: State) -> None:
+    found = readiness.deployment(state.live)
+    if not found.is_ready:
+        message = f"{identity(state.live)} is not ready: {found.message}"
+        raise InitFailed(message, state=state, reasons=(found.message,))
+
+
+def _with_ignored(change: Change, live: Object) -> Object:
     """Leave what ignoreChanges names as it is: out of the apply where it is others', else as it is live."""
-    result = normalized(inputs)
-    for path in ignored:
+    result = copy.deepcopy(change.inputs)
+    for path in change.ignored:
         steps = path.split(".")
-        ours, theirs = managers.owns(managers.entries_of(live), steps, manager=manager)
+        ours, theirs = managers.owns(managers.entries_of(live), steps, manager=change.old.manager)
         *parents, last = steps
         target, source = result, live
         for step in parents:

@@ -80,7 +80,8 @@ def _is_own(entry: Mapping[str, Any], manager: str) -> bool:
 
 def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _union(one.get(key) or {}, other.get(key) or {}) for key in [*one, *(k for k in other if k not in one)]
+        key: _union(one.get(key) or {}, other.get(key) or {})
+        for key in [*one, *(k for k in other if k not in one)]
     }
 
 

@@ -152,7 +152,9 @@ def _reencoded(value: Any) -> Any:
 def _canonicalize(value: Any, path: FieldPath) -> None:
     step, rest = path[0], path[1:]
     if step == _EACH:
-        keys = range(len(value)) if isinstance(value, list) else list(value) if isinstance(value, dict) else []
+        keys = (
+            range(len(value)) if isinstance(value, list) else list(value) if isinstance(value, dict) else []
+        )
     else:
         keys = [step] if isinstance(value, dict) and step in value else []
     for key in keys:

@@ -16,7 +16,9 @@ from gitops_run.errors import UsageError
 from gitops_run.plugins.kubernetes.kinds import WAIT_FOR
 from gitops_run.plugins.kubernetes.objects import metadata
 
-_JSONPATH = re.compile(r"\{\s*\$?(?P<path>(?:\.[A-Za-z_][\w-]*|\[\d+\]|\['[^']+'\])+)\s*\}(?:=(?P<value>.+))?")
+_JSONPATH = re.compile(
+    r"\{\s*\$?(?P<path>(?:\.[A-Za-z_][\w-]*|\[\d+\]|\['[^']+'\])+)\s*\}(?:=(?P<value>.+))?"
+)
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\['([^']+)'\]")
 _CONDITION = re.compile(r"(?P<type>[^=]+)(?:=(?P<status>.+))?")
 _ABSENT = object()
@@ -61,9 +63,11 @@ def parse_wait_for(annotation: str) -> Rule:
 def _parse_rule(text: str) -> Rule:
     form, _, rest = text.partition("=")
     if form == "condition" and (match := _CONDITION.fullmatch(rest)):
-        return lambda live: _condition(live, match["type"], match["status"] or "True")
+        name, status = match["type"], match["status"] or "True"
+        return lambda live: _condition(live, name, status)
     if form == "jsonpath" and (match := _JSONPATH.fullmatch(rest)):
-        return lambda live: _at_path(live, match["path"], match["value"])
+        path, value = match["path"], match["value"]
+        return lambda live: _at_path(live, path, value)
     raise _malformed(text)
 
 
@@ -167,7 +171,9 @@ def service_address(live: Mapping[str, Any]) -> Readiness:
 def needs_endpoints(service: Mapping[str, Any]) -> bool:
     """Say whether pods stand behind a Service: not for external names, headless and selectorless ones."""
     spec = service.get("spec") or {}
-    return bool(spec.get("selector")) and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName"
+    return (
+        bool(spec.get("selector")) and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName"
+    )
 
 
 def endpoints(live: Mapping[str, Any]) -> Readiness:

@@ -17,7 +17,7 @@ from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.plugins.kubernetes import diffing, kinds, objects, options
 from gitops_run.plugins.kubernetes.api import Api, connect
 from gitops_run.plugins.kubernetes.host import Host
-from gitops_run.plugins.kubernetes.lifecycle import InitFailed, Operation
+from gitops_run.plugins.kubernetes.lifecycle import Change, InitFailed, Operation
 from gitops_run.plugins.kubernetes.options import Options
 from gitops_run.plugins.kubernetes.readiness import parse_wait_for
 from gitops_run.plugins.kubernetes.values import Object, from_struct, has_unknown, marked, plain, to_struct
@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 _Method = Callable[["Provider", Any, grpc.ServicerContext], Answer]
 
 
-class _Partial(Exception):  # noqa: N818  not an error by itself: the object exists
+class _Partial(Exception):
     """Carry the state of a half-done resource, as it goes over the wire."""
 
     def __init__(self, error: InitFailed, like: Object, *, with_inputs: bool = False) -> None:
@@ -57,9 +57,12 @@ def _answering(method: _Method[Answer]) -> _Method[Answer]:
         try:
             return method(self, request, context)
         except _Partial as error:
-            _abort_with_state(context, error)
+            status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+            status.details.add().Pack(error.detail)
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            return _abort(context, str(error))
         except GitOpsRunError as error:
-            context.abort(grpc.StatusCode.UNKNOWN, _text(error))
+            return _abort(context, _text(error))
 
     return answer
 
@@ -79,7 +82,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Say which version of the real plugin this one stands in for."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    def Handshake(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ProviderHandshakeResponse:
+    def Handshake(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
         """Say what this plugin understands."""
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
@@ -149,8 +154,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news = from_struct(request.properties)
         operation = self._operation(request)
         if request.preview:
-            state = operation.preview_create(plain(news))
-            properties = request.properties if state is None else _state(state, news)
+            preview = operation.preview_create(plain(news))
+            properties = request.properties if preview is None else _state(preview, news)
             return provider_pb2.CreateResponse(properties=properties)
         try:
             state = operation.create(plain(news))
@@ -179,14 +184,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         """Update an object in place, or preview that."""
         news = from_struct(request.news)
-        inputs, old = objects.normalized(plain(news)), objects.parse_state(from_struct(request.olds))
+        change = Change(
+            old=objects.parse_state(from_struct(request.olds)),
+            inputs=objects.normalized(plain(news)),
+            ignored=tuple(request.ignoreChanges),
+        )
         operation = self._operation(request)
         if request.preview:
-            preview = operation.preview_update(old, inputs, request.ignoreChanges)
+            preview = operation.preview_update(change)
             properties = request.news if preview is None else _state(preview, news)
             return provider_pb2.UpdateResponse(properties=properties)
         try:
-            state = operation.update(old, inputs, request.ignoreChanges)
+            state = operation.update(change)
         except InitFailed as error:
             raise _Partial(error, news) from error
         return provider_pb2.UpdateResponse(properties=_state(state, news))
@@ -207,17 +216,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._cancelled.set()
         return empty_pb2.Empty()
 
+    @_answering
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Refuse functions."""
-        _refuse(context, f"the function {request.tok}")
+        raise kinds.refusal(f"the function {request.tok}")
 
+    @_answering
     def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Refuse methods."""
-        _refuse(context, f"the method {request.tok}")
+        raise kinds.refusal(f"the method {request.tok}")
 
+    @_answering
     def Construct(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         """Refuse components, such as charts."""
-        _refuse(context, f"the component {request.type}")
+        raise kinds.refusal(f"the component {request.type}")
 
     def _cluster(self) -> Api:
         with self._connecting:
@@ -241,9 +253,9 @@ def _check_inputs(kind: kinds.KindName, inputs: Object) -> None:
         raise UsageError(f"the inputs of {kind.api_version}/{kind.name} name another apiVersion or kind")
     if not objects.name_of(inputs) and not has_unknown(inputs.get("metadata")):
         raise UsageError(f"metadata.name is missing, and {_STAND_IN} makes up no names")
-    annotations = objects.annotations_of(inputs)
-    kinds.check_annotations(annotations)
-    expression = annotations.get(kinds.WAIT_FOR)
+    marks = objects.annotations_of(inputs)
+    kinds.check_annotations(marks)
+    expression = marks.get(kinds.WAIT_FOR)
     if expression is not None and not has_unknown(expression):
         parse_wait_for(str(expression))
 
@@ -275,19 +287,13 @@ def _state(state: objects.State, like: Object) -> Struct:
 
 
 def _type_of(request: Any) -> str:
-    return request.type or request.urn.split("::")[2].rpartition("$")[2]
+    return str(request.type or request.urn.split("::")[2].rpartition("$")[2])
 
 
 def _text(error: GitOpsRunError) -> str:
     return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
-def _refuse(context: grpc.ServicerContext, what: str) -> NoReturn:
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not known to {_STAND_IN}")
-
-
-def _abort_with_state(context: grpc.ServicerContext, error: _Partial) -> NoReturn:
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
-    status.details.add().Pack(error.detail)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNKNOWN, str(error))
+def _abort(context: grpc.ServicerContext, message: str) -> NoReturn:
+    context.abort(grpc.StatusCode.UNKNOWN, message)
+    raise AssertionError("abort raises")

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a mark, known to everyone
 UNKNOWNS = frozenset(
     {
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # a boolean
@@ -33,7 +33,8 @@ Object = dict[str, Json]
 
 def from_struct(struct: Struct) -> Object:
     """Read a message of the protocol, with whole numbers as int."""
-    return _with_whole_numbers(json_format.MessageToDict(struct))
+    content: Object = _with_whole_numbers(json_format.MessageToDict(struct))
+    return content
 
 
 def to_struct(value: Mapping[str, Json]) -> Struct:

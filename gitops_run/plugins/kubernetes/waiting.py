@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gitops_run.errors import WaitTimeout
 from gitops_run.plugins.kubernetes import readiness
 from gitops_run.plugins.kubernetes.api import Api, ApiError
-from gitops_run.plugins.kubernetes.kinds import SKIP_AWAIT, WAIT_FOR, Kind
-from gitops_run.plugins.kubernetes.objects import annotations_of, metadata, name_of, namespace_of
+from gitops_run.plugins.kubernetes.kinds import SKIP_AWAIT, WAIT_FOR, Kind, Place
+from gitops_run.plugins.kubernetes.objects import annotations_of, metadata
 from gitops_run.plugins.kubernetes.readiness import READY, Readiness
 from gitops_run.plugins.kubernetes.values import Object
 
@@ -49,22 +50,22 @@ class Wait:
     cancelled: threading.Event
     report: Callable[[str], None]
 
-    def until_ready(self, kind: Kind, inputs: Object, live: Object) -> Object:
+    def until_ready(self, place: Place, inputs: Object, live: Object) -> Object:
         """Wait until an object that was created or updated is ready, and return it as it is then."""
-        if is_awaited(inputs):
-            if expression := annotations_of(live).get(WAIT_FOR):
-                return self._until(kind, live, readiness.parse_wait_for(expression))
-            if kind.name == "Service" and kind.api_version == "v1":
-                return self._until_serving(kind, live)
-            return self._until(kind, live, self._rule(kind))
-        return live
+        if not is_awaited(inputs):
+            return live
+        if expression := annotations_of(live).get(WAIT_FOR):
+            return self._until(place, live, readiness.parse_wait_for(expression))
+        if _key(place.kind) == ("v1", "Service"):
+            return self._until_serving(place, live)
+        return self._until(place, live, self._rule(place.kind))
 
-    def until_gone(self, kind: Kind, inputs: Object, live: Object) -> None:
+    def until_gone(self, place: Place, inputs: Object, uid: str) -> None:
         """Wait until an object that was deleted is gone; a namesake with another uid isn't it."""
-        if not is_awaited(inputs) and (kind.api_version, kind.name) in _SKIPS_DELETION:
+        if not is_awaited(inputs) and _key(place.kind) in _SKIPS_DELETION:
             return
-        last, uid = live, metadata(live).get("uid")
-        for seen in self._follow(kind, live, start=None):
+        last: Object = {}
+        for seen in self._follow(place, None):
             if seen is None or metadata(seen).get("uid") != uid:
                 return
             last = seen
@@ -73,15 +74,15 @@ class Wait:
         raise NotReady(f"{self._ending()}: {reason}", live=last, reasons=(reason,))
 
     def _rule(self, kind: Kind) -> readiness.Rule:
-        if (kind.api_version, kind.name) == ("v1", "PersistentVolumeClaim"):
+        if _key(kind) == ("v1", "PersistentVolumeClaim"):
             return lambda live: readiness.volume_claim(live, self._binding_mode(live))
-        return readiness.RULES.get((kind.api_version, kind.name), lambda _: READY)
+        return readiness.RULES.get(_key(kind), lambda _: READY)
 
-    def _until(self, kind: Kind, live: Object, rule: readiness.Rule) -> Object:
+    def _until(self, place: Place, live: Object, rule: readiness.Rule) -> Object:
         last, found = live, Readiness(is_ready=False)
-        for seen in self._follow(kind, live, start=live):
+        for seen in self._follow(place, live):
             if seen is None:
-                raise NotReady(f"{name_of(live)} was deleted while waited for", live=last, reasons=())
+                raise NotReady(f"{place.name} was deleted meanwhile", live=last, reasons=())
             last, found = seen, rule(seen)
             if found.is_ready:
                 return seen
@@ -91,40 +92,34 @@ class Wait:
         ending = self._ending(has_failed=found.has_failed)
         raise NotReady(f"{ending}: {found.message}", live=last, reasons=(found.message,))
 
-    def _until_serving(self, kind: Kind, live: Object) -> Object:
-        service = self._until(kind, live, readiness.service_address)
+    def _until_serving(self, place: Place, live: Object) -> Object:
+        service = self._until(place, live, readiness.service_address)
         if not readiness.needs_endpoints(service):
             return service
         found, settled = Readiness(is_ready=False), time.monotonic() + SETTLE_S
         last: Object | None = None
-        for seen in self._follow(_ENDPOINTS, service, start=None):
+        for seen in self._follow(replace(place, kind=_ENDPOINTS), None):
             if seen != last:
                 last, settled = seen, time.monotonic() + SETTLE_S
             found = readiness.endpoints(seen or {})
             has_settled = seen is not None and found.may_settle and time.monotonic() >= settled
             if found.is_ready or has_settled:
-                return self.api.get(kind, namespace_of(service), name_of(service))
+                return self.api.get(place)
             self.report(found.message)
         raise NotReady(f"{self._ending()}: {found.message}", live=service, reasons=(found.message,))
 
-    def _follow(self, kind: Kind, live: Object, *, start: Object | None) -> Iterator[Object | None]:
-        return self.api.follow(
-            kind,
-            namespace_of(live),
-            name_of(live),
-            until=self.until,
-            cancelled=self.cancelled,
-            start=start,
-        )
+    def _follow(self, place: Place, start: Object | None) -> Iterator[Object | None]:
+        return self.api.follow(place, start, until=self.until, cancelled=self.cancelled)
 
-    def _binding_mode(self, claim: Object) -> str:
+    def _binding_mode(self, claim: Mapping[str, Any]) -> str:
         name = (claim.get("spec") or {}).get("storageClassName")
         if not name:
             return ""
         try:
-            return str(self.api.get(_STORAGE_CLASS, "", name).get("volumeBindingMode", ""))
+            found = self.api.get(Place(kind=_STORAGE_CLASS, namespace="", name=name))
         except ApiError:
-            return ""
+            return ""  # a class that can't be read says nothing of when it binds
+        return str(found.get("volumeBindingMode", ""))
 
     def _ending(self, *, has_failed: bool = False) -> str:
         if self.cancelled.is_set():
@@ -134,8 +129,12 @@ class Wait:
 
 def is_awaited(inputs: Object) -> bool:
     """Say whether the program wants this object waited for."""
-    return annotations_of(inputs).get(SKIP_AWAIT) != "true"
+    return bool(annotations_of(inputs).get(SKIP_AWAIT) != "true")
 
 
 def _finalizers(live: Object) -> str:
     return ", ".join(metadata(live).get("finalizers") or [])
+
+
+def _key(kind: Kind) -> tuple[str, str]:
+    return kind.api_version, kind.name
