@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import STDOUT
 
@@ -52,6 +51,13 @@ class Supervisor:
 
     async def run(self) -> None:
         """Start everything, then keep it running until SIGTERM or SIGINT; end every part."""
+        try:
+            await self._run_until_signal()
+        finally:
+            self._end_parts()
+            self._journal.stopped()
+
+    async def _run_until_signal(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with anyio.create_task_group() as group:
                 for part in self._parts:
@@ -61,8 +67,6 @@ class Supervisor:
                 async for _ in signals:
                     group.cancel_scope.cancel()
                     break
-        self._end_parts()
-        self._journal.stopped()
 
     async def _keep_running(self, part: Part) -> None:
         for name in part.after:
@@ -103,18 +107,18 @@ class Supervisor:
     async def _prepare_cluster(self) -> None:
         await self._ready["kube-apiserver"].wait()
         began = time.monotonic()
-        await to_thread.run_sync(self._api.apply, self._cluster_objects())
+        kinds = tuple(nodes.flux_kinds(self._sandbox.binaries))
+        await to_thread.run_sync(self._api.apply, (nodes.node(), nodes.flux_namespace(), *kinds))
+        for kind in kinds:
+            # A definition is announced as established before its kind can be discovered.
+            while not await to_thread.run_sync(self._api.serves, kind):  # noqa: ASYNC110
+                await anyio.sleep(_PROBE_EVERY_S)
         self._journal.ready(CLUSTER_STEP, time.monotonic() - began)
         self._ready[CLUSTER_STEP].set()
         await self._ready["kwok"].wait()
         await to_thread.run_sync(self._wait_for_node)
         self._journal.ready(NODE_STEP, time.monotonic() - began)
         self._ready[NODE_STEP].set()
-
-    def _cluster_objects(self) -> Iterator[dict[str, object]]:
-        yield nodes.node()
-        yield nodes.flux_namespace()
-        yield from nodes.flux_kinds(self._sandbox.binaries)
 
     def _wait_for_node(self) -> None:
         for state in self._api.watch("/api/v1/nodes", nodes.NODE, _NODE_WAIT_S):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,7 +49,7 @@ class ApiServer:
         self._authority = sandbox.ca
         self._identity = Pair(certificate=pki / "admin.crt", key=pki / "admin.key")
 
-    def apply(self, objects: Iterator[Mapping[str, Any]]) -> None:
+    def apply(self, objects: Iterable[Mapping[str, Any]]) -> None:
         """Apply objects on one connection, by server-side apply, their status as well where they have one."""
         with closing(self._connect()) as connection:
             for body in objects:
@@ -64,6 +64,22 @@ class ApiServer:
         with closing(self._connect()) as connection:
             connection.request("GET", path)
             return _answer(connection, f"GET {path}")
+
+    def serves(self, definition: Mapping[str, Any]) -> bool:
+        """Tell whether a CustomResourceDefinition's served versions can be discovered by now."""
+        spec = definition["spec"]
+        served = [version["name"] for version in spec["versions"] if version["served"]]
+        with closing(self._connect()) as connection:
+            for version in served:
+                connection.request("GET", f"/apis/{spec['group']}/{version}")
+                response = connection.getresponse()
+                text = response.read()
+                if response.status != http.client.OK:
+                    return False
+                names = [resource["name"] for resource in json.loads(text)["resources"]]
+                if spec["names"]["plural"] not in names:
+                    return False
+        return True
 
     def watch(self, collection: str, name: str, seconds: int) -> Iterator[dict[str, Any]]:
         """Yield the states of one object, the present one first, until that many seconds have passed."""
