@@ -297,11 +297,16 @@ def _with_ignored(change: Change, live: Object) -> Object:
         steps = path.split(".")
         ours, theirs = managers.owns(managers.entries_of(live), steps, manager=change.old.manager)
         *parents, last = steps
-        target, source = result, live
+        source = live
         for step in parents:
-            target, source = target.setdefault(step, {}), source.get(step) or {}
+            source = source.get(step) or {}
+        if last not in source:
+            continue  # as the real one, which splits at dots within quotes too and then finds nothing
+        target = result
+        for step in parents:
+            target = target.setdefault(step, {})
         if theirs and not ours:
             target.pop(last, None)
-        elif last in source:
+        else:
             target[last] = source[last]
     return result
