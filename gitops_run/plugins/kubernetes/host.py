@@ -32,7 +32,8 @@ class Host:
 
     def when_gone(self, stop: Callable[[], None]) -> None:
         """Call once the engine, reached before, can't be reached any more."""
-        if self._channel is None:
+        channel = self._channel
+        if channel is None:
             return
         reached = False
 
@@ -40,10 +41,12 @@ class Host:
             nonlocal reached
             if state is grpc.ChannelConnectivity.READY:
                 reached = True
+            elif reached and state is grpc.ChannelConnectivity.IDLE:
+                channel.subscribe(_ignore, try_to_connect=True)
             elif reached and state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                 stop()
 
-        self._channel.subscribe(observe, try_to_connect=True)
+        channel.subscribe(observe, try_to_connect=True)
 
     def _log(self, severity: Any, message: str, urn: str, *, ephemeral: bool = False) -> None:
         if self._channel is None:
@@ -53,3 +56,7 @@ class Host:
             engine_pb2_grpc.EngineStub(self._channel).Log(request, timeout=_LOG_TIMEOUT_S)
         except grpc.RpcError:
             return  # an engine that ends no longer listens, and what it asked for still has to finish
+
+
+def _ignore(_: grpc.ChannelConnectivity) -> None:
+    """Take no notice: asking for a connection is what makes a dead engine known."""

@@ -53,10 +53,15 @@ def program() -> Path:
     """Find the plugin that is under test."""
     if not is_real():
         return STAND_IN / PROGRAM
-    home = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi"))
+    home = pulumi_home()
     installed = sorted(home.glob(f"plugins/resource-kubernetes-v*/{PROGRAM}"))
     assert installed, f"PLUGINS=real, but there is no {PROGRAM} under {home}/plugins"
     return installed[-1]
+
+
+def pulumi_home() -> Path:
+    """Find where Pulumi keeps the plugins that it downloaded."""
+    return Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi"))
 
 
 class Engine(engine_pb2_grpc.EngineServicer):
@@ -64,6 +69,14 @@ class Engine(engine_pb2_grpc.EngineServicer):
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def leave(self) -> None:
+        """Stop listening, as an engine that was killed does."""
+        self._server.stop(grace=None).wait()
 
     def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
         if not request.ephemeral:
@@ -94,12 +107,8 @@ class Plugin:
 def running(env: Mapping[str, str] | None = None) -> Iterator[Plugin]:
     """Start the plugin with an engine of its own, and end both."""
     engine = Engine()
-    server = grpc.server(ThreadPoolExecutor(4))
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
     process = subprocess.Popen(
-        [program(), address], env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True
+        [program(), engine.address], env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -109,7 +118,7 @@ def running(env: Mapping[str, str] | None = None) -> Iterator[Plugin]:
     finally:
         process.terminate()
         process.communicate()
-        server.stop(grace=None).wait()
+        engine.leave()
 
 
 def kubectl() -> str:

@@ -24,7 +24,7 @@ _RECORDED_CONTEXT = '"context": "sandbox"'
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a recording is played: name is that of its stack, its namespace and its cluster role."""
+    """Where a recording is played: name is that of its project, its namespace and its cluster role."""
 
     name: str
     kubeconfig: str
