@@ -33,7 +33,11 @@ MAX_PARALLEL_PUTS = 32
 DELETE_BATCH = 1000
 """What one DeleteObjects request may name."""
 
-_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)|status code: (\d{3})")
+_CODES = tuple(
+    re.compile(pattern) for pattern in (r"<Code>(\w+)</Code>", r"\(code: (\w+)\)", r"status code: (\d{3})")
+)
+"""Where the answer's code stands in obstore's text: in a body, of one key of a deletion, or nothing but a
+status. First match wins."""
 _FAULT_PATTERNS = (
     ("InvalidCertificate", Fault.UNTRUSTED),
     ("ConnectionRefused", Fault.REFUSED),
@@ -123,9 +127,8 @@ class BucketStore:
         for pattern, fault in _FAULT_PATTERNS:
             if pattern in text:
                 return outage(fault, access=self._access)
-        match = _CODE.search(text)
-        code = next((group for group in match.groups() if group), "") if match else ""
-        return refusal(code or "no code given", access=self._access, bucket=self._bucket)
+        codes = [found.group(1) for pattern in _CODES if (found := pattern.search(text))]
+        return refusal(codes[0] if codes else "no code given", access=self._access, bucket=self._bucket)
 
 
 def _open(access: StoreAccess, bucket: str) -> S3Store:
