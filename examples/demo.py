@@ -39,7 +39,7 @@ def main() -> int:
     try:
         sandbox = lifecycle.start(SANDBOX, tell=lambda text: say(f"  {text}"))
         with tempfile.TemporaryDirectory(prefix="gitops-run-demo-") as folder:
-            show(sandbox, Path(shutil.copytree(HERE / "web", Path(folder) / "web")), Path(folder))
+            show(sandbox, Path(shutil.copytree(HERE / "web", Path(folder) / "web")))
     except Failed as failure:
         say(f"✗ {failure}")
         return 1
@@ -49,9 +49,11 @@ def main() -> int:
     return 0
 
 
-def show(sandbox: Sandbox, web: Path, folder: Path) -> None:
+def show(sandbox: Sandbox, web: Path) -> None:
     """Walk through one session."""
-    env = {**os.environ, **sandbox.env, "XDG_DATA_HOME": str(folder / "data")}
+    # Its own state beside the sandbox, so that a demo which was killed is carried on by the next one.
+    env = {**os.environ, **sandbox.env, "XDG_DATA_HOME": str(sandbox.folder / "demo")}
+    del env["PULUMI_BACKEND_URL"], env["PULUMI_CONFIG_PASSPHRASE_FILE"]
     base = web / "base"
     step("up: a Pulumi stack makes bucket, keys, access, Flux Bucket and Kustomization")
     type_in("up", SESSION, str(web / "overlays" / "dev"), "--root", str(web), env=env, cwd=web)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,10 @@ from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox, sandbox_folder
 from tests.people import Person
 
-SANDBOX = "tests"
+SANDBOX = os.environ.get("GITOPS_RUN_TEST_SANDBOX", "tests")
 EXAMPLES = Path(__file__).parents[1] / "examples"
+DEVELOPER = "dev@example.com"
+_OF_THE_PLATFORM = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
 @pytest.fixture(scope="session")
@@ -31,42 +33,48 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         lifecycle.stop(SANDBOX)
 
 
-@pytest.fixture
-def make_person(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Person]:
-    """Make people with a home of their own on the sandbox."""
+@pytest.fixture(scope="session")
+def make_person(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Person]:
+    """Make people with homes of their own on the sandbox."""
 
-    def make(name: str, *, env: dict[str, str] | None = None) -> Person:
-        home = tmp_path / name
-        home.mkdir()
-        return Person(env={**os.environ, **sandbox.env, **_homes(home), **(env or {})}, cwd=home)
+    def make(name: str) -> Person:
+        home = tmp_path_factory.mktemp(name)
+        return Person(env={**os.environ, **sandbox.env, **_homes(home)}, cwd=home)
 
     return make
 
 
-@pytest.fixture
-def admin(make_person: Callable[..., Person]) -> Person:
+@pytest.fixture(scope="session")
+def admin(make_person: Callable[[str], Person]) -> Person:
     """Someone who may do everything in the sandbox."""
     return make_person("admin")
 
 
 @pytest.fixture
-def developer(sandbox: Sandbox, make_person: Callable[..., Person]) -> Person:
-    """Someone without any right but those that a session gives: no settings file, no keys, no Pulumi."""
-    kubeconfig = issue_user_kubeconfig(sandbox, "dev@example.com")
-    person = make_person("dev", env={"KUBECONFIG": str(kubeconfig), "GITOPS_RUN_CONTEXT": sandbox.context})
-    return Person(
-        env={key: value for key, value in person.env.items() if key not in _PLATFORM_VARIABLES},
-        cwd=person.cwd,
-    )
+def developer(sandbox: Sandbox, make_person: Callable[[str], Person]) -> Person:
+    """Someone without any right but those that a session gives: no settings, no keys, no state."""
+    person = make_person("developer")
+    kubeconfig = issue_user_kubeconfig(sandbox, DEVELOPER)
+    kept = {key: value for key, value in person.env.items() if key not in _OF_THE_PLATFORM}
+    env = {**kept, "KUBECONFIG": str(kubeconfig), "GITOPS_RUN_CONTEXT": sandbox.context}
+    return Person(env=env, cwd=person.cwd)
 
 
-_PLATFORM_VARIABLES = frozenset({"GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"})
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    """A copy of the example with base and overlay."""
+    return Path(shutil.copytree(EXAMPLES / "web", tmp_path / "web"))
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A copy of the folder of bare manifests."""
+    return Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
 
 
 def _homes(home: Path) -> dict[str, str]:
     """Give a person's state places of its own."""
-    state = home / "state"
-    state.mkdir()
+    (home / "state").mkdir()
     passphrase = home / "passphrase"
     passphrase.write_text("a passphrase of the tests")
     passphrase.chmod(0o600)
@@ -75,18 +83,6 @@ def _homes(home: Path) -> dict[str, str]:
         "XDG_DATA_HOME": str(home / "data"),
         "XDG_CONFIG_HOME": str(home / "config"),
         "PULUMI_HOME": str(home / "pulumi"),
-        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_BACKEND_URL": (home / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
     }
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the example with base and overlay."""
-    yield Path(shutil.copytree(EXAMPLES / "web", tmp_path / "web"))
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the folder of bare manifests."""
-    yield Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))

@@ -57,8 +57,10 @@ def _ancestors(path: str) -> list[str]:
 
 
 _SOURCE = re.compile(r"from '([^']+)'")
+_WRAPPED = "//"
+"""What the way from the rendering's wrapper to the snapshot's folder is replaced by."""
 _NESTING = re.compile(
-    r"^(error: )?(accumulating (resources|components|generators|transformers)"
+    r"^(error: )?((accumulating|merging) (resources|components|generators|transformers)"
     r"( from '[^']*')?: |accumulation err='|recursed accumulation of path '[^']*': "
     r"|couldn't make target for path '[^']*': |read [^:]*: is a directory': )+"
 )
@@ -76,6 +78,7 @@ def explain_failure(message: str, *, folder: str, target: str, read: ReadText) -
     for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):
         here = found.rstrip("/")
     text = message.strip().replace(f"{folder}/", "").replace(folder, ".")
+    text = text.replace(f"../{_name(folder)}/", _WRAPPED)
     inner = _TAIL.sub("", _NESTING.sub("", text)).strip().rstrip("'")
     path = _blamed_path(text, here, read)
     problem = _broken_yaml(path, read)
@@ -92,7 +95,10 @@ def explain_failure(message: str, *, folder: str, target: str, read: ReadText) -
 
 def _blamed_path(text: str, here: str, read: ReadText) -> str:
     base = here if read(here) is None else _parent(here)
-    sources = [source for source in _SOURCE.findall(text) if not source.startswith("../tree")]
+    sources = _SOURCE.findall(text)
+    if sources and read(_normal(sources[-1])) is not None and sources[-1].startswith(_WRAPPED):
+        return _normal(sources[-1])
+    sources = [source for source in sources if not source.startswith(_WRAPPED)]
     if sources and _name(sources[-1]) == _name(here):
         return here
     if sources:

@@ -36,6 +36,27 @@ def test_broken_yaml_is_shown_with_file_and_line() -> None:
     assert (problem.path, problem.line) == ("app/cm.yaml", 4)
 
 
+def test_a_bare_manifest_that_is_broken_is_shown_with_file_and_line() -> None:
+    message = (
+        "error: accumulating resources: accumulating resources from '../tree/cm.yaml': MalformedYAMLError: "
+        "yaml: line 2: did not find expected ',' or ']' in File: ../tree/cm.yaml"
+    )
+    problem = explain(message, {"cm.yaml": "kind: A\nmetadata:\n  name: [\n"})
+    assert (problem.path, problem.line) == ("cm.yaml", 4)
+
+
+def test_two_files_for_one_object_are_shown_at_the_second_one() -> None:
+    message = (
+        "error: accumulating resources: accumulation err='merging resources from '../tree/b.yaml': may not "
+        "add resource with an already registered id: ConfigMap.v1.[noGrp]/a.[noNs]': must build at "
+        "directory: '/x/tree/b.yaml': file is not directory"
+    )
+    document = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
+    problem = explain(message, {"a.yaml": document, "b.yaml": document})
+    assert (problem.path, problem.line) == ("b.yaml", 1)
+    assert problem.message.startswith("may not add resource with an already registered id")
+
+
 def test_a_missing_file_is_named() -> None:
     message = NESTED + (
         "accumulation err='accumulating resources from 'gone.yaml': open /x/tree/app/gone.yaml: "

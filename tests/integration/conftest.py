@@ -1,0 +1,66 @@
+"""One session that the tests of a module share; each of them syncs it with a directory of its own content."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DEVELOPER, EXAMPLES
+from tests.people import Person, Running
+
+
+@dataclass(frozen=True)
+class SharedSession:
+    """A session that is up. root: its directory, which every test finds as the example has it."""
+
+    name: str
+    root: Path
+    owner: Person
+
+    @property
+    def namespace(self) -> str:
+        return f"run-{self.name}"
+
+    def source(self) -> dict[str, Any]:
+        return self._flux("buckets.source.toolkit.fluxcd.io")
+
+    def applier(self) -> dict[str, Any]:
+        return self._flux("kustomizations.kustomize.toolkit.fluxcd.io")
+
+    def _flux(self, kind: str) -> dict[str, Any]:
+        return next(item for item in self.owner.get(kind, self.namespace))
+
+    def in_root(self) -> Person:
+        return Person(env=self.owner.env, cwd=self.root)
+
+    @contextmanager
+    def syncing(self) -> Iterator[Running]:
+        """Sync the root, once its first save is applied: tests before this one may have left more objects."""
+        with self.in_root().leaves_running("sync", self.name, "--allow-prune") as sync:
+            sync.tells("save_applied")
+            yield sync
+
+
+@pytest.fixture(scope="module")
+def _module_session(
+    request: pytest.FixtureRequest, admin: Person, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedSession]:
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
+    root = tmp_path_factory.mktemp(name) / "plain"
+    shutil.copytree(EXAMPLES / "plain", root)
+    admin.succeeds("up", name, str(root), "--root", str(root), "--owner", DEVELOPER)
+    yield SharedSession(name, root, admin)
+    admin.succeeds("down", name)
+
+
+@pytest.fixture
+def session(_module_session: SharedSession) -> SharedSession:
+    shutil.rmtree(_module_session.root)
+    shutil.copytree(EXAMPLES / "plain", _module_session.root)
+    return _module_session
