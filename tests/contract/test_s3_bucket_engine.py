@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Project:
 @pytest.fixture
 def project(
     sandbox: Sandbox, accounts: StoreAccounts, new_name: Callable[[], str], tmp_path: Path
-) -> Iterator[Project]:
+) -> Project:
     made = tmp_path / "project"
     made.mkdir()
     (made / "__main__.py").write_text(PROGRAM)
@@ -101,7 +101,7 @@ def project(
         },
     )
     project.types("stack", "init", "test")
-    yield project
+    return project
 
 
 def test_a_bucket_lives_from_up_to_destroy(project: Project, admin_store: StoreAdmin) -> None:
