@@ -5,8 +5,6 @@ Knows the protocol's messages. Refuses to know S3: that is s3_bucket.py. The raw
 proto/pulumi/provider.proto.
 """
 
-# ruff: noqa: ARG002, N802 - names and signatures are the protocol's
-
 from __future__ import annotations
 
 from collections.abc import Iterator
