@@ -1,1 +1,45 @@
-"""GitOps Run."""
+"""GitOps Run: every save on your disk, applied by Flux.
+
+The names for Pulumi programs of one's own; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gitops_run.declare.session import Session
+    from gitops_run.model.session import SessionName
+    from gitops_run.model.session_spec import (
+        AwsStore,
+        ClusterPin,
+        KeyPair,
+        S3Store,
+        SessionOutputs,
+        SessionSpec,
+    )
+
+__all__ = [
+    "AwsStore",
+    "ClusterPin",
+    "KeyPair",
+    "S3Store",
+    "Session",
+    "SessionName",
+    "SessionOutputs",
+    "SessionSpec",
+]
+
+_ROOMS = {
+    "Session": "gitops_run.declare.session",
+    "SessionName": "gitops_run.model.session",
+}
+_SPEC = "gitops_run.model.session_spec"
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its room."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ROOMS.get(name, _SPEC)), name)

@@ -29,7 +29,6 @@ from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import SessionSpec
 from gitops_run.model.settings import Origin, Settings, Source, resolve
 from gitops_run.model.stack_events import ResourceStep, StackEvent
-from gitops_run.model.store import StoreAccess
 
 
 @click.command()
@@ -114,18 +113,13 @@ def _ports(settings: Settings) -> lifecycle.Ports:
     return lifecycle.Ports(
         stacks=Stacks(_home()),
         cluster=SessionCluster(settings.require("kubeconfig"), settings.require("context")),
-        has_bucket=_has_bucket,
+        open_store=open_store,
         declare=declare_session,
     )
 
 
 def _home() -> ProjectHome:
     return find_home(Path.cwd(), user_files.data_directory(os.environ), os.environ)
-
-
-def _has_bucket(access: StoreAccess, bucket: str) -> bool:
-    with open_store(access) as store:
-        return store.exists(bucket)
 
 
 def _tell(event: StackEvent) -> None:

@@ -7,7 +7,9 @@ cleaned up here, by the name of what it was making and the label that it gave it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from anyio import to_thread
@@ -58,16 +60,26 @@ class ClusterPort(Protocol):
         """Delete what is the session's of these."""
 
 
+class StorePort(Protocol):
+    """Look after the buckets of one store; sync."""
+
+    def exists(self, bucket: str) -> bool:
+        """Ask whether a bucket is there."""
+
+    def is_empty(self, bucket: str) -> bool:
+        """Ask whether it holds nothing."""
+
+    def remove(self, bucket: str) -> None:
+        """Remove it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Hold the doors of both flows.
-
-    has_bucket: asks a store whether a bucket is there. declare: the Pulumi program of one session.
-    """
+    """Hold the doors of both flows. declare: the Pulumi program of one session."""
 
     stacks: StacksPort
     cluster: ClusterPort
-    has_bucket: Callable[[StoreAccess, str], bool]
+    open_store: Callable[[StoreAccess], AbstractContextManager[StorePort]]
     declare: Callable[[SessionSpec], None]
 
 
@@ -119,7 +131,10 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         await _clean_up(spec, ports, tell)
     await ports.stacks.forget(spec.name.text)
     lines = await ports.cluster.remains(spec.name, spec.namespace)
-    receipt = Receipt(lines=(*lines, *await _bucket_line(spec, ports)))
+    bucket = await to_thread.run_sync(
+        partial(_look_for_bucket, spec, ports, is_undecided=outcome.has_pending)
+    )
+    receipt = Receipt(lines=(*lines, *bucket))
     if receipt.left:
         raise BackendError(
             f"session {spec.name} is down, and this is still there: {', '.join(receipt.left)}",
@@ -150,10 +165,16 @@ async def _clean_up(spec: SessionSpec, ports: Ports, tell: Tell) -> bool:
     return True
 
 
-async def _bucket_line(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
-    """Ask the store; on AWS the keys went with the bucket, and Pulumi has waited for both."""
+def _look_for_bucket(spec: SessionSpec, ports: Ports, *, is_undecided: bool) -> tuple[ReceiptLine, ...]:
+    """Ask the store, and remove the empty bucket that a killed run may have left there.
+
+    On AWS the keys went with the bucket, and Pulumi has waited for both.
+    """
     if not isinstance(spec.store, S3Store):
         return ()
-    access = spec.store.access(spec.store.admin)
-    is_there = await to_thread.run_sync(ports.has_bucket, access, spec.bucket)
+    with ports.open_store(spec.store.access(spec.store.admin)) as store:
+        is_there = store.exists(spec.bucket)
+        if is_there and is_undecided and store.is_empty(spec.bucket):
+            store.remove(spec.bucket)
+            is_there = False
     return (ReceiptLine(what=f"S3 bucket {spec.bucket}", is_gone=not is_there),)

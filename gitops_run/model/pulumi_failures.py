@@ -73,6 +73,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         'pulumi plugin install resource kubernetes, or: eval "$(gitops-run sandbox env)"',
     ),
     (
+        r"snapshot integrity",
+        _backend,
+        "the stack's state is damaged",
+        "pulumi state repair, in the project's folder",
+    ),
+    (
         r"configured Kubernetes cluster is unreachable|connect: connection refused|i/o timeout",
         _transient,
         "the cluster can't be reached",

@@ -114,12 +114,14 @@ class ClusterFacts:
 
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
     its installation's labels tell, or "". owner: of the session of that name, or "" where there is none.
+    holds: what the namespace's label says, the session's name; "" where it has none, None without namespace.
     """
 
     uid: str
     user: str
     flux: str = ""
     owner: str = ""
+    holds: str | None = None
 
 
 def parse_spec(
@@ -147,7 +149,12 @@ def parse_spec(
 
 
 def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
-    """Refuse a session that someone else owns. Raises GuardError."""
+    """Refuse a namespace that isn't the session's, and someone else's session. Raises GuardError."""
+    if facts.holds not in (None, spec.name.text):
+        raise GuardError(
+            f"namespace {spec.namespace} exists, and it is not of session {spec.name}",
+            hint="choose another session name, or another namespace",
+        )
     if facts.owner and facts.owner != spec.owner:
         raise GuardError(
             f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",

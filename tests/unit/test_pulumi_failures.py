@@ -19,6 +19,7 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
         BackendError,
         "resource-kubernetes",
     ),
+    ("error: The Pulumi CLI encountered a snapshot integrity error. This …", BackendError, "damaged"),
     ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
     ('error: namespaces "run-web" already exists', GuardError, 'namespaces "run-web"'),
 )
