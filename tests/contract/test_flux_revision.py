@@ -1,0 +1,92 @@
+"""The foretold revision and every odd key, held to the real source-controller."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import unicodedata
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.store_admin import StoreAdmin
+from gitops_run.model.store import flux_revision
+from gitops_run.sandbox.state import Sandbox
+from tests.contract.conftest import StoreAccounts
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE_S = 60
+NAMES = (
+    *("Z", "a-b", "a/b", "a b", " a", "a ", "100%", "a%20b", "a#b", "a?b", "a+b", "~a", "a&b=c;d", "a*b"),
+    *("'\"", "<a>", "back\\slash", "日本/😀", "...", ".hidden", ".sourceignore", "ä", "a:b"),
+    unicodedata.normalize("NFC", "é"),
+    unicodedata.normalize("NFD", "é"),
+)
+
+
+@pytest.fixture
+def kubectl(sandbox: Sandbox) -> Callable[..., str]:
+    def run(*arguments: str, documents: str = "") -> str:
+        result = subprocess.run(
+            ["kubectl", *arguments],
+            env={**os.environ, **sandbox.env},
+            input=documents,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def namespace(kubectl: Callable[..., str], new_name: Callable[[], str]) -> Iterator[str]:
+    name = new_name()
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+async def test_flux_reports_the_revision_that_was_foretold_whatever_the_files_are_called(
+    accounts: StoreAccounts, admin_store: StoreAdmin, namespace: str, kubectl: Callable[..., str]
+) -> None:
+    admin_store.make(namespace)
+    store = BucketStore(accounts.admin, namespace)
+    await store.put_many({f"src/{name}": name.encode() for name in NAMES})
+    access = accounts.admin
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "reader", "namespace": namespace},
+        "stringData": {
+            "accesskey": access.access_key,
+            "secretkey": access.secret_key,
+            "ca.crt": access.ca_cert,
+        },
+    }
+    bucket = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "Bucket",
+        "metadata": {"name": "bucket", "namespace": namespace},
+        "spec": {
+            "provider": "generic",
+            "bucketName": namespace,
+            "endpoint": access.endpoint.removeprefix("https://"),
+            "region": access.region,
+            "interval": "24h",
+            "secretRef": {"name": "reader"},
+            "certSecretRef": {"name": "reader"},
+        },
+    }
+
+    kubectl("apply", "-f", "-", documents=yaml.safe_dump_all([secret, bucket]))
+    kubectl("wait", "bucket/bucket", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
+
+    reported = kubectl("get", "bucket/bucket", "-n", namespace, "-o", "jsonpath={.status.artifact.revision}")
+    assert reported == flux_revision(await store.list())
