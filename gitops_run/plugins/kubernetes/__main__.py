@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -21,15 +20,15 @@ from gitops_run.plugins.kubernetes.server import Provider
 # More than the engine's own parallelism, since each call may wait for minutes.
 _THREADS = 128
 _MESSAGE_BYTES = 400 * 1024 * 1024
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def main(arguments: list[str]) -> None:
     """Serve the provider protocol on a free port of the loopback interface."""
-    stopped = threading.Event()
     # The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here:
     # an interrupt is the engine's way to end the plugin, and it waits five seconds before it kills.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    # Blocked in every thread and waited for, so that none is lost between two instructions.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     host = Host(addresses[-1] if addresses else None)
     options = [
@@ -41,8 +40,8 @@ def main(arguments: list[str]) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201  the engine reads it here
-    host.when_gone(stopped.set)
-    stopped.wait()
+    host.when_gone(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    signal.sigwait(_ENDING)
     server.stop(grace=None)
     os._exit(0)  # without waiting for threads that wait for the cluster: nobody is left to hear of it
 
