@@ -63,7 +63,7 @@ def start(name: str = DEFAULT_NAME, base: Path | None = None, tell: Progress = l
         (folder / "programs.json").write_text(
             json.dumps({program: [str(b.path), b.origin] for program, b in programs.items()})
         )
-        _end_leftovers(folder, tell)
+        _end_all(folder)  # what a killed supervisor left
         sandbox = _prepare(name, folder, {program: binary.path for program, binary in programs.items()})
         with ThreadPoolExecutor(1) as pool:
             plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
@@ -76,16 +76,7 @@ def start(name: str = DEFAULT_NAME, base: Path | None = None, tell: Progress = l
 
 def stop(name: str = DEFAULT_NAME, base: Path | None = None) -> None:
     """End a sandbox's supervisor and every part, and make sure that none is left. Its state stays."""
-    folder = load(name, base).folder
-    recorded = recorded_processes(read_state(folder))
-    supervisor = recorded.pop(SUPERVISOR, None)
-    left = end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
-    # A part that was started while the supervisor ended is in what it wrote last.
-    recorded |= recorded_processes(read_state(folder), with_supervisor=False)
-    left += end(recorded.values(), _PART_PATIENCE_S)
-    if left:
-        pids = ", ".join(str(process.pid) for process in left)
-        raise SandboxError(f"processes {pids} of the sandbox didn't end", hint=f"kill -9 {pids}")
+    _end_all(load(name, base).folder)
 
 
 def is_up(folder: Path) -> bool:
@@ -111,15 +102,16 @@ def _prepare(name: str, folder: Path, binaries: dict[str, Path]) -> Sandbox:
     return sandbox
 
 
-def _end_leftovers(folder: Path, tell: Progress) -> None:
-    """End what a killed or unready supervisor left, by id and start time."""
-    recorded = recorded_processes(read_state(folder))
-    supervisor = recorded.pop(SUPERVISOR, None)
-    running = [process for process in recorded.values() if is_running(process)]
-    if running or (supervisor and is_running(supervisor)):
-        tell(f"ending {len(running)} processes that an earlier run left")
-        end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
-        end(running, _PART_PATIENCE_S)
+def _end_all(folder: Path) -> None:
+    """End the supervisor, then every recorded part that it didn't end: it may have been killed."""
+    supervisor = recorded_processes(read_state(folder)).get(SUPERVISOR)
+    left = end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
+    # What it started while it was ending is in what it wrote last.
+    parts = recorded_processes(read_state(folder), with_supervisor=False)
+    left += end(parts.values(), _PART_PATIENCE_S)
+    if left:
+        pids = " ".join(str(process.pid) for process in left)
+        raise SandboxError(f"processes {pids} of the sandbox don't end", hint=f"kill -9 {pids}")
 
 
 def _supervise(sandbox: Sandbox, tell: Progress) -> None:
@@ -154,6 +146,7 @@ def _supervise(sandbox: Sandbox, tell: Progress) -> None:
 
 def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> None:
     waiting: dict[str, str] = {}
+    tails: dict[str, str] = {}
     crashes: Counter[str] = Counter()
     for event in _events(lines, time.monotonic() + _READY_WITHIN_S):
         part, kind = event["part"], event["event"]
@@ -163,14 +156,16 @@ def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> Non
             waiting.pop(part, None)
             tell(f"{part} ready after {event['seconds']:.1f} s")
         elif kind == "crashed":
-            waiting = {part: f"ended with exit code {event['exit_code']}"} | waiting
+            waiting.pop(part, None)
+            waiting = {part: f"ended with exit code {event['exit_code']}", **waiting}
+            tails[part] = event["log"]
             crashes[part] += 1
             if crashes[part] == _CRASHES_UNTIL_FAILURE:
                 break
         elif part != SUPERVISOR:
             waiting.setdefault(part, "is not ready")
     part, what = next(iter(waiting.items()), (SUPERVISOR, "ended"))
-    tail = log_tail(sandbox.folder, part)
+    tail = tails.get(part) or log_tail(sandbox.folder, part)
     log = sandbox.folder / "logs" / f"{part}.log"
     raise SandboxError(f"{part} {what}; the end of its log:\n{tail}", hint=f"the whole of it: {log}")
 

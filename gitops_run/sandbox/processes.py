@@ -18,8 +18,8 @@ from pathlib import Path
 _PROC = Path("/proc")
 _LOOK_EVERY_S = 0.02
 _AFTER_KILL_S = 5.0
-_START_FIELD = 18
-"""Index of the start time in /proc/PID/stat, counted from the field after the state."""
+_THREADS_FIELD, _START_FIELD = 16, 18
+"""Indexes in /proc/PID/stat, counted from the field after the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,9 @@ def _start_from_proc(pid: int) -> str:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except (OSError, ValueError):
         return ""
-    return "" if state in "ZX" else f"{boot}/{fields[_START_FIELD]}"
+    # The first thread may be gone while others still hold the process's ports.
+    has_ended = state in "ZX" and int(fields[_THREADS_FIELD]) <= 1
+    return "" if has_ended else f"{boot}/{fields[_START_FIELD]}"
 
 
 def _start_from_ps(pid: int) -> str:

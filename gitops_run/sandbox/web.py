@@ -11,7 +11,6 @@ import json
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
