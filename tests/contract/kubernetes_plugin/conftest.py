@@ -32,9 +32,7 @@ def scene(sandbox: Sandbox, meddle: Meddle) -> Iterator[Scene]:
     """A place where recordings can be played."""
     name = f"golden-{secrets.token_hex(3)}"
     with store.served() as address:
-        yield Scene(
-            name=name, kubeconfig=str(sandbox.kubeconfig), context=sandbox.context, store=address
-        )
+        yield Scene(name=name, kubeconfig=str(sandbox.kubeconfig), context=sandbox.context, store=address)
         meddle("delete", "namespace", name, "--ignore-not-found", "--wait=false")
         meddle("delete", "clusterrole", f"{name}-reader", "--ignore-not-found")
 

@@ -18,7 +18,9 @@ LISTING = f"""<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{BUCKET}</Name><KeyCount>1</KeyCount>
 <MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents><Key>{KEY}</Key><Size>{len(BODY)}</Size>
 <LastModified>2026-11-23T18:56:00.000Z</LastModified><ETag>"{ETAG}"</ETag></Contents></ListBucketResult>"""
-LOCATION = '<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">us-east-1</LocationConstraint>'
+LOCATION = (
+    '<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">us-east-1</LocationConstraint>'
+)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -79,7 +79,9 @@ def test_an_object_that_pulumi_does_not_know_yet_is_imported_with_its_inputs(
 
 def test_what_is_gone_is_deleted_already(configured: Plugin, scene: Scene) -> None:
     state = {**_config_map(scene, "gone"), "__inputs": _config_map(scene, "gone")}
-    answer = configured.call("Delete", _request(CONFIG_MAP, "gone", id=f"{scene.name}/gone", properties=state))
+    answer = configured.call(
+        "Delete", _request(CONFIG_MAP, "gone", id=f"{scene.name}/gone", properties=state)
+    )
     assert answer == {"response": {}}
 
 

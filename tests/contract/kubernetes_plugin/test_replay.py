@@ -35,7 +35,9 @@ def replayed(scene: Scene, meddle: Meddle) -> Mapping[str, Calls]:
 def _happens_before(step: str, scene: Scene, meddle: Meddle) -> None:
     inside = ("--namespace", scene.name)
     if step == "08-refresh-after-drift":
-        meddle("patch", "configmap", "settings", *inside, "--type=merge", "--patch", '{"data": {"ttl": "1h"}}')
+        meddle(
+            "patch", "configmap", "settings", *inside, "--type=merge", "--patch", '{"data": {"ttl": "1h"}}'
+        )
         meddle("delete", "limitrange", "limits", *inside)
     if step == "11-create-what-exists":
         meddle("create", "namespace", scene.name)
