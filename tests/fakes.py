@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from gitops_run.errors import GuardError, LockedError
+from gitops_run.errors import BackendError, GuardError, LockedError
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.events import Event
 from gitops_run.model.ignore import Rule
@@ -66,6 +66,8 @@ class FakeStore:
     async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
         for key, content in objects.items():
             await anyio.sleep(0.01)
+            if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
+                raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
             self.content[key] = content
         return {key: md5(content) for key, content in objects.items()}
 

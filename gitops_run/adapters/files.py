@@ -21,6 +21,7 @@ import watchfiles
 from gitops_run.errors import UsageError
 from gitops_run.model.ignore import RULES_FILES, Matcher, Rule, matcher
 from gitops_run.model.problem import Problem
+from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import key_problem
 from gitops_run.model.tree import FileEntry, Tree
 
@@ -222,7 +223,7 @@ class _Scan:
             self.problems.append(_unreadable(path, error))
 
     def _add(self, path: str, real: Path) -> None:
-        reason = key_problem(path)
+        reason = key_problem(f"{STORE_PREFIX}{path}")
         if reason:
             shown = path.encode("utf-8", "backslashreplace").decode()
             self.problems.append(Problem(path=shown, message=reason, hint="rename it, or ignore it"))

@@ -7,7 +7,7 @@ verdict: that runs beside it, and a newer save ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -267,18 +267,24 @@ class SaveLoop:
         }
 
     async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
-        """Put, then delete; published is kept in step."""
+        """Put, then delete, but for what stands in a put's way; published is kept in step."""
+        shadowing = plan.shadowing
+        await self._delete(shadowing, published)
         if plan.puts:
             contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in plan.puts}
             etags = await self._ports.store.put_many(contents)
             for path in plan.puts:
                 digest = snapshot.tree.files[path].digest
                 published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
-        if plan.deletes:
-            await self._ports.lease.ensure()
-            await self._ports.store.delete([f"{STORE_PREFIX}{path}" for path in plan.deletes])
-            for path in plan.deletes:
-                del published[path]
+        await self._delete([path for path in plan.deletes if path not in shadowing], published)
+
+    async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
+        if not paths:
+            return
+        await self._ports.lease.ensure()
+        await self._ports.store.delete([f"{STORE_PREFIX}{path}" for path in paths])
+        for path in paths:
+            del published[path]
 
     def _tell_pushed(self, save: _Save, revision: str, *, is_fenced: bool) -> None:
         self._ports.emit(

@@ -68,9 +68,24 @@ class Plan:
         return len(self.puts) + len(self.deletes) == 1
 
     @property
+    def shadowing(self) -> tuple[str, ...]:
+        """List the deletes that a put needs done first: a file that became a folder, or the other way round.
+
+        Stores that keep objects as files can't hold both at once.
+        """
+        folders = {parent for path in self.puts for parent in _parents(path)}
+        puts = set(self.puts)
+        return tuple(path for path in self.deletes if path in folders or puts.intersection(_parents(path)))
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """List every path that the plan touches, sorted."""
         return tuple(sorted((*self.puts, *self.deletes)))
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
 
 
 def diff(old: Mapping[str, str], new: Mapping[str, str]) -> Plan:

@@ -153,6 +153,19 @@ async def test_a_renamed_file_s_object_moves() -> None:
 
 
 @scenario
+async def test_a_file_that_becomes_a_folder_is_replaced_by_it() -> None:
+    async with running({"app/a": b"1", "app/z": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.files.delete("app/a")
+        session.files.write("app/a/b", b"2")
+        await session.says(SaveApplied, 2)
+        session.files.delete("app/a/b")
+        session.files.write("app/a", b"3")
+        await session.says(SaveApplied, 3)
+        assert session.cluster.live == {"a": b"3", "z": b"1"}
+
+
+@scenario
 async def test_a_broken_save_writes_nothing() -> None:
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)
