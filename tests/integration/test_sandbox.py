@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -417,14 +418,12 @@ def is_restarted(base: Path, before: PartStatus) -> bool:
 
 
 def processes_with(text: str) -> set[int]:
-    """Find processes by their command lines; those of other tests hold other folders."""
+    """Find processes by their command lines and environments; those of other tests hold other folders."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if text in path.read_text():
-                found.add(int(path.parent.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+            found |= {int(path.name)} if text.encode() in told else set()
     return found
 
 
