@@ -172,7 +172,7 @@ def test_fields_of_controllers_stay_theirs() -> None:
         ("kubernetes:gateway.networking.k8s.io/v1:Gateway", "gateway.networking.k8s.io/v1", True),
     ],
 )
-def test_types_name_kinds(token: str, api_version: str, is_custom: bool) -> None:
+def test_types_name_kinds(token: str, api_version: str, *, is_custom: bool) -> None:
     kind = kinds.parse_type(token)
     assert (kind.api_version, kind.is_custom) == (api_version, is_custom)
 
@@ -181,7 +181,7 @@ def test_types_name_kinds(token: str, api_version: str, is_custom: bool) -> None
     "token", ["kubernetes:batch/v1:Job", "kubernetes:yaml:ConfigFile", "aws:s3/bucket:Bucket"]
 )
 def test_types_that_are_not_known_are_refused_by_name(token: str) -> None:
-    with pytest.raises(UsageError, match=token.split(":")[-1]):
+    with pytest.raises(UsageError, match=token.rpartition(":")[2]):
         kinds.parse_type(token)
 
 

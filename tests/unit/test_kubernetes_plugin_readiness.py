@@ -48,7 +48,7 @@ def _deployment(**status: Any) -> dict[str, Any]:
     ],
 )
 def test_an_object_is_ready_when_what_is_waited_for_holds(
-    expression: str, live: dict[str, Any], is_ready: bool
+    expression: str, live: dict[str, Any], *, is_ready: bool
 ) -> None:
     assert parse_wait_for(expression)(live).is_ready is is_ready
 
@@ -94,7 +94,7 @@ def test_a_deployment_past_its_deadline_has_failed() -> None:
     ],
 )
 def test_a_service_serves_when_pods_stand_behind_it_and_none_is_on_its_way(
-    subsets: list[Any], is_ready: bool, may_settle: bool
+    subsets: list[Any], *, is_ready: bool, may_settle: bool
 ) -> None:
     found = readiness.endpoints({"subsets": subsets})
     assert (found.is_ready, found.may_settle) == (is_ready, may_settle)
@@ -109,6 +109,6 @@ def test_a_service_serves_when_pods_stand_behind_it_and_none_is_on_its_way(
     ],
 )
 def test_a_claim_is_ready_when_bound_or_when_it_waits_for_its_first_pod(
-    phase: str, binding_mode: str, is_ready: bool
+    phase: str, binding_mode: str, *, is_ready: bool
 ) -> None:
     assert readiness.volume_claim({"status": {"phase": phase}}, binding_mode).is_ready is is_ready

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -122,10 +122,8 @@ def running(env: Mapping[str, str] | None = None) -> Iterator[Plugin]:
 
 
 def kubectl() -> str:
-    """Find kubectl."""
-    found = shutil.which("kubectl")
-    assert found is not None
-    return found
+    """Find the kubectl that is installed with the project."""
+    return str(Path(sys.executable).with_name("kubectl"))
 
 
 def encoded(text: str) -> str:

@@ -19,7 +19,7 @@ STEPS = tuple(sorted(path.name.removesuffix(".calls.jsonl") for path in RECORDIN
 _RECORDED_NAME = "golden"
 _RECORDED_STORE = "127.0.0.1:19000"
 _RECORDED_KUBECONFIG = "@KUBECONFIG@"
-_RECORDED_CONTEXT = '"context": "sandbox"'
+_RECORDED_CONTEXT = 'context": "sandbox"'
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Scene:
         text = (RECORDINGS / file).read_text()
         text = re.sub(rf"\b{_RECORDED_NAME}\b", self.name, text)
         text = text.replace(_RECORDED_KUBECONFIG, self.kubeconfig).replace(_RECORDED_STORE, self.store)
-        return text.replace(_RECORDED_CONTEXT, f'"context": "{self.context}"')
+        return text.replace(_RECORDED_CONTEXT, f'context": "{self.context}"')
 
 
 # Values that every cluster, and every moment, makes anew.

@@ -26,10 +26,10 @@ LOCATION = (
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(*self._found())
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         code, headers, body = self._found()
         self._answer(code, {**headers, "Content-Length": str(len(body))}, b"")
 
