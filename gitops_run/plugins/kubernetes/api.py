@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from urllib3 import Timeout
+from urllib3 import Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from gitops_run.errors import BackendError, UsageError
@@ -30,6 +30,8 @@ _READ_TIMEOUT_S = 60.0
 # A watch is renewed this often, which is how soon a cancelled operation ends.
 _WATCH_S = 2
 _POOL_SIZE = 32
+# A connection that broke is tried again, a server that doesn't take any isn't.
+_RETRIES = Retry(total=3, connect=0, redirect=0)
 
 
 class ApiError(BackendError):
@@ -174,6 +176,7 @@ class Api:
                 body=None if request.body is None else json.dumps(request.body),
                 headers=headers,
                 timeout=Timeout(connect=_CONNECT_TIMEOUT_S, read=read_timeout_s),
+                retries=_RETRIES,
                 preload_content=False,
             )
         except HTTPError as error:

@@ -117,17 +117,28 @@ def _active_cluster(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def load_kubeconfig(options: Options) -> Mapping[str, Any]:
-    """Read the kubeconfig that was given, by path or as text; empty where none was, or it isn't one."""
+    """Read the kubeconfig that was given, by path or as text; empty where none was.
+
+    Raises UsageError where it is neither.
+    """
     import yaml  # noqa: PLC0415  15 ms that no preview without a changed provider needs
 
     path = options.kubeconfig_path()
     text = path.read_text() if path is not None else options.kubeconfig_text()
     try:
-        content = yaml.safe_load(text or "")
+        content = yaml.safe_load(text or "") or {}
     except yaml.YAMLError as error:
-        message = "the provider's kubeconfig is neither a file that exists nor YAML"
-        raise UsageError(message, hint="check the provider's kubeconfig") from error
-    return content if isinstance(content, Mapping) else {}
+        raise _no_kubeconfig() from error
+    if not isinstance(content, Mapping):
+        raise _no_kubeconfig()
+    return content
+
+
+def _no_kubeconfig() -> UsageError:
+    return UsageError(
+        "the provider's kubeconfig is neither a file that exists nor the text of a kubeconfig",
+        hint="check the provider's kubeconfig",
+    )
 
 
 def _named(content: Mapping[str, Any], section: str, name: Any) -> Mapping[str, Any] | None:

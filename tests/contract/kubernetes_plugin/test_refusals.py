@@ -80,6 +80,12 @@ def test_a_cluster_that_is_not_there_is_named(plugin: Plugin) -> None:
     assert "https://127.0.0.1:1" in plugin.call("Create", request)["errors"][0]
 
 
+def test_a_kubeconfig_that_is_not_there_is_told(plugin: Plugin) -> None:
+    plugin.call("Configure", {"variables": {"kubernetes:config:kubeconfig": "/nowhere/kubeconfig"}})
+    request = {"urn": "urn:pulumi:g::p::kubernetes:core/v1:ConfigMap::a", "properties": CONFIG_MAP}
+    assert "neither a file that exists" in plugin.call("Create", request)["errors"][0]
+
+
 UNREACHABLE = """
 apiVersion: v1
 kind: Config

@@ -17,6 +17,8 @@ from tests.contract.kubernetes_plugin.conftest import Meddle
 from tests.contract.kubernetes_plugin.plugin import running
 from tests.contract.kubernetes_plugin.recordings import STEPS, Scene, comparable
 
+pytestmark = pytest.mark.xdist_group("kubernetes-plugin-replay")
+
 Calls = list[dict[str, Any]]
 READY = {"type": "Ready", "status": "True"}
 
