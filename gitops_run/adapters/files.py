@@ -110,6 +110,7 @@ class WorkTree:
         for _ in range(SCAN_ATTEMPTS):
             scan = _Scan(self.root)
             scan.run()
+            self._forget(scan.files)
             if (entries := self._read(scan, touched)) is not None:
                 break
         else:
@@ -118,7 +119,6 @@ class WorkTree:
             )
             return Snapshot(tree=Tree(), folder=self._stage, problems=(problem,))
         self._rules = scan.rules
-        self._forget(entries)
         problems = (*scan.problems, *_over_limit(entries.values()))
         return Snapshot(tree=Tree(entries), folder=self._stage, problems=problems, rules=scan.rules)
 
@@ -149,8 +149,9 @@ class WorkTree:
             entries[path] = entry
         return entries
 
-    def _forget(self, entries: dict[str, FileEntry]) -> None:
-        for path in [path for path in self._known if path not in entries]:
+    def _forget(self, found: Collection[str]) -> None:
+        """Drop the copies of what is gone, before a folder may have to take a file's place."""
+        for path in [path for path in self._known if path not in found]:
             del self._known[path]
             copy = self._stage / path
             copy.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""Snapshots of real directories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from gitops_run.adapters.files import Snapshot, WorkTree, find_root
+from gitops_run.errors import UsageError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def work_tree(root: Path, tmp_path: Path) -> WorkTree:
+    return WorkTree(root, tmp_path / "stage")
+
+
+def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
+    return anyio.run(work_tree.snapshot, frozenset(touched))
+
+
+def test_a_snapshot_holds_every_file_with_its_bytes(root: Path, work_tree: WorkTree) -> None:
+    (root / "a").mkdir()
+    (root / "a" / "b.yaml").write_bytes(b"x")
+    (root / "empty").write_bytes(b"")
+    taken = snapshot(work_tree)
+    assert sorted(taken.tree.files) == ["a/b.yaml", "empty"]
+    assert taken.read_bytes("a/b.yaml") == b"x"
+
+
+def test_a_snapshot_stays_as_it_was_while_the_root_changes(root: Path, work_tree: WorkTree) -> None:
+    (root / "a").write_bytes(b"old")
+    taken = snapshot(work_tree)
+    (root / "a").write_bytes(b"new")
+    assert taken.read_bytes("a") == b"old"
+
+
+def test_a_touched_file_is_read_again_even_where_its_times_look_the_same(
+    root: Path, work_tree: WorkTree
+) -> None:
+    (root / "a").write_bytes(b"1")
+    first = snapshot(work_tree).tree.digests["a"]
+    (root / "a").write_bytes(b"2")
+    assert snapshot(work_tree, "a").tree.digests["a"] != first
+
+
+def test_a_deleted_file_leaves_the_snapshot_and_its_copy(root: Path, work_tree: WorkTree) -> None:
+    (root / "a").mkdir()
+    (root / "a" / "b").write_bytes(b"1")
+    folder = snapshot(work_tree).folder
+    (root / "a" / "b").unlink()
+    assert snapshot(work_tree).tree.files == {}
+    assert not (folder / "a").exists()
+
+
+def test_a_file_may_become_a_folder_and_back(root: Path, work_tree: WorkTree) -> None:
+    (root / "a").write_bytes(b"1")
+    snapshot(work_tree)
+    (root / "a").unlink()
+    (root / "a").mkdir()
+    (root / "a" / "b").write_bytes(b"2")
+    assert snapshot(work_tree).read_bytes("a/b") == b"2"
+
+
+def test_ignored_files_are_left_out_and_their_rule_is_known(root: Path, work_tree: WorkTree) -> None:
+    (root / ".gitignore").write_text("*.log\n")
+    (root / "x.log").write_bytes(b"1")
+    taken = snapshot(work_tree)
+    assert list(taken.tree.files) == [".gitignore"]
+    assert str(taken.hidden_by("x.log")) == "*.log in .gitignore:1"
+
+
+def test_a_link_within_the_root_is_followed_as_content(root: Path, work_tree: WorkTree) -> None:
+    (root / "a").write_bytes(b"1")
+    (root / "link").symlink_to("a")
+    assert snapshot(work_tree).read_bytes("link") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/etc/hostname", "this link leads out of the root"),
+        ("nowhere", "this link leads nowhere"),
+        (".", "this link leads back to a folder that holds it"),
+    ],
+)
+def test_a_link_that_can_not_be_followed_is_a_problem(
+    root: Path, work_tree: WorkTree, target: str, message: str
+) -> None:
+    (root / "link").symlink_to(target)
+    assert [problem.message for problem in snapshot(work_tree).problems] == [message]
+
+
+def test_a_root_that_is_gone_is_a_problem_and_not_an_empty_tree(root: Path, work_tree: WorkTree) -> None:
+    root.rmdir()
+    assert snapshot(work_tree).problems
+
+
+def test_the_root_is_the_git_work_tree_that_holds_the_target(root: Path) -> None:
+    (root / ".git").mkdir()
+    (root / "deploy").mkdir()
+    assert find_root(root / "deploy") == root.resolve()
+
+
+def test_a_target_outside_the_named_root_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="doesn't lie within"):
+        find_root(tmp_path, root)
