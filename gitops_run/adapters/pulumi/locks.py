@@ -20,7 +20,8 @@ def clear_dead(locks: Sequence[StackLock], tell: Callable[[StackEvent], None]) -
                 hint="wait for it; if it is gone for certain: pulumi cancel, in the project's folder",
             )
     for lock in locks:
-        Path(lock.path).unlink(missing_ok=True)
+        for path in (lock.path, f"{lock.path}.attrs"):
+            Path(path).unlink(missing_ok=True)
         tell(StackNotice(text=f"cleared the lock of process {lock.pid}, which died since {lock.since}"))
     if not locks:
         raise LockedError("the stack is locked by another update", hint="wait for it, or: pulumi cancel")
