@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from gitops_run.errors import UsageError
 
@@ -86,7 +87,7 @@ class Place:
     @property
     def path(self) -> str:
         """Return the object's own path."""
-        return f"{self.collection}/{self.name}"
+        return f"{self.collection}/{quote(self.name, safe='')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gitops_run.errors import BackendError
+from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.plugins.kubernetes import managers, readiness
 from gitops_run.plugins.kubernetes.api import APPLY_PATCH, JSON_PATCH, Api, ApiError, Request
 from gitops_run.plugins.kubernetes.host import Host
@@ -107,12 +107,7 @@ class Operation:
             place, live = self._created(inputs)
         except ApiError as error:
             raise self._not_created(error) from error
-        state = _new_state(inputs, live)
-        try:
-            return replace(state, live=self._wait().until_ready(place, inputs, live))
-        except NotReady as error:
-            message = f'resource "{self.urn}" was created, but did not become ready: {error}'
-            raise _init_failed(message, state, error) from error
+        return self._ready(place, _new_state(inputs, live), "created")
 
     def _created(self, inputs: Object) -> tuple[Place, Object]:
         for delay in _CREATE_RETRIES_S:
@@ -158,12 +153,15 @@ class Operation:
             state = self._applied(change, live, {"force": "false"})
         except ApiError as error:
             raise self._not_updated(error) from error
+        return self._ready(_place(self._kind(), state.live), state, "updated")
+
+    def _ready(self, place: Place, state: State, done: str) -> State:
+        """Wait until the object is ready; whatever goes wrong meanwhile, its state isn't lost."""
         try:
-            waited = self._wait().until_ready(_place(self._kind(), state.live), change.inputs, state.live)
-        except NotReady as error:
-            message = f'resource "{self.urn}" was updated, but did not become ready: {error}'
+            return replace(state, live=self._wait().until_ready(place, state.inputs, state.live))
+        except GitOpsRunError as error:
+            message = f'resource "{self.urn}" was {done}, but did not become ready: {error}'
             raise _init_failed(message, state, error) from error
-        return replace(state, live=waited)
 
     def _applied(self, change: Change, live: Object, query: Mapping[str, str]) -> State:
         request = Request(
@@ -278,9 +276,14 @@ def _new_state(inputs: Object, live: Object) -> State:
     return State(inputs=inputs, live=live, api_version=inputs["apiVersion"], manager=managers.new_manager())
 
 
-def _init_failed(message: str, state: State, error: NotReady) -> InitFailed:
-    live = error.live or state.live
-    return InitFailed(message, state=replace(state, live=live), reasons=(message, *error.reasons))
+def _init_failed(message: str, state: State, error: GitOpsRunError) -> InitFailed:
+    if not isinstance(error, NotReady):
+        return InitFailed(message, state=state, reasons=(message,))
+    return InitFailed(
+        message,
+        state=replace(state, live=error.live or state.live),
+        reasons=(message, *error.reasons),
+    )
 
 
 def _check_still_ready(state: State) -> None:

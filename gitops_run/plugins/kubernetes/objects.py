@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,13 +118,14 @@ def normalized(inputs: Mapping[str, Any]) -> Object:
     """Write inputs the way the API server stores them, so that equal ones compare equal.
 
     stringData becomes base64 data, quantities become canonical, and what only a server can set is
-    dropped. Inputs with unknown values keep all but the last.
+    dropped. Of inputs with unknown values, and of custom resources, only the last is true.
     """
     result = copy.deepcopy(dict(inputs))
-    if not has_unknown(result):
-        if result.get("kind") == "Secret" and result.get("apiVersion") == "v1":
+    kind = kind_name(result)
+    if not has_unknown(result) and not kind.is_custom:
+        if kind.name == "Secret":
             _encode_strings(result)
-        for path in _QUANTITIES.get(str(result.get("kind")), ()):
+        for path in _QUANTITIES.get(kind.name, ()):
             _canonicalize(result, path)
     if isinstance(result.get("metadata"), dict):
         for key in _READ_ONLY:
@@ -150,18 +151,20 @@ def _reencoded(value: Any) -> Any:
 
 
 def _canonicalize(value: Any, path: FieldPath) -> None:
-    step, rest = path[0], path[1:]
-    if step == _EACH:
-        keys = (
-            range(len(value)) if isinstance(value, list) else list(value) if isinstance(value, dict) else []
-        )
-    else:
-        keys = [step] if isinstance(value, dict) and step in value else []
-    for key in keys:
+    step, *rest = path
+    for key in _keys(value, step):
         if rest:
-            _canonicalize(value[key], rest)
+            _canonicalize(value[key], tuple(rest))
         elif isinstance(value[key], str | int) and not isinstance(value[key], bool):
             value[key] = quantities.canonical(str(value[key]))
+
+
+def _keys(value: Any, step: str) -> Iterable[Any]:
+    if isinstance(value, list):
+        return range(len(value)) if step == _EACH else ()
+    if isinstance(value, dict):
+        return tuple(value) if step == _EACH else (step,) if step in value else ()
+    return ()
 
 
 def pruned(live: Any, shape: Any) -> Any:

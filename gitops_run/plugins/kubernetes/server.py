@@ -25,10 +25,7 @@ from gitops_run.plugins.kubernetes.values import Object, from_struct, has_unknow
 # The version of the real plugin whose behaviour this one has.
 VERSION = "4.34.2"
 _STAND_IN = "this stand-in for pulumi-resource-kubernetes"
-ANNOUNCEMENT = (
-    "the plugin kubernetes is gitops-run's stand-in for pulumi-resource-kubernetes "
-    f"{VERSION}, which could not be downloaded"
-)
+ANNOUNCEMENT = f"gitops-run's stand-in for pulumi-resource-kubernetes {VERSION} is in use"
 
 Answer = TypeVar("Answer")
 _Method = Callable[["Provider", Any, grpc.ServicerContext], Answer]
