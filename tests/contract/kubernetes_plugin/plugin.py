@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2, json_format
-from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 STAND_IN = Path(__file__).parents[3] / "gitops_run" / "plugins" / "kubernetes" / "bin"
 PROGRAM = "pulumi-resource-kubernetes"
@@ -93,14 +93,24 @@ class Plugin:
         self._stub = provider_pb2_grpc.ResourceProviderStub(channel)
 
     def call(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return {"response": ...} or {"errors": [...]}."""
+        """Return {"response": ...}, or {"errors": [...], "left": ...} with what a half-done resource left."""
         message = json_format.ParseDict(dict(request), _REQUESTS[method]())
         try:
             response = getattr(self._stub, method)(message, timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as error:
             code = error.code().name.title()
-            return {"errors": [f"rpc error: code = {code} desc = {error.details()}"]}
+            return {"errors": [f"rpc error: code = {code} desc = {error.details()}"], "left": _left(error)}
         return {"response": json_format.MessageToDict(response)}
+
+
+def _left(error: Any) -> dict[str, Any]:
+    """Read the state of a resource that exists, but isn't ready, from an error's details."""
+    details = dict(error.trailing_metadata()).get("grpc-status-details-bin")
+    if details is None:
+        return {}
+    left = provider_pb2.ErrorResourceInitFailed()
+    status_pb2.Status.FromString(details).details[0].Unpack(left)
+    return dict(json_format.MessageToDict(left))
 
 
 @contextmanager

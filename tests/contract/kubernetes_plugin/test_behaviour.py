@@ -60,6 +60,16 @@ def test_a_deletion_that_outlasts_its_timeout_names_the_finalizers(
     assert f"finalizers might be preventing deletion ({FINALIZER})" in configured.engine.messages
 
 
+def test_an_object_that_does_not_become_ready_in_time_is_kept_in_the_state(
+    configured: Plugin, scene: Scene
+) -> None:
+    never = {"pulumi.com/waitFor": "jsonpath={.data.never}"}
+    inputs = _config_map(scene, "never", annotations=never)
+    answer = configured.call("Create", _request(CONFIG_MAP, "never", properties=inputs, timeout=2))
+    assert answer["left"]["id"] == f"{scene.name}/never"
+    assert answer["left"]["properties"]["__inputs"] == inputs
+
+
 def test_cancelling_ends_a_wait(configured: Plugin, held: dict[str, Any]) -> None:
     answers: list[dict[str, Any]] = []
     waiting = threading.Thread(target=lambda: answers.append(configured.call("Delete", held)))
