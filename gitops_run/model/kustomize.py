@@ -154,7 +154,7 @@ def locate(ref: ObjectRef, sources: Iterable[tuple[str, str]]) -> tuple[str, int
     """Find the file and line that a rendered object came from; ("", None) where nothing fits.
 
     sources: paths and texts. A name prefix or suffix that kustomize added is allowed for, the closest
-    name wins.
+    name wins; a Namespace is renamed altogether when a namespace is set.
     """
     best: tuple[int, str, Document] | None = None
     for path, text in sources:
@@ -163,8 +163,9 @@ def locate(ref: ObjectRef, sources: Iterable[tuple[str, str]]) -> tuple[str, int
         except yaml.YAMLError:
             continue
         for document in documents:
-            if document.kind == ref.kind and document.name and document.name in ref.name:
-                distance = len(ref.name) - len(document.name)
+            is_renamed = ref.kind == "Namespace"
+            if document.kind == ref.kind and document.name and (is_renamed or document.name in ref.name):
+                distance = abs(len(ref.name) - len(document.name))
                 if best is None or distance < best[0]:
                     best = (distance, path, document)
     return (best[1], best[2].line) if best else ("", None)
