@@ -138,7 +138,7 @@ def test_a_live_object_is_cut_to_what_was_declared() -> None:
 def test_a_namespace_left_out_is_the_default_one_and_no_difference() -> None:
     live = {"metadata": {"name": "a", "namespace": "default"}}
     old = objects.State(inputs={"metadata": {"name": "a"}}, live=live, api_version="v1", manager=MANAGER)
-    base, wanted = objects.comparable(old, {"metadata": {"name": "a"}}, namespaced=True)
+    base, wanted = objects.comparable(old, {"metadata": {"name": "a"}})
     assert base == wanted
 
 

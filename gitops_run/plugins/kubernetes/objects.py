@@ -182,18 +182,20 @@ def pruned(live: Any, shape: Any) -> Any:
     return live
 
 
-def comparable(old: State, new: Object, *, namespaced: bool) -> tuple[Object, Object]:
+def comparable(old: State, new: Object) -> tuple[Object, Object]:
     """Bring the live object and normalized inputs into one shape, so that what differs is a change.
 
     The live object is cut to what was declared before, so that what controllers and defaults add isn't
-    a difference. A namespace left out is "default", and none where the kind has none.
+    a difference. A namespace left out is "default", and none where the live object is in none.
     """
     base = copy.deepcopy(pruned(old.live, normalized(old.inputs)))
     wanted = copy.deepcopy(new)
     for obj in (base, wanted):
-        if namespaced and isinstance(obj.setdefault("metadata", {}), dict):
+        if not isinstance(obj.setdefault("metadata", {}), dict):
+            continue
+        if namespace_of(old.live):
             obj["metadata"].setdefault("namespace", "default")
-        elif isinstance(obj.setdefault("metadata", {}), dict):
+        else:
             obj["metadata"].pop("namespace", None)
     base["metadata"].pop("resourceVersion", None)
     if name_of(wanted):

@@ -134,11 +134,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Diff(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
-        """Compare the object as it was last seen with the inputs."""
+        """Compare the object as it was last seen with the inputs; the cluster isn't asked."""
         old = objects.parse_state(from_struct(request.olds))
         new = objects.normalized(plain(from_struct(request.news)))
-        kind = self._cluster().find(kinds.parse_type(_type_of(request)))
-        base, wanted = objects.comparable(old, new, namespaced=kind is None or kind.namespaced)
+        base, wanted = objects.comparable(old, new)
+        kind = kinds.known(kinds.parse_type(_type_of(request)))
         fixed = kinds.IDENTITY
         if kind is not None:
             fixed = kinds.fixed_fields(kind, wanted, secrets_mutable=self._options.secrets_mutable)
