@@ -1,6 +1,6 @@
 """Small real implementations of the save loop's ports: a store, Flux, files, a lease.
 
-The Flux here has what matters of the real one: generations, one reconciliation of an object at a time,
+The Flux here has what matters of the real one: tokens, one reconciliation of an object at a time,
 a listing and then a fetch that drops what vanished meanwhile, a Kustomization that is triggered by a new
 revision, skips nothing, prunes, and reports. tests/contract holds it to the real thing.
 """
@@ -82,7 +82,7 @@ class FakeCluster:
     """Flux and what it applied; survives the loop. `run` is its controllers."""
 
     store: FakeStore
-    source: SourceStatus = field(default_factory=lambda: SourceStatus(generation=1, observed_generation=1))
+    source: SourceStatus = field(default_factory=SourceStatus)
     applier: ApplierStatus = field(default_factory=ApplierStatus)
     live: dict[str, bytes] = field(default_factory=dict)
     applied_trees: list[dict[str, bytes]] = field(default_factory=list)
@@ -120,8 +120,8 @@ class FakeCluster:
     async def _fetch_for_ever(self) -> None:
         while True:
             await self._source_work.get()
-            seen, token = self.source, self.source_token
-            if not seen.is_suspended:
+            token = self.source_token
+            if not self.source.is_suspended:
                 listed = await self.store.list()
                 await anyio.sleep(self.fetch_s)
                 fetched = {s.key: self.store.content[s.key] for s in listed if s.key in self.store.content}
@@ -134,7 +134,7 @@ class FakeCluster:
                 if is_new:
                     self.poke_applier()
             await anyio.sleep(0.005)
-            self.source = replace(self.source, handled=token, observed_generation=seen.generation)
+            self.source = replace(self.source, handled=token)
             self.tell()
 
     async def _apply_for_ever(self) -> None:
@@ -184,11 +184,10 @@ class FakeFlux:
         await self.cluster.changed()
 
     async def fence(self, mark: str) -> None:
-        source = self.cluster.source
-        generation = source.generation + (0 if source.is_suspended else 1)
-        self.cluster.source = replace(source, is_suspended=True, fence=mark, generation=generation)
+        self.cluster.source = replace(self.cluster.source, is_suspended=True, fence=mark)
+        self.cluster.source_token = f"{mark}/fence"
         self.cluster.poke_source()
-        while self.cluster.source.observed_generation < generation:
+        while self.cluster.source.handled != f"{mark}/fence":
             await self.changed()
 
     async def release(self, mark: str, token: str) -> None:
@@ -196,7 +195,7 @@ class FakeFlux:
         source = self.cluster.source
         if source.fence != mark:
             raise GuardError("the fence is another's")
-        self.cluster.source = replace(source, is_suspended=False, fence="", generation=source.generation + 1)
+        self.cluster.source = replace(source, is_suspended=False, fence="")
         self.cluster.source_token = token
         self.cluster.poke_source()
 

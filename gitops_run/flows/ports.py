@@ -84,7 +84,7 @@ class Flux(Protocol):
         ...
 
     async def fence(self, mark: str) -> None:
-        """Suspend the Bucket in the name of mark, and wait until no fetch can be in flight."""
+        """Suspend the Bucket in the name of a new mark, and wait until no fetch can be in flight."""
         ...
 
     async def release(self, mark: str, token: str) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gitops_run.model.session import FENCE_ANNOTATION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
     """Hold what a Flux Bucket shows. handled: the last reconcile token that was dealt with."""
 
-    generation: int = 0
-    observed_generation: int = -1
     is_suspended: bool = False
     fence: str = ""
     handled: str = ""
@@ -91,10 +91,8 @@ def to_source_status(live: dict[str, Any]) -> SourceStatus:
     metadata, spec, status = live["metadata"], live.get("spec", {}), live.get("status", {})
     ready = _ready(status)
     return SourceStatus(
-        generation=metadata.get("generation", 0),
-        observed_generation=status.get("observedGeneration", -1),
         is_suspended=bool(spec.get("suspend", False)),
-        fence=(metadata.get("annotations") or {}).get("gitops-run.dev/fence", ""),
+        fence=(metadata.get("annotations") or {}).get(FENCE_ANNOTATION, ""),
         handled=status.get("lastHandledReconcileAt", ""),
         revision=(status.get("artifact") or {}).get("revision", ""),
         ready=ready.get("status", ""),

@@ -70,13 +70,16 @@ class WatchedFlux:
     async def fence(self, mark: str) -> None:
         """Suspend the Bucket in the name of mark, and wait until no fetch can be in flight.
 
-        Reconciliations of one object run one after another: once the suspension's generation was
-        observed, none that began before it is left. Raises WaitTimeout where Flux doesn't answer.
+        mark: never used before. Reconciliations of one object run one after another: once one that saw
+        this fence's token has ended, none that began before it is left. observedGeneration would not
+        do: a Bucket that was never Ready keeps -1 (source-controller 1.9). Raises WaitTimeout.
         """
-        body: Json = {"metadata": {"annotations": {FENCE_ANNOTATION: mark}}, "spec": {"suspend": True}}
-        fenced = to_source_status(await self._connection.patch(self._source_path, body))
+        token = f"{mark}/fence"
+        annotations = {FENCE_ANNOTATION: mark, RECONCILE_ANNOTATION: token}
+        body: Json = {"metadata": {"annotations": annotations}, "spec": {"suspend": True}}
+        await self._connection.patch(self._source_path, body)
         with anyio.move_on_after(FENCE_S):
-            while self.source.observed_generation < fenced.generation:
+            while self.source.handled != token:
                 await self.changed()
             return
         raise WaitTimeout(
