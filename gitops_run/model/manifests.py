@@ -106,8 +106,8 @@ def writer_secret(spec: SessionSpec, key: KeyPair) -> Manifest:
 
 def source_bucket(spec: SessionSpec) -> Manifest:
     """Write the Flux Bucket, with what a person wants to know of the session in its annotations."""
-    manifest = _object(spec, f"{FLUX_SOURCE_GROUP}/v1", "Bucket", spec.name.text)
-    manifest["metadata"]["annotations"] = {
+    manifest = _flux_object(spec, f"{FLUX_SOURCE_GROUP}/v1", "Bucket")
+    manifest["metadata"]["annotations"] |= {
         OWNER_ANNOTATION: spec.owner,
         TARGET_ANNOTATION: spec.target,
         ROOT_ANNOTATION: spec.root,
@@ -130,7 +130,7 @@ def kustomization(spec: SessionSpec) -> Manifest:
     """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes."""
     target = "" if spec.target == "." else f"/{spec.target}"
     return {
-        **_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization", spec.name.text),
+        **_flux_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
         "spec": {
             "sourceRef": {"kind": "Bucket", "name": spec.name.text},
             "path": f"./{STORE_PREFIX.rstrip('/')}{target}",
@@ -149,6 +149,17 @@ def kustomization(spec: SessionSpec) -> Manifest:
 def _object(spec: SessionSpec, api_version: str, kind: str, name: str) -> Manifest:
     metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec.name)}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _flux_object(spec: SessionSpec, api_version: str, kind: str) -> Manifest:
+    """Write the head of an object of Flux, which Pulumi is to delete in the background.
+
+    A foreground deletion adds a finalizer that Flux's patches then put back: the API server refuses those
+    while the object goes, and Flux tries again for seconds. Pulumi waits until it is gone either way.
+    """
+    manifest = _object(spec, api_version, kind, spec.name.text)
+    manifest["metadata"]["annotations"] = {"pulumi.com/deletionPropagationPolicy": "background"}
+    return manifest
 
 
 def _role(spec: SessionSpec, name: str, rules: list[Rule]) -> Manifest:

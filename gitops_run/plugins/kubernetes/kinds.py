@@ -19,8 +19,9 @@ FieldPath = tuple[str, ...]
 IDENTITY: tuple[FieldPath, ...] = (("metadata", "name"), ("metadata", "namespace"))
 SKIP_AWAIT = "pulumi.com/skipAwait"
 WAIT_FOR = "pulumi.com/waitFor"
+DELETION_POLICY = "pulumi.com/deletionPropagationPolicy"
 _ANNOTATION_PREFIX = "pulumi.com/"
-_KNOWN_ANNOTATIONS = frozenset({SKIP_AWAIT, WAIT_FOR})
+_KNOWN_ANNOTATIONS = frozenset({DELETION_POLICY, SKIP_AWAIT, WAIT_FOR})
 
 _OTHER_THAN_CUSTOM = frozenset(
     {

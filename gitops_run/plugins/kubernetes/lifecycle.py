@@ -16,9 +16,10 @@ from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.plugins.kubernetes import managers, readiness
 from gitops_run.plugins.kubernetes.api import APPLY_PATCH, JSON_PATCH, Api, ApiError, Request
 from gitops_run.plugins.kubernetes.host import Host
-from gitops_run.plugins.kubernetes.kinds import Kind, KindName, Place
+from gitops_run.plugins.kubernetes.kinds import DELETION_POLICY, Kind, KindName, Place
 from gitops_run.plugins.kubernetes.objects import (
     State,
+    annotations_of,
     identity,
     imported_inputs,
     metadata,
@@ -223,15 +224,16 @@ class Operation:
         return state
 
     def delete(self, old: State, resource_id: str) -> None:
-        """Delete the object, what it owns first, and wait until it is gone."""
+        """Delete the object, what it owns first unless it says otherwise, and wait until it is gone."""
         kind = self.api.find(self.kind)
         if kind is None:
             return
         namespace, name = parse_identity(resource_id)
         place = Place(kind=kind, namespace=namespace, name=name)
+        policy = str(annotations_of(old.inputs).get(DELETION_POLICY, "foreground")).capitalize()
         try:
             answer = self.api.send(
-                Request(method="DELETE", path=place.path, body={"propagationPolicy": "Foreground"})
+                Request(method="DELETE", path=place.path, body={"propagationPolicy": policy})
             )
         except ApiError as error:
             if error.code == 404:

@@ -252,6 +252,9 @@ def _check_inputs(kind: kinds.KindName, inputs: Object) -> None:
         raise UsageError(f"metadata.name is missing, and {_STAND_IN} makes up no names")
     marks = objects.annotations_of(inputs)
     kinds.check_annotations(marks)
+    policy = marks.get(kinds.DELETION_POLICY)
+    if policy is not None and policy not in {"foreground", "background", "orphan"}:
+        raise UsageError(f"{kinds.DELETION_POLICY} can't be {policy!r}: foreground, background or orphan")
     expression = marks.get(kinds.WAIT_FOR)
     if expression is not None and not has_unknown(expression):
         parse_wait_for(str(expression))
