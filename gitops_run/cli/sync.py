@@ -10,8 +10,9 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -137,13 +138,14 @@ def _loop_settings(session: LiveSession, settings: Settings) -> SyncSettings:
     )
 
 
-def _confirmation(*, is_allowed: bool) -> Callable[[str], bool]:
-    def confirm(question: str) -> bool:
+def _confirmation(*, is_allowed: bool) -> Callable[[str], Awaitable[bool]]:
+    async def confirm(question: str) -> bool:
         if is_allowed:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        return click.confirm(question, default=False, err=True)
+        ask = partial(click.confirm, question, default=False, err=True)
+        return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
 
     return confirm
 

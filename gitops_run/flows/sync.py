@@ -7,39 +7,32 @@ verdict: that runs beside it, and a newer save ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
 from gitops_run.errors import TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
+from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
 from gitops_run.flows.preflight import Preflight, is_large_prune, preflight, pruned
-from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
-from gitops_run.model.conditions import Standing, Verdict
+from gitops_run.flows.verdict import Revision
+from gitops_run.model.conditions import Verdict
 from gitops_run.model.events import (
     ObjectsAwaited,
-    SaveApplied,
     SaveBroken,
-    SaveFailed,
     SavePushed,
-    SaveSuperseded,
-    SaveSuspended,
     SaveUnchanged,
-    SaveUndecided,
     ServiceFailed,
     StoreDiffered,
-    Times,
 )
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import Plan, diff
 
-MAX_OVERTAKES = 1
-"""How often in a row a newer change may overtake a checked snapshot before that is pushed all the same."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 15.0
 HEALS_MAX = 3
@@ -68,21 +61,8 @@ class Ports:
     flux: Flux
     lease: Lease
     emit: Emit
-    confirm: Callable[[str], bool]
+    confirm: Callable[[str], Awaitable[bool]]
     new_token: Callable[[], str]
-
-
-@dataclass(slots=True)
-class _Save:
-    """Follow one save through its steps. started: when its first change was seen."""
-
-    number: int
-    started: float
-    plan: Plan = field(default_factory=Plan)
-    times_ms: Times = field(default_factory=dict)
-
-    def mark(self, step: str) -> None:
-        self.times_ms[step] = round((anyio.current_time() - self.started) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +83,9 @@ class SaveLoop:
         self._revisions: set[str] = set()
         self._count = 0
         self._heals = 0
+        self._differed_last = 0
         self._retry_s = RETRY_FIRST_S
         self._is_broken = False
-        self._follower: tuple[int, anyio.CancelScope] | None = None
 
     async def run(self) -> None:
         """Save until cancelled. Raises LockedError when the lease is lost, NotFound when the session is."""
@@ -118,13 +98,6 @@ class SaveLoop:
                 await anyio.lowlevel.checkpoint()
                 await self._save_for_ever(tasks)
 
-    async def _save_for_ever(self, tasks: TaskGroup) -> None:
-        self._changes.add(frozenset())
-        overtakes = 0
-        while True:
-            is_done = await self._attempt(tasks, may_yield=overtakes < MAX_OVERTAKES)
-            overtakes = 0 if is_done else overtakes + 1
-
     async def _watch_files(self) -> None:
         async for paths in self._ports.files.batches():
             self._changes.add(paths)
@@ -133,28 +106,77 @@ class SaveLoop:
         while True:
             await self._ports.flux.changed()
 
-    async def _attempt(self, tasks: TaskGroup, *, may_yield: bool) -> bool:
-        """Take one settled snapshot as far as it goes; False where a newer one overtook it."""
-        touched, started = await self._changes.settled(self._settings.settle_s, self._settings.settle_cap_s)
-        save = _Save(number=self._count + 1, started=started)
-        save.mark("settled")
-        try:
-            snapshot = await self._ports.files.snapshot(touched)
-            save.mark("scanned")
-            if not await self._may_push(snapshot, save):
-                return True
-            if may_yield and self._changes.is_pending:
-                self._changes.add(touched)
-                return False
-            with anyio.CancelScope(shield=True):
-                revision = await self._push(snapshot, save)
-            self._follow(tasks, save, revision)
-        except (TransientError, WaitTimeout) as error:
+    async def _save_for_ever(self, tasks: TaskGroup) -> None:
+        def try_again(error: TransientError | WaitTimeout) -> None:
             self._published = None
             self._retry_later(tasks, error.message, error.hint)
+
+        concerns = Concerns(
+            differs=lambda save, verdict: self._put_right(tasks, save, verdict), fails=try_again
+        )
+        ports, deadline_s = self._ports, self._settings.verdict_deadline_s
+        follower = Follower(ports.flux, ports.emit, deadline_s, concerns)
+        self._changes.add(frozenset())
+        while True:
+            try:
+                await self._save_once(tasks, follower)
+                self._retry_s = RETRY_FIRST_S
+            except (TransientError, WaitTimeout) as error:
+                try_again(error)
+
+    async def _save_once(self, tasks: TaskGroup, follower: Follower) -> None:
+        await self._changes.arrived()
+        save = Save(self._count + 1, anyio.current_time())
+        snapshot, checked = await self._settled(save)
+        save.plan = diff(_digests(self._published or {}), snapshot.tree.digests)
+        if self._published is not None and save.plan.is_empty and not snapshot.problems:
+            self._tell_unchanged()
+            return
+        problems = checked.problems or await self._refusal(checked)
+        if problems is None:
+            self._ports.emit(ObjectsAwaited(target=self._settings.target))
+        elif problems:
+            self._tell_broken(save, problems)
         else:
-            self._retry_s = RETRY_FIRST_S
-        return True
+            follower.supersede(by=save.number)
+            with anyio.CancelScope(shield=True):
+                revision = await self._push(snapshot, save)
+            follower.start(tasks, save, revision)
+
+    async def _settled(self, save: Save) -> tuple[Snapshot, Preflight]:
+        """Check a snapshot while waiting for quiet; begin anew where something changes meanwhile.
+
+        After settle_cap_s a snapshot is good enough, however much still changes.
+        """
+        touched: frozenset[str] = frozenset()
+        found: list[tuple[Snapshot, Preflight]] = []
+        while not found:
+            touched |= self._changes.take()
+            is_late = anyio.current_time() >= save.started + self._settings.settle_cap_s
+            with ungrouped():
+                async with anyio.create_task_group() as checking:
+                    checking.start_soon(self._check, touched, save, found)
+                    if not is_late and not await self._changes.stays_quiet(self._settings.settle_s):
+                        checking.cancel_scope.cancel()
+            if self._changes.is_pending and not is_late:
+                found.clear()
+        save.mark("settled")
+        return found[0]
+
+    async def _check(
+        self, touched: frozenset[str], save: Save, found: list[tuple[Snapshot, Preflight]]
+    ) -> None:
+        snapshot = await self._ports.files.snapshot(touched)
+        save.mark("scanned")
+        is_known = self._published is not None and _digests(self._published) == snapshot.tree.digests
+        has_target = snapshot.tree.has_files_in(self._settings.target)
+        if not snapshot.problems and (is_known or not has_target):
+            found.append((snapshot, Preflight()))
+            return
+        ports = self._ports
+        checked = await preflight(snapshot, self._settings.target, ports.renderer, ports.permissions)
+        save.mark("rendered")
+        found.append((snapshot, checked))
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
         self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=round(self._retry_s)))
@@ -165,41 +187,31 @@ class SaveLoop:
         await anyio.sleep(seconds)
         self._changes.add(frozenset())
 
-    async def _may_push(self, snapshot: Snapshot, save: _Save) -> bool:
-        known = {path: stored.digest for path, stored in (self._published or {}).items()}
-        save.plan = diff(known, snapshot.tree.digests)
-        if self._published is not None and save.plan.is_empty and not snapshot.problems:
-            self._tell_unchanged()
-            return False
-        if not snapshot.problems and not snapshot.tree.has_files_in(self._settings.target):
-            checked = Preflight()
+    def _put_right(self, tasks: TaskGroup, save: Save, verdict: Verdict) -> None:
+        """Push again over a store that somebody else has written to."""
+        self._published = None
+        self._heals = self._heals + 1 if self._differed_last == save.number - 1 else 1
+        self._differed_last = save.number
+        message = f"the store holds something else than was pushed: {verdict.message}"
+        self._ports.emit(StoreDiffered(save=save.number, message=message))
+        if self._heals <= HEALS_MAX:
+            self._changes.add(frozenset())
         else:
-            checked = await preflight(
-                snapshot, self._settings.target, self._ports.renderer, self._ports.permissions
-            )
-        save.mark("rendered")
-        problems = checked.problems or self._refusal(checked)
-        if problems is None:
-            self._ports.emit(ObjectsAwaited(target=self._settings.target))
-            return False
-        if problems:
-            self._tell_broken(save, problems)
-            return False
-        return True
+            self._retry_later(tasks, message, "find out who else writes to the session's bucket")
 
     def _tell_unchanged(self) -> None:
         if self._is_broken:
             self._ports.emit(SaveUnchanged(save=self._count))
         self._is_broken = False
 
-    def _tell_broken(self, save: _Save, problems: tuple[Problem, ...]) -> None:
+    def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
         self._is_broken = True
         self._count = save.number
         self._ports.emit(
             SaveBroken(save=save.number, paths=save.plan.paths, problems=problems, times_ms=save.times_ms)
         )
 
-    def _refusal(self, checked: Preflight) -> tuple[Problem, ...] | None:
+    async def _refusal(self, checked: Preflight) -> tuple[Problem, ...] | None:
         """Refuse what would prune too much; None where there is nothing to apply and never was."""
         inventory = self._ports.flux.applier.inventory
         if not checked.objects:
@@ -211,15 +223,14 @@ class SaveLoop:
             return ()
         names = ", ".join(str(ref) for ref in gone[:3])
         question = f"this save would delete {len(gone)} of {len(inventory)} objects ({names}, …)"
-        if self._ports.confirm(f"{question}. Delete them?"):
+        if await self._ports.confirm(f"{question}. Delete them?"):
             return ()
         hint = "if that is meant: sync again with --allow-prune"
         return (Problem(message=question, hint=hint),)
 
-    async def _push(self, snapshot: Snapshot, save: _Save) -> Revision:
+    async def _push(self, snapshot: Snapshot, save: Save) -> Revision:
         """Bring the store from one whole tree to the next and ask Flux for it."""
         ports = self._ports
-        self._supersede(save.number)
         self._count = save.number
         mark = f"{ports.lease.holder}/{save.number}"
         token = ports.new_token()
@@ -233,7 +244,7 @@ class SaveLoop:
             save.mark("fenced")
         if published is None:
             published = await self._listed()
-            save.plan = diff({p: s.digest for p, s in published.items()}, snapshot.tree.digests)
+            save.plan = diff(_digests(published), snapshot.tree.digests)
         await self._write(snapshot, save.plan, published)
         save.mark("uploaded")
         if is_fenced:
@@ -286,7 +297,7 @@ class SaveLoop:
         for path in paths:
             del published[path]
 
-    def _tell_pushed(self, save: _Save, revision: str, *, is_fenced: bool) -> None:
+    def _tell_pushed(self, save: Save, revision: str, *, is_fenced: bool) -> None:
         self._ports.emit(
             SavePushed(
                 save=save.number,
@@ -298,94 +309,6 @@ class SaveLoop:
             )
         )
 
-    def _supersede(self, by: int) -> None:
-        if self._follower is not None:
-            number, scope = self._follower
-            scope.cancel()
-            self._follower = None
-            self._ports.emit(SaveSuperseded(save=number, by=by))
 
-    def _follow(self, tasks: TaskGroup, save: _Save, revision: Revision) -> None:
-        scope = anyio.CancelScope()
-        self._follower = (save.number, scope)
-        tasks.start_soon(self._follow_in, scope, tasks, save, revision)
-
-    async def _follow_in(
-        self, scope: anyio.CancelScope, tasks: TaskGroup, save: _Save, revision: Revision
-    ) -> None:
-        with scope:
-            try:
-                verdict = await self._verdict(save, revision)
-            except TransientError as error:
-                self._published = None
-                self._retry_later(tasks, error.message, error.hint)
-                return
-            self._follower = None
-            if verdict is not None and verdict.standing is Standing.DIFFERS:
-                self._put_right(tasks, save, verdict)
-            elif verdict is not None:
-                self._tell_decided(save, revision, verdict)
-
-    async def _verdict(self, save: _Save, revision: Revision) -> Verdict | None:
-        """Wait for Flux's word on a revision; None, and told so, where the deadline passes first."""
-        waited_for = "fetch"
-        with anyio.move_on_after(self._settings.verdict_deadline_s):
-            verdict = await wait_for_fetch(self._ports.flux, revision)
-            save.mark("fetched")
-            if verdict.standing is not Standing.FETCHED:
-                return verdict
-            waited_for = "apply"
-            verdict = await wait_for_apply(self._ports.flux, revision)
-            save.mark("applied")
-            return verdict
-        self._ports.emit(
-            SaveUndecided(
-                save=save.number,
-                revision=revision.text,
-                waited_for=f"Flux to {waited_for} {revision.text}",
-                seconds=round(self._settings.verdict_deadline_s),
-            )
-        )
-        return None
-
-    def _put_right(self, tasks: TaskGroup, save: _Save, verdict: Verdict) -> None:
-        """Push again over a store that somebody else has written to."""
-        self._published = None
-        self._heals += 1
-        message = f"the store holds something else than was pushed: {verdict.message}"
-        self._ports.emit(StoreDiffered(save=save.number, message=message))
-        if self._heals <= HEALS_MAX:
-            self._changes.add(frozenset())
-        else:
-            self._retry_later(tasks, message, "find out who else writes to the session's bucket")
-
-    def _tell_decided(self, save: _Save, revision: Revision, verdict: Verdict) -> None:
-        if verdict.standing is Standing.APPLIED:
-            self._heals = 0
-            self._ports.emit(
-                SaveApplied(
-                    save=save.number,
-                    paths=save.plan.paths,
-                    revision=revision.text,
-                    objects=len(self._ports.flux.applier.inventory),
-                    times_ms=save.times_ms,
-                )
-            )
-        elif verdict.standing is Standing.SUSPENDED:
-            self._ports.emit(
-                SaveSuspended(
-                    save=save.number, revision=revision.text, message=verdict.message, hint=verdict.hint
-                )
-            )
-        else:
-            self._ports.emit(
-                SaveFailed(
-                    save=save.number,
-                    paths=save.plan.paths,
-                    revision=revision.text,
-                    reason=verdict.reason,
-                    message=verdict.message,
-                    hint=verdict.hint,
-                    times_ms=save.times_ms,
-                )
-            )
+def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
+    return {path: entry.digest for path, entry in stored.items()}
