@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import grpc
 from pulumi.runtime.proto.provider_pb2_grpc import (
@@ -18,24 +20,23 @@ from pulumi.runtime.proto.provider_pb2_grpc import (
     add_ResourceProviderServicer_to_server,
 )
 
-PARALLEL_REQUESTS = 16
-MAX_MESSAGE_BYTES = 400 * 1024 * 1024
+PARALLEL_REQUESTS: Final = 128
+"""More than the engine's own parallelism, since each request may wait for minutes."""
+MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """As the engine's own limit."""
-PARENT_CHECK_S = 2.0
-GRACE_S = 5.0
+PARENT_CHECK_S: Final = 2.0
+_ENDING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def serve(servicer: ResourceProviderServicer) -> None:
     """Print the port and answer until SIGINT or SIGTERM, or until the parent process has ended.
 
-    An engine that is killed leaves its plugins behind without a word: only a new parent tells.
+    The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here: an
+    interrupt is the engine's way to end the plugin, and it waits five seconds before it kills. An engine
+    that is killed leaves its plugins behind without a word: only a new parent tells.
     """
-    stopped = threading.Event()
-    # The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here:
-    # an interrupt is the engine's way to end the plugin, and it waits five seconds before it kills.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    parent = os.getppid()
+    # Blocked in every thread and waited for, so that no signal is lost between two instructions.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     server = grpc.server(
         ThreadPoolExecutor(max_workers=PARALLEL_REQUESTS),
         options=(
@@ -46,8 +47,15 @@ def serve(servicer: ResourceProviderServicer) -> None:
     add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    while not stopped.wait(PARENT_CHECK_S) and os.getppid() == parent:
-        pass
-    server.stop(GRACE_S).wait()
+    signal.sigwait(_ENDING)
+    server.stop(grace=None)
+    os._exit(0)  # without waiting for threads that wait for a service: nobody is left to hear of it
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os.kill(os.getpid(), signal.SIGTERM)

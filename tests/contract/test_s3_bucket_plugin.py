@@ -380,23 +380,6 @@ def test_a_python_that_lacks_the_project_is_told_with_what_to_set(tmp_path: Path
     assert "hint: set GITOPS_RUN_PYTHON" in result.stderr
 
 
-def test_it_ends_when_the_engine_that_started_it_is_killed(tmp_path: Path) -> None:
-    engine = subprocess.Popen(
-        ["/bin/sh", "-c", f"'{EXECUTABLE}' 127.0.0.1:1 & wait"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert engine.stdout is not None
-    engine.stdout.readline()
-
-    engine.kill()
-    engine.wait(10)
-
-    with engine.stdout:
-        assert engine.stdout.read() == ""  # its end: the plugin, which held it too, has gone
-
-
 def test_the_writers_key_may_not_take_a_bucket_over(
     plugin: ResourceProviderStub, declared: dict[str, Any], accounts: StoreAccounts
 ) -> None:

@@ -1,8 +1,7 @@
-"""The engine that started the plugin: its log, and whether it still lives."""
+"""The engine that started the plugin: its log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -30,24 +29,6 @@ class Host:
         """Show what a resource is waiting for, until the next such line."""
         self._log(engine_pb2.INFO, message, urn, ephemeral=True)
 
-    def when_gone(self, stop: Callable[[], None]) -> None:
-        """Call once the engine, reached before, can't be reached any more."""
-        channel = self._channel
-        if channel is None:
-            return
-        reached = False
-
-        def observe(state: grpc.ChannelConnectivity) -> None:
-            nonlocal reached
-            if state is grpc.ChannelConnectivity.READY:
-                reached = True
-            elif reached and state is grpc.ChannelConnectivity.IDLE:
-                channel.subscribe(_ignore, try_to_connect=True)
-            elif reached and state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                stop()
-
-        channel.subscribe(observe, try_to_connect=True)
-
     def _log(self, severity: Any, message: str, urn: str, *, ephemeral: bool = False) -> None:
         if self._channel is None:
             return
@@ -56,7 +37,3 @@ class Host:
             engine_pb2_grpc.EngineStub(self._channel).Log(request, timeout=_LOG_TIMEOUT_S)
         except grpc.RpcError:
             return  # an engine that ends no longer listens, and what it asked for still has to finish
-
-
-def _ignore(_: grpc.ChannelConnectivity) -> None:
-    """Take no notice: asking for a connection is what makes a dead engine known."""

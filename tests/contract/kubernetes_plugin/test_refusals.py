@@ -93,10 +93,3 @@ clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
 contexts: [{name: c, context: {cluster: c}}]
 current-context: c
 """
-
-
-def test_the_stand_in_ends_with_its_engine() -> None:
-    with running() as plugin:
-        plugin.call("Configure", {})
-        plugin.engine.leave()
-        assert plugin.process.wait(timeout=30) == 0
