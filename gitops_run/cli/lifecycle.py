@@ -51,11 +51,16 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 
 @click.command()
 @click.argument("name")
+@click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: end the rest.")
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
-def down(name: str, output: str, **flags: object) -> None:
+def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
     request = session_request(SessionName.parse(name), flags)
+    if is_cluster_gone:
+        anyio.run(until_interrupted, lifecycle.down_without_cluster, request, _ports(request.settings), _tell)
+        ok(f"session {name} is down; its cluster was not asked")
+        return
     receipt = anyio.run(until_interrupted, end_session, request)
     if output == "json":
         print_json([asdict(line) for line in receipt.lines])

@@ -37,6 +37,9 @@ class StacksPort(Protocol):
     async def destroy(self, name: str, tell: Tell) -> StackOutcome:
         """Remove what a stack knows."""
 
+    async def drop_cluster(self, name: str) -> None:
+        """Take everything that lies in the cluster out of a stack, without touching the cluster."""
+
     async def forget(self, name: str) -> None:
         """Remove an empty stack."""
 
@@ -102,7 +105,7 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     Raises GuardError on a context that nobody allowed or a session of someone else.
     """
     spec = await _look(request, ports)
-    config = to_stack_config(replace(request.settings, owner=spec.owner))
+    config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
 
     async def declare() -> StackOutcome:
         return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
@@ -141,6 +144,13 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
             hint="see what holds it, and remove it by hand",
         )
     return receipt
+
+
+async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> None:
+    """Take away what a session has outside of its cluster, which is gone for good. Asks no cluster."""
+    await ports.stacks.drop_cluster(request.name.text)
+    await ports.stacks.destroy(request.name.text, tell)
+    await ports.stacks.forget(request.name.text)
 
 
 async def _look(request: Request, ports: Ports) -> SessionSpec:

@@ -129,8 +129,15 @@ def parse_spec(
 ) -> SessionSpec:
     """Make a spec of settings and of what the cluster tells. Raises UsageError on what is missing.
 
-    ca: what caFile holds, else empty. The owner is whoever asks where none is set.
+    ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
+    the context leads to another cluster than the one that the session was made in.
     """
+    if settings.cluster and settings.cluster != facts.uid:
+        raise GuardError(
+            f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
+            f"context {settings.context!r} leads to now ({facts.uid})",
+            hint=f"if the old cluster is gone for good: gitops-run down {name} --cluster-gone",
+        )
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,

@@ -91,6 +91,11 @@ SETTINGS: tuple[Setting, ...] = (
         is_path=True,
     ),
     Setting(
+        key="cluster",
+        description="The UID of the cluster's kube-system namespace; written when a session is made.",
+        is_pinned=True,
+    ),
+    Setting(
         key="namespace",
         description="The session's own namespace; else run- and the session's name.",
         pattern=_DNS_LABEL,
@@ -170,6 +175,7 @@ class Settings:
     owner: str | None
     context: str | None
     kubeconfig: str | None
+    cluster: str | None
     namespace: str | None
     allow_contexts: tuple[str, ...]
     store: str

@@ -116,6 +116,24 @@ def test_promise_7_never_a_cluster_that_was_not_named(admin: Person, plain: Path
     assert "run-strange" not in admin.names("namespaces")
 
 
+def test_promise_7_never_a_cluster_that_took_the_named_one_s_place(admin: Person, plain: Path) -> None:
+    place = (str(plain), "--root", str(plain))
+    admin.succeeds("up", "replaced", *place)
+    stack = Path(admin.env["XDG_DATA_HOME"]) / "gitops-run/project/stacks/Pulumi.replaced.yaml"
+    pinned = admin.get("namespaces")
+    uid = next(item["metadata"]["uid"] for item in pinned if item["metadata"]["name"] == "kube-system")
+    stack.write_text(stack.read_text().replace(uid, "the-uid-of-a-cluster-that-is-gone"))
+    for command in (("up", "replaced", *place), ("down", "replaced")):
+        finished = admin.types(*command)
+        assert finished.code == 3
+        assert "gitops-run down replaced --cluster-gone" in finished.err
+    assert "run-replaced" in admin.names("namespaces")
+    admin.succeeds("down", "replaced", "--cluster-gone")
+    assert "run-replaced" in admin.names("namespaces")
+    assert not stack.exists()
+    admin.kubectl("delete", "namespace", "run-replaced")
+
+
 def test_promise_7_never_a_session_of_someone_else(session: SharedSession, admin: Person) -> None:
     place = (str(session.root), "--root", str(session.root))
     finished = admin.types("up", session.name, *place, "--owner", "somebody@else.example")

@@ -25,6 +25,7 @@ from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
 from gitops_run.model.settings import PROJECT
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackOutcome
+from gitops_run.model.stack_state import without_cluster
 
 T = TypeVar("T")
 Tell = Callable[[StackEvent], None]
@@ -92,6 +93,18 @@ class Stacks:
             return StackOutcome(outputs={}, changed=report.changed, has_pending=report.has_pending)
 
         return await self._drive(work, tell)
+
+    async def drop_cluster(self, name: str) -> None:
+        """Take everything that lies in the cluster out of a stack's state. Raises NotFound."""
+
+        def work(process: PulumiProcess, _: Report) -> None:
+            workspace = self._stack(process, name, None).workspace
+            state = workspace.export_stack(name)
+            deployment = dict(state.deployment or {})
+            deployment["resources"] = without_cluster(deployment.get("resources") or ())
+            workspace.import_stack(name, automation.Deployment(version=state.version, deployment=deployment))
+
+        await self._drive(work)
 
     async def forget(self, name: str) -> None:
         """Remove an empty stack, and its file where `up` wrote it."""

@@ -1,0 +1,20 @@
+from gitops_run.model.stack_state import without_cluster
+
+CLUSTER = {"urn": "n", "type": "kubernetes:core/v1:Namespace"}
+PROVIDER = {"urn": "p", "type": "pulumi:providers:kubernetes"}
+
+
+def test_what_lies_in_the_cluster_is_left_out() -> None:
+    assert without_cluster([PROVIDER, CLUSTER]) == []
+
+
+def test_what_stays_points_to_nothing_that_went() -> None:
+    bucket = {
+        "urn": "b",
+        "type": "gitops-run:index:S3Bucket",
+        "dependencies": ["n", "s"],
+        "propertyDependencies": {"bucket": ["n"]},
+    }
+    assert without_cluster([CLUSTER, bucket]) == [
+        {**bucket, "dependencies": ["s"], "propertyDependencies": {"bucket": []}}
+    ]
