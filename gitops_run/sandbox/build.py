@@ -93,7 +93,7 @@ def _build(group: Group, go: Path, tell: Progress) -> None:
                 command,
                 group.folder,
                 f"{program.name} could not be built",
-                lambda t: tell(f"{group.name}, {t}"),
+                partial(_tell_part, tell, f"{group.name} ({program.name}), "),
             )
         for kept in group.kept:
             _keep(kept, go, made, group)
