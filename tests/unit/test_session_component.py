@@ -1,0 +1,156 @@
+"""The session's component, on Pulumi's mocks: what it declares, and in which order it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import rpc
+
+from gitops_run.declare.program import declare_session
+from gitops_run.declare.session import Session
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import AwsStore, ClusterPin, KeyPair, S3Store, SessionSpec
+
+KEY = KeyPair(access_key="AK", secret_key="hunter2")
+OWN_STORE = S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY)
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Answer the program, and remember what it declared."""
+
+    def __init__(self) -> None:
+        self.declared: dict[str, pulumi.runtime.MockResourceArgs] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.declared[args.name] = args
+        return f"{args.name}-id", dict(args.inputs)
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """A recorder, and every event loop that Pulumi's mocks leave open closed after the test."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+
+    def make_and_note() -> asyncio.AbstractEventLoop:
+        loops.append(make())
+        return loops[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", make_and_note)
+    monkeypatch.setattr(asyncio.events, "new_event_loop", make_and_note)
+    yield Recorder()
+    for loop in loops:
+        loop.close()
+
+
+def run(recorder: Recorder, program: Callable[[], object]) -> None:
+    """Run a program on mocks, in an event loop that is closed afterwards."""
+
+    async def main() -> None:
+        pulumi.runtime.set_mocks(recorder, project="gitops-run", stack="web", preview=False)
+        program()
+        await pulumi.runtime.stack.wait_for_rpcs()
+        pulumi.runtime.settings.reset_options()
+
+    asyncio.run(main())
+
+
+def spec_on(store: S3Store | AwsStore) -> SessionSpec:
+    return SessionSpec(
+        name=SessionName.parse("web"),
+        namespace="run-web",
+        owner="jane@example.com",
+        target="deploy",
+        root="shop",
+        created="2026-11-23T20:00:00Z",
+        cluster=ClusterPin(kubeconfig="/k", context="kind-a", uid="uid"),
+        store=store,
+    )
+
+
+def declare(recorder: Recorder, spec: SessionSpec) -> dict[str, set[str]]:
+    """Declare a session, and return the names of what each resource is made after."""
+    after: dict[str, set[str]] = {}
+
+    def record(args: pulumi.ResourceTransformationArgs) -> None:
+        needed = args.opts.depends_on or []
+        after[args.name] = {resource._name for resource in needed}  # type: ignore[union-attr]
+
+    run(recorder, lambda: Session(spec, pulumi.ResourceOptions(transformations=[record])))
+    return after
+
+
+def everything_before(name: str, after: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = set(after[name])
+    while waiting:
+        one = waiting.pop()
+        found.add(one)
+        waiting |= after[one] - found
+    return found
+
+
+def test_it_goes_in_order_kustomization_source_secrets_access_bucket_namespace(recorder: Recorder) -> None:
+    after = declare(recorder, spec_on(OWN_STORE))
+    access = {"web-account", "web-applier", "web-applier-binding", "web-owner", "web-owner-binding"}
+    order = [
+        {"web-namespace"},
+        {"web-bucket"},
+        access,
+        {"web-reader", "web-writer"},
+        {"web-source"},
+        {"web-kustomization"},
+    ]
+    for earlier, later in pairwise(order):
+        assert all(earlier <= everything_before(name, after) for name in later)
+
+
+def test_every_object_goes_to_the_pinned_cluster(recorder: Recorder) -> None:
+    declare(recorder, spec_on(OWN_STORE))
+    (cluster,) = [args for args in recorder.declared.values() if args.typ == "pulumi:providers:kubernetes"]
+    assert cluster.inputs["context"] == "kind-a"
+    assert cluster.inputs["clusterIdentifier"] == "uid"
+    objects = [args for args in recorder.declared.values() if args.typ.startswith("kubernetes:")]
+    assert all("$pulumi:providers:kubernetes::web::" in args.provider for args in objects)
+
+
+def test_the_types_are_those_of_pulumi_kubernetes(recorder: Recorder) -> None:
+    declare(recorder, spec_on(OWN_STORE))
+    assert recorder.declared["web-namespace"].typ == "kubernetes:core/v1:Namespace"
+    assert recorder.declared["web-owner"].typ == "kubernetes:rbac.authorization.k8s.io/v1:Role"
+    assert recorder.declared["web-source"].typ == "kubernetes:source.toolkit.fluxcd.io/v1:Bucket"
+
+
+def test_the_secrets_get_their_keys_marked_as_secret(recorder: Recorder) -> None:
+    declare(recorder, spec_on(OWN_STORE))
+    wrapped = recorder.declared["web-writer"].inputs["stringData"]
+    assert wrapped[rpc._special_sig_key] == rpc._special_secret_sig
+    assert wrapped["value"]["secretkey"] == "hunter2"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pulumi_aws warns of itself when it is imported
+def test_on_aws_each_user_has_one_key_and_the_reader_can_not_write(recorder: Recorder) -> None:
+    pytest.importorskip("pulumi_aws", reason="the extra aws is not installed")
+    after = declare(recorder, spec_on(AwsStore(region="eu-west-1")))
+    reader = recorder.declared["web-reader-policy"].inputs["policy"]
+    assert "PutObject" not in reader
+    assert '"*"' not in reader
+    assert {"web-reader-key", "web-writer-key"} <= everything_before("web-source", after)
+    assert recorder.declared["web-bucket"].inputs["forceDestroy"] is True
+
+
+def test_the_program_exports_where_everything_is(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, object] = {}
+    monkeypatch.setattr(pulumi, "export", told.__setitem__)
+
+    run(recorder, lambda: declare_session(spec_on(OWN_STORE)))
+    assert told["namespace"] == "run-web"
+    assert "hunter2" not in repr(told)
