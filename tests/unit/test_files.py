@@ -112,3 +112,34 @@ def test_the_root_is_the_git_work_tree_that_holds_the_target(root: Path) -> None
 def test_a_target_outside_the_named_root_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="doesn't lie within"):
         find_root(tmp_path, root)
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_no_part_of_the_snapshot(
+    root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").write_bytes(b"1")
+    (root / "b").write_bytes(b"1")
+
+    def vanish(path: Path) -> bytes:
+        if path.name == "b":
+            path.unlink()
+        with path.open("rb") as file:
+            return file.read()
+
+    monkeypatch.setattr(Path, "read_bytes", vanish)
+    taken = snapshot(work_tree)
+    assert (list(taken.tree.files), taken.problems) == (["a"], ())
+
+
+def test_a_file_that_may_not_be_read_is_named_and_not_taken_for_deleted(
+    root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a").write_bytes(b"1")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (problem,) = snapshot(work_tree).problems
+    assert str(problem) == "a: can't be read: Permission denied"
+    assert "chmod" in problem.hint
