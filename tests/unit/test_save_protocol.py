@@ -218,7 +218,7 @@ def after(taken: list[object]) -> World:
 
 
 def protocol(check: Callable[[World], None]) -> Callable[[], None]:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(steps)
     def run(taken: list[object]) -> None:
         check(after(taken))
