@@ -26,11 +26,20 @@ def sandbox() -> Sandbox:
     return lifecycle.start(SANDBOX)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin without what a run that was killed has left."""
+    if not _is_worker(session) and not lifecycle.is_up(sandbox_folder(SANDBOX)):
+        shutil.rmtree(sandbox_folder(SANDBOX), ignore_errors=True)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    is_worker = hasattr(session.config, "workerinput")
     is_kept = "GITOPS_RUN_KEEP_SANDBOX" in os.environ
-    if not is_worker and not is_kept and lifecycle.is_up(sandbox_folder(SANDBOX)):
+    if not _is_worker(session) and not is_kept and lifecycle.is_up(sandbox_folder(SANDBOX)):
         lifecycle.stop(SANDBOX)
+
+
+def _is_worker(session: pytest.Session) -> bool:
+    return hasattr(session.config, "workerinput")
 
 
 @pytest.fixture(scope="session")
