@@ -84,6 +84,12 @@ class Person:
                     process.kill()
                 running.close()
 
+    def starts(self, *command: str) -> subprocess.Popen[str]:
+        """Start any program in this person's environment."""
+        return subprocess.Popen(
+            command, env=dict(self.env), cwd=self.cwd, text=True, stdout=subprocess.DEVNULL
+        )
+
     def kubectl(self, *arguments: str) -> str:
         result = subprocess.run(
             [str(Path(sys.executable).parent / "kubectl"), *arguments],

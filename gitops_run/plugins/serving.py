@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -28,14 +29,14 @@ PARENT_CHECK_S: Final = 2.0
 _ENDING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
-def serve(servicer: ResourceProviderServicer) -> None:
-    """Print the port and answer until SIGINT or SIGTERM, or until the parent process has ended.
+def serve(make: Callable[[], ResourceProviderServicer]) -> None:
+    """Make a plugin, print its port and answer until SIGINT or SIGTERM, or until the parent has ended.
 
     The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here: an
     interrupt is the engine's way to end the plugin, and it waits five seconds before it kills. An engine
     that is killed leaves its plugins behind without a word: only a new parent tells.
     """
-    # Blocked in every thread and waited for, so that no signal is lost between two instructions.
+    # Blocked before there is a second thread, so in every one, and waited for: none is lost that way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     server = grpc.server(
         ThreadPoolExecutor(max_workers=PARALLEL_REQUESTS),
@@ -44,7 +45,7 @@ def serve(servicer: ResourceProviderServicer) -> None:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ),
     )
-    add_ResourceProviderServicer_to_server(servicer, server)
+    add_ResourceProviderServicer_to_server(make(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import SharedSession
-from tests.people import Person
+from tests.people import PATIENCE_S, Person
 
-MANY = 60
+MANY = 400
+"""Enough that their upload takes longer than it takes to see the fence."""
 
 
 def config_map(name: str, value: str) -> str:
@@ -50,10 +51,14 @@ def test_promise_2_whole_or_not_at_all_a_kill_amid_an_upload_changes_nothing(ses
     with session.syncing() as sync:
         before = sync.told[-1]["revision"]
         fence = ("wait", f"bucket.source.toolkit.fluxcd.io/{session.name}", "-n", session.namespace)
-        for number in range(MANY):
-            (session.root / f"many-{number}.yaml").write_text(config_map(f"many-{number}", "1"))
-        session.owner.kubectl(*fence, "--for=jsonpath={.spec.suspend}=true", "--timeout=30s")
+        with session.owner.starts(
+            "kubectl", *fence, "--for=jsonpath={.spec.suspend}=true", "--timeout=60s"
+        ) as seen:
+            for number in range(MANY):
+                (session.root / f"many-{number}.yaml").write_text(config_map(f"many-{number}", "1"))
+            seen.wait(PATIENCE_S)
         sync.kill()
+    assert session.source()["spec"]["suspend"]
     assert session.applier()["status"]["lastAppliedRevision"] == before
     assert not any(name.startswith("many-") for name in session.owner.names("configmaps", session.namespace))
     with session.syncing():

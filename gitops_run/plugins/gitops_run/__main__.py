@@ -6,4 +6,4 @@ from gitops_run.plugins.gitops_run.provider import GitOpsRunProvider
 from gitops_run.plugins.serving import serve
 
 if __name__ == "__main__":
-    serve(GitOpsRunProvider())
+    serve(GitOpsRunProvider)

@@ -10,4 +10,4 @@ from gitops_run.plugins.serving import serve
 
 if __name__ == "__main__":
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    serve(Provider(Host(addresses[-1] if addresses else None)))
+    serve(lambda: Provider(Host(addresses[-1] if addresses else None)))
