@@ -59,7 +59,10 @@ def settings_sources(environment: Mapping[str, str]) -> tuple[Source, ...]:
 
 
 def read_stack_file(path: Path) -> Source:
-    """Bring what a stack's file says, without what is encrypted; nothing where it doesn't exist."""
+    """Bring what a stack's file says, without what is encrypted; nothing where it doesn't exist.
+
+    Raises UsageError on a secret that stands there in the clear.
+    """
     document = _read_mapping(path) if path.is_file() else {}
     config = document.get("config") or {}
     if not isinstance(config, dict):
@@ -70,6 +73,12 @@ def read_stack_file(path: Path) -> Source:
         for key, value in config.items()
         if key.startswith(prefix) and not (isinstance(value, dict) and "secure" in value)
     }
+    for setting in SETTINGS:
+        if setting.is_secret and values.get(setting.key):
+            raise UsageError(
+                f"{path} has {setting.key} in the clear",
+                hint=f"change that key at the store, then: pulumi config set {setting.key} --secret",
+            )
     return stack_source(values, path)
 
 

@@ -20,6 +20,7 @@ from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
+from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
@@ -60,9 +61,11 @@ def _read_spec() -> SessionSpec:
 
 
 def _stack_config(name: SessionName) -> Source:
+    file = Path.cwd() / stack_file(name.text)
+    user_files.read_stack_file(file)  # refuses secrets in the clear; Pulumi hands out both kinds alike
     config = pulumi.Config(PROJECT)
     values = {setting.key: config.get(setting.key) for setting in SETTINGS}
-    return user_files.stack_source(values, Path.cwd() / "stacks" / f"Pulumi.{name}.yaml")
+    return user_files.stack_source(values, file)
 
 
 def _now() -> str:
