@@ -87,12 +87,12 @@ class SandboxError(GitOpsRunError):
 
 
 @contextmanager
-def ungrouped() -> Iterator[None]:
-    """Raise the first of our errors out of the exception group that concurrent tasks leave."""
+def ungrouped(kind: type[Exception] = GitOpsRunError) -> Iterator[None]:
+    """Raise the first error of a kind out of the exception group that concurrent tasks leave."""
     try:
         yield
     except BaseExceptionGroup as group:
-        known = group.subgroup(GitOpsRunError)
+        known = group.subgroup(kind)
         if known is None:
             raise
         raise _first(known) from group

@@ -183,6 +183,9 @@ class FakeFlux:
     async def changed(self) -> None:
         await self.cluster.changed()
 
+    async def news(self) -> None:
+        await self.cluster.changed()
+
     async def fence(self, mark: str) -> None:
         self.cluster.source = replace(self.cluster.source, is_suspended=True, fence=mark)
         self.cluster.source_token = f"{mark}/fence"

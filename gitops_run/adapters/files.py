@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.to_thread
 import watchfiles
 
-from gitops_run.errors import UsageError
+from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.ignore import RULES_FILES, Matcher, Rule, matcher
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
@@ -30,6 +31,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 WATCH_STEP_MS: Final = 10
 WATCH_GROUP_MS: Final = 30
 SCAN_ATTEMPTS: Final = 5
+ROOT_CHECK_MS: Final = 500
+"""How often it is looked whether the root is still the folder that is watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +82,41 @@ class WorkTree:
 
     async def batches(self) -> AsyncIterator[frozenset[str]]:
         """Yield the paths that changed, relative to the root, without ignored ones. Never ends by itself."""
-        changes = watchfiles.awatch(
+        while True:
+            watched = _identity(self.root)
+            try:
+                async for batch in self._changes():
+                    if paths := frozenset(path for _, name in batch if (path := self._relevant(name))):
+                        yield paths
+                    # Its own removal is looked for too: the folder in its place may have the same inode.
+                    if (watchfiles.Change.deleted, str(self.root)) in batch or _identity(
+                        self.root
+                    ) != watched:
+                        break
+            except FileNotFoundError:
+                pass  # it went before the watches were set
+            except (OSError, RuntimeError) as error:
+                raise BackendError(
+                    f"{self.root} can't be watched: {error}",
+                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
+                    "or name a smaller --root",
+                ) from error
+            # The watches went with the folder: they are set anew once there is one again.
+            while _identity(self.root) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
+                await anyio.sleep(ROOT_CHECK_MS / 1000)
+            yield frozenset()
+
+    def _changes(self) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
+        """Watch the root as it is now; nothing is told each ROOT_CHECK_MS, too."""
+        return watchfiles.awatch(
             self.root,
             watch_filter=None,
             step=WATCH_STEP_MS,
             debounce=WATCH_GROUP_MS,
+            rust_timeout=ROOT_CHECK_MS,
+            yield_on_timeout=True,
             ignore_permission_denied=True,
         )
-        async for batch in changes:
-            paths = frozenset(path for _, name in batch if (path := self._relevant(name)))
-            if paths:
-                yield paths
 
     async def snapshot(self, touched: frozenset[str] = frozenset()) -> Snapshot:
         """Copy what is there now. touched: paths to read again even where size and times look the same."""
@@ -110,6 +137,8 @@ class WorkTree:
         for _ in range(SCAN_ATTEMPTS):
             scan = _Scan(self.root)
             scan.run()
+            if too_much := tuple(_over_limit(scan.files)):
+                return Snapshot(tree=Tree(), folder=self._stage, problems=too_much, rules=scan.rules)
             self._forget(scan.files)
             if (entries := self._read(scan, touched)) is not None:
                 break
@@ -119,7 +148,7 @@ class WorkTree:
             )
             return Snapshot(tree=Tree(), folder=self._stage, problems=(problem,))
         self._rules = scan.rules
-        problems = (*scan.problems, *_over_limit(entries.values()))
+        problems = tuple(scan.problems)
         return Snapshot(tree=Tree(entries), folder=self._stage, problems=problems, rules=scan.rules)
 
     def _read(self, scan: _Scan, touched: frozenset[str]) -> dict[str, FileEntry] | None:
@@ -248,14 +277,26 @@ def _make_room(copy: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _over_limit(files: Collection[FileEntry]) -> Iterator[Problem]:
-    size = sum(entry.size for entry in files)
+def _over_limit(files: Mapping[str, tuple[Path, os.stat_result]]) -> Iterator[Problem]:
+    """Refuse a root that is too large, before any of it is read."""
+    size = sum(status.st_size for _, status in files.values())
     if len(files) > MAX_FILES or size > MAX_BYTES:
+        largest = max(files, key=lambda path: files[path][1].st_size)
         yield Problem(
-            message=f"the root holds {len(files)} files and {size / 2**20:.0f} MiB; "
-            f"at most {MAX_FILES} and {MAX_BYTES // 2**20} are synced",
+            path=largest,
+            message=f"the root holds {len(files)} files and {size / 2**20:.0f} MiB, this is the largest; "
+            f"at most {MAX_FILES} and {MAX_BYTES // 2**20} MiB are synced",
             hint="name a smaller --root, or ignore what isn't needed in .sourceignore",
         )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Tell a folder from one that took its place; None where there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _unreadable(path: str, error: OSError) -> Problem:
@@ -268,7 +309,9 @@ def _unreadable(path: str, error: OSError) -> Problem:
 
 def _leaves_root(path: str) -> Problem:
     return Problem(
-        path=path, message="this link leads out of the root", hint="copy the file, or name a wider --root"
+        path=path,
+        message="this link leads out of the root",
+        hint="copy the file, name a wider --root, or ignore it in .sourceignore",
     )
 
 
@@ -277,7 +320,13 @@ def find_root(target: Path, root: Path | None = None) -> Path:
 
     Raises UsageError where the target doesn't exist, is a file, or lies outside the root.
     """
-    if not target.exists():
+    try:
+        is_there = target.exists()
+    except OSError as error:
+        raise UsageError(
+            f"{target} can't be used: {error.strerror}", hint="name another directory"
+        ) from error
+    if not is_there:
         raise UsageError(f"{target} doesn't exist", hint="name a directory that does")
     if not target.is_dir():
         raise UsageError(f"{target} is a file", hint=f"name its directory: {target.parent}")

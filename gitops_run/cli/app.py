@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from pathlib import Path
 from typing import Final
 
 import click
 
-from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError
+from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
 COMMANDS: Final = {
@@ -56,7 +57,9 @@ def main() -> None:
     """Run the command line and exit."""
     is_debug = "--debug" in sys.argv
     try:
-        code = cli.main(standalone_mode=False)
+        _refuse_a_folder_that_is_gone()
+        with ungrouped(Exception):
+            code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except GitOpsRunError as error:
         _fail(error.message, error.hint, is_debug=is_debug)
@@ -73,8 +76,19 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told as one
-        _fail(f"unexpected error: {type(error).__name__}: {error}", "again with --debug", is_debug=is_debug)
+        _fail(
+            f"unexpected error: {type(error).__name__}: {error}",
+            "for the whole story: gitops-run --debug COMMAND",
+            is_debug=is_debug,
+        )
         sys.exit(GitOpsRunError.exit_code)
+
+
+def _refuse_a_folder_that_is_gone() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError("the folder that you are in is gone", hint="cd to one that exists") from error
 
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:

@@ -22,7 +22,6 @@ from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.declare.program import declare_session
-from gitops_run.errors import UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.receipt import Receipt
 from gitops_run.model.session import SessionName
@@ -90,8 +89,6 @@ def session_request(name: SessionName, flags: Mapping[str, object]) -> lifecycle
     if settings.context is None and not stack_file.is_file():
         current = current_context(settings.require("kubeconfig"))
         settings = resolve((*sources, Source(origin=Origin.DEFAULT, values={"context": current})))
-    if settings.target is None and not stack_file.is_file():
-        raise UsageError(f"there is no session {name} yet", hint=f"to make it: gitops-run up {name} PATH")
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return lifecycle.Request(name=name, settings=settings, ca=user_files.read_ca(settings.ca_file), now=now)
 

@@ -12,6 +12,7 @@ from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, SESSION_KEYS, json_f
 from gitops_run.cli.output import event_printer, note
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import SyncRequest, sync_session
+from gitops_run.errors import NotFound
 from gitops_run.flows import lifecycle
 from gitops_run.flows.ports import Emit
 from gitops_run.model.events import SyncEnded
@@ -70,6 +71,8 @@ def _end(request: lifecycle.Request) -> None:
     note(f"ending session {request.name}; interrupt again to leave it as it is")
     try:
         print_receipt(anyio.run(until_interrupted, end_session, request))
+    except NotFound:
+        note("nothing was made yet")
     except KeyboardInterrupt:
         note(f"left as it is; to end it: gitops-run down {request.name}")
         raise

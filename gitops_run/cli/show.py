@@ -13,6 +13,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import print_json
+from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Origin, Settings, Source
 from gitops_run.version import VERSION
@@ -96,9 +97,15 @@ def _rows(session: LiveSession) -> list[tuple[str, ...]]:
             ("applied", applier.applied or "nothing yet"),
             ("suspended", "yes" if applier.is_suspended else "no"),
             ("objects", str(len(applier.inventory))),
-            ("verdict", f"{applier.reason}: {applier.message}" if applier.reason else "none yet"),
+            ("verdict", _verdict(applier)),
         ]
     return rows
+
+
+def _verdict(applier: ApplierStatus) -> str:
+    if not applier.attempted:
+        return "waiting for the first save"
+    return f"{applier.reason}: {applier.message}"
 
 
 def _short(revision: str) -> str:

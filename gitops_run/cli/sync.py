@@ -90,8 +90,8 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
             files = WorkTree(root, Path(work) / "tree")
             async with watch_flux(connection, namespace, name) as flux:
                 lease = SessionLease(connection, namespace, name)
-                is_taken_over = await lease.take(emit, take_over=request.is_take_over)
                 try:
+                    is_taken_over = await lease.take(emit, take_over=request.is_take_over)
                     emit(_started(session, connection, root))
                     ports = Ports(
                         files=files,

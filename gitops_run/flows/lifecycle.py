@@ -14,7 +14,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from gitops_run.errors import BackendError, GuardError, LockedError
+from gitops_run.errors import BackendError, GuardError, LockedError, NotFound
 from gitops_run.model import contexts
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
@@ -129,7 +129,11 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     Raises GuardError on a session of someone else, BackendError where something stayed.
     """
     spec = await _look(request, ports)
-    outcome = await ports.stacks.destroy(spec.name.text, tell)
+    try:
+        outcome = await ports.stacks.destroy(spec.name.text, tell)
+    except NotFound:
+        await ports.stacks.forget(spec.name.text)  # the file of a stack that was never made
+        raise
     if outcome.has_pending:
         await _clean_up(spec, ports, tell)
     await ports.stacks.forget(spec.name.text)

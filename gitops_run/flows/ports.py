@@ -83,6 +83,10 @@ class Flux(Protocol):
         """Wait for the next change of either. Raises NotFound once the session was destroyed."""
         ...
 
+    async def news(self) -> None:
+        """Wait for the next change, or for a look at both after some silence. Raises NotFound."""
+        ...
+
     async def fence(self, mark: str) -> None:
         """Suspend the Bucket in the name of a new mark, and wait until no fetch can be in flight."""
         ...

@@ -7,13 +7,14 @@ verdict: that runs beside it, and a newer save ends it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
-from gitops_run.errors import TransientError, WaitTimeout, ungrouped
+from gitops_run.errors import GuardError, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
@@ -29,10 +30,12 @@ from gitops_run.model.events import (
     StoreDiffered,
 )
 from gitops_run.model.problem import Problem
-from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.session import STORE_PREFIX, applied_path
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import Plan, diff
 
+BATCH = 100
+"""Objects that are written before the lease is looked at again."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 15.0
 HEALS_MAX = 3
@@ -103,7 +106,15 @@ class SaveLoop:
             self._changes.add(paths)
 
     async def _watch_session(self) -> None:
+        """End the loop where the session goes, or applies something else than what is checked here."""
+        expected = applied_path(self._settings.target)
         while True:
+            path = self._ports.flux.applier.path
+            if path not in ("", expected):
+                raise GuardError(
+                    f"the session applies {path} now, and this sync was started for {expected}",
+                    hint="to sync what it applies, start gitops-run sync again",
+                )
             await self._ports.flux.changed()
 
     async def _save_for_ever(self, tasks: TaskGroup) -> None:
@@ -179,7 +190,7 @@ class SaveLoop:
         found.append((snapshot, checked))
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
-        self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=round(self._retry_s)))
+        self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=math.ceil(self._retry_s)))
         tasks.start_soon(self._change_after, self._retry_s)
         self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
 
@@ -225,7 +236,9 @@ class SaveLoop:
         question = f"this save would delete {len(gone)} of {len(inventory)} objects ({names}, …)"
         if await self._ports.confirm(f"{question}. Delete them?"):
             return ()
-        hint = "if that is meant: sync again with --allow-prune"
+        hint = (
+            "if that is meant: gitops-run sync with --allow-prune; a run has to be kept for that, with --keep"
+        )
         return (Problem(message=question, hint=hint),)
 
     async def _push(self, snapshot: Snapshot, save: Save) -> Revision:
@@ -281,10 +294,12 @@ class SaveLoop:
         """Put, then delete, but for what stands in a put's way; published is kept in step."""
         shadowing = plan.shadowing
         await self._delete(shadowing, published)
-        if plan.puts:
-            contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in plan.puts}
+        for start in range(0, len(plan.puts), BATCH):
+            await self._ports.lease.ensure()
+            batch = plan.puts[start : start + BATCH]
+            contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
             etags = await self._ports.store.put_many(contents)
-            for path in plan.puts:
+            for path in batch:
                 digest = snapshot.tree.files[path].digest
                 published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
         await self._delete([path for path in plan.deletes if path not in shadowing], published)

@@ -35,7 +35,7 @@ async def wait_for_fetch(flux: Flux, revision: Revision) -> Verdict:
         verdict = source_verdict(flux.source, revision=revision.text, token=revision.token)
         if verdict != PENDING:
             return verdict
-        await flux.changed()
+        await flux.news()
 
 
 async def wait_for_apply(flux: Flux, revision: Revision) -> Verdict:
@@ -50,5 +50,5 @@ async def wait_for_apply(flux: Flux, revision: Revision) -> Verdict:
 
 async def _applier_speaks(flux: Flux, revision: str, token: str = "") -> Verdict:
     while (verdict := applier_verdict(flux.applier, revision=revision, token=token)) == PENDING:
-        await flux.changed()
+        await flux.news()
     return verdict

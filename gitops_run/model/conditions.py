@@ -32,6 +32,7 @@ class SourceStatus:
 class ApplierStatus:
     """Hold what a Kustomization shows. inventory: the entries of status.inventory, as Flux writes them."""
 
+    path: str = ""
     is_suspended: bool = False
     handled: str = ""
     applied: str = ""
@@ -107,6 +108,7 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     ready = _ready(status)
     entries = (status.get("inventory") or {}).get("entries") or []
     return ApplierStatus(
+        path=live.get("spec", {}).get("path", ""),
         is_suspended=bool(live.get("spec", {}).get("suspend", False)),
         handled=status.get("lastHandledReconcileAt", ""),
         applied=status.get("lastAppliedRevision", ""),

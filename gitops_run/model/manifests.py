@@ -25,10 +25,10 @@ from gitops_run.model.session import (
     READER_SECRET,
     ROOT_ANNOTATION,
     SESSION_LABEL,
-    STORE_PREFIX,
     TARGET_ANNOTATION,
     WRITER_SECRET,
     SessionName,
+    applied_path,
 )
 from gitops_run.model.session_spec import AwsStore, KeyPair, SessionSpec
 
@@ -128,12 +128,11 @@ def source_bucket(spec: SessionSpec) -> Manifest:
 
 def kustomization(spec: SessionSpec) -> Manifest:
     """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes."""
-    target = "" if spec.target == "." else f"/{spec.target}"
     return {
         **_flux_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
         "spec": {
             "sourceRef": {"kind": "Bucket", "name": spec.name.text},
-            "path": f"./{STORE_PREFIX.rstrip('/')}{target}",
+            "path": applied_path(spec.target),
             "serviceAccountName": APPLIER,
             "targetNamespace": spec.namespace,
             "prune": True,

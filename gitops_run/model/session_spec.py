@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gitops_run.errors import GuardError, UsageError
+from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 from gitops_run.model.store import StoreAccess
@@ -121,6 +121,7 @@ class ClusterFacts:
     user: str
     flux: str = ""
     owner: str = ""
+    target: str = ""
     holds: str | None = None
 
 
@@ -138,12 +139,15 @@ def parse_spec(
             f"context {settings.context!r} leads to now ({facts.uid})",
             hint=f"if the old cluster is gone for good: gitops-run down {name} --cluster-gone",
         )
+    target = settings.target or facts.target
+    if not target:
+        raise NotFound(f"there is no session {name} yet", hint=f"to make it: gitops-run up {name} PATH")
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,
         namespace=settings.namespace or name.namespace,
         owner=settings.owner or facts.user,
-        target=settings.require("target"),
+        target=target,
         root=root or name.text,
         created=created,
         cluster=ClusterPin(
@@ -156,11 +160,11 @@ def parse_spec(
 
 
 def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
-    """Refuse a namespace that isn't the session's, and someone else's session. Raises GuardError."""
-    if facts.holds not in (None, spec.name.text):
+    """Refuse a session that someone else owns, or that applies another target. Raises GuardError."""
+    if facts.target and facts.target != spec.target:
         raise GuardError(
-            f"namespace {spec.namespace} exists, and it is not of session {spec.name}",
-            hint="choose another session name, or another namespace",
+            f"session {spec.name} applies {facts.target}, not {spec.target}: that is fixed when it is made",
+            hint="choose another session name, or take this one down first",
         )
     if facts.owner and facts.owner != spec.owner:
         raise GuardError(

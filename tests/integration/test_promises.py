@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import DEVELOPER
 from tests.integration.conftest import SharedSession
 from tests.people import PATIENCE_S, Person
 
@@ -146,6 +148,17 @@ def test_promise_7_never_a_session_of_someone_else(session: SharedSession, admin
 
 
 @pytest.mark.parametrize("verb", ["create", "delete", "patch"])
+def test_promise_7_never_another_target_under_a_live_session(
+    session: SharedSession, make_person: Callable[[str], Person], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = make_person("stranger")
+    place = (str(tmp_path / "other"), "--root", str(tmp_path), "--owner", DEVELOPER)
+    finished = stranger.types("up", session.name, *place)
+    assert finished.code == 3
+    assert "applies ., not other" in finished.err
+
+
 def test_promise_8_least_rights_flux_applies_within_the_session_s_namespace_alone(
     session: SharedSession, verb: str
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import anyio
 import pytest
 
-from gitops_run.adapters.files import Snapshot, WorkTree, find_root
+from gitops_run.adapters.files import MAX_BYTES, Snapshot, WorkTree, find_root
 from gitops_run.errors import UsageError
 
 
@@ -101,6 +102,35 @@ def test_a_link_that_can_not_be_followed_is_a_problem(
 def test_a_root_that_is_gone_is_a_problem_and_not_an_empty_tree(root: Path, work_tree: WorkTree) -> None:
     root.rmdir()
     assert snapshot(work_tree).problems
+
+
+def replace(root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+async def a_change_after_the_root_was_replaced(root: Path, work_tree: WorkTree) -> frozenset[str]:
+    batches = work_tree.batches()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, replace, root)
+        with anyio.fail_after(20):
+            while await anext(batches):
+                pass
+        tasks.start_soon(anyio.to_thread.run_sync, (root / "new").write_bytes, b"1")
+        with anyio.fail_after(20):
+            return await anext(batches)
+
+
+def test_a_root_that_is_replaced_is_watched_again(root: Path, work_tree: WorkTree) -> None:
+    assert anyio.run(a_change_after_the_root_was_replaced, root, work_tree) == {"new"}
+
+
+def test_a_root_that_is_too_large_is_refused_before_it_is_read(root: Path, work_tree: WorkTree) -> None:
+    with (root / "dump").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    taken = snapshot(work_tree)
+    assert taken.problems[0].path == "dump"
+    assert not (taken.folder / "dump").exists()
 
 
 def test_the_root_is_the_git_work_tree_that_holds_the_target(root: Path) -> None:

@@ -24,6 +24,8 @@ from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientE
 REQUEST_S: Final = 8.0
 """Shorter than the lease's margin, so that no request outlives the right to make it."""
 WATCH_S: Final = 300
+SILENCE_S: Final = 75.0
+"""A watch brings a bookmark each minute: one that is silent for longer is a connection that was dropped."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 FIELD_MANAGER: Final = "gitops-run"
@@ -42,8 +44,9 @@ class RejectedError(BackendError):
 class Connection:
     """Ask one cluster. Made by `connect`."""
 
-    def __init__(self, api: client.ApiClient, context: str) -> None:
+    def __init__(self, api: client.ApiClient, kubeconfig: str, context: str) -> None:
         self._api = api
+        self._kubeconfig = kubeconfig
         self.context = context
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
@@ -75,9 +78,8 @@ class Connection:
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
         with _translated(self.context):
-            response = await self._send(
-                "GET", _with_query(path, full), None, "application/json", WATCH_S + 30
-            )
+            limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
+            response = await self._send("GET", _with_query(path, full), None, "application/json", limits)
             try:
                 rest = b""
                 async for chunk in response.content.iter_any():
@@ -92,22 +94,34 @@ class Connection:
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Json:
         with _translated(self.context), anyio.fail_after(REQUEST_S):
-            response = await self._send(method, path, body, content_type, REQUEST_S)
+            limits = aiohttp.ClientTimeout(total=REQUEST_S)
+            response = await self._send(method, path, body, content_type, limits)
             answer: Json = json.loads(await response.read())
             return answer
 
     async def _send(
-        self, method: str, path: str, body: object, content_type: str, timeout_s: float
+        self, method: str, path: str, body: object, content_type: str, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Send a request; once more with fresh credentials where the server doesn't know these any more."""
+        response = await self._send_once(method, path, body, content_type, limits)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            response.close()
+            await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+            response = await self._send_once(method, path, body, content_type, limits)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            text = await response.read()
+            raise _refusal(self.context, response.status, _message(text) or str(response.reason))
+        return response
+
+    async def _send_once(
+        self, method: str, path: str, body: object, content_type: str, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         arguments = await self._api.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
-        answer = await self._api.call_api(*arguments, _request_timeout=timeout_s)
+        answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            text = await response.read()
-            raise _refusal(self.context, response.status, _message(text) or str(response.reason))
         return response
 
 
@@ -166,6 +180,13 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
     """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
     configuration = client.Configuration()
     configuration.retries = False
+    await _read_kubeconfig(kubeconfig, context, configuration)
+    async with client.ApiClient(configuration) as api:
+        yield Connection(api, kubeconfig, context)
+
+
+async def _read_kubeconfig(kubeconfig: str, context: str, configuration: client.Configuration) -> None:
+    """Read the credentials of a context, by its exec plugin where it has one."""
     try:
         await config.load_kube_config(
             config_file=kubeconfig,
@@ -178,5 +199,3 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
             f"context {context!r} of {kubeconfig} can't be used: {error}",
             hint="name another: --kubeconfig FILE --context NAME",
         ) from error
-    async with client.ApiClient(configuration) as api:
-        yield Connection(api, context)

@@ -17,7 +17,7 @@ import yaml
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
-from gitops_run.model.session import OWNER_ANNOTATION, SESSION_LABEL, SessionName
+from gitops_run.model.session import OWNER_ANNOTATION, SESSION_LABEL, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -78,6 +78,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         user=me["status"]["userInfo"]["username"],
         flux=flux,
         owner=annotations.get(OWNER_ANNOTATION, ""),
+        target=annotations.get(TARGET_ANNOTATION, ""),
         holds=place["metadata"].get("labels", {}).get(SESSION_LABEL, "") if place else None,
     )
 

@@ -19,6 +19,8 @@ from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION
 
 FENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
+LOOK_S: Final = 3.0
+"""A watch whose connection was dropped without a word is silent for longer than anybody waits."""
 _GONE = "the session was destroyed"
 
 
@@ -62,6 +64,20 @@ class WatchedFlux:
         if self._is_gone:
             raise NotFound(_GONE, hint="to begin anew: gitops-run run PATH")
 
+    async def news(self) -> None:
+        """Wait for the next change; look for oneself where the watches are silent for LOOK_S.
+
+        Raises NotFound once the session was destroyed.
+        """
+        with anyio.move_on_after(LOOK_S):
+            await self.changed()
+            return
+        for path, see in ((self._source_path, self._see_source), (self._applier_path, self._see_applier)):
+            try:
+                self._see(await self._connection.get(path), see)
+            except NotFound:
+                self._see(None, see)
+
     async def ready(self) -> None:
         """Wait until both were seen. Raises NotFound where one doesn't exist."""
         while self._source is None or self._applier is None:
@@ -80,7 +96,7 @@ class WatchedFlux:
         await self._connection.patch(self._source_path, body)
         with anyio.move_on_after(FENCE_S):
             while self.source.handled != token:
-                await self.changed()
+                await self.news()
             return
         raise WaitTimeout(
             f"Flux did not see Bucket {self._namespace}/{self._name} suspended within {FENCE_S:.0f} s",

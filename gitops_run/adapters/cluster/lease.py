@@ -8,6 +8,7 @@ its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import secrets
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -33,21 +35,23 @@ LOOK_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Name a writer: a process of a user on a host. text: "user@host/pid/8 hex digits"."""
+    """Name a writer: a process of a user on a host. text: "user@host/pid/MACHINE-RANDOM"."""
 
     text: str
 
     @classmethod
     def of_this_process(cls) -> Holder:
         """Name this process, as no other was ever named."""
-        return cls(f"{getpass.getuser()}@{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}")
+        person = f"{getpass.getuser()}@{socket.gethostname()}"
+        return cls(f"{person}/{os.getpid()}/{_machine()}-{secrets.token_hex(4)}")
 
     @property
     def is_dead(self) -> bool:
         """Say whether it was a process of this host that runs no more."""
         person, _, rest = self.text.partition("/")
-        pid = rest.partition("/")[0]
-        if not pid.isdigit() or person.rpartition("@")[2] != socket.gethostname():
+        pid, _, place = rest.partition("/")
+        is_here = place.partition("-")[0] == _machine() and person.rpartition("@")[2] == socket.gethostname()
+        if not pid.isdigit() or not is_here:
             return False
         try:
             os.kill(int(pid), 0)
@@ -56,6 +60,18 @@ class Holder:
         except PermissionError:
             return False
         return False
+
+
+def _machine() -> str:
+    """Tell this machine, since its last boot, and this container from others of the same host name."""
+    try:
+        boot, processes = (
+            Path("/proc/sys/kernel/random/boot_id").read_text(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        )
+    except OSError:
+        return "host"
+    return hashlib.sha256(f"{boot}{processes}".encode()).hexdigest()[:8]
 
 
 def boottime() -> float:
@@ -137,12 +153,12 @@ class SessionLease:
     async def _renew(self) -> None:
         try:
             await self._write(self._live)
-        except ConflictError:
+        except (ConflictError, NotFound):
             live = await self._read()
             other = _holder_of(live)
-            if other != self.holder:
+            if other not in ("", self.holder):
                 raise LockedError(
-                    f"session {self._name} was taken over by {other or 'nobody in particular'}",
+                    f"session {self._name} was taken over by {other}",
                     hint=f"to take it back: gitops-run sync {self._name} --take-over",
                 ) from None
             await self._write(live)

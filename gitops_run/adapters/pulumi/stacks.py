@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -107,11 +108,12 @@ class Stacks:
         await self._drive(work)
 
     async def forget(self, name: str) -> None:
-        """Remove an empty stack, and its file where `up` wrote it."""
+        """Remove an empty stack, if there is one, and its file where `up` wrote it."""
         file = self._home.stack_file(name)
 
         def work(process: PulumiProcess, _: Report) -> None:
-            self._run(process, "stack", "rm", "--stack", name, "--yes", "--preserve-config")
+            with suppress(automation.StackNotFoundError):
+                self._run(process, "stack", "rm", "--stack", name, "--yes", "--preserve-config")
             if file.is_file() and file.read_text(encoding="utf-8").startswith(_OURS):
                 file.unlink()
 
