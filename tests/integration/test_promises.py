@@ -147,7 +147,6 @@ def test_promise_7_never_a_session_of_someone_else(session: SharedSession, admin
     assert finished.code == 3
 
 
-@pytest.mark.parametrize("verb", ["create", "delete", "patch"])
 def test_promise_7_never_another_target_under_a_live_session(
     session: SharedSession, make_person: Callable[[str], Person], tmp_path: Path
 ) -> None:
@@ -159,6 +158,7 @@ def test_promise_7_never_another_target_under_a_live_session(
     assert "applies ., not other" in finished.err
 
 
+@pytest.mark.parametrize("verb", ["create", "delete", "patch"])
 def test_promise_8_least_rights_flux_applies_within_the_session_s_namespace_alone(
     session: SharedSession, verb: str
 ) -> None:

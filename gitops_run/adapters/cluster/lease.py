@@ -22,6 +22,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
+from gitops_run.adapters.host import is_alive
 from gitops_run.errors import LockedError, NotFound, TransientError
 from gitops_run.model.events import Event, LeaseAwaited
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
@@ -53,13 +54,7 @@ class Holder:
         is_here = place.partition("-")[0] == _machine() and person.rpartition("@")[2] == socket.gethostname()
         if not pid.isdigit() or not is_here:
             return False
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+        return not is_alive(int(pid))
 
 
 def _machine() -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gitops_run.adapters.host import is_alive
 from gitops_run.errors import LockedError
 from gitops_run.model.stack_events import StackEvent, StackLock, StackNotice
 
@@ -14,7 +14,7 @@ from gitops_run.model.stack_events import StackEvent, StackLock, StackNotice
 def clear_dead(locks: Sequence[StackLock], tell: Callable[[StackEvent], None]) -> None:
     """Remove the locks of processes of this machine that are gone. Raises LockedError while one may live."""
     for lock in locks:
-        if not (lock.path and lock.host == platform.node() and not _is_alive(lock.pid)):
+        if not (lock.path and lock.host == platform.node() and not is_alive(lock.pid)):
             raise LockedError(
                 f"the stack is locked by {lock.user} on {lock.host} (process {lock.pid}) since {lock.since}",
                 hint="wait for it; if it is gone for certain: pulumi cancel, in the project's folder",
@@ -25,13 +25,3 @@ def clear_dead(locks: Sequence[StackLock], tell: Callable[[StackEvent], None]) -
         tell(StackNotice(text=f"cleared the lock of process {lock.pid}, which died since {lock.since}"))
     if not locks:
         raise LockedError("the stack is locked by another update", hint="wait for it, or: pulumi cancel")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
