@@ -24,6 +24,11 @@ def data_directory(environment: Mapping[str, str]) -> Path:
     return _xdg(environment, "XDG_DATA_HOME", ".local/share") / PROJECT
 
 
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Name the directory for what can be made again."""
+    return _xdg(environment, "XDG_CACHE_HOME", ".cache") / PROJECT
+
+
 def sources(environment: Mapping[str, str], *, stack: Source) -> tuple[Source, ...]:
     """Bring what the environment, the settings file, the stack and the defaults say, in that order."""
     return (

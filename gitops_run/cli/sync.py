@@ -6,11 +6,14 @@ the session's owner may read.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
+import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +29,7 @@ from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
 from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.adapters.user_files import cache_directory
 from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
@@ -85,19 +89,17 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
         session = await read_session(connection, name, namespace)
         root = _root_of(session, request.root)
         access, bucket = await read_writer_access(connection, namespace)
-        with tempfile.TemporaryDirectory(prefix="gitops-run-") as work:
-            store = BucketStore(access, bucket)
-            files = WorkTree(root, Path(work) / "tree")
-            async with watch_flux(connection, namespace, name) as flux:
-                lease = SessionLease(connection, namespace, name)
-                try:
-                    is_taken_over = await lease.take(emit, take_over=request.is_take_over)
-                    emit(_started(session, connection, root))
+        async with watch_flux(connection, namespace, name) as flux:
+            lease = SessionLease(connection, namespace, name)
+            try:
+                is_taken_over = await lease.take(emit, take_over=request.is_take_over)
+                emit(_started(session, connection, root))
+                with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=files,
-                        renderer=Kustomize(namespace, Path(work) / "render"),
+                        files=WorkTree(root, work / "tree"),
+                        renderer=Kustomize(namespace, work / "render"),
                         permissions=RolePermissions(connection, namespace),
-                        store=store,
+                        store=BucketStore(access, bucket),
                         flux=flux,
                         lease=lease,
                         emit=emit,
@@ -106,9 +108,25 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                     )
                     loop = SaveLoop(ports, _loop_settings(session, settings), is_taken_over=is_taken_over)
                     await loop.run()
-                finally:
-                    with anyio.move_on_after(GOODBYE_S, shield=True):
-                        await lease.release()
+            finally:
+                with anyio.move_on_after(GOODBYE_S, shield=True):
+                    await lease.release()
+
+
+@contextmanager
+def _working_folder(session: LiveSession, context: str) -> Iterator[Path]:
+    """Make the folder for copies of the root, which only the lease's holder may do.
+
+    It has one place for each session, so that what a killed sync left is removed by the next one.
+    """
+    place = hashlib.sha256(f"{context}/{session.namespace}".encode()).hexdigest()[:8]
+    folder = cache_directory(os.environ) / "sync" / f"{session.name}-{place}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _root_of(session: LiveSession, named: Path | None) -> Path:
