@@ -303,14 +303,13 @@ class FakeLease:
     leases: FakeLeases
     holder: str
 
-    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> bool:
+    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         del emit
         await anyio.sleep(0.001)
         was_other = self.leases.holder not in ("", self.holder)
         if was_other and not take_over:
             raise LockedError(f"held by {self.leases.holder}")
         self.leases.holder = self.holder
-        return was_other
 
     async def keep(self) -> None:
         while True:

@@ -92,7 +92,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
         async with watch_flux(connection, namespace, name) as flux:
             lease = SessionLease(connection, namespace, name)
             try:
-                is_taken_over = await lease.take(emit, take_over=request.is_take_over)
+                await lease.take(emit, take_over=request.is_take_over)
                 emit(_started(session, connection, root))
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
@@ -106,8 +106,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         confirm=_confirmation(is_allowed=request.is_prune_allowed),
                         new_token=_new_token,
                     )
-                    loop = SaveLoop(ports, _loop_settings(session, settings), is_taken_over=is_taken_over)
-                    await loop.run()
+                    await SaveLoop(ports, _loop_settings(session, settings)).run()
             finally:
                 with anyio.move_on_after(GOODBYE_S, shield=True):
                     await lease.release()

@@ -110,8 +110,8 @@ class Lease(Protocol):
     @property
     def holder(self) -> str: ...  # noqa: D102
 
-    async def take(self, emit: Emit, *, take_over: bool = False) -> bool:
-        """Take the lease, waiting for one that runs out. Returns whether someone else's was taken over.
+    async def take(self, emit: Emit, *, take_over: bool = False) -> None:
+        """Take the lease, waiting for one that runs out.
 
         Raises LockedError where someone else holds it and take_over is False.
         """

@@ -77,10 +77,9 @@ class _Stored:
 class SaveLoop:
     """Push every settled state of a root, one at a time, until cancelled."""
 
-    def __init__(self, ports: Ports, settings: SyncSettings, *, is_taken_over: bool = False) -> None:
+    def __init__(self, ports: Ports, settings: SyncSettings) -> None:
         self._ports = ports
         self._settings = settings
-        self._is_taken_over = is_taken_over
         self._changes = Changes()
         self._published: dict[str, _Stored] | None = None
         self._revisions: set[str] = set()
@@ -264,7 +263,7 @@ class SaveLoop:
             await ports.flux.release(mark, token)
         else:
             await ports.flux.request_fetch(token)
-        self._published, self._is_broken, self._is_taken_over = published, False, False
+        self._published, self._is_broken = published, False
         text = flux_revision(
             StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
             for path, stored in published.items()
@@ -275,8 +274,9 @@ class SaveLoop:
         return revision
 
     def _needs_fence(self, plan: Plan) -> bool:
-        is_known = self._published is not None and not self._is_taken_over
-        return not (is_known and plan.is_single) or self._ports.flux.source.is_suspended
+        """Spare the fence where one operation leads from a known tree to the next: never at first."""
+        is_one_step = self._published is not None and plan.is_single
+        return not is_one_step or self._ports.flux.source.is_suspended
 
     async def _listed(self) -> dict[str, _Stored]:
         """List the store; what has no business there is listed too, and so will be deleted."""

@@ -172,7 +172,7 @@ class World:
 
     async def _one_writer(self, holder: str) -> None:
         lease = self.fuse.guard(FakeLease(self.leases, holder))
-        is_taken_over = await lease.take(self.emit, take_over=True)
+        await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
             renderer=self.renderer,
@@ -184,7 +184,7 @@ class World:
             confirm=yes,
             new_token=self.tokens,
         )
-        await SaveLoop(ports, SyncSettings(target="app"), is_taken_over=is_taken_over).run()
+        await SaveLoop(ports, SyncSettings(target="app")).run()
 
     async def take(self, step: object) -> None:
         if isinstance(step, Write):

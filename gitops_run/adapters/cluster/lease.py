@@ -100,8 +100,8 @@ class SessionLease:
         """Name who holds it here."""
         return self._holder.text
 
-    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> bool:
-        """Take the lease, waiting for one that runs out. Returns whether someone else's was taken over.
+    async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
+        """Take the lease, waiting for one that runs out.
 
         Raises LockedError where someone else holds it and take_over is False.
         """
@@ -117,9 +117,9 @@ class SessionLease:
                 await self._write(live)
             except ConflictError:
                 continue
-            if is_other and not is_dead:
+            if is_other and take_over and not is_dead:
                 await self._outwait(other, emit)
-            return is_other
+            return
 
     async def keep(self) -> None:
         """Renew until cancelled. Raises LockedError when it was taken over."""
