@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -17,24 +18,36 @@ from tests.people import Person
 SANDBOX = os.environ.get("GITOPS_RUN_TEST_SANDBOX", "tests")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DEVELOPER = "dev@example.com"
+RUN_VARIABLE = "GITOPS_RUN_TEST_RUN"
+STARTED_BY = "started-by"
 _OF_THE_PLATFORM = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
-    """A real control plane; one for all tests and workers, ended by the process that leads them."""
+    """A real control plane; one for all tests and workers, ended by the run that started it."""
+    folder = sandbox_folder(SANDBOX)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not lifecycle.is_up(folder):
+            shutil.rmtree(folder, ignore_errors=True)  # what a run that was killed has left
+            lifecycle.start(SANDBOX)
+            (folder / STARTED_BY).write_text(os.environ[RUN_VARIABLE])
     return lifecycle.start(SANDBOX)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin without what a run that was killed has left."""
-    if not _is_worker(session) and not lifecycle.is_up(sandbox_folder(SANDBOX)):
-        shutil.rmtree(sandbox_folder(SANDBOX), ignore_errors=True)
+    """Name this run, for the workers too."""
+    if not _is_worker(session):
+        os.environ[RUN_VARIABLE] = str(os.getpid())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    mark = sandbox_folder(SANDBOX) / STARTED_BY
     is_kept = "GITOPS_RUN_KEEP_SANDBOX" in os.environ
-    if not _is_worker(session) and not is_kept and lifecycle.is_up(sandbox_folder(SANDBOX)):
+    is_ours = mark.is_file() and mark.read_text() == os.environ.get(RUN_VARIABLE)
+    if not _is_worker(session) and not is_kept and is_ours:
         lifecycle.stop(SANDBOX)
 
 
