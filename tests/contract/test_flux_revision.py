@@ -86,7 +86,14 @@ async def test_flux_reports_the_revision_that_was_foretold_whatever_the_files_ar
     }
 
     kubectl("apply", "-f", "-", documents=yaml.safe_dump_all([secret, bucket]))
-    kubectl("wait", "bucket/bucket", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
+    kubectl(
+        "wait",
+        "bucket/bucket",
+        "-n",
+        namespace,
+        "--for=jsonpath={.status.artifact.revision}",
+        "--timeout=30s",
+    )
 
     reported = kubectl("get", "bucket/bucket", "-n", namespace, "-o", "jsonpath={.status.artifact.revision}")
     assert reported == flux_revision(await store.list())

@@ -216,7 +216,7 @@ def test_flux_reads_a_bucket_with_the_reading_account_over_tls(
     etag = admin.put_object(Bucket=name, Key="src/a.yaml", Body=b"{}")["ETag"].strip('"')
 
     apply(running, *flux_objects(settings, name))
-    kubectl(running, "wait", "--for=condition=Ready", f"bucket/{name}", "--timeout=30s")
+    kubectl(running, "wait", "--for=jsonpath={.status.artifact.revision}", f"bucket/{name}", "--timeout=30s")
 
     source = json.loads(kubectl(running, "get", f"bucket/{name}", "-o", "json"))
     revision = hashlib.sha256(f"src/a.yaml {etag}\n".encode()).hexdigest()
