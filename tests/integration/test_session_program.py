@@ -348,6 +348,13 @@ def test_an_interrupted_up_ends_in_order_and_down_leaves_nothing(engineer: Engin
     assert all(line["is_gone"] for line in engineer.down(fresh))
 
 
+def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(engineer: Engineer, session: str) -> None:
+    state = engineer.locks.parents[2] / "stacks" / "gitops-run" / f"{session}.json"
+    state.write_text("")
+    assert "put back the state before" in engineer.up(session)
+    assert engineer.finds_no_change(session)
+
+
 def test_what_a_killed_up_made_and_could_not_record_is_made_anew(engineer: Engineer, session: str) -> None:
     forget(engineer, session, "Kustomization")
     assert f"left undecided: Kustomization {session}" in engineer.up(session)

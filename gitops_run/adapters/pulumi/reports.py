@@ -21,6 +21,7 @@ _UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
 class Report:
     """Gather one run's events, and pass the steps on. tell: called from the engine's thread."""
 
+    stack: str
     tell: Callable[[StackEvent], None]
     outputs: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)

@@ -7,6 +7,7 @@ happened. Each run costs 0.15 s and more, so none is made to ask what the last o
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,10 +23,11 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
+from gitops_run.adapters.pulumi.state import restore_torn
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
 from gitops_run.model.settings import PROJECT
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackOutcome
+from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
 from gitops_run.model.stack_state import without_cluster
 
 T = TypeVar("T")
@@ -84,7 +86,7 @@ class Stacks:
                 outputs=report.outputs, changed=report.changed, has_pending=report.has_pending
             )
 
-        return await self._drive(work, tell)
+        return await self._drive(work, tell, stack=name)
 
     async def destroy(self, name: str, tell: Tell) -> StackOutcome:
         """Remove everything that a stack knows, and keep the empty stack. Raises NotFound, and as up."""
@@ -93,7 +95,7 @@ class Stacks:
             self._stack(process, name, None).destroy(on_event=report.take)
             return StackOutcome(outputs={}, changed=report.changed, has_pending=report.has_pending)
 
-        return await self._drive(work, tell)
+        return await self._drive(work, tell, stack=name)
 
     async def drop_cluster(self, name: str) -> None:
         """Take everything that lies in the cluster out of a stack's state. Raises NotFound."""
@@ -105,7 +107,7 @@ class Stacks:
             deployment["resources"] = without_cluster(deployment.get("resources") or ())
             workspace.import_stack(name, automation.Deployment(version=state.version, deployment=deployment))
 
-        await self._drive(work)
+        await self._drive(work, stack=name)
 
     async def forget(self, name: str) -> None:
         """Remove an empty stack, if there is one, and its file where `up` wrote it."""
@@ -117,7 +119,7 @@ class Stacks:
             if file.is_file() and file.read_text(encoding="utf-8").startswith(_OURS):
                 file.unlink()
 
-        await self._drive(work)
+        await self._drive(work, stack=name)
 
     async def outputs(self, name: str) -> dict[str, str]:
         """Read what a stack tells of its session. Raises NotFound."""
@@ -126,7 +128,7 @@ class Stacks:
             told = json.loads(self._run(process, "stack", "output", "--json", "--stack", name))
             return {key: str(value) for key, value in told.items()}
 
-        return await self._drive(work)
+        return await self._drive(work, stack=name)
 
     async def names(self) -> tuple[str, ...]:
         """List the stacks of this project in this backend."""
@@ -134,7 +136,7 @@ class Stacks:
         def work(process: PulumiProcess, _: Report) -> tuple[str, ...]:
             return tuple(entry["name"] for entry in json.loads(self._run(process, "stack", "ls", "--json")))
 
-        return await self._drive(work)
+        return await self._drive(work, stack="")
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         """List the objects that were being created when a run was killed: they may be there or not."""
@@ -148,7 +150,7 @@ class Stacks:
                 if operation["type"] == "creating" and operation["resource"]["type"].startswith("kubernetes:")
             )
 
-        return await self._drive(work)
+        return await self._drive(work, stack=name)
 
     async def clear_pending(self, name: str) -> None:
         """Drop what a killed run left undecided from the stack's state, and read the rest anew."""
@@ -156,12 +158,14 @@ class Stacks:
         def work(process: PulumiProcess, report: Report) -> None:
             self._stack(process, name, None).refresh(clear_pending_creates=True, on_event=report.take)
 
-        await self._drive(work)
+        await self._drive(work, stack=name)
 
-    async def _drive(self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None) -> T:
+    async def _drive(
+        self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
+    ) -> T:
         """Do work in a thread; when this task is cancelled, Pulumi is told once and then waited for."""
         process, token = PulumiProcess(), lowlevel.current_token()
-        report = Report(tell=lambda event: from_thread.run_sync(tell, event, token=token))
+        report = Report(stack=stack, tell=lambda event: from_thread.run_sync(tell, event, token=token))
         outcome: T | GitOpsRunError
         async with anyio.create_task_group() as group:
             group.start_soon(_interrupt_when_cancelled, process)
@@ -178,15 +182,38 @@ class Stacks:
     def _attempt(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
     ) -> T:
-        """Do work, and do it again after the lock of a dead process was cleared."""
+        """Do work, in spite of what a killed run has left."""
         try:
-            try:
-                return work(process, report)
-            except automation.ConcurrentUpdateError as error:
-                clear_dead(parse_locks(str(error)), report.tell)
-                return work(process, report)
+            return self._unless_torn(work, process, report)
         except automation.CommandError as error:
             raise failure("\n".join([*(f"error: {text}" for text in report.errors), str(error)])) from error
+
+    def _unless_torn(
+        self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
+    ) -> T:
+        """Do work, again where a killed run's lock was in the way, and again where it left a torn state."""
+        try:
+            return self._unless_locked(work, process, report)
+        except automation.CommandError as error:
+            if "failed to load checkpoint" not in str(error) or not self._restore(report):
+                raise
+            return self._unless_locked(work, process, report)
+
+    def _unless_locked(
+        self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
+    ) -> T:
+        try:
+            return work(process, report)
+        except automation.ConcurrentUpdateError as error:
+            clear_dead(parse_locks(str(error)), report.tell)
+            return work(process, report)
+
+    def _restore(self, report: Report) -> bool:
+        environment = {**os.environ, **self._home.environment}
+        is_restored = restore_torn(environment, report.stack)
+        if is_restored:
+            report.tell(StackNotice(text="put back the state before the one that a killed run has torn"))
+        return is_restored
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(
