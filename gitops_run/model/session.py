@@ -32,13 +32,13 @@ STORE_PREFIX = "src/"
 """Every object of a session lies under this prefix, so that an emptied store never prunes."""
 
 
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_NAME_MAX = 40
+
+
 def applied_path(target: str) -> str:
     """Write the path that the Kustomization applies. target: relative to the root, "." for the root."""
     return f"./{STORE_PREFIX.rstrip('/')}" + ("" if target == "." else f"/{target}")
-
-
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-_NAME_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,8 @@ class ClusterFacts:
     """Hold what a cluster tells before a session is made in it.
 
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
-    its installation's labels tell, or "". owner: of the session of that name, or "" where there is none.
-    holds: what the namespace's label says, the session's name; "" where it has none, None without namespace.
+    its installation's labels tell, or "". owner, target: of the session of that name, or "" where there
+    is none.
     """
 
     uid: str
@@ -122,7 +122,6 @@ class ClusterFacts:
     flux: str = ""
     owner: str = ""
     target: str = ""
-    holds: str | None = None
 
 
 def parse_spec(

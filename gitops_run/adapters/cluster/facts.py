@@ -17,7 +17,7 @@ import yaml
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
-from gitops_run.model.session import OWNER_ANNOTATION, SESSION_LABEL, TARGET_ANNOTATION, SessionName
+from gitops_run.model.session import OWNER_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -62,11 +62,10 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
 
 async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    system, me, session, place, installations, *kinds = await asyncio.gather(
+    system, me, session, installations, *kinds = await asyncio.gather(
         connection.get("/api/v1/namespaces/kube-system"),
         connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
         _find(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
-        _find(connection, f"/api/v1/namespaces/{namespace}"),
         _find(connection, "/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
         *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
     )
@@ -79,7 +78,6 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         flux=flux,
         owner=annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
-        holds=place["metadata"].get("labels", {}).get(SESSION_LABEL, "") if place else None,
     )
 
 
