@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gitops_run.model.events import (
+    Change,
     Event,
+    HealthChanged,
     LeaseAwaited,
     ObjectsAwaited,
     SaveApplied,
     SaveBroken,
     SaveFailed,
+    SaveHealthy,
     SavePushed,
     SaveSuperseded,
     SaveSuspended,
@@ -22,8 +25,11 @@ from gitops_run.model.events import (
     SyncEnded,
     SyncStarted,
     Times,
+    WholeRootNeeded,
 )
 from gitops_run.model.problem import Problem
+
+CHANGES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +63,17 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case SaveUnchanged():
             return [f"{marks.good} {event.save} as it is live: nothing to push"]
         case SavePushed():
-            return []
+            return [*_change_lines(event.changes), *(f"  not checked: {text}" for text in event.not_checked)]
         case SaveApplied():
-            return [f"{marks.good} {event.save} {_files(event.paths)} applied in {_duration(event.times_ms)}"]
+            return _applied_lines(event, marks)
+        case HealthChanged():
+            mark = marks.bad if event.health in ("failed", "missing") else marks.note
+            head = f"{mark} {event.object} {event.health}" + (f": {event.message}" if event.message else "")
+            return [head, *(f"  | {line}" for line in event.log)]
+        case SaveHealthy():
+            return [f"{marks.good} {event.save} healthy after {event.times_ms['healthy']} ms"]
+        case WholeRootNeeded():
+            return [f"{marks.note} the whole root is part of each save: {event.reason}"]
         case SaveFailed():
             head = f"{marks.bad} {event.save} {_files(event.paths)}: {event.reason}"
             return [head, *_indented(event.message), *_indented(event.hint)]
@@ -74,6 +88,27 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case ServiceFailed():
             head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
             return [head, *_indented(event.hint)]
+
+
+def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
+    if event.undone_to:
+        head = f"{marks.good} {event.save} undone to {event.undone_to} in {_duration(event.times_ms)}"
+        return [head, "  your files are as they were: the next save applies them again"]
+    head = f"{marks.good} {event.save} {_files(event.paths)} applied in {_duration(event.times_ms)}"
+    return [head, *_indented(f"slow: {event.slowest}" if event.slowest else "")]
+
+
+def _change_lines(changes: tuple[Change, ...]) -> list[str]:
+    """Write what a save changes: a few lines, since a first save may create a thousand objects."""
+    signs = {"create": "+", "change": "~", "delete": "-"}
+    found = []
+    for change in changes[:CHANGES_SHOWN]:
+        fields = ", ".join(f"{field.path} {field.before} → {field.after}" for field in change.fields[:2])
+        more = f" and {len(change.fields) - 2} more" if len(change.fields) > 2 else ""
+        found.append(f"  {signs[change.action]} {change.object} {fields}{more}".rstrip())
+    if len(changes) > CHANGES_SHOWN:
+        found.append(f"  … and {len(changes) - CHANGES_SHOWN} more objects")
+    return found
 
 
 def _files(paths: tuple[str, ...]) -> str:

@@ -20,6 +20,24 @@ Times = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One field of an object that a save changes. before, after: as JSON; "***" for what is secret."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One object that a save changes. action: "create", "change" or "delete"."""
+
+    object: str
+    action: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStarted:
     """The loop holds the session's lease and watches the root."""
 
@@ -52,6 +70,13 @@ class ObjectsAwaited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRootNeeded:
+    """What the target needs can't be told apart, so the whole root is part of each save."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
     """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
 
@@ -70,7 +95,10 @@ class SaveUnchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavePushed:
-    """The store holds the save's whole tree, and Flux was asked to fetch it."""
+    """The store holds the save's whole tree, and Flux was asked to fetch it.
+
+    changes: what it changes in the cluster. not_checked: what preflight could not look at, and why.
+    """
 
     save: int
     puts: tuple[str, ...]
@@ -78,16 +106,46 @@ class SavePushed:
     revision: str
     is_fenced: bool
     times_ms: Times
+    changes: tuple[Change, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveApplied:
-    """Flux has applied just this revision, after this save. objects: how many its inventory holds."""
+    """Flux has applied just this revision, after this save. objects: how many its inventory holds.
+
+    undone_to: when the snapshot was taken that an undo brought back, else "". slowest: of a slow save, the
+    step that took longest and the file behind it, else "".
+    """
 
     save: int
     paths: tuple[str, ...]
     revision: str
     objects: int
+    times_ms: Times
+    undone_to: str = ""
+    slowest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChanged:
+    """An applied object's health is another. health: ready, progressing, failed, terminating or missing.
+
+    log: the last lines of a container that crashed.
+    """
+
+    object: str
+    health: str
+    message: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveHealthy:
+    """Everything that a save applied is ready."""
+
+    save: int
+    revision: str
     times_ms: Times
 
 
@@ -154,10 +212,13 @@ Event = (
     | SyncEnded
     | LeaseAwaited
     | ObjectsAwaited
+    | WholeRootNeeded
     | SaveBroken
     | SaveUnchanged
     | SavePushed
     | SaveApplied
+    | HealthChanged
+    | SaveHealthy
     | SaveFailed
     | SaveSuspended
     | SaveSuperseded
