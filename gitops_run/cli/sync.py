@@ -35,6 +35,7 @@ from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
 from gitops_run.flows.ports import Emit
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import SyncEnded, SyncStarted
 from gitops_run.model.session import SessionName
@@ -97,8 +98,11 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
                         files=WorkTree(root, work / "tree"),
-                        renderer=Kustomize(namespace, work / "render"),
-                        permissions=RolePermissions(connection, namespace),
+                        inspector=Inspector(
+                            session.target,
+                            Kustomize(namespace, work / "render"),
+                            RolePermissions(connection, namespace),
+                        ),
                         store=BucketStore(access, bucket),
                         flux=flux,
                         lease=lease,

@@ -5,10 +5,11 @@ Nothing is written before this has passed, and nothing is ever rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gitops_run.flows.ports import Permissions, Renderer, Snapshot
+from gitops_run.model.events import Change
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES, locate
 from gitops_run.model.objects import ObjectRef, parse_inventory_id, parse_objects
 from gitops_run.model.problem import Problem
@@ -18,28 +19,48 @@ PRUNE_ALWAYS_ALLOWED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """Hold what the loop knows of the cluster. digests: of each object as it was last pushed."""
+
+    digests: Mapping[ObjectRef, str]
+    inventory: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """Hold what a snapshot would apply, or why it may not be pushed."""
 
     objects: tuple[ObjectRef, ...] = ()
     problems: tuple[Problem, ...] = ()
+    changes: tuple[Change, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    digests: Mapping[ObjectRef, str] = field(default_factory=dict)
 
 
-async def preflight(
-    snapshot: Snapshot, target: str, renderer: Renderer, permissions: Permissions
-) -> Preflight:
-    """Render a snapshot and check every object of it."""
-    if snapshot.problems:
-        return Preflight(problems=snapshot.problems)
-    rendered = await renderer.render(snapshot, target)
-    if isinstance(rendered, Problem):
-        return Preflight(problems=(_with_ignore_rule(rendered, snapshot),))
-    try:
-        objects = parse_objects(rendered)
-    except ValueError as error:
-        return Preflight(problems=(Problem(path=target, message=str(error)),))
-    refusals = await permissions.refusal(objects)
-    return Preflight(objects=objects, problems=_located(refusals.items(), snapshot))
+class Inspector:
+    """Render snapshots of one target and check every object of them."""
+
+    def __init__(self, target: str, renderer: Renderer, permissions: Permissions) -> None:
+        self._target = target
+        self._renderer = renderer
+        self._permissions = permissions
+
+    async def inspect(self, snapshot: Snapshot, live: Live, mark: Callable[[str], None]) -> Preflight:
+        """Render a snapshot and check every object of it."""
+        del live
+        if snapshot.problems:
+            return Preflight(problems=snapshot.problems)
+        rendered = await self._renderer.render(snapshot, self._target)
+        mark("rendered")
+        if isinstance(rendered, Problem):
+            return Preflight(problems=(_with_ignore_rule(rendered, snapshot),))
+        try:
+            objects = parse_objects(rendered)
+        except ValueError as error:
+            return Preflight(problems=(Problem(path=self._target, message=str(error)),))
+        refusals = await self._permissions.refusal(objects)
+        mark("checked")
+        return Preflight(objects=objects, problems=_located(refusals.items(), snapshot))
 
 
 def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from gitops_run.errors import LockedError, ungrouped
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
@@ -67,8 +68,7 @@ class Session:
         await lease.take(self.emit)
         ports = Ports(
             files=self.files,
-            renderer=self.renderer,
-            permissions=AllowAll(),
+            inspector=Inspector("app", self.renderer, AllowAll()),
             store=self.store,
             flux=FakeFlux(self.cluster),
             lease=lease,

@@ -10,6 +10,7 @@ import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import Event, SaveApplied, SavePushed
 from tests import virtual_time
@@ -175,8 +176,7 @@ class World:
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
-            renderer=self.renderer,
-            permissions=AllowAll(),
+            inspector=Inspector("app", self.renderer, AllowAll()),
             store=self.fuse.guard(self.store),
             flux=self.fuse.guard(FakeFlux(self.cluster)),
             lease=lease,

@@ -1,0 +1,139 @@
+"""Bring the store from one whole tree to the next, and ask Flux for it.
+
+docs/save-protocol.md, steps 2 to 5. Knows what the store holds, as far as nobody else writes to it, and
+which revisions were live before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitops_run.flows.follow import Save
+from gitops_run.flows.ports import Flux, Lease, Snapshot, Store
+from gitops_run.flows.verdict import Revision
+from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.store import StoredObject, flux_revision
+from gitops_run.model.tree import Plan, Tree, diff
+
+BATCH = 100
+"""Objects that are written before the lease is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    digest: str
+    etag: str
+
+
+class Pusher:
+    """Write trees to one session's store. One at a time."""
+
+    def __init__(self, store: Store, flux: Flux, lease: Lease, new_token: Callable[[], str]) -> None:
+        self._store = store
+        self._flux = flux
+        self._lease = lease
+        self._new_token = new_token
+        self._published: dict[str, _Stored] | None = None
+        self._revisions: set[str] = set()
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Say whether the store has to be listed before it is known what it holds."""
+        return self._published is None
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing that is known was ever pushed."""
+        return not self._published
+
+    def doubt(self) -> None:
+        """Forget what the store holds: something failed, or somebody else wrote to it."""
+        self._published = None
+
+    def holds(self, tree: Tree) -> bool:
+        """Say whether this tree is what was pushed last."""
+        return self._published is not None and _digests(self._published) == tree.digests
+
+    def plan(self, tree: Tree) -> Plan:
+        """Plan the way from what is known to be in the store to a tree."""
+        return diff(_digests(self._published or {}), tree.digests)
+
+    async def push(self, snapshot: Snapshot, save: Save) -> Revision:
+        """Write the difference, behind a fence where it takes more than one operation; mark save's steps.
+
+        Raises LockedError where the lease was lost, GuardError where the fence was. What the store holds is
+        in doubt until the end.
+        """
+        if not self._revisions:
+            self._revisions |= {self._flux.source.revision, self._flux.applier.applied}
+        mark, token = f"{self._lease.holder}/{save.number}", self._new_token()
+        published, save.is_fenced = self._published, self._needs_fence(save.plan)
+        self._published = None
+        await self._lease.ensure()
+        if save.is_fenced:
+            await self._flux.fence(mark)
+            save.mark("fenced")
+        if published is None:
+            published = await self._listed()
+            save.plan = diff(_digests(published), snapshot.tree.digests)
+        await self._write(snapshot, save.plan, published)
+        save.mark("uploaded")
+        if save.is_fenced:
+            await self._flux.release(mark, token)
+        else:
+            await self._flux.request_fetch(token)
+        self._published = published
+        return self._revision(published, token)
+
+    def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:
+        text = flux_revision(
+            StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
+            for path, stored in published.items()
+        )
+        revision = Revision(text=text, token=token, was_live=text in self._revisions)
+        self._revisions.add(text)
+        return revision
+
+    def _needs_fence(self, plan: Plan) -> bool:
+        """Spare the fence where one operation leads from a known tree to the next: never at first."""
+        is_one_step = self._published is not None and plan.is_single
+        return not is_one_step or self._flux.source.is_suspended
+
+    async def _listed(self) -> dict[str, _Stored]:
+        """List the store; what has no business there is removed."""
+        found = await self._store.list()
+        strangers = [stored.key for stored in found if not stored.key.startswith(STORE_PREFIX)]
+        if strangers:
+            await self._store.delete(strangers)
+        return {
+            stored.key.removeprefix(STORE_PREFIX): _Stored(stored.etag, stored.etag)
+            for stored in found
+            if stored.key.startswith(STORE_PREFIX)
+        }
+
+    async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
+        """Put, then delete, but for what stands in a put's way; published is kept in step."""
+        shadowing = plan.shadowing
+        await self._delete(shadowing, published)
+        for start in range(0, len(plan.puts), BATCH):
+            await self._lease.ensure()
+            batch = plan.puts[start : start + BATCH]
+            contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
+            etags = await self._store.put_many(contents)
+            for path in batch:
+                digest = snapshot.tree.files[path].digest
+                published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
+        await self._delete([path for path in plan.deletes if path not in shadowing], published)
+
+    async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
+        if not paths:
+            return
+        await self._lease.ensure()
+        await self._store.delete([f"{STORE_PREFIX}{path}" for path in paths])
+        for path in paths:
+            del published[path]
+
+
+def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
+    return {path: entry.digest for path, entry in stored.items()}
