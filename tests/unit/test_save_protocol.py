@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import Event, SaveApplied, SavePushed
@@ -31,6 +33,7 @@ from tests.fakes import (
 )
 
 LONG_ENOUGH_S = 120.0
+"""After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,32 @@ class Speeds:
     apply_s: float
 
 
+@dataclass(frozen=True)
+class Outage:
+    """A service answers nothing for a while; is_late: the first call takes effect, and its answer is lost."""
+
+    service: str
+    seconds: float
+    is_late: bool
+
+
+@dataclass(frozen=True)
+class Empty:
+    """Somebody empties the store, and Flux looks."""
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """The laptop sleeps: the writer stands still at its next look at the lease, and wakes up later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """A second writer takes the session."""
+
+
 paths = st.sampled_from(["app/a", "app/b", "app/c", "app/d", "other"])
 contents = st.sampled_from([b"1", b"2", b"3", BROKEN])
 steps = st.lists(
@@ -79,22 +108,33 @@ steps = st.lists(
         st.builds(Reconcile),
         st.builds(Speeds, st.sampled_from([0.01, 0.05, 0.4]), st.sampled_from([0.05, 0.3, 2.0])),
         st.builds(Delete, paths),
-        st.builds(Pass, st.sampled_from([0.02, 0.05, 0.1, 0.14, 0.2, 0.5, 3.0])),
+        st.builds(Pass, st.sampled_from([0.02, 0.05, 0.1, 0.14, 0.2, 0.5, 3.0, 40.0])),
         st.builds(KillAfter, st.integers(1, 12), st.booleans()),
+        st.builds(
+            Outage,
+            st.sampled_from(["store", "cluster", "controllers"]),
+            st.sampled_from([0.1, 1.0, 30.0]),
+            st.booleans(),
+        ),
+        st.builds(Empty),
+        st.builds(Freeze, st.sampled_from([5.0, 25.0, 3600.0])),
+        st.builds(TakeOver),
     ),
     max_size=25,
 )
 
 
-class Fuse:
-    """Counts calls and kills at one of them."""
+class Troubles:
+    """What befalls one writer's calls: a kill after so many of them, a service that is away, a sleep."""
 
-    def __init__(self) -> None:
+    def __init__(self, outages: dict[str, Outage]) -> None:
         self.left: int | None = None
         self.is_before = False
+        self.frozen_until = 0.0
+        self._outages = outages
 
-    def guard(self, port: Any) -> Any:
-        return _Guarded(port, self)
+    def guard(self, port: Any, service: str) -> Any:
+        return _Guarded(port, self, service)
 
     def burns(self) -> bool:
         if self.left is None:
@@ -102,10 +142,17 @@ class Fuse:
         self.left -= 1
         return self.left <= 0
 
+    def outage(self, service: str) -> Outage | None:
+        found = self._outages.get(service)
+        return found if found is not None and anyio.current_time() < found.seconds else None
+
+    def answered(self, service: str, outage: Outage) -> None:
+        self._outages[service] = replace(outage, is_late=False)
+
 
 class _Guarded:
-    def __init__(self, port: Any, fuse: Fuse) -> None:
-        self._port, self._fuse = port, fuse
+    def __init__(self, port: Any, troubles: Troubles, service: str) -> None:
+        self._port, self._troubles, self._service = port, troubles, service
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
@@ -113,12 +160,22 @@ class _Guarded:
             return found
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            is_burnt = self._fuse.burns()
-            if is_burnt and self._fuse.is_before:
+            troubles = self._troubles
+            if name == "ensure":
+                await anyio.sleep(max(0.0, troubles.frozen_until - anyio.current_time()))
+            is_burnt = troubles.burns()
+            if is_burnt and troubles.is_before:
                 raise Killed
+            outage = troubles.outage(self._service)
+            if outage is not None and not outage.is_late:
+                await anyio.sleep(0.01)
+                raise TransientError(f"{self._service} is away")
             result = await found(*arguments, **named)
             if is_burnt:
                 raise Killed
+            if outage is not None:
+                troubles.answered(self._service, outage)
+                raise TransientError(f"{self._service} went away amid {name}")
             return result
 
         return call
@@ -138,10 +195,12 @@ class World:
         self.files = FakeFiles({"app/a": b"1"})
         self.renderer = FakeRenderer()
         self.leases = FakeLeases()
-        self.fuse = Fuse()
+        self.outages: dict[str, Outage] = {}
+        self.troubles = Troubles(self.outages)
         self.writers = 0
         self.tokens = counting_tokens()
         self.said_applied = ""
+        self.trouble_until = 0.0
         self.broken_words: list[str] = []
         self.cluster.on_apply = self.see_applied
 
@@ -158,27 +217,33 @@ class World:
         if self.said_applied and revision_of(tree) != self.said_applied:
             self.broken_words.append("another tree came after the one that was called applied")
 
-    async def write_for_ever(self) -> None:
-        """Run one writer after another: each that is killed is followed by the next."""
-        while True:
-            self.writers += 1
-            self.fuse.left = None
-            self.said_applied = ""
-            try:
-                await self._one_writer(f"writer-{self.writers}")
-            except BaseExceptionGroup as group:
-                killed, others = group.split(Killed)
-                if others is not None or killed is None:
-                    raise
+    async def write_for_ever(self, tasks: TaskGroup) -> None:
+        """Run a writer; one that is killed, or that lost the session's services, is followed by the next."""
+        self.writers += 1
+        holder, self.troubles = f"writer-{self.writers}", Troubles(self.outages)
+        self.said_applied = ""
+        try:
+            with ungrouped():
+                await self._one_writer(holder, self.troubles)
+        except LockedError:
+            return  # taken over: the other one goes on
+        except (Killed, TransientError, GuardError):
+            self.leases.dead.add(holder)
+        except BaseExceptionGroup as group:
+            if group.split((Killed, TransientError, GuardError, LockedError))[1] is not None:
+                raise
+            self.leases.dead.add(holder)
+        await anyio.sleep(0.5)
+        tasks.start_soon(self.write_for_ever, tasks)
 
-    async def _one_writer(self, holder: str) -> None:
-        lease = self.fuse.guard(FakeLease(self.leases, holder))
+    async def _one_writer(self, holder: str, troubles: Troubles) -> None:
+        lease = troubles.guard(FakeLease(self.leases, holder), "cluster")
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
             inspector=Inspector("app", self.renderer, AllowAll()),
-            store=self.fuse.guard(self.store),
-            flux=self.fuse.guard(FakeFlux(self.cluster)),
+            store=troubles.guard(self.store, "store"),
+            flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
             lease=lease,
             emit=self.emit,
             confirm=yes,
@@ -186,19 +251,41 @@ class World:
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()
 
-    async def take(self, step: object) -> None:
-        if isinstance(step, Write):
-            self.files.write(step.path, step.content)
-        elif isinstance(step, Delete) and step.path in self.files.files:
-            self.files.delete(step.path)
-        elif isinstance(step, Pass):
-            await anyio.sleep(step.seconds)
-        elif isinstance(step, Reconcile):
-            self.cluster.poke_source()
-        elif isinstance(step, Speeds):
-            self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
-        elif isinstance(step, KillAfter):
-            self.fuse.left, self.fuse.is_before = step.calls, step.is_before
+    async def take(self, step: object, tasks: TaskGroup) -> None:
+        match step:
+            case Write():
+                self.files.write(step.path, step.content)
+            case Delete() if step.path in self.files.files:
+                self.files.delete(step.path)
+            case Pass():
+                await anyio.sleep(step.seconds)
+            case TakeOver():
+                tasks.start_soon(self.write_for_ever, tasks)
+            case KillAfter():
+                self.troubles.left, self.troubles.is_before = step.calls, step.is_before
+            case _:
+                self.befall(step)
+
+    def befall(self, step: object) -> None:
+        match step:
+            case Reconcile():
+                self.cluster.poke_source()
+            case Speeds():
+                self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
+            case Empty():
+                self.store.content.clear()
+                self.cluster.poke_source()
+            case Outage(service="controllers"):
+                self.cluster.paused_until = self.trouble_for(step.seconds)
+            case Outage():
+                self.outages[step.service] = replace(step, seconds=self.trouble_for(step.seconds))
+            case Freeze():
+                self.troubles.frozen_until = self.trouble_for(step.seconds)
+
+    def trouble_for(self, seconds: float) -> float:
+        until = anyio.current_time() + seconds
+        self.trouble_until = max(self.trouble_until, until)
+        return until
 
 
 def after(taken: list[object]) -> World:
@@ -207,10 +294,10 @@ def after(taken: list[object]) -> World:
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(world.cluster.run)
-            tasks.start_soon(world.write_for_ever)
+            tasks.start_soon(world.write_for_ever, tasks)
             for step in taken:
-                await world.take(step)
-            await anyio.sleep(LONG_ENOUGH_S)
+                await world.take(step, tasks)
+            await anyio.sleep(max(0.0, world.trouble_until - anyio.current_time()) + LONG_ENOUGH_S)
             tasks.cancel_scope.cancel()
 
     virtual_time.run(main)
