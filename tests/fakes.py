@@ -55,6 +55,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
+        self.put_s = 0.01
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         await anyio.sleep(0.002)
@@ -66,7 +67,7 @@ class FakeStore:
 
     async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
         for key, content in objects.items():
-            await anyio.sleep(0.01)
+            await anyio.sleep(self.put_s)
             if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
                 raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
             self.content[key] = content
