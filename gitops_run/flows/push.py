@@ -7,11 +7,12 @@ which revisions were live before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitops_run.flows.follow import Save
-from gitops_run.flows.ports import Flux, Lease, Snapshot, Store
+from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
+from gitops_run.model.events import StoreDiffered
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import Plan, Tree, diff
@@ -22,17 +23,22 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    digest: str
+    """Hold what is stored at a path. An object that was listed is known by its ETag alone."""
+
+    digest: str = field(compare=False)
     etag: str
 
 
 class Pusher:
     """Write trees to one session's store. One at a time."""
 
-    def __init__(self, store: Store, flux: Flux, lease: Lease, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self, store: Store, flux: Flux, lease: Lease, emit: Emit, new_token: Callable[[], str]
+    ) -> None:
         self._store = store
         self._flux = flux
         self._lease = lease
+        self._emit = emit
         self._new_token = new_token
         self._published: dict[str, _Stored] | None = None
         self._revisions: set[str] = set()
@@ -62,22 +68,33 @@ class Pusher:
     async def push(self, snapshot: Snapshot, save: Save) -> Revision:
         """Write the difference, behind a fence where it takes more than one operation; mark save's steps.
 
-        Raises LockedError where the lease was lost, GuardError where the fence was. What the store holds is
-        in doubt until the end.
+        Flux is asked only once a listing shows the whole tree: a store that lost objects unnoticed would
+        else have the next save prune them.
+
+        What the store holds is in doubt until the end. Raises LockedError where the lease was lost,
+        GuardError where the fence was.
         """
         if not self._revisions:
             self._revisions |= {self._flux.source.revision, self._flux.applier.applied}
         mark, token = f"{self._lease.holder}/{save.number}", self._new_token()
-        published, save.is_fenced = self._published, self._needs_fence(save.plan)
+        published, needs_fence = self._published, self._needs_fence(save.plan)
         self._published = None
         await self._lease.ensure()
-        if save.is_fenced:
-            await self._flux.fence(mark)
-            save.mark("fenced")
-        if published is None:
-            published = await self._listed()
-            save.plan = diff(_digests(published), snapshot.tree.digests)
-        await self._write(snapshot, save.plan, published)
+        while True:
+            if needs_fence and not save.is_fenced:
+                await self._flux.fence(mark)
+                save.is_fenced = True
+                save.mark("fenced")
+            if published is None:
+                published = await self._listed()
+                save.plan = diff(_digests(published), snapshot.tree.digests)
+            await self._write(snapshot, save.plan, published)
+            # What others did to the store meanwhile, or since the last save, must not reach Flux.
+            found = await self._listed()
+            if found == published:
+                break
+            self._emit(StoreDiffered(save=save.number, message=_difference(published, found)))
+            published, needs_fence = None, True
         save.mark("uploaded")
         if save.is_fenced:
             await self._flux.release(mark, token)
@@ -137,3 +154,9 @@ class Pusher:
 
 def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
     return {path: entry.digest for path, entry in stored.items()}
+
+
+def _difference(pushed: Mapping[str, _Stored], found: Mapping[str, _Stored]) -> str:
+    missing = len(pushed.keys() - found.keys())
+    other = sum(1 for path, stored in found.items() if pushed.get(path) != stored)
+    return f"somebody else changed the store: {missing} objects are missing, {other} are not ours"

@@ -88,7 +88,7 @@ class SaveLoop:
         self._ports = ports
         self._settings = settings
         self._changes = Changes()
-        self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.new_token)
+        self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
         self._known: Mapping[ObjectRef, str] = {}
         self._expected = Expected()
         self._count = 0
@@ -221,7 +221,7 @@ class SaveLoop:
         self._expected = Expected()
         self._heals = self._heals + 1 if self._differed_last == save - 1 else 1
         self._differed_last = save
-        message = f"the store holds something else than was pushed: {found}"
+        message = f"somebody else changed the store: {found}"
         self._ports.emit(StoreDiffered(save=save, message=message))
         if self._heals <= HEALS_MAX:
             self._changes.add(frozenset())
