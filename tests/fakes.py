@@ -56,6 +56,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.put_s = 0.01
+        self.on_write: Callable[[], None] = lambda: None
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         await anyio.sleep(0.002)
@@ -70,12 +71,14 @@ class FakeStore:
             await anyio.sleep(self.put_s)
             if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
                 raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
+            self.on_write()
             self.content[key] = content
         return {key: md5(content) for key, content in objects.items()}
 
     async def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             await anyio.sleep(0.001)
+            self.on_write()
             self.content.pop(key, None)
 
 

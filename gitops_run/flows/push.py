@@ -42,6 +42,7 @@ class Pusher:
         self._new_token = new_token
         self._published: dict[str, _Stored] | None = None
         self._revisions: set[str] = set()
+        self._last_token = ""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -100,7 +101,7 @@ class Pusher:
             await self._flux.release(mark, token)
         else:
             await self._flux.request_fetch(token)
-        self._published = published
+        self._published, self._last_token = published, token
         return self._revision(published, token)
 
     def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:
@@ -113,9 +114,14 @@ class Pusher:
         return revision
 
     def _needs_fence(self, plan: Plan) -> bool:
-        """Spare the fence where one operation leads from a known tree to the next: never at first."""
+        """Spare the fence where one operation leads from a known tree to the next: never at first.
+
+        Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
+        and the content of the next but one. So the fetch of the last push has to be over.
+        """
         is_one_step = self._published is not None and plan.is_single
-        return not is_one_step or self._flux.source.is_suspended
+        source = self._flux.source
+        return not is_one_step or source.is_suspended or source.handled != self._last_token
 
     async def _listed(self) -> dict[str, _Stored]:
         """List the store; what has no business there is removed."""

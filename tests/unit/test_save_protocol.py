@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.events import Event, SaveApplied, SavePushed
+from gitops_run.model.events import Event, SaveApplied
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,
@@ -33,6 +34,7 @@ from tests.fakes import (
     revision_of,
 )
 
+CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "120"))
 LONG_ENOUGH_S = 120.0
 """After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
@@ -217,15 +219,17 @@ class World:
         self.trouble_until = 0.0
         self.broken_words: list[str] = []
         self.cluster.on_apply = self.see_applied
+        self.store.on_write = self.see_write
 
     def emit(self, event: Event) -> None:
-        """Hold the loop to its word: what it calls applied is live, and stays until something is pushed."""
-        if isinstance(event, SavePushed):
-            self.said_applied = ""
-        elif isinstance(event, SaveApplied):
+        """Hold the loop to its word: what it calls applied is live, and stays until the store changes."""
+        if isinstance(event, SaveApplied):
             self.said_applied = event.revision
             if revision_of(self.cluster.applied_trees[-1]) != event.revision:
                 self.broken_words.append(f"save {event.save} is not live")
+
+    def see_write(self) -> None:
+        self.said_applied = ""
 
     def see_applied(self, tree: dict[str, bytes]) -> None:
         if self.said_applied and revision_of(tree) != self.said_applied:
@@ -288,6 +292,7 @@ class World:
                 self.store.put_s = step.put_s
                 self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
             case Empty():
+                self.see_write()
                 self.store.content.clear()
                 self.cluster.poke_source()
             case Outage(service="controllers"):
@@ -320,7 +325,7 @@ def after(taken: list[object]) -> World:
 
 
 def protocol(check: Callable[[World], None]) -> Callable[[], None]:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=CASES, deadline=None)
     @given(steps)
     def run(taken: list[object]) -> None:
         check(after(taken))
