@@ -54,7 +54,7 @@ def measure_ten(bench: Bench) -> dict[str, Any]:
             "up_noop_s": round(seconds(lambda: made.person.succeeds(*made.up)), 2),
             "sync_rss_mb": resident,
             "sync_idle_cpu_percent": idle,
-            "down_s": round(seconds(lambda: made.person.succeeds("down", made.name)), 2),
+            "down_s": round(seconds(made.end), 2),
         }
     results["kubectl_apply_ms"] = {"p50": results["by_target"]["10"]["kubectl_p50"]}
     return results

@@ -16,6 +16,7 @@ from tests.people import Person, Running
 
 FIRST_PATIENCE_S = 180.0
 """A first save of ten thousand files may take longer than anything that is measured."""
+DOWN_PATIENCE_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Session:
     person: Person
     saves: list[float] = field(default_factory=list)
     applied: list[dict[str, Any]] = field(default_factory=list)
+    is_ended: bool = False
     _count: int = 0
 
     @property
@@ -70,6 +72,13 @@ class Session:
             self.applied.append(sync.tells("save_applied"))
             self.saves.append((time.monotonic() - began) * 1000)
 
+    def end(self) -> None:
+        """Remove the session."""
+        ended = self.person.types("down", self.name, timeout_s=DOWN_PATIENCE_S)
+        if ended.code:
+            raise RuntimeError(f"session {self.name} could not be removed: {ended.err}")
+        self.is_ended = True
+
 
 @contextmanager
 def session(bench: Bench, name: str, root: Path, target: Path | None = None) -> Iterator[Session]:
@@ -80,4 +89,5 @@ def session(bench: Bench, name: str, root: Path, target: Path | None = None) -> 
         made.person.succeeds(*made.up)
         yield made
     finally:
-        made.person.types("down", name)
+        if not made.is_ended:
+            made.end()
