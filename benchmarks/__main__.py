@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 def main(arguments: Sequence[str]) -> int:
     """Measure, print a table, write latest.json; 1 where a bar is missed."""
     only = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a sandbox outlives one who doesn't stop it
     results = {
         "version": VERSION,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -31,7 +31,7 @@ from gitops_run.adapters.kubectl import Kustomize
 
 SETTLES_MS = (20, 40, 60, 80, 120, 200)
 CAP_MS = 1_000
-RUNS = 7
+RUNS = 5
 QUIET_S = 0.6
 """Longer than any gap within a burst that one would want to bridge."""
 WATCH_START_S = 0.3
