@@ -26,6 +26,8 @@ class Row:
 
 def report(results: Results) -> int:
     """Print each figure beside its bar. Returns 1 where one is missed, and names it last."""
+    for line in tables(results):
+        print(line)
     found = list(rows(results))
     print(f"\n{'':34} {'measured':>9} {'at most':>8}")
     for row in found:
@@ -35,6 +37,17 @@ def report(results: Results) -> int:
     if missed:
         print(f"missed: {'; '.join(missed)}")
     return int(bool(missed))
+
+
+def tables(results: Results) -> Iterator[str]:
+    """Write what is compared by size, and where a save's milliseconds go."""
+    for of, word in (("by_target", "objects"), ("by_repo", "files around ten objects")):
+        for size, figures in results.get(of, {}).items():
+            shown = ", ".join(f"{name.removesuffix('_p50')} {value} ms" for name, value in figures.items())
+            yield f"{size} {word}: {shown}"
+    if "steps_p50_ms" in results:
+        steps = ", ".join(f"{step} {share}" for step, share in results["steps_p50_ms"].items())
+        yield f"a save's steps, ms: {steps}"
 
 
 def rows(results: Results) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.figures import step_shares, steps_p50
-from benchmarks.report import report, rows
+from benchmarks.report import report, rows, tables
 from benchmarks.settle import saves
 
 
@@ -55,3 +55,8 @@ def test_a_repository_is_held_against_the_smallest_one() -> None:
 
 def test_fewer_saves_than_a_thousand_are_not_passed_off_as_a_thousand() -> None:
     assert any(row.is_missed for row in rows({"rss_mb_after_1000": 100, "rss_saves": 800}))
+
+
+def test_sizes_are_told_with_their_floor_and_peers() -> None:
+    sizes = {"100": {"save_p50": 400, "floor_p50": 250}}
+    assert list(tables({"by_target": sizes})) == ["100 objects: save 400 ms, floor 250 ms"]
