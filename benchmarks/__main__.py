@@ -1,185 +1,100 @@
-"""Measure what a person waits for, beside a floor and a peer in the same run; run by `make bench`.
+"""Measure what a person waits for, beside a floor and peers in the same run; run by `make bench`.
 
-save: from a file's write to the verdict line of `gitops-run sync`, by the real command. floor: a PUT of
-one object and a patch of the Flux Bucket, until Flux has applied it: what no loop can beat. peer:
-`kubectl apply -k` of the same files. Ratios are what counts: milliseconds are this machine's.
+Each part is a measurement of its own, with its own session on one sandbox. Ratios are what counts:
+milliseconds are this machine's. `--only NAME,...` runs a part and prints it; without it latest.json is
+written, and the exit code is 1 where a bar is missed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-import shutil
-import statistics
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import anyio
-
-from benchmarks.floor import measure_floor
+from benchmarks.broken import measure_broken
+from benchmarks.by_repo import measure_by_repo
+from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand
+from benchmarks.checkout import measure_checkout
+from benchmarks.commands import measure_help, measure_sandbox_start
+from benchmarks.memory import measure_memory
+from benchmarks.report import report
+from benchmarks.session import Bench
 from gitops_run.sandbox import lifecycle
-from gitops_run.sandbox.state import Sandbox
 from gitops_run.version import VERSION
-from tests.people import Person, Running
 
-SANDBOX = "bench"
-SESSION = "bench"
-FILES = 10
-SAVES = 60
-PEER_RUNS = 10
-HELP_RUNS = 10
-IDLE_S = 10.0
+SANDBOX = os.environ.get("GITOPS_RUN_BENCH_SANDBOX", "bench")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "sandbox": measure_sandbox_start,
+    "help": measure_help,
+    "ten": measure_ten,
+    "hundred": measure_hundred,
+    "thousand": measure_thousand,
+    "repo": measure_by_repo,
+    "checkout": measure_checkout,
+    "broken": measure_broken,
+    "memory": measure_memory,
+}
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure, print a table, write latest.json; 1 where a bar is missed."""
-    lifecycle.start(SANDBOX, tell=print)
-    lifecycle.stop(SANDBOX)
-    sandbox_start_s = seconds(lambda: lifecycle.start(SANDBOX))
-    sandbox = lifecycle.start(SANDBOX)
-    try:
-        with tempfile.TemporaryDirectory(prefix="gitops-run-bench-") as folder:
-            results = measure(sandbox, Path(folder))
-    finally:
-        lifecycle.stop(SANDBOX)
-    results["sandbox_start_s"] = round(sandbox_start_s, 2)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return report(results)
-
-
-def measure(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
-    """Measure one session from its beginning to its end."""
-    # Its own state beside the sandbox, so that a run which was killed is carried on by the next one.
-    env = {**os.environ, **sandbox.env, "XDG_DATA_HOME": str(sandbox.folder / "bench")}
-    del env["PULUMI_BACKEND_URL"], env["PULUMI_CONFIG_PASSPHRASE_FILE"]
-    root = make_target(folder / "ten")
-    person = Person(env=env, cwd=root)
-    up = ("up", SESSION, str(root), "--root", str(root))
-    began = time.monotonic()
-    person.succeeds(*up)
-    with person.leaves_running("sync", SESSION) as sync:
-        sync.tells("save_applied")
-        first_applied_s = time.monotonic() - began
-        idle = idle_cpu_percent(sync)
-        saves = [save(root, sync, f"save-{number}") for number in range(SAVES)]
-        rss = resident_mb(sync)
-    floor = anyio.run(measure_floor, sandbox, SESSION, SAVES)
+    only = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a sandbox outlives one who doesn't stop it
     results = {
         "version": VERSION,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "save_ms": {**percentiles(saves), "n": SAVES},
-        "floor_ms": percentiles(floor),
-        "kubectl_apply_ms": {"p50": percentiles(peer(person, root))["p50"]},
-        "up_first_applied_s": round(first_applied_s, 2),
-        "up_noop_s": round(seconds(lambda: person.succeeds(*up)), 2),
-        "sync_rss_mb": rss,
-        "sync_idle_cpu_percent": idle,
+        **measure(only or tuple(PARTS)),
     }
-    results["down_s"] = round(seconds(lambda: person.succeeds("down", SESSION)), 2)
-    help_ms = [seconds(lambda: person.succeeds("--help")) * 1000 for _ in range(HELP_RUNS)]
-    return {**results, "cli_help_ms": round(statistics.median(help_ms))}
+    text = json.dumps(results, indent=2)
+    if only:
+        print(text)
+    else:
+        RESULTS.write_text(f"{text}\n", encoding="utf-8")
+    return report(results)
 
 
-def make_target(root: Path) -> Path:
-    """Write a kustomization of ten files."""
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    names = [f"settings-{number}" for number in range(FILES - 1)]
-    for name in names:
-        write_settings(root, name, "0")
-    resources = "".join(f"  - {name}.yaml\n" for name in names)
-    (root / "kustomization.yaml").write_text(f"resources:\n{resources}", encoding="utf-8")
-    return root
+def parse(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Read which parts to run; none means all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=measure.__doc__)
+    parser.add_argument("--only", default="", metavar="NAME,...", help=f"of {', '.join(PARTS)}")
+    only = tuple(name for name in parser.parse_args(arguments).only.split(",") if name)
+    if unknown := set(only) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return only
 
 
-def write_settings(root: Path, name: str, value: str) -> None:
-    """Write a ConfigMap."""
-    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value!r}\n"
-    (root / f"{name}.yaml").write_text(text, encoding="utf-8")
+def measure(names: Sequence[str]) -> dict[str, Any]:
+    """Measure parts, one after another, on one sandbox."""
+    sandbox = lifecycle.start(SANDBOX, tell=print)
+    results: dict[str, Any] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="gitops-run-bench-") as folder:
+            for name in names:
+                began = time.monotonic()
+                merge(results, PARTS[name](Bench(sandbox, Path(folder))))
+                print(f"{name} measured in {time.monotonic() - began:.0f} s", flush=True)
+    finally:
+        lifecycle.stop(SANDBOX)
+    return results
 
 
-def save(root: Path, sync: Running, value: str) -> float:
-    """Write one file and wait for its verdict. Returns milliseconds."""
-    began = time.monotonic()
-    write_settings(root, "settings-0", value)
-    sync.tells("save_applied")
-    return (time.monotonic() - began) * 1000
-
-
-def peer(person: Person, root: Path) -> list[float]:
-    """Apply the same files with kubectl, one of them changed each time. Returns milliseconds."""
-    namespace = "bench-peer"
-    person.kubectl("create", "namespace", namespace)
-    times = []
-    for number in range(PEER_RUNS + 1):
-        write_settings(root, "settings-0", f"peer-{number}")
-        times.append(seconds(lambda: person.kubectl("apply", "-n", namespace, "-k", str(root))) * 1000)
-    person.kubectl("delete", "namespace", namespace, "--wait=false")
-    return times[1:]
-
-
-def idle_cpu_percent(running: Running) -> float:
-    """Measure what an idle sync uses of one core."""
-    before = cpu_seconds(running)
-    time.sleep(IDLE_S)
-    return round((cpu_seconds(running) - before) / IDLE_S * 100, 2)
-
-
-def cpu_seconds(running: Running) -> float:
-    """Read the CPU time of a process and of the children that it has waited for."""
-    fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / CLOCK_TICKS
-
-
-def resident_mb(running: Running) -> int:
-    """Read the resident memory of a process."""
-    status = Path(f"/proc/{running.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return round(int(line.split()[1]) / 1024)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time a piece of work."""
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
-
-
-def percentiles(times: list[float]) -> dict[str, int]:
-    """Take the middle and the slow end of milliseconds."""
-    cuts = statistics.quantiles(times, n=20, method="inclusive")
-    return {"p50": round(statistics.median(times)), "p95": round(cuts[18])}
-
-
-def report(results: dict[str, Any]) -> int:
-    """Print each figure beside its bar. Returns 1 where one is missed."""
-    saves, floor, kubectl = results["save_ms"], results["floor_ms"], results["kubectl_apply_ms"]
-    rows = [
-        ("save p50 / floor p50", saves["p50"] / floor["p50"], 2.2, f"{saves['p50']} ms / {floor['p50']} ms"),
-        ("save p95 / floor p95", saves["p95"] / floor["p95"], 4.0, f"{saves['p95']} ms / {floor['p95']} ms"),
-        ("save p50 / kubectl p50", saves["p50"] / kubectl["p50"], 0.6, f"kubectl {kubectl['p50']} ms"),
-        ("up to first applied, s", results["up_first_applied_s"], 10, f"no-op up {results['up_noop_s']} s"),
-        ("down, s", results["down_s"], 12, ""),
-        ("sandbox start, s", results["sandbox_start_s"], 10, ""),
-        ("sync memory, MB", results["sync_rss_mb"], 150, ""),
-        ("sync idle, % of a core", results["sync_idle_cpu_percent"], 2, ""),
-        ("--help, ms", results["cli_help_ms"], 250, ""),
-    ]
-    print(f"{'':24} {'measured':>9} {'at most':>8}")
-    for name, value, bar, note in rows:
-        mark = "✓" if value <= bar else "✗"
-        print(f"{name:24} {value:9.2f} {bar:8.2f} {mark} {note}")
-    return int(any(value > bar for _, value, bar, _ in rows))
+def merge(results: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add a part's figures; sizes of the same table go side by side."""
+    for key, value in more.items():
+        results[key] = {**results.get(key, {}), **value} if isinstance(value, dict) else value
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

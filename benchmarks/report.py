@@ -1,0 +1,107 @@
+"""What the figures must not exceed, and the table that names what does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Hold one figure beside its bar."""
+
+    name: str
+    value: float
+    bar: float
+    note: str = ""
+
+    @property
+    def is_missed(self) -> bool:
+        """Say whether the figure exceeds its bar."""
+        return self.value > self.bar
+
+
+def report(results: Results) -> int:
+    """Print each figure beside its bar. Returns 1 where one is missed, and names it last."""
+    for line in tables(results):
+        print(line)
+    found = list(rows(results))
+    print(f"\n{'':34} {'measured':>9} {'at most':>8}")
+    for row in found:
+        mark = "✗" if row.is_missed else "✓"
+        print(f"{row.name:34} {row.value:9.2f} {row.bar:8.2f} {mark} {row.note}".rstrip())
+    missed = [row.name for row in found if row.is_missed]
+    if missed:
+        print(f"missed: {'; '.join(missed)}")
+    return int(bool(missed))
+
+
+def tables(results: Results) -> Iterator[str]:
+    """Write what is compared by size, and where a save's milliseconds go."""
+    for of, word in (("by_target", "objects"), ("by_repo", "files around ten objects")):
+        for size, figures in results.get(of, {}).items():
+            shown = ", ".join(f"{name.removesuffix('_p50')} {value} ms" for name, value in figures.items())
+            yield f"{size} {word}: {shown}"
+    if "steps_p50_ms" in results:
+        steps = ", ".join(f"{step} {share}" for step, share in results["steps_p50_ms"].items())
+        yield f"a save's steps, ms: {steps}"
+
+
+def rows(results: Results) -> Iterator[Row]:
+    """Set each figure that was measured beside its bar; what was not measured has no row."""
+    for part, of_part in (
+        ("save_ms", _of_saves),
+        ("by_target", _of_targets),
+        ("by_repo", _of_repositories),
+    ):
+        if part in results:
+            yield from of_part(results)
+    for name, key, bar in PLAIN:
+        if key in results:
+            yield Row(name=name, value=results[key], bar=bar)
+    if results.get("rss_saves", SAVES) < SAVES:
+        # Fewer saves in the same time are no failure of memory, but the figure is not the one it is named.
+        yield Row(name="saves missing of a thousand", value=SAVES - results["rss_saves"], bar=0)
+
+
+SAVES = 1_000
+
+PLAIN = (
+    ("checkout of 500 files, ms", "checkout500_ms", 5_000),
+    ("checkout of 500 files, saves", "checkout500_saves", 1),
+    ("broken save told, ms", "broken_to_error_ms", 1_000),
+    ("up to first applied, s", "up_first_applied_s", 10),
+    ("down, s", "down_s", 12),
+    ("sandbox start, s", "sandbox_start_s", 10),
+    ("sync memory, MB", "sync_rss_mb", 130),
+    ("sync memory after 1,000 saves, MB", "rss_mb_after_1000", 150),
+    ("sync idle, % of a core", "sync_idle_cpu_percent", 1),
+    ("--help, ms", "cli_help_ms", 250),
+)
+
+
+def _of_saves(results: Results) -> Iterator[Row]:
+    saves, floor, kubectl = results["save_ms"], results["floor_ms"], results["kubectl_apply_ms"]
+    yield _ratio("save p50 / floor p50", saves["p50"], floor["p50"], 2.0)
+    yield _ratio("save p95 / floor p95", saves["p95"], floor["p95"], 3.5)
+    yield _ratio("save p50 / kubectl p50", saves["p50"], kubectl["p50"], 0.5)
+
+
+def _of_targets(results: Results) -> Iterator[Row]:
+    size = results["by_target"].get("1000")
+    if size:
+        yield _ratio("1,000 objects: save / floor", size["save_p50"], size["floor_p50"], 2.2)
+
+
+def _of_repositories(results: Results) -> Iterator[Row]:
+    sizes = results["by_repo"]
+    yield _ratio(
+        "repository of 10,000 / of 10 files", sizes["10000"]["save_p50"], sizes["10"]["save_p50"], 1.2
+    )
+
+
+def _ratio(name: str, value: int, other: int, bar: float) -> Row:
+    return Row(name=name, value=value / other, bar=bar, note=f"{value} ms / {other} ms")

@@ -1,0 +1,21 @@
+"""A session's store with the writer's key, for what is measured without the loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from benchmarks.session import Session
+from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.sessions import read_writer_access
+from gitops_run.model.session import SessionName
+
+
+@asynccontextmanager
+async def open_store(session: Session) -> AsyncIterator[tuple[Connection, str, BucketStore]]:
+    """Open the cluster and the store. Yields them with the session's namespace."""
+    sandbox, namespace = session.bench.sandbox, SessionName.parse(session.name).namespace
+    async with connect(str(sandbox.kubeconfig), sandbox.context) as connection:
+        access, bucket = await read_writer_access(connection, namespace)
+        yield connection, namespace, BucketStore(access, bucket)

@@ -1,0 +1,62 @@
+"""What the benchmarks compute from what they measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.figures import step_shares, steps_p50
+from benchmarks.report import report, rows, tables
+from benchmarks.settle import saves
+
+
+def test_news_closer_than_the_quiet_time_are_one_save() -> None:
+    assert saves([0, 42, 84, 126], settle_ms=60, cap_ms=1_000) == 1
+
+
+def test_a_gap_longer_than_the_quiet_time_makes_another_save() -> None:
+    assert saves([0, 42, 142, 184], settle_ms=60, cap_ms=1_000) == 2
+
+
+def test_news_without_end_are_cut_at_the_cap() -> None:
+    assert saves(range(0, 2_100, 50), settle_ms=60, cap_ms=1_000) == 2
+
+
+def test_no_news_are_no_save() -> None:
+    assert saves([], settle_ms=60, cap_ms=1_000) == 0
+
+
+def test_a_step_is_given_what_it_added_in_the_order_of_time() -> None:
+    times = {"settled": 80, "scanned": 4, "rendered": 50, "applied": 300}
+    assert step_shares(times) == {"scanned": 4, "rendered": 46, "settled": 30, "applied": 220}
+
+
+def test_a_step_s_figure_is_the_middle_of_its_shares() -> None:
+    events = [{"times_ms": {"settled": 80, "applied": at}} for at in (180, 200, 900)]
+    assert steps_p50(events) == {"settled": 80, "applied": 120}
+
+
+def test_a_figure_above_its_bar_is_named_and_fails_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert report({"down_s": 12.5, "cli_help_ms": 80}) == 1
+    assert "missed: down, s\n" in capsys.readouterr().out
+
+
+def test_figures_at_their_bars_pass() -> None:
+    assert report({"down_s": 12, "checkout500_saves": 1}) == 0
+
+
+def test_a_repository_is_held_against_the_smallest_one() -> None:
+    sizes = {"10": {"save_p50": 300}, "10000": {"save_p50": 390}}
+    (row,) = rows({"by_repo": sizes})
+    assert row.is_missed
+    assert row.value == 1.3
+
+
+def test_fewer_saves_than_a_thousand_are_not_passed_off_as_a_thousand() -> None:
+    assert any(row.is_missed for row in rows({"rss_mb_after_1000": 100, "rss_saves": 800}))
+
+
+def test_sizes_are_told_with_their_floor_and_peers() -> None:
+    sizes = {"100": {"save_p50": 400, "floor_p50": 250}}
+    assert list(tables({"by_target": sizes})) == ["100 objects: save 400 ms, floor 250 ms"]
