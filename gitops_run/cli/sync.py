@@ -45,13 +45,17 @@ GOODBYE_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """Say what to sync, and what a person allows. root: None for the git work tree around here."""
+    """Say what to sync, and what a person allows. root: None for the git work tree around here.
+
+    undo_to: the revision of an earlier snapshot that is pushed instead of the root, once; "" for none.
+    """
 
     name: SessionName
     settings: Settings
     root: Path | None
     is_take_over: bool = False
     is_prune_allowed: bool = False
+    undo_to: str = ""
 
 
 @click.command()
