@@ -60,10 +60,14 @@ class RecordedSnapshot(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaidOut:
-    """Hold an earlier snapshot in a folder of its own: it was applied before, so nothing is wrong with it."""
+    """Hold an earlier snapshot in a folder of its own: it was applied before, so nothing is wrong with it.
+
+    taken: when it was kept, RFC 3339.
+    """
 
     tree: Tree
     folder: Path
+    taken: str
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
 
@@ -275,7 +279,7 @@ class SessionHistory:
                 copy = self._stage / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(self._content(path, file, found))
-            return LaidOut(tree=found.tree, folder=self._stage)
+            return LaidOut(tree=found.tree, folder=self._stage, taken=found.taken)
 
     def _content(self, path: str, file: KeptFile, kept: KeptSnapshot) -> bytes:
         """Read a content. Raises NotFound where it isn't the one that was kept."""

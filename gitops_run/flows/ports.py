@@ -36,6 +36,13 @@ class Snapshot(Protocol):
     def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102
 
 
+class EarlierSnapshot(Snapshot, Protocol):
+    """A snapshot that was live before. taken: when it was kept, RFC 3339."""
+
+    @property
+    def taken(self) -> str: ...  # noqa: D102
+
+
 class Files(Protocol):
     """The root on disk."""
 
@@ -159,7 +166,7 @@ class History(Protocol):
         """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end."""
         ...
 
-    async def snapshot(self, revision: str) -> Snapshot:
+    async def snapshot(self, revision: str) -> EarlierSnapshot:
         """Lay out an earlier snapshot, whole, in a folder of its own. Raises NotFound."""
         ...
 
