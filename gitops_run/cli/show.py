@@ -55,7 +55,7 @@ def status(name: str, output: str, **flags: object) -> None:
     if output == "json":
         print_json(_to_json(session))
     else:
-        print_table(("", ""), _rows(session))
+        print_table(("", ""), status_rows(session))
 
 
 @click.command()
@@ -96,7 +96,8 @@ def _timings_json(timings: Timings) -> dict[str, Any]:
     return found
 
 
-def _rows(session: LiveSession) -> list[tuple[str, ...]]:
+def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
+    """Write what is live in a session as names and values."""
     applier = session.applier
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
