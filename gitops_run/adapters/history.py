@@ -261,8 +261,7 @@ class SessionHistory:
             for stranger in _names_in(folder) - set(known):
                 (folder / stranger).unlink(missing_ok=True)
         self._seen = names
-        present = _names_in(self._objects)
-        self._contents = {key: name for key, name in self._contents.items() if name in present}
+        self._contents = {key: name for key, name in self._contents.items() if self._has(name, key[1])}
         return names
 
     def _lay_out(self, revision: str) -> LaidOut:

@@ -193,9 +193,12 @@ def test_a_content_that_was_cut_short_is_never_brought_back(past: SessionHistory
         anyio.run(past.snapshot, revision_of(A))
 
 
-def test_a_content_that_vanished_is_kept_again(past: SessionHistory, folder: Path, tmp_path: Path) -> None:
+def test_a_content_that_vanished_or_was_cut_is_kept_again(
+    past: SessionHistory, folder: Path, tmp_path: Path
+) -> None:
     record(past, A)
     (folder / "objects" / names_of(b"one").pop()).unlink()
+    (folder / "objects" / names_of(b"two").pop()).write_bytes(b"")
     after = SessionHistory(folder, tmp_path / "next")
     record(after, A)
     assert laid_out(after, A) == A
