@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gitops_run.adapters.history import SNAPSHOTS_MAX
 from tests.integration.conftest import SharedSession
 from tests.people import Person, Running
@@ -137,6 +139,7 @@ def test_status_shows_what_the_last_save_took_step_by_step(session: SharedSessio
     assert "saves p50 / p95" in session.owner.succeeds("status", session.name).out
 
 
+@pytest.mark.timeout(300)  # fifty saves, one after another
 def test_only_the_last_snapshots_are_kept(session: SharedSession) -> None:
     with session.syncing() as sync:
         revisions = [applied(session, sync, f"number {number}") for number in range(SNAPSHOTS_MAX + 2)]
