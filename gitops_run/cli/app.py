@@ -15,11 +15,13 @@ from gitops_run.version import VERSION
 
 COMMANDS: Final = {
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
+    "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
     "run": ("gitops_run.cli.run:run", "Make a session on a directory, sync it, and end it."),
     "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane without a cluster."),
     "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why not."),
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
+    "undo": ("gitops_run.cli.history:undo", "Bring an earlier snapshot of a session back."),
     "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
     "version": ("gitops_run.cli.show:version", "Show the version."),
 }

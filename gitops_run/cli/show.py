@@ -14,10 +14,13 @@ from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import print_json
 from gitops_run.model.conditions import ApplierStatus
+from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Origin, Settings, Source
+from gitops_run.model.timings import Step, Timings, steps
 from gitops_run.version import VERSION
 
+_BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12
 
 
@@ -31,7 +34,7 @@ def list_sessions(output: str, **flags: object) -> None:
     if output == "json":
         print_json([_to_json(session) for session in sessions])
     else:
-        _print_table(
+        print_table(
             ("NAME", "OWNER", "TARGET", "REVISION", "CREATED"),
             [
                 (s.name, s.owner, f"{s.root}/{s.target}", _short(s.source.revision), s.created)
@@ -52,7 +55,7 @@ def status(name: str, output: str, **flags: object) -> None:
     if output == "json":
         print_json(_to_json(session))
     else:
-        _print_table(("", ""), _rows(session))
+        print_table(("", ""), status_rows(session))
 
 
 @click.command()
@@ -77,10 +80,24 @@ async def _read(name: SessionName, settings: Settings) -> LiveSession:
 
 
 def _to_json(session: LiveSession) -> dict[str, Any]:
-    return asdict(session)
+    return {**asdict(session), "timings": _timings_json(session.timings) if session.timings else None}
 
 
-def _rows(session: LiveSession) -> list[tuple[str, ...]]:
+def _timings_json(timings: Timings) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "saves": len(timings.recent_ms),
+        "p50_ms": timings.p50_ms,
+        "p95_ms": timings.p95_ms,
+        "last": None,
+    }
+    if timings.last is not None:
+        waterfall = [asdict(step) for step in steps(timings.last.times_ms)]
+        found["last"] = {**asdict(timings.last), "took_ms": timings.last.took_ms, "steps": waterfall}
+    return found
+
+
+def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
+    """Write what is live in a session as names and values."""
     applier = session.applier
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
@@ -99,7 +116,32 @@ def _rows(session: LiveSession) -> list[tuple[str, ...]]:
             ("objects", str(len(applier.inventory))),
             ("verdict", _verdict(applier)),
         ]
+    if session.undone_to:
+        rows.append(("undone to", f"{short(session.undone_to)}: files differ until the next save"))
+    return [*rows, *(_timing_rows(session.timings) if session.timings else ())]
+
+
+def _timing_rows(timings: Timings) -> list[tuple[str, ...]]:
+    """Write the last save step by step, each with a bar where it lies in the whole, and the recent ones."""
+    rows: list[tuple[str, ...]] = []
+    if (last := timings.last) is not None:
+        slow = ", slow" if last.is_slow else ""
+        files = "1 file" if last.paths == 1 else f"{last.paths} files"
+        rows.append(("last save", f"{last.number}, {files}, applied in {last.took_ms:,} ms{slow}"))
+        rows += [(f"  {step.name}", _bar(step, last.took_ms)) for step in steps(last.times_ms)]
+    if timings.recent_ms:
+        count = len(timings.recent_ms)
+        rows.append(("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms ({count})"))
     return rows
+
+
+def _bar(step: Step, whole_ms: int) -> str:
+    """Draw a step at its place in the whole."""
+    scale = _BAR_WIDTH / max(whole_ms, 1)
+    begin = round(step.began_ms * scale)
+    end = max(round((step.began_ms + step.took_ms) * scale), begin + 1)
+    bar = (" " * begin + "#" * (end - begin))[:_BAR_WIDTH].ljust(_BAR_WIDTH)
+    return f"{bar} {step.took_ms:>6,} ms"
 
 
 def _verdict(applier: ApplierStatus) -> str:
@@ -112,7 +154,7 @@ def _short(revision: str) -> str:
     return revision[:_SHORT_REVISION] or "none"
 
 
-def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Print columns, aligned; the last one isn't padded."""
     table = [row for row in (head, *rows) if any(row)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]

@@ -28,6 +28,7 @@ from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
 from gitops_run.adapters.files import WorkTree, find_root
+from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.adapters.user_files import cache_directory
 from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
@@ -37,6 +38,7 @@ from gitops_run.errors import UsageError
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
+from gitops_run.flows.undo import undo
 from gitops_run.model.events import SyncEnded, SyncStarted
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
@@ -46,13 +48,17 @@ GOODBYE_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """Say what to sync, and what a person allows. root: None for the git work tree around here."""
+    """Say what to sync, and what a person allows. root: None for the git work tree around here.
+
+    undo_to: the revision of an earlier snapshot that is pushed instead of the root, once; "" for none.
+    """
 
     name: SessionName
     settings: Settings
     root: Path | None
     is_take_over: bool = False
     is_prune_allowed: bool = False
+    undo_to: str = ""
 
 
 @click.command()
@@ -88,16 +94,15 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
-        root = _root_of(session, request.root)
+        root = None if request.undo_to else _root_of(session, request.root)
         access, bucket = await read_writer_access(connection, namespace)
         async with watch_flux(connection, namespace, name) as flux:
             lease = SessionLease(connection, namespace, name)
             try:
                 await lease.take(emit, take_over=request.is_take_over)
-                emit(_started(session, connection, root))
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=WorkTree(root, work / "tree"),
+                        files=WorkTree(root or work, work / "tree"),
                         inspector=Inspector(
                             session.target,
                             Kustomize(namespace, work / "render"),
@@ -110,10 +115,19 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         confirm=_confirmation(is_allowed=request.is_prune_allowed),
                         new_token=_new_token,
                     )
+                    if root is None:
+                        past = SessionHistory(_history_folder(session, connection.context), work)
+                        await undo(ports, _loop_settings(session, settings), past, request.undo_to)
+                        return
+                    emit(_started(session, connection, root))
                     await SaveLoop(ports, _loop_settings(session, settings)).run()
             finally:
                 with anyio.move_on_after(GOODBYE_S, shield=True):
                     await lease.release()
+
+
+def _history_folder(session: LiveSession, context: str) -> Path:
+    return history_folder(os.environ, context, session.namespace, session.name)
 
 
 @contextmanager

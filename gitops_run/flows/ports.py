@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.events import Event
+from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
@@ -33,6 +34,13 @@ class Snapshot(Protocol):
     def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
     def read_text(self, path: str) -> str | None: ...  # noqa: D102
     def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102
+
+
+class EarlierSnapshot(Snapshot, Protocol):
+    """A snapshot that was live before. taken: when it was kept, RFC 3339."""
+
+    @property
+    def taken(self) -> str: ...  # noqa: D102
 
 
 class Files(Protocol):
@@ -110,6 +118,15 @@ class Lease(Protocol):
     @property
     def holder(self) -> str: ...  # noqa: D102
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """The session's annotations on the lease, as they were when it was taken, and those noted since."""
+        ...
+
+    def note(self, annotations: Mapping[str, str]) -> None:
+        """Leave annotations on the lease with its next renewal, which comes at once; "" removes one."""
+        ...
+
     async def take(self, emit: Emit, *, take_over: bool = False) -> None:
         """Take the lease, waiting for one that runs out.
 
@@ -135,4 +152,24 @@ class Permissions(Protocol):
 
     async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
         """Say for each object that may not be applied why not."""
+        ...
+
+
+class History(Protocol):
+    """The session's last snapshots that Flux has applied."""
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot's contents while its folder holds them; it isn't listed before it is recorded."""
+        ...
+
+    async def record(self, snapshot: Snapshot, revision: str) -> None:
+        """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end."""
+        ...
+
+    async def snapshot(self, revision: str) -> EarlierSnapshot:
+        """Lay out an earlier snapshot, whole, in a folder of its own. Raises NotFound."""
+        ...
+
+    def requests(self) -> AsyncIterator[UndoRequest]:
+        """Yield undo requests from other processes of this developer, as they come."""
         ...

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ DURATION_S: Final = 30
 MARGIN_S: Final = 12.0
 """What must be left before a batch of writes begins: longer than any one request may take."""
 RENEW_S: Final = 5.0
+NOTES_PREFIX: Final = "gitops-run.dev/"
 LOOK_S: Final = 1.0
 
 
@@ -49,12 +50,26 @@ class Holder:
     @property
     def is_dead(self) -> bool:
         """Say whether it was a process of this host that runs no more."""
-        person, _, rest = self.text.partition("/")
-        pid, _, place = rest.partition("/")
-        is_here = place.partition("-")[0] == _machine() and person.rpartition("@")[2] == socket.gethostname()
-        if not pid.isdigit() or not is_here:
-            return False
-        return not is_alive(int(pid))
+        return self._pid_here is not None and not is_alive(self._pid_here)
+
+    @property
+    def is_running_here(self) -> bool:
+        """Say whether it is a process of this user on this host that runs."""
+        is_mine = self._person.rpartition("@")[0] == getpass.getuser()
+        return is_mine and self._pid_here is not None and is_alive(self._pid_here)
+
+    @property
+    def _person(self) -> str:
+        return self.text.partition("/")[0]
+
+    @property
+    def _pid_here(self) -> int | None:
+        """Read its process on this host; None where it is one of another."""
+        pid, _, place = self.text.partition("/")[2].partition("/")
+        is_here = (
+            place.partition("-")[0] == _machine() and self._person.rpartition("@")[2] == socket.gethostname()
+        )
+        return int(pid) if is_here and pid.isdigit() else None
 
 
 def _machine() -> str:
@@ -94,11 +109,28 @@ class SessionLease:
         self._now = now
         self._live: Json = {}
         self._valid_until = 0.0
+        self._notes: dict[str, str] = {}
+        self._is_noted = anyio.Event()
+        self._renewing = anyio.Lock()
 
     @property
     def holder(self) -> str:
         """Name who holds it here."""
         return self._holder.text
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """The session's annotations on the lease, as they were when it was taken, and those noted since."""
+        kept = _annotations_of(self._live)
+        return {key: value for key, value in {**kept, **self._notes}.items() if _is_note(key) and value}
+
+    def note(self, annotations: Mapping[str, str]) -> None:
+        """Leave annotations on the lease with its next renewal, which comes at once; "" removes one.
+
+        Returns at once: `keep` writes them, all that were noted meanwhile in one request.
+        """
+        self._notes |= annotations
+        self._is_noted.set()
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         """Take the lease, waiting for one that runs out.
@@ -124,7 +156,10 @@ class SessionLease:
     async def keep(self) -> None:
         """Renew until cancelled. Raises LockedError when it was taken over."""
         while True:
-            await anyio.sleep(RENEW_S)
+            with anyio.move_on_after(RENEW_S):
+                await self._is_noted.wait()
+            # A renewal that fails leaves what was noted to the next one, in good time.
+            self._is_noted = anyio.Event()
             try:
                 await self._renew()
             except TransientError:
@@ -141,11 +176,16 @@ class SessionLease:
             live = await self._read()
             if _holder_of(live) == self.holder:
                 live["spec"] = {**live["spec"], "holderIdentity": ""}
+                live["metadata"] = self._noted(live["metadata"])
                 await self._connection.replace(self._path, live)
         except (TransientError, NotFound):
             return
 
     async def _renew(self) -> None:
+        async with self._renewing:  # so that our own tasks never conflict
+            await self._renew_alone()
+
+    async def _renew_alone(self) -> None:
         try:
             await self._write(self._live)
         except (ConflictError, NotFound):
@@ -165,18 +205,27 @@ class SessionLease:
         if live:
             same = _holder_of(live) == self.holder
             acquired = live["spec"].get("acquireTime", stamp) if same else stamp
-            body = {**live, "spec": {**live["spec"], **spec, "acquireTime": acquired}}
+            spec = {**live["spec"], **spec, "acquireTime": acquired}
+            body = {**live, "metadata": self._noted(live["metadata"]), "spec": spec}
             self._live = await self._connection.replace(self._path, body)
         else:
             labels = {MANAGED_BY_LABEL: MANAGER, SESSION_LABEL: self._name}
             body = {
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
-                "metadata": {"name": self._name, "labels": labels},
+                "metadata": self._noted({"name": self._name, "labels": labels}),
                 "spec": {**spec, "acquireTime": stamp},
             }
             self._live = await self._connection.create(self._collection, body)
         self._valid_until = began + DURATION_S
+
+    def _noted(self, metadata: Json) -> Json:
+        """Add what was noted; what others have noted stays, whoever holds the lease."""
+        annotations = {**(metadata.get("annotations") or {}), **self._notes}
+        return {
+            **metadata,
+            "annotations": {k: text for k, text in annotations.items() if text or k not in self._notes},
+        }
 
     async def _read(self) -> Json:
         try:
@@ -217,3 +266,11 @@ class SessionLease:
 
 def _holder_of(live: Json) -> str:
     return str(live.get("spec", {}).get("holderIdentity") or "")
+
+
+def _annotations_of(live: Json) -> dict[str, str]:
+    return dict(live.get("metadata", {}).get("annotations") or {})
+
+
+def _is_note(key: str) -> bool:
+    return key.startswith(NOTES_PREFIX)

@@ -16,16 +16,22 @@ from gitops_run.model.session import (
     ROOT_ANNOTATION,
     SESSION_LABEL,
     TARGET_ANNOTATION,
+    TIMINGS_ANNOTATION,
+    UNDONE_ANNOTATION,
     WRITER_SECRET,
 )
 from gitops_run.model.store import StoreAccess
+from gitops_run.model.timings import Timings, parse_timings
 
 _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSession:
-    """Hold what the cluster says of a session. created: RFC 3339."""
+    """Hold what the cluster says of a session. created: RFC 3339.
+
+    undone_to: the revision that an undo brought back, until the next save; else "".
+    """
 
     name: str
     namespace: str
@@ -36,6 +42,8 @@ class LiveSession:
     source: SourceStatus
     applier: ApplierStatus | None = None
     writer: str = ""
+    timings: Timings | None = None
+    undone_to: str = ""
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
@@ -68,6 +76,7 @@ async def _optional(connection: Connection, path: str) -> Json:
 def _session(source: Json, applier: Json | None = None, lease: Json | None = None) -> LiveSession:
     metadata = source["metadata"]
     annotations = metadata.get("annotations") or {}
+    notes = (lease or {}).get("metadata", {}).get("annotations") or {}
     return LiveSession(
         name=metadata["labels"][SESSION_LABEL],
         namespace=metadata["namespace"],
@@ -78,6 +87,8 @@ def _session(source: Json, applier: Json | None = None, lease: Json | None = Non
         source=to_source_status(source),
         applier=to_applier_status(applier) if applier else None,
         writer=str((lease or {}).get("spec", {}).get("holderIdentity") or ""),
+        timings=parse_timings(notes.get(TIMINGS_ANNOTATION, "")),
+        undone_to=notes.get(UNDONE_ANNOTATION, ""),
     )
 
 

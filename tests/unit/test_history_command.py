@@ -1,0 +1,109 @@
+"""What `history` and `status` show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from click.testing import CliRunner, Result
+
+from gitops_run.adapters.cluster.sessions import LiveSession
+from gitops_run.adapters.history import SessionHistory, history_folder
+from gitops_run.cli.app import cli
+from gitops_run.cli.show import status_rows
+from gitops_run.errors import NotFound
+from gitops_run.model.conditions import SourceStatus
+from gitops_run.model.timings import Timings
+from tests.fakes import FakeSnapshot, revision_of
+
+A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}
+NOBODY_LISTENS = "https://127.0.0.1:1"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A developer with a history of two snapshots, whose cluster can't be reached."""
+    kubeconfig = tmp_path / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": NOBODY_LISTENS}}
+    context = {"name": "kind-c", "context": {"cluster": "c", "user": "u"}}
+    user = {"name": "u", "user": {"token": "t"}}
+    kubeconfig.write_text(
+        json.dumps({"kind": "Config", "clusters": [cluster], "contexts": [context], "users": [user]})
+    )
+    monkeypatch.chdir(tmp_path)
+    return {
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "KUBECONFIG": str(kubeconfig),
+        "GITOPS_RUN_CONTEXT": "kind-c",
+    }
+
+
+def with_history(environment: dict[str, str]) -> None:
+    async def record() -> None:
+        past = SessionHistory(history_folder(environment, "kind-c", "run-web", "web"), Path())
+        await past.record(FakeSnapshot(A), revision_of(A))
+        await past.record(FakeSnapshot(B), revision_of(B))
+
+    anyio.run(record)
+
+
+def types(environment: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+def test_history_lists_even_where_the_cluster_does_not_answer(environment: dict[str, str]) -> None:
+    with_history(environment)
+    result = types(environment, "history", "web")
+    assert result.exit_code == 0
+    assert "which one is live is not known" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["REVISION", "WHEN", "FILES", "CHANGED"]
+    assert lines[1].startswith(revision_of(B).removeprefix("sha256:")[:12])
+    assert lines[1].endswith("2      +1 ~1 -1")
+
+
+def test_history_as_json_has_whole_and_short_revisions(environment: dict[str, str]) -> None:
+    with_history(environment)
+    newest, oldest = json.loads(types(environment, "history", "web", "-o", "json").stdout)
+    assert newest["revision"] == revision_of(B)
+    assert newest["short"] == revision_of(B).removeprefix("sha256:")[:12]
+    assert newest["changed"] == {"added": 1, "changed": 1, "deleted": 1}
+    assert oldest["changed"] is None
+    assert (oldest["files"], oldest["is_live"]) == (2, False)
+
+
+def test_a_session_without_a_history_says_how_to_get_one(environment: dict[str, str]) -> None:
+    result = types(environment, "history", "web")
+    assert isinstance(result.exception, NotFound)
+    assert "gitops-run sync web" in result.exception.hint
+
+
+def shown(**more: object) -> dict[str, str]:
+    fields: dict[str, object] = {"name": "web", "namespace": "run-web", "owner": "me", "target": "."}
+    fields |= {"root": "web", "created": "", "source": SourceStatus(), **more}
+    return {row[0].strip(): row[1] for row in status_rows(LiveSession(**fields))}
+
+
+def test_status_shows_the_last_save_as_a_waterfall() -> None:
+    times = {"scanned": 100, "uploaded": 400, "applied": 1600}
+    timings = Timings().after(number=3, revision="sha256:a", times_ms=times, paths=2)
+    rows = shown(timings=timings)
+    assert rows["last save"] == "3, 2 files, applied in 1,600 ms, slow"
+    assert rows["scan"] == "##                                  100 ms"
+    assert rows["upload"] == "  ######                            300 ms"
+    assert rows["apply"] == "        ########################  1,200 ms"
+    assert rows["saves p50 / p95"] == "1,600 / 1,600 ms (1)"
+
+
+def test_status_says_that_files_differ_after_an_undo() -> None:
+    rows = shown(undone_to="sha256:" + "ab" * 32)
+    assert rows["undone to"] == "abababababab: files differ until the next save"
+
+
+def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:
+    assert not {"last save", "undone to", "saves p50 / p95"} & shown().keys()
