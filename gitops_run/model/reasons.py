@@ -110,23 +110,29 @@ NOISE: tuple[tuple[str, str], ...] = (
     (rf"[^\s'\":]*/kustomization-\d+/(?:{STORE_PREFIX})?", ""),
     (r"^Helm (\w+)(?: remediation)? failed for release (\S+) with chart \S+: ", r"\1 of release \2 failed: "),
     (
-        r"^Helm (?:uninstall remediation|rollback to previous release) (?:for release )?"
-        r"(\S+) with chart \S+ failed: ",
+        (
+            r"^Helm (?:uninstall remediation|rollback to previous release) (?:for release )?"
+            r"(\S+) with chart \S+ failed: "
+        ),
         r"going back from release \1 failed: ",
     ),
     (r"(?:INSTALLATION|UPGRADE) FAILED: ", ""),
     (r"kustomize build failed: ", ""),
     (r"error decrypting sources: ", "decryption failed: "),
     (
-        r"(?:(?:accumulating|merging) (?:resources|components|generators|transformers)"
-        r"(?: from '[^']*')?: |accumulation err=['\"])+",
+        (
+            r"(?:(?:accumulating|merging) (?:resources|components|generators|transformers)"
+            r"(?: from '[^']*')?: |accumulation err=['\"])+"
+        ),
         "",
     ),
     (r"\b(?:open|lstat|stat) (?=\S+: no such file)", ""),
     (r"['\"]?: must build at directory: .*$", ""),
     (
-        r"(decryption|post build) failed for '(\w+)\.[^/']*/([^']+)': (?:envsubst error: )?"
-        r"(?:variable substitution failed: )?",
+        (
+            r"(decryption|post build) failed for '(\w+)\.[^/']*/([^']+)': (?:envsubst error: )?"
+            r"(?:variable substitution failed: )?"
+        ),
         r"\2 \3: \1 failed: ",
     ),
     (r"(\w+)/(\S+) dry-run failed(?: \((\w+)\))?: ", r"\1 \2: "),

@@ -74,20 +74,28 @@ def test_a_telling_message_gets_its_own_hint(reason: str, message: str, words: s
 
 MESSAGES = (
     (
-        "Helm upgrade failed for release ns/web with chart web@0.1.0+abc: context deadline exceeded\n\n"
-        "Last Helm logs:\n\n2026-11-23T19:00:00Z: creating 3 resources\nchecking",
+        (
+            "Helm upgrade failed for release ns/web with chart web@0.1.0+abc: context deadline exceeded\n\n"
+            "Last Helm logs:\n\n2026-11-23T19:00:00Z: creating 3 resources\nchecking"
+        ),
         "upgrade of release ns/web failed: context deadline exceeded",
     ),
     (
-        "decryption failed for 'Secret.v1.[noGrp]/key': cannot get sops data key: Failed to get the data key "
-        "required to decrypt the SOPS file.\n\nGroup 0: FAILED\n  age1abc: FAILED\n    - | no identity\n\n"
-        "Recovery failed because no master key was able to decrypt the file.",
-        "Secret key: decryption failed: cannot get sops data key: Failed to get the data key required to "
-        "decrypt the SOPS file.",
+        (
+            "decryption failed for 'Secret.v1.[noGrp]/key': cannot get sops data key: Failed to get the data "
+            "key required to decrypt the SOPS file.\n\nGroup 0: FAILED\n  age1abc: FAILED\n    - | no key\n\n"
+            "Recovery failed because no master key was able to decrypt the file."
+        ),
+        (
+            "Secret key: decryption failed: cannot get sops data key: Failed to get the data key required to "
+            "decrypt the SOPS file."
+        ),
     ),
     (
-        'Deployment/ns/web dry-run failed (Invalid): Deployment.apps "web" is invalid: spec.replicas: '
-        "Invalid value: -1: must be greater than or equal to 0\nConfigMap/ns/settings configured\n",
+        (
+            'Deployment/ns/web dry-run failed (Invalid): Deployment.apps "web" is invalid: spec.replicas: '
+            "Invalid value: -1: must be greater than or equal to 0\nConfigMap/ns/settings configured\n"
+        ),
         "Deployment ns/web: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
     ),
     (
@@ -95,9 +103,11 @@ MESSAGES = (
         "kustomization path not found: app: no such file or directory",
     ),
     (
-        "Helm install failed for release ns/web with chart web@0.1.0: template: web/templates/x.yaml:3:14: "
-        "nil pointer",
-        "install of release ns/web failed: template: web/templates/x.yaml:3:14: nil pointer",
+        (
+            "Helm install failed for release ns/web with chart web@0.1.0: template: web/templates/x.yaml:3: "
+            "nil pointer"
+        ),
+        "install of release ns/web failed: template: web/templates/x.yaml:3: nil pointer",
     ),
     (
         "Helm rollback to previous release ns/web.v3 with chart web@0.1.0 failed: timed out",
@@ -116,24 +126,32 @@ MESSAGES = (
         "decryption failed: decryption of env sources failed: no key",
     ),
     (
-        "kustomize build failed: merging resources from 'a.yaml': may not add resource with an already "
-        "registered id: ConfigMap.v1.[noGrp]/x.[noNs]",
+        (
+            "kustomize build failed: merging resources from 'a.yaml': may not add resource with an already "
+            "registered id: ConfigMap.v1.[noGrp]/x.[noNs]"
+        ),
         "may not add resource with an already registered id: ConfigMap.v1.[noGrp]/x.[noNs]",
     ),
     (
-        "kustomize build failed: accumulating resources: accumulation err='accumulating resources from "
-        "'/tmp/kustomization-12/src/gone.yaml': open /tmp/kustomization-12/src/gone.yaml: no such file or "
-        "directory': must build at directory: not a valid directory: lstat: no such file or directory",
+        (
+            "kustomize build failed: accumulating resources: accumulation err='accumulating resources from "
+            "'/tmp/kustomization-12/src/gone.yaml': open /tmp/kustomization-12/src/gone.yaml: no such file "
+            "or directory': must build at directory: not a valid directory: lstat: no such file or directory"
+        ),
         "gone.yaml: no such file or directory",
     ),
     (
-        'kustomize build failed: accumulating resources: accumulation err="accumulating resources from '
-        "'base': file is not directory\": must build at directory: 'base' is a file",
+        (
+            'kustomize build failed: accumulating resources: accumulation err="accumulating resources from '
+            "'base': file is not directory\": must build at directory: 'base' is a file"
+        ),
         "file is not directory",
     ),
     (
-        "post build failed for 'Deployment.v1.apps/web': envsubst error: variable substitution failed: "
-        "variable not set (strict mode): NAME",
+        (
+            "post build failed for 'Deployment.v1.apps/web': envsubst error: variable substitution failed: "
+            "variable not set (strict mode): NAME"
+        ),
         "Deployment web: post build failed: variable not set (strict mode): NAME",
     ),
     (
@@ -145,13 +163,17 @@ MESSAGES = (
         "Service ns/web: apply failed: the server was busy",
     ),
     (
-        "Deployment/ns/web dry-run failed: failed to create typed patch object (ns/web; apps/v1, "
-        "Kind=Deployment): .spec.replica: field not declared in schema",
+        (
+            "Deployment/ns/web dry-run failed: failed to create typed patch object (ns/web; apps/v1, "
+            "Kind=Deployment): .spec.replica: field not declared in schema"
+        ),
         "Deployment ns/web: .spec.replica: field not declared in schema",
     ),
     (
-        'Helm upgrade failed for release ns/web with chart web@1: cannot patch "web" with kind Service: '
-        'Service "web" is busy',
+        (
+            'Helm upgrade failed for release ns/web with chart web@1: cannot patch "web" with kind Service: '
+            'Service "web" is busy'
+        ),
         'upgrade of release ns/web failed: Service web: Service "web" is busy',
     ),
     (
@@ -163,8 +185,10 @@ MESSAGES = (
         "Pod ns/x: forbidden: exceeded quota: q, requested: pods=1",
     ),
     (
-        "health check failed after 30.0123s: timeout waiting for: [Deployment/ns/web status: 'InProgress', "
-        "Job/ns/x status: 'InProgress']",
+        (
+            "health check failed after 30.01s: timeout waiting for: [Deployment/ns/web status: 'InProgress',"
+            " Job/ns/x status: 'InProgress']"
+        ),
         "not ready in time: [Deployment ns/web is InProgress, Job ns/x is InProgress]",
     ),
     (
