@@ -1,4 +1,4 @@
-"""An object's health by what it says of itself, and why a workload isn't ready, on values as Kubernetes has them."""
+"""An object's health by what it says of itself, and why a workload isn't ready, as Kubernetes writes it."""
 
 from __future__ import annotations
 

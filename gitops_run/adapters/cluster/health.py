@@ -76,11 +76,14 @@ class ClusterHealth:
                 last: Mapping[ObjectRef, Health] | None = None
                 while True:
                     news = view.news
-                    if view.is_complete:
-                        seen = await self._with_logs(view.health(), last or {})
-                        if seen != last:
-                            last = seen
+                    seen = await self._with_logs(view.health(), last or {}) if view.is_complete else last
+                    if seen is not None and seen != last:
+                        last = seen
+                        try:
                             yield seen
+                        except GeneratorExit:  # whoever looked is done: a task group would wrap this
+                            tasks.cancel_scope.cancel()
+                            return
                     await news.wait()
 
     async def _add(self, view: _View, ref: ObjectRef) -> None:
