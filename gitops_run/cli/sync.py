@@ -24,6 +24,7 @@ import click
 from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
+from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
@@ -34,6 +35,7 @@ from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_s
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
+from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import SyncEnded, SyncStarted
@@ -105,6 +107,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         emit=emit,
                         confirm=_confirmation(is_allowed=request.is_prune_allowed),
                         new_token=_new_token,
+                        health=HealthFollower(ClusterHealth(connection, namespace), emit),
                     )
                     await SaveLoop(ports, _loop_settings(session, settings)).run()
             finally:

@@ -43,6 +43,7 @@ class Concerns:
 
     differs: Callable[[Save, Verdict], None]
     fails: Callable[[TransientError], None]
+    applied: Callable[[Save, str], None]
 
 
 class Follower:
@@ -112,6 +113,7 @@ class Follower:
             self._emit(
                 SaveApplied(save=save.number, paths=paths, revision=revision, objects=objects, times_ms=times)
             )
+            self._concerns.applied(save, revision)
         elif verdict.standing is Standing.SUSPENDED:
             self._emit(
                 SaveSuspended(save=save.number, revision=revision, message=verdict.message, hint=verdict.hint)

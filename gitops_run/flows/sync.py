@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from gitops_run.errors import GuardError, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
+from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
 from gitops_run.flows.preflight import Preflight, is_large_prune, preflight, pruned
 from gitops_run.flows.verdict import Revision
@@ -66,6 +67,7 @@ class Ports:
     emit: Emit
     confirm: Callable[[str], Awaitable[bool]]
     new_token: Callable[[], str]
+    health: HealthFollower | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class SaveLoop:
                 tasks.start_soon(self._ports.lease.keep)
                 tasks.start_soon(self._watch_files)
                 tasks.start_soon(self._watch_session)
+                if self._ports.health is not None:
+                    tasks.start_soon(self._ports.health.run)
                 # The watcher's first step sets its watches up: what changes from here on is seen.
                 await anyio.lowlevel.checkpoint()
                 await self._save_for_ever(tasks)
@@ -122,7 +126,9 @@ class SaveLoop:
             self._retry_later(tasks, error.message, error.hint)
 
         concerns = Concerns(
-            differs=lambda save, verdict: self._put_right(tasks, save, verdict), fails=try_again
+            differs=lambda save, verdict: self._put_right(tasks, save, verdict),
+            fails=try_again,
+            applied=self._follow_health,
         )
         ports, deadline_s = self._ports, self._settings.verdict_deadline_s
         follower = Follower(ports.flux, ports.emit, deadline_s, concerns)
@@ -133,6 +139,11 @@ class SaveLoop:
                 self._retry_s = RETRY_FIRST_S
             except (TransientError, WaitTimeout) as error:
                 try_again(error)
+
+    def _follow_health(self, save: Save, revision: str) -> None:
+        health, applier = self._ports.health, self._ports.flux.applier
+        if health is not None:
+            health.applied(save, revision, applier.inventory, applier.versions)
 
     async def _save_once(self, tasks: TaskGroup, follower: Follower) -> None:
         await self._changes.arrived()
