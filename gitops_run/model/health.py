@@ -9,12 +9,14 @@ Source: sigs.k8s.io/cli-utils (fluxcd/cli-utils 1.2), pkg/kstatus/status.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from gitops_run.model.objects import ObjectRef
+from gitops_run.model.reasons import without_noise
 
+FLUX_GROUPS = ".toolkit.fluxcd.io"
 Live = Mapping[str, Any]
 """An object as the API server returns it."""
 
@@ -105,11 +107,12 @@ def absent_health(ref: ObjectRef) -> Health:
 
 def health_of(live: Live) -> Health:
     """Judge an object by what it says of itself."""
-    generic = _generic(live)
-    if generic is not None:
-        return generic
-    rule = _RULES.get((str(live.get("apiVersion", "")).rpartition("/")[0], str(live.get("kind"))))
-    return rule(live) if rule else _by_ready_condition(live)
+    group = str(live.get("apiVersion", "")).rpartition("/")[0]
+    rule = _RULES.get((group, str(live.get("kind"))), _by_ready_condition)
+    health = _generic(live) or rule(live)
+    if group.endswith(FLUX_GROUPS):
+        return replace(health, message=without_noise(health.message))
+    return health
 
 
 def progressing(message: str) -> Health:

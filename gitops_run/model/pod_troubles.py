@@ -34,6 +34,8 @@ _CAN_NOT_CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunCon
 _REVISION = "deployment.kubernetes.io/revision"
 _REFUSED = re.compile(r"^(?:Error creating: )?pods \"[^\"]*\" is forbidden: ")
 _PULL_WRAPPING = re.compile(r"^(?:Back-off pulling image \"[^\"]*\"(?:: )?|ErrImagePull: )+")
+_NO_PREEMPTION = re.compile(r"\s*(?:no new claims to deallocate, )?preemption: .*$", re.DOTALL)
+"""What the scheduler adds of pods that it could have put out: nobody mends anything by it."""
 _CLAIM_REASONS = {"FailedBinding", "ProvisioningFailed", "WaitForFirstConsumer", "ExternalProvisioning"}
 
 
@@ -128,7 +130,8 @@ def _pod_trouble(pod: Live, around: Surroundings) -> Health | None:
         return None
     scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("message"):
-        return progressing(f"{_name(pod)} can't be scheduled: {scheduled['message']}")
+        why = _NO_PREEMPTION.sub("", str(scheduled["message"]))
+        return progressing(f"{_name(pod)} can't be scheduled: {why}")
     status = status_of(pod)
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     found = [trouble for container in containers if (trouble := _container_trouble(pod, container))]

@@ -135,6 +135,10 @@ NOISE: tuple[tuple[str, str], ...] = (
         ),
         r"\2 \3: \1 failed: ",
     ),
+    (
+        r"(\w+)/(\S+) is SOPS encrypted, configuring decryption is required.*",
+        r"\1 \2 is encrypted with SOPS, and Flux has no key for it",
+    ),
     (r"(\w+)/(\S+) dry-run failed(?: \((\w+)\))?: ", r"\1 \2: "),
     (r"(\w+)/(\S+) (apply failed|immutable field detected)", r"\1 \2: \3"),
     (r"failed to create typed patch object \([^)]*\): ", ""),

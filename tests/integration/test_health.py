@@ -38,6 +38,27 @@ spec:
 """
 
 
+ENCRYPTED = """
+apiVersion: v1
+kind: Secret
+metadata: {name: refused}
+stringData: {key: "ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]"}
+sops: {mac: "ENC[AES256_GCM,data:x,iv:x,tag:x,type:str]", lastmodified: "2026-01-01T00:00:00Z", version: 3.9}
+"""
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {{name: refused}}
+spec: {{{}}}
+"""
+NO_KEY = "is encrypted with SOPS, and Flux has no key for it"
+REFUSED = (
+    (SERVICE.format("ports: [{port: 70000}]"), "spec.ports[0].port: Invalid value: 70000: must be between"),
+    (SERVICE.format("prots: []"), ".spec.prots: field not declared in schema"),
+    (ENCRYPTED, NO_KEY),
+)
+
+
 @pytest.fixture
 def sync(session: SharedSession, developer: Person) -> Iterator[Running]:
     """The owner's sync, with no rights but those of the session, once everything is healthy."""
@@ -90,6 +111,7 @@ def test_a_pod_that_fits_no_node_is_told_with_why_and_holds_no_newer_save_up(
     told = sync.tells("health_changed", object="Deployment run-health/picky")
     assert told["health"] == "progressing"
     assert "can't be scheduled: 0/1 nodes are available" in told["message"]
+    assert "preemption" not in told["message"]
     (session.root / "settings.yaml").write_text(
         (session.root / "settings.yaml").read_text().replace("30s", "31s")
     )
@@ -144,3 +166,14 @@ def test_what_pod_security_refuses_is_told(session: SharedSession, sync: Running
         assert "allowPrivilegeEscalation" in told["message"]
     finally:
         admin.kubectl("label", "namespace", session.namespace, f"{label}-")
+
+
+@pytest.mark.parametrize(("text", "fact"), REFUSED)
+def test_what_flux_can_not_apply_is_told_by_object_and_fact(
+    session: SharedSession, sync: Running, text: str, fact: str
+) -> None:
+    (session.root / "refused.yaml").write_text(text)
+    told = sync.tells("save_failed")
+    kind = "Secret" if fact == NO_KEY else "Service"
+    assert told["message"].removeprefix(f"{kind} run-health/refused").lstrip(": ").startswith(fact)
+    assert told["hint"]

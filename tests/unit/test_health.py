@@ -152,6 +152,13 @@ def test_what_is_being_deleted_is_terminating() -> None:
     assert health_of(live).state is HealthState.TERMINATING
 
 
+def test_a_message_of_flux_in_an_applied_object_comes_without_its_noise() -> None:
+    message = "Helm install failed for release ns/web with chart web@1: INSTALLATION FAILED: no such chart"
+    ready = condition("Ready", "False", "InstallFailed", message)
+    live = thing("helm.toolkit.fluxcd.io/v2", "HelmRelease", conditions=[ready])
+    assert health_of(live).message == "install of release ns/web failed: no such chart"
+
+
 def ref(group: str, kind: str) -> ObjectRef:
     return ObjectRef(group=group, kind=kind, namespace="ns", name="web")
 
@@ -200,7 +207,9 @@ def event(uid: str, reason: str, message: str, at: str = "2026-11-23T19:00:00Z")
     return {"reason": reason, "message": message, "involvedObject": {"uid": uid}, "lastTimestamp": at}
 
 
-UNSCHEDULABLE = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 too small.")
+NO_NODE = "0/1 nodes are available: 1 too small."
+PREEMPTION = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+UNSCHEDULABLE = condition("PodScheduled", "False", "Unschedulable", f"{NO_NODE} {PREEMPTION}")
 NOT_READY = condition("Ready", "False", "ContainersNotReady", "containers with unready status: [web]")
 PULL = 'Back-off pulling image "web:2": ErrImagePull: registry.example.com/web:2: not found'
 TROUBLES: tuple[tuple[Live, HealthState, str], ...] = (
@@ -266,7 +275,7 @@ TROUBLES: tuple[tuple[Live, HealthState, str], ...] = (
     (
         pod(phase="Pending", conditions=[UNSCHEDULABLE]),
         PROGRESSING,
-        "pod web-2-a can't be scheduled: 0/1 nodes are available: 1 too small.",
+        f"pod web-2-a can't be scheduled: {NO_NODE}",
     ),
     (
         pod(conditions=[NOT_READY]),

@@ -195,6 +195,10 @@ MESSAGES = (
         "health check failed after 2s: failed early due to stalled resources: [Job/ns/x status: 'Failed']",
         "failed: [Job ns/x is Failed]",
     ),
+    (
+        "Secret/ns/x is SOPS encrypted, configuring decryption is required for this secret to be reconciled",
+        "Secret ns/x is encrypted with SOPS, and Flux has no key for it",
+    ),
     ("timeout waiting for: [Pod/ns/x status: 'Failed']", "timeout waiting for: [Pod ns/x is Failed]"),
     ("error decoding: error decoding: error decoding: bad base64", "error decoding: bad base64"),
 )

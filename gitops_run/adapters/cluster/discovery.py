@@ -1,4 +1,4 @@
-"""Which kinds the API server has, and where the objects of a kind lie; each group is asked for once."""
+"""Which kinds the API server has, and where the objects of a kind lie; asked once for each kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Resource:
 
 
 class Kinds:
-    """Look kinds up, each group and version once."""
+    """Look kinds up. A kind that isn't there is asked for again: it may be installed meanwhile."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -34,16 +34,19 @@ class Kinds:
     async def find(self, ref: ObjectRef) -> Resource | None:
         """Find the kind of an object; None where the API server doesn't have it or doesn't say."""
         root = f"/apis/{ref.group}/{ref.version}" if ref.group else f"/api/{ref.version}"
-        if root not in self._known:
-            try:
-                listing = await self._connection.get(root)
-            except TransientError:
-                raise
-            except (NotFound, BackendError):
-                return None
-            self._known[root] = {
-                entry["kind"]: Resource(root=root, name=entry["name"], is_namespaced=entry["namespaced"])
-                for entry in listing["resources"]
-                if "/" not in entry["name"]
-            }
+        if ref.kind not in self._known.get(root, {}):
+            self._known[root] = await self._listed(root)
         return self._known[root].get(ref.kind)
+
+    async def _listed(self, root: str) -> Mapping[str, Resource]:
+        try:
+            listing = await self._connection.get(root)
+        except TransientError:
+            raise
+        except (NotFound, BackendError):
+            return {}
+        return {
+            entry["kind"]: Resource(root=root, name=entry["name"], is_namespaced=entry["namespaced"])
+            for entry in listing["resources"]
+            if "/" not in entry["name"]
+        }
