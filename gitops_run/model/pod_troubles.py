@@ -51,7 +51,8 @@ class Surroundings:
 def explained_health(live: Live, around: Surroundings) -> Health:
     """Judge an object, and say why it isn't ready as far as its pods and events know."""
     health = health_of(live)
-    if health.is_ready or health.state is HealthState.TERMINATING:
+    is_settled = health.is_ready and not _is_running_job(live)
+    if is_settled or health.state is HealthState.TERMINATING:
         return health
     if live.get("kind") == "PersistentVolumeClaim":
         return replace(health, message=_last_event(live, _CLAIM_REASONS, around) or health.message)
@@ -59,6 +60,11 @@ def explained_health(live: Live, around: Surroundings) -> Health:
     if trouble is None:
         return health
     return replace(trouble, state=HealthState.FAILED) if health.state is HealthState.FAILED else trouble
+
+
+def _is_running_job(live: Live) -> bool:
+    """Say whether a Job is at work: well as long as its pods are."""
+    return live.get("kind") == "Job" and not is_true(condition_of(live, "Complete"))
 
 
 def _trouble(live: Live, around: Surroundings) -> Health | None:

@@ -381,3 +381,16 @@ def test_a_rollout_past_its_deadline_is_failed_whatever_its_pods_may_still_becom
 def test_what_is_ready_needs_no_explanation() -> None:
     around = Surroundings(pods=(pod(conditions=[NOT_READY]),), replica_sets=(revision(2),))
     assert explained_health(deployment(), around).is_ready
+
+
+def test_a_job_at_work_is_as_well_as_its_pods() -> None:
+    live = thing("batch/v1", "Job", startTime="now")
+    pulling = pod("web-a", "1", "Pending", containerStatuses=[waiting("ErrImagePull", "no such tag")])
+    assert explained_health(live, Surroundings(pods=(pulling,))).state is FAILED
+    assert explained_health(live, Surroundings(pods=(pod("web-a", "1"),))).is_ready
+
+
+def test_a_job_that_is_complete_is_ready_whatever_a_pod_of_it_says() -> None:
+    live = thing("batch/v1", "Job", startTime="now", conditions=[condition("Complete")])
+    ended = pod("web-a", "1", "Failed", containerStatuses=[{"name": "web", "state": crashed()}])
+    assert explained_health(live, Surroundings(pods=(ended,))).is_ready

@@ -28,14 +28,16 @@ APPS = {
     ]
 }
 WEB = ObjectRef(group="apps", kind="Deployment", namespace="ns", name="web")
+OTHER = ObjectRef(group="apps", kind="Deployment", namespace="ns", name="other")
+UIDS = {"web": "1", "other": "9"}
 WHEEL = ObjectRef(group="example.com", kind="Wheel", namespace="ns", name="w")
 SETTINGS = ObjectRef(group="", kind="ConfigMap", namespace="ns", name="settings")
 
 
-def deployment(ready: int = 1) -> Json:
+def deployment(ready: int = 1, name: str = "web") -> Json:
     counts = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": ready}
     return {
-        "metadata": {"name": "web", "uid": "1"},
+        "metadata": {"name": name, "uid": UIDS[name]},
         "spec": {"replicas": 1},
         "status": {**counts, "conditions": [{"type": "Available", "status": "True"}]},
     }
@@ -216,12 +218,16 @@ def test_a_log_that_can_not_be_read_does_not_hide_the_crash() -> None:
 
 def test_a_log_is_read_again_only_when_the_health_is_another() -> None:
     api = crashing({"true": "no port"})
+    api.lists[DEPLOYMENTS].append(deployment(0, "other"))
 
     async def act(look: Next) -> None:
         await look()
-        api.tell(PODS, ("MODIFIED", crashing_pod()))
+        api.tell(DEPLOYMENTS, ("MODIFIED", deployment(1, "other")))
+        seen = await look()
+        assert (seen[OTHER], seen[WEB].log) == (READY, ("no port",))
+        assert api.asked.count(f"{LOG}?previous=true") == 1
         api.tell(PODS, ("MODIFIED", crashing_pod(code=2)))
-        assert "exit code 2" in (await look())[WEB].message
+        await look()
+        assert api.asked.count(f"{LOG}?previous=true") == 2
 
-    watching(api, act, WEB)
-    assert api.asked.count(f"{LOG}?previous=true") == 2
+    watching(api, act, WEB, OTHER)
