@@ -143,7 +143,7 @@ NOISE: tuple[tuple[str, str], ...] = (
     (r"(\w+)/(\S+) (apply failed|immutable field detected)", r"\1 \2: \3"),
     (r"failed to create typed patch object \([^)]*\): ", ""),
     (r"\b(?:cannot patch|failed to create resource) \"([^\"]+)\" with kind (\w+): ", r"\2 \1: "),
-    (r"\b[A-Z]\w+\.[\w.-]+ \"[^\"]+\" is invalid: ", ""),
+    (r"\b[A-Z]\w+(?:\.[\w.-]+)? \"[^\"]+\" is invalid: ", ""),
     (r"\b[a-z]\w*(?:\.[\w.-]+)? \"[^\"]+\" is forbidden: (?!User)", "forbidden: "),
     (r"health check failed after [\w.]+: timeout waiting for: ", "not ready in time: "),
     (r"health check failed after [\w.]+: failed early due to stalled resources: ", "failed: "),

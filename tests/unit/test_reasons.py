@@ -199,6 +199,10 @@ MESSAGES = (
         "Secret/ns/x is SOPS encrypted, configuring decryption is required for this secret to be reconciled",
         "Secret ns/x is encrypted with SOPS, and Flux has no key for it",
     ),
+    (
+        'Service/ns/web dry-run failed (Invalid): Service "web" is invalid: spec.ports: Required value',
+        "Service ns/web: spec.ports: Required value",
+    ),
     ("timeout waiting for: [Pod/ns/x status: 'Failed']", "timeout waiting for: [Pod ns/x is Failed]"),
     ("error decoding: error decoding: error decoding: bad base64", "error decoding: bad base64"),
 )
