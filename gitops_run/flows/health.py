@@ -75,7 +75,7 @@ class HealthFollower:
         save: Save,
         revision: str,
         inventory: tuple[str, ...],
-        versions: tuple[tuple[str, str], ...] = (),
+        versions: Versions = (),
     ) -> None:
         """Follow what this save applied from now on; a newer one takes an older one's place at once.
 
