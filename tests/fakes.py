@@ -16,9 +16,11 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from gitops_run.errors import BackendError, GuardError, LockedError, TransientError, WaitTimeout
+from gitops_run.errors import BackendError, GuardError, LockedError, NotFound, TransientError, WaitTimeout
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.events import Event
+from gitops_run.model.health import READY, Health
+from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
@@ -235,6 +237,8 @@ class FakeSnapshot:
 
     files: dict[str, bytes]
     problems: tuple[Problem, ...] = ()
+    whole_root_reason: str = ""
+    taken: str = "then"
 
     @property
     def tree(self) -> Tree:
@@ -317,6 +321,7 @@ class FakeLeases:
 
     holder: str = ""
     dead: set[str] = field(default_factory=set)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -328,6 +333,13 @@ class FakeLease:
     duration_s: float = 30.0
     margin_s: float = 12.0
     _valid_until: float = 0.0
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        return self.leases.notes
+
+    def note(self, annotations: Mapping[str, str]) -> None:
+        self.leases.notes.update(annotations)
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         del emit
@@ -360,6 +372,37 @@ class FakeLease:
         if self.leases.holder != self.holder:
             raise LockedError(f"taken over by {self.leases.holder}")
         self._valid_until = began + self.duration_s
+
+
+class FakeHistory:
+    """Snapshots that were applied, by revision, and requests to bring one back."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, FakeSnapshot] = {}
+        self.asked: asyncio.Queue[UndoRequest] = asyncio.Queue()
+
+    async def keep(self, snapshot: FakeSnapshot) -> None:
+        del snapshot
+
+    async def record(self, snapshot: FakeSnapshot, revision: str) -> None:
+        self.kept[revision] = snapshot
+
+    async def snapshot(self, revision: str) -> FakeSnapshot:
+        if revision not in self.kept:
+            raise NotFound(f"{revision} is not kept")
+        return self.kept[revision]
+
+    async def requests(self) -> AsyncIterator[UndoRequest]:
+        while True:
+            yield await self.asked.get()
+
+
+class FakeHealth:
+    """Everything is ready as soon as it is applied."""
+
+    async def changes(self, objects: tuple[ObjectRef, ...]) -> AsyncIterator[Mapping[ObjectRef, Health]]:
+        yield dict.fromkeys(objects, READY)
+        await anyio.sleep_forever()
 
 
 def counting_tokens() -> Callable[[], str]:

@@ -9,6 +9,7 @@ from gitops_run.model.events import (
     Change,
     Event,
     HealthChanged,
+    HistoryFailed,
     LeaseAwaited,
     ObjectsAwaited,
     SaveApplied,
@@ -85,6 +86,8 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.bad} {event.save} no verdict: waited {event.seconds} s for {event.waited_for}"]
         case StoreDiffered():
             return [f"{marks.bad} {event.save} {event.message}; pushing again"]
+        case HistoryFailed():
+            return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
         case ServiceFailed():
             head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
             return [head, *_indented(event.hint)]

@@ -24,6 +24,7 @@ import click
 from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
+from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
@@ -35,6 +36,7 @@ from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_s
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
+from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
@@ -114,10 +116,11 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         emit=emit,
                         confirm=_confirmation(is_allowed=request.is_prune_allowed),
                         new_token=_new_token,
+                        history=SessionHistory(_history_folder(session, connection.context), work),
+                        health=HealthFollower(ClusterHealth(connection, namespace), emit),
                     )
                     if root is None:
-                        past = SessionHistory(_history_folder(session, connection.context), work)
-                        await undo(ports, _loop_settings(session, settings), past, request.undo_to)
+                        await undo(ports, _loop_settings(session, settings), request.undo_to)
                         return
                     emit(_started(session, connection, root))
                     await SaveLoop(ports, _loop_settings(session, settings)).run()

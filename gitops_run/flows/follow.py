@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
 
 from gitops_run.errors import TransientError
-from gitops_run.flows.ports import Emit, Flux
+from gitops_run.flows.ports import Emit, Flux, Snapshot
 from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
 from gitops_run.model.conditions import Standing, Verdict
 from gitops_run.model.events import (
@@ -20,17 +20,23 @@ from gitops_run.model.events import (
     SaveUndecided,
     Times,
 )
+from gitops_run.model.timings import slowest
 from gitops_run.model.tree import Plan
 
 
 @dataclass(slots=True)
 class Save:
-    """Hold one save on its way. started: when its first change was seen."""
+    """Hold one save on its way.
+
+    started: when its first change was seen. undone_to: when the snapshot was taken that an undo brings back.
+    """
 
     number: int
     started: float
     plan: Plan = field(default_factory=Plan)
     is_fenced: bool = False
+    snapshot: Snapshot | None = None
+    undone_to: str = ""
     times_ms: Times = field(default_factory=dict)
 
     def mark(self, step: str) -> None:
@@ -44,6 +50,7 @@ class Concerns:
 
     differs: Callable[[Save, Verdict], None]
     fails: Callable[[TransientError], None]
+    applied: Callable[[Save, str], Awaitable[None]]
 
 
 class Follower:
@@ -83,6 +90,8 @@ class Follower:
                 self._concerns.differs(save, verdict)
             elif verdict is not None:
                 self._tell(save, revision.text, verdict)
+                if verdict.standing is Standing.APPLIED:
+                    await self._concerns.applied(save, revision.text)
 
     async def _verdict(self, save: Save, revision: Revision) -> Verdict | None:
         """Wait for Flux's word on a revision; None, and told so, where the deadline passes first."""
@@ -109,9 +118,21 @@ class Follower:
     def _tell(self, save: Save, revision: str, verdict: Verdict) -> None:
         paths, times = save.plan.paths, save.times_ms
         if verdict.standing is Standing.APPLIED:
-            objects = len(self._flux.applier.inventory)
+            sizes = (
+                {path: entry.size for path, entry in save.snapshot.tree.files.items()}
+                if save.snapshot
+                else {}
+            )
             self._emit(
-                SaveApplied(save=save.number, paths=paths, revision=revision, objects=objects, times_ms=times)
+                SaveApplied(
+                    save=save.number,
+                    paths=paths,
+                    revision=revision,
+                    objects=len(self._flux.applier.inventory),
+                    times_ms=dict(times),
+                    undone_to=save.undone_to,
+                    slowest=slowest(times, save.plan, sizes),
+                )
             )
         elif verdict.standing is Standing.SUSPENDED:
             self._emit(

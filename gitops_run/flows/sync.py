@@ -14,22 +14,27 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from gitops_run.errors import GuardError, TransientError, WaitTimeout, ungrouped
+from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
-from gitops_run.flows.ports import Emit, Files, Flux, Lease, Snapshot, Store
+from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.ports import Emit, Files, Flux, History, Lease, Snapshot, Store
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.flows.push import Pusher
+from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Revision
 from gitops_run.model.conditions import SourceStatus
 from gitops_run.model.events import (
+    HistoryFailed,
     ObjectsAwaited,
     SaveBroken,
     SavePushed,
     SaveUnchanged,
     ServiceFailed,
     StoreDiffered,
+    WholeRootNeeded,
 )
+from gitops_run.model.history import UndoRequest
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import applied_path
@@ -63,6 +68,8 @@ class Ports:
     emit: Emit
     confirm: Callable[[str], Awaitable[bool]]
     new_token: Callable[[], str]
+    health: HealthFollower
+    history: History
 
 
 class Expected:
@@ -89,6 +96,17 @@ class SaveLoop:
         self._settings = settings
         self._changes = Changes()
         self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
+        self._records = Records(
+            RecordPorts(
+                lease=ports.lease,
+                history=ports.history,
+                health=ports.health,
+                flux=ports.flux,
+                emit=ports.emit,
+            )
+        )
+        self._undo: UndoRequest | None = None
+        self._whole_root_reason = ""
         self._known: Mapping[ObjectRef, str] = {}
         self._expected = Expected()
         self._count = 0
@@ -104,13 +122,22 @@ class SaveLoop:
                 tasks.start_soon(self._ports.lease.keep)
                 tasks.start_soon(self._watch_files)
                 tasks.start_soon(self._watch_session, tasks)
+                tasks.start_soon(self._watch_requests)
+                tasks.start_soon(self._ports.health.run)
                 # The watcher's first step sets its watches up: what changes from here on is seen.
                 await anyio.lowlevel.checkpoint()
                 await self._save_for_ever(tasks)
 
     async def _watch_files(self) -> None:
         async for paths in self._ports.files.batches():
+            if paths:
+                self._undo = None
             self._changes.add(paths)
+
+    async def _watch_requests(self) -> None:
+        async for request in self._ports.history.requests():
+            self._undo = request
+            self._changes.add(frozenset())
 
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
@@ -138,6 +165,7 @@ class SaveLoop:
         concerns = Concerns(
             differs=lambda save, verdict: self._put_right(tasks, save.number, verdict.message),
             fails=try_again,
+            applied=self._records.applied,
         )
         ports, deadline_s = self._ports, self._settings.verdict_deadline_s
         follower = Follower(ports.flux, ports.emit, deadline_s, concerns)
@@ -167,6 +195,7 @@ class SaveLoop:
             with anyio.CancelScope(shield=True):
                 revision = await self._push(snapshot, save, checked)
             follower.start(tasks, save, revision)
+            await self._records.pushed(save)
 
     async def _settled(self, save: Save) -> tuple[Snapshot, Preflight]:
         """Check a snapshot while waiting for quiet; begin anew where something changes meanwhile.
@@ -191,7 +220,7 @@ class SaveLoop:
     async def _check(
         self, touched: frozenset[str], save: Save, found: list[tuple[Snapshot, Preflight]]
     ) -> None:
-        snapshot = await self._ports.files.snapshot(touched)
+        snapshot = await self._snapshot(touched, save)
         save.mark("scanned")
         is_known = self._pusher.holds(snapshot.tree)
         has_target = snapshot.tree.has_files_in(self._settings.target)
@@ -200,6 +229,24 @@ class SaveLoop:
             return
         live = Live(digests=self._known, inventory=self._ports.flux.applier.inventory)
         found.append((snapshot, await self._ports.inspector.inspect(snapshot, live, save.mark)))
+
+    async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
+        """Take the files as they are; as they were, where an undo asked for that and nothing changed since."""
+        save.undone_to = ""
+        if self._undo is not None:
+            try:
+                earlier = await self._ports.history.snapshot(self._undo.revision)
+            except NotFound as error:
+                self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
+                self._undo = None
+            else:
+                save.undone_to = earlier.taken
+                return earlier
+        snapshot = await self._ports.files.snapshot(touched)
+        if snapshot.whole_root_reason not in ("", self._whole_root_reason):
+            self._ports.emit(WholeRootNeeded(reason=snapshot.whole_root_reason))
+        self._whole_root_reason = snapshot.whole_root_reason
+        return snapshot
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
         self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=math.ceil(self._retry_s)))
@@ -261,7 +308,7 @@ class SaveLoop:
 
     async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
-        self._count = save.number
+        self._count, save.snapshot = save.number, snapshot
         self._expected = Expected()
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout, ungrouped
-from gitops_run.flows.ports import History, Snapshot
+from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
@@ -63,13 +63,13 @@ class _Listener:
         self._ports.emit(replace(event, undone_to=self._taken) if isinstance(event, SaveApplied) else event)
 
 
-async def undo(ports: Ports, settings: SyncSettings, history: History, revision: str) -> None:
+async def undo(ports: Ports, settings: SyncSettings, revision: str) -> None:
     """Push a snapshot of the history, and wait until Flux has applied it. The lease must be held.
 
     revision: whole. Raises NotFound where it isn't kept, ReconcileFailed where it
     can't be applied, WaitTimeout after UNDO_S.
     """
-    snapshot = await history.snapshot(revision)
+    snapshot = await ports.history.snapshot(revision)
     listener = _Listener(ports, snapshot.taken)
     loop = SaveLoop(replace(ports, files=_EarlierFiles(snapshot), emit=listener.hear), settings)
     with anyio.move_on_after(UNDO_S), ungrouped():
@@ -79,7 +79,6 @@ async def undo(ports: Ports, settings: SyncSettings, history: History, revision:
             tasks.cancel_scope.cancel()
     _judge(listener.outcome, revision)
     ports.lease.note({UNDONE_ANNOTATION: revision})
-    await history.record(snapshot, revision)
 
 
 def _judge(outcome: _Outcome | None, revision: str) -> None:

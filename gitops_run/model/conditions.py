@@ -1,8 +1,8 @@
 """What a Flux object's status says about one revision, and what a person should do about it.
 
 Knows the fields of a Bucket's and a Kustomization's status, which of them prove something and which
-don't, and Flux's reasons. A condition alone proves nothing here: every verdict compares revisions, and
-where a revision was live before, the token of a reconciliation too.
+don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every verdict
+compares revisions, and where a revision was live before, the token of a reconciliation too.
 Sources: source-controller 1.9 and kustomize-controller 1.9, api/v1 and internal/controller.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gitops_run.model.reasons import hint, without_noise
 from gitops_run.model.session import FENCE_ANNOTATION
 
 
@@ -30,7 +31,10 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplierStatus:
-    """Hold what a Kustomization shows. inventory: the entries of status.inventory, as Flux writes them."""
+    """Hold what a Kustomization shows.
+
+    inventory: the entries of status.inventory, as Flux writes them. versions: of each entry, in pairs.
+    """
 
     path: str = ""
     is_suspended: bool = False
@@ -41,6 +45,7 @@ class ApplierStatus:
     reason: str = ""
     message: str = ""
     inventory: tuple[str, ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 class Standing(StrEnum):
@@ -65,26 +70,6 @@ class Verdict:
 
 
 PENDING = Verdict(standing=Standing.PENDING)
-
-HINTS = {
-    "AuthenticationFailed": "the store refuses the key in Secret bucket-reader: gitops-run up again",
-    "BucketOperationFailed": "Flux can't read the store: gitops-run status, then look at the store",
-    "ArtifactFailed": "the target's path isn't in what was pushed: check that the target still exists",
-    "BuildFailed": "mend the kustomization; the last good state stays live",
-    "ReconciliationFailed": "mend what the API server refuses; the last good state stays live",
-    "PruneFailed": "an object that should go can't be deleted: look for its finalizers",
-    "HealthCheckFailed": "look at the objects named",
-    "HealthCheckCanceled": "a newer save took its place",
-    "DependencyNotReady": "wait for, or mend, the Kustomization it depends on",
-    "AccessDenied": "the session's ServiceAccount may not do this: ask who runs the platform",
-    "InvalidCELExpression": "mend the health check's expression",
-    "FeatureGateDisabled": "ask who runs the platform to turn this feature of Flux on",
-    "DirectoryCreationFailed": "source-controller's disk is in trouble: ask who runs the platform",
-    "StatOperationFailed": "source-controller's disk is in trouble: ask who runs the platform",
-    "ArchiveOperationFailed": "source-controller's disk is in trouble: ask who runs the platform",
-    "InvalidPath": "the target's path isn't legal: name another target",
-    "URLInvalid": "the store's endpoint isn't legal: gitops-run up with another --endpoint",
-}
 
 
 def to_source_status(live: dict[str, Any]) -> SourceStatus:
@@ -117,6 +102,7 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
         reason=ready.get("reason", ""),
         message=ready.get("message", ""),
         inventory=tuple(entry["id"] for entry in entries),
+        versions=tuple((entry["id"], entry["v"]) for entry in entries),
     )
 
 
@@ -161,10 +147,8 @@ def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") ->
 
 def _failed(reason: str, message: str) -> Verdict:
     return Verdict(
-        standing=Standing.FAILED, reason=reason, message=_without_noise(message), hint=HINTS.get(reason, "")
+        standing=Standing.FAILED,
+        reason=reason,
+        message=without_noise(message),
+        hint=hint(reason, message),
     )
-
-
-def _without_noise(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return "\n".join(dict.fromkeys(lines))

@@ -207,6 +207,14 @@ class ServiceFailed:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFailed:
+    """A snapshot can't be kept, so that it can't be brought back; saves go on. Told once."""
+
+    message: str
+    hint: str
+
+
 Event = (
     SyncStarted
     | SyncEnded
@@ -225,6 +233,7 @@ Event = (
     | SaveUndecided
     | StoreDiffered
     | ServiceFailed
+    | HistoryFailed
 )
 
 

@@ -10,20 +10,25 @@ import anyio
 import pytest
 
 from gitops_run.errors import LockedError, ungrouped
+from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
+    HistoryFailed,
     ObjectsAwaited,
     SaveApplied,
     SaveBroken,
     SaveFailed,
+    SaveHealthy,
     SavePushed,
     SaveSuperseded,
     SaveSuspended,
     SaveUnchanged,
     StoreDiffered,
 )
+from gitops_run.model.history import UndoRequest
+from gitops_run.model.session import UNDONE_ANNOTATION
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,
@@ -31,6 +36,8 @@ from tests.fakes import (
     FakeCluster,
     FakeFiles,
     FakeFlux,
+    FakeHealth,
+    FakeHistory,
     FakeLease,
     FakeLeases,
     FakeRenderer,
@@ -49,6 +56,7 @@ class Session:
         self.files = FakeFiles(files)
         self.renderer = FakeRenderer()
         self.leases = FakeLeases()
+        self.history = FakeHistory()
         self.events: list[Event] = []
         self._confirms = confirms
         self._tokens = counting_tokens()
@@ -74,6 +82,8 @@ class Session:
             lease=lease,
             emit=self.emit,
             confirm=self.confirm,
+            health=HealthFollower(FakeHealth(), self.emit),
+            history=self.history,
             new_token=self._tokens,
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()
@@ -340,3 +350,58 @@ async def test_after_quiet_the_cluster_equals_the_tree() -> None:
             await anyio.sleep(n % 5 / 10)
         await session.quiet()
         assert session.cluster.live == objects_of(session.files.files)
+
+
+@scenario
+async def test_an_undo_brings_an_earlier_snapshot_back_and_the_next_save_applies_the_files_again() -> None:
+    async with running({"app/a": b"1"}) as session:
+        first = await session.says(SaveApplied)
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        session.history.asked.put_nowait(UndoRequest(revision=first.revision, taken="then"))
+        undone = await session.says(SaveApplied, 3)
+        assert (undone.undone_to, session.cluster.live) == ("then", {"a": b"1"})
+        assert session.leases.notes[UNDONE_ANNOTATION] == first.revision
+        session.files.write("app/b", b"2")
+        await session.says(SaveApplied, 4)
+        assert session.cluster.live == {"a": b"2", "b": b"2"}
+        assert session.leases.notes[UNDONE_ANNOTATION] == ""
+
+
+@scenario
+async def test_an_undo_to_what_is_not_kept_any_more_is_told_and_changes_nothing() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.history.asked.put_nowait(UndoRequest(revision="sha256:0", taken="then"))
+        await session.says(HistoryFailed)
+        await session.quiet()
+        assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_the_health_of_what_was_applied_is_told_beside_the_loop() -> None:
+    async with running({"app/a": b"1"}) as session:
+        healthy = await session.says(SaveHealthy)
+        assert healthy.times_ms["healthy"] >= healthy.times_ms["applied"]
+
+
+@scenario
+async def test_a_store_that_lost_objects_unseen_is_whole_again_before_flux_hears_of_the_next_save() -> None:
+    async with running({"app/a": b"1", "app/b": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.store.content.clear()
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        assert [set(tree) for tree in session.cluster.applied_trees] == [{"app/a", "app/b"}] * 2
+
+
+@scenario
+async def test_a_fetch_that_is_not_over_is_fenced_off_from_the_next_save() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.fetch_s = 5.0
+        session.files.write("app/b", b"1")
+        await session.says(SavePushed, 2)
+        session.files.write("app/a", b"2")
+        pushed = await session.says(SavePushed, 3)
+        assert pushed.is_fenced

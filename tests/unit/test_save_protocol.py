@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
+from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import Event, SaveApplied
@@ -24,6 +25,8 @@ from tests.fakes import (
     FakeCluster,
     FakeFiles,
     FakeFlux,
+    FakeHealth,
+    FakeHistory,
     FakeLease,
     FakeLeases,
     FakeRenderer,
@@ -172,7 +175,7 @@ class _Guarded:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
-        if name in {"changed", "news", "keep", "batches"} or not callable(found):
+        if name in {"changed", "news", "keep", "note"} or not callable(found):
             return found
 
         async def call(*arguments: Any, **named: Any) -> Any:
@@ -265,6 +268,8 @@ class World:
             lease=lease,
             emit=self.emit,
             confirm=yes,
+            health=HealthFollower(FakeHealth(), self.emit),
+            history=FakeHistory(),
             new_token=self.tokens,
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()

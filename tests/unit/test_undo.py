@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import anyio
 import pytest
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout
+from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.events import Event, SaveApplied
@@ -23,6 +25,7 @@ from tests.fakes import (
     FakeCluster,
     FakeFiles,
     FakeFlux,
+    FakeHealth,
     FakeLease,
     FakeLeases,
     FakeRenderer,
@@ -41,14 +44,6 @@ NOW = {f"{TARGET}/a": b"now"}
 class Earlier(FakeSnapshot):
     taken: str = TAKEN
     folder: Path = Path()
-
-
-@dataclass
-class NotedLease(FakeLease):
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def note(self, annotations: Mapping[str, str]) -> None:
-        self.notes |= annotations
 
 
 @dataclass
@@ -81,7 +76,7 @@ class Place:
         self.store = FakeStore()
         self.store.content = {f"src/{path}": content for path, content in NOW.items()}
         self.cluster = FakeCluster(self.store)
-        self.lease = NotedLease(FakeLeases(holder="me"), "me")
+        self.lease = FakeLease(FakeLeases(holder="me"), "me")
         self.told: list[Event] = []
 
     async def undo_to(self, past: Past) -> None:
@@ -90,19 +85,20 @@ class Place:
 
         ports = Ports(
             files=FakeFiles(NOW),
-            renderer=FakeRenderer(),
-            permissions=AllowAll(),
+            inspector=Inspector(TARGET, FakeRenderer(), AllowAll()),
             store=self.store,
             flux=FakeFlux(self.cluster),
             lease=self.lease,
             emit=self.told.append,
             confirm=confirm,
+            health=HealthFollower(FakeHealth(), self.told.append),
+            history=past,
             new_token=counting_tokens(),
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.cluster.run)
             try:
-                await undo(ports, SyncSettings(target=TARGET), past, revision_of(past.files))
+                await undo(ports, SyncSettings(target=TARGET), revision_of(past.files))
             finally:
                 tasks.cancel_scope.cancel()
 

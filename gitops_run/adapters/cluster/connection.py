@@ -53,6 +53,13 @@ class Connection:
         """Get one object, or a list."""
         return await self._request("GET", _with_query(path, query))
 
+    async def get_text(self, path: str, query: Mapping[str, str]) -> str:
+        """Get what isn't JSON: a container's log."""
+        with _translated(self.context), anyio.fail_after(REQUEST_S):
+            limits = aiohttp.ClientTimeout(total=REQUEST_S)
+            response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
+            return (await response.read()).decode("utf-8", "replace")
+
     async def create(self, path: str, body: Json) -> Json:
         """Create an object in the collection at path. Raises ConflictError where it exists."""
         return await self._request("POST", path, body)

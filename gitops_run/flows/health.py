@@ -1,0 +1,168 @@
+"""Follow the health of what a save applied, beside the loop, and tell what changes.
+
+Never waits for health: a newer save takes an older one's place at once. What is on its way is told only
+when it takes longer than a rollout that nobody notices; what has failed is told at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import anyio
+
+from gitops_run.errors import GitOpsRunError, ungrouped
+from gitops_run.flows.follow import Save
+from gitops_run.flows.ports import Emit
+from gitops_run.model.events import HealthChanged, SaveHealthy
+from gitops_run.model.health import Health, HealthState
+from gitops_run.model.objects import ObjectRef, parse_inventory_id
+
+GRACE_S = 1.0
+"""How long something may be on its way before that is told."""
+RETRY_S = 2.0
+
+Seen = Mapping[ObjectRef, Health]
+Versions = tuple[tuple[str, str], ...]
+"""The version of each inventory entry, in pairs."""
+
+
+class HealthWatch(Protocol):
+    """The health of objects in the cluster."""
+
+    def changes(self, objects: tuple[ObjectRef, ...]) -> AsyncIterator[Seen]:
+        """Yield the health of every object at first and then whenever one changes.
+
+        An object that can't be followed is in none of them. Raises TransientError.
+        """
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Following:
+    """Hold one applied save. seen: None before the first look. late_at: when what waits is told."""
+
+    save: Save
+    revision: str
+    objects: tuple[ObjectRef, ...]
+    seen: Seen | None = None
+    late_at: dict[ObjectRef, float] = field(default_factory=dict)
+    is_told_healthy: bool = False
+    news: anyio.Event = field(default_factory=anyio.Event)
+
+    def see(self, seen: Seen) -> None:
+        self.seen = seen
+        self.news.set()
+        self.news = anyio.Event()
+
+
+class HealthFollower:
+    """Follow one save at a time; remember what was told of each object from save to save."""
+
+    def __init__(self, watch: HealthWatch, emit: Emit) -> None:
+        self._watch = watch
+        self._emit = emit
+        self._told: dict[ObjectRef, Health] = {}
+        self._following: _Following | None = None
+        self._scope = anyio.CancelScope()
+        self._applied = anyio.Event()
+
+    def applied(
+        self,
+        save: Save,
+        revision: str,
+        inventory: tuple[str, ...],
+        versions: Versions = (),
+    ) -> None:
+        """Follow what this save applied from now on; a newer one takes an older one's place at once.
+
+        inventory, versions: as the Kustomization's status has them; without a version, v1 is meant.
+        """
+        known = dict(versions)
+        objects = tuple(parse_inventory_id(entry, known.get(entry, "v1")) for entry in inventory)
+        self._following = _Following(save=save, revision=revision, objects=objects)
+        self._told = {ref: health for ref, health in self._told.items() if ref in objects}
+        self._scope.cancel()
+        self._applied.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled; a failing cluster is tried again quietly."""
+        while True:
+            await self._applied.wait()
+            self._applied = anyio.Event()
+            following = self._following
+            with anyio.CancelScope() as self._scope:
+                while following is not None:
+                    await self._follow(following)
+                    await anyio.sleep(RETRY_S)
+
+    async def _follow(self, following: _Following) -> None:
+        """Look and tell until the cluster fails."""
+        try:
+            with ungrouped():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._tell_for_ever, following)
+                    await self._look(following)
+                    tasks.cancel_scope.cancel()
+        except GitOpsRunError:
+            return
+
+    async def _look(self, following: _Following) -> None:
+        changes = cast("AsyncGenerator[Seen]", self._watch.changes(following.objects))
+        async with aclosing(changes):
+            async for seen in changes:
+                following.see(seen)
+
+    async def _tell_for_ever(self, following: _Following) -> None:
+        while True:
+            news = following.news
+            due = self._tell(following, following.seen or {})
+            with anyio.CancelScope(deadline=due):
+                await news.wait()
+
+    def _tell(self, following: _Following, seen: Seen) -> float:
+        """Tell what there is to tell now, and say when to look again."""
+        now = anyio.current_time()
+        for ref in set(following.late_at) - set(seen):
+            del following.late_at[ref]
+        for ref, health in seen.items():
+            if self._is_due(following, ref, health, now):
+                self._told[ref] = health
+                self._emit(
+                    HealthChanged(
+                        object=str(ref), health=health.state.value, message=health.message, log=health.log
+                    )
+                )
+        self._tell_healthy(following)
+        return min((at for at in following.late_at.values() if at > now), default=math.inf)
+
+    def _is_due(self, following: _Following, ref: ObjectRef, health: Health, now: float) -> bool:
+        """Decide whether an object's health is told now; what is on its way gets some time first."""
+        told = self._told.get(ref)
+        if health.is_ready:
+            following.late_at.pop(ref, None)
+            return told is not None and not told.is_ready
+        late_at = following.late_at.setdefault(ref, now + GRACE_S)
+        if told is not None and (told.state, told.message) == (health.state, health.message):
+            return False
+        if health.state is not HealthState.FAILED and now < late_at:
+            return False
+        following.late_at[ref] = now + GRACE_S
+        return True
+
+    def _tell_healthy(self, following: _Following) -> None:
+        seen = following.seen
+        if following.is_told_healthy or seen is None or not all(health.is_ready for health in seen.values()):
+            return
+        following.is_told_healthy = True
+        following.save.mark("healthy")
+        self._emit(
+            SaveHealthy(
+                save=following.save.number,
+                revision=following.revision,
+                times_ms=dict(following.save.times_ms),
+            )
+        )

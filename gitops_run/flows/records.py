@@ -1,0 +1,65 @@
+"""What is left of a save once Flux has applied it: its timings, its snapshot, and the health of its objects.
+
+All of it beside the loop: nothing here holds up a save, and a disk that refuses ends no sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from gitops_run.errors import BackendError
+from gitops_run.flows.follow import Save
+from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.ports import Emit, Flux, History, Lease
+from gitops_run.model.events import HistoryFailed
+from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
+from gitops_run.model.timings import Timings, parse_timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPorts:
+    """Bundle where records go."""
+
+    lease: Lease
+    history: History
+    health: HealthFollower
+    flux: Flux
+    emit: Emit
+
+
+class Records:
+    """Keep what comes of one sync's saves."""
+
+    def __init__(self, ports: RecordPorts) -> None:
+        self._ports = ports
+        self._timings: Timings | None = None
+        self._has_failed = False
+
+    async def pushed(self, save: Save) -> None:
+        """Keep a snapshot's contents, before the next one takes their place."""
+        if save.snapshot is not None:
+            await self._unless_refused(self._ports.history.keep(save.snapshot))
+
+    async def applied(self, save: Save, revision: str) -> None:
+        """Follow the health of what was applied, and leave what others may want to know."""
+        applier = self._ports.flux.applier
+        self._ports.health.applied(save, revision, applier.inventory, applier.versions)
+        timings = self._timings or parse_timings(self._ports.lease.notes.get(TIMINGS_ANNOTATION, ""))
+        self._timings = (timings or Timings()).after(
+            number=save.number, revision=revision, times_ms=save.times_ms, paths=len(save.plan.paths)
+        )
+        undone_to = revision if save.undone_to else ""
+        notes = {TIMINGS_ANNOTATION: self._timings.to_text(), UNDONE_ANNOTATION: undone_to}
+        self._ports.lease.note(notes)
+        if save.snapshot is not None:
+            await self._unless_refused(self._ports.history.record(save.snapshot, revision))
+
+    async def _unless_refused(self, work: Awaitable[None]) -> None:
+        """Do something to the history; tell once where the disk refuses."""
+        try:
+            await work
+        except BackendError as error:
+            if not self._has_failed:
+                self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
+            self._has_failed = True
