@@ -219,6 +219,7 @@ class FakeSnapshot:
 
     files: dict[str, bytes]
     problems: tuple[Problem, ...] = ()
+    whole_root_reason: str = ""
 
     @property
     def tree(self) -> Tree:

@@ -96,7 +96,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 emit(_started(session, connection, root))
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=WorkTree(root, work / "tree"),
+                        files=WorkTree(root, work / "tree", session.target),
                         renderer=Kustomize(namespace, work / "render"),
                         permissions=RolePermissions(connection, namespace),
                         store=BucketStore(access, bucket),
