@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pathspec import GitIgnoreSpec
+from gitops_run.model.wildmatch import Pattern, parse_pattern
 
 GIT_RULES_FILE = ".gitignore"
 FLUX_RULES_FILE = ".sourceignore"
@@ -56,24 +56,28 @@ class Rule:
 class _RuleSet:
     """Hold the rules of one file. directory: in the work tree; "" for its top, else with a trailing "/"."""
 
-    source: str
     directory: str
-    lines: tuple[str, ...]
-    spec: GitIgnoreSpec
+    rules: tuple[tuple[Pattern, Rule], ...]
+    """The last one first, since that has the last word."""
 
-    def verdict(self, key: str) -> tuple[bool, Rule] | None:
-        """Decide on a path in the work tree, directories with a trailing "/"; None has no opinion."""
-        result = self.spec.check_file(key[len(self.directory) :])
-        if result.include is None or result.index is None:
-            return None
-        rule = Rule(source=self.source, line=result.index + 1, pattern=self.lines[result.index].strip())
-        return result.include, rule
+    def verdict(self, key: str, *, is_dir: bool) -> tuple[bool, Rule] | None:
+        """Decide on a path in the work tree; None has no opinion."""
+        path = key[len(self.directory) :].encode("utf-8", "surrogateescape")
+        for pattern, rule in self.rules:
+            if pattern.matches(path, is_dir=is_dir):
+                return not pattern.is_negative, rule
+        return None
 
 
 def _rule_set(source: str, directory: str, text: str) -> _RuleSet:
     # Not splitlines: a form feed or U+2028 is part of a name to git.
-    lines = tuple(line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n"))
-    return _RuleSet(source, directory, lines, GitIgnoreSpec.from_lines(lines))
+    lines = text.removeprefix("\ufeff").split("\n")
+    found = [
+        (pattern, Rule(source=source, line=number, pattern=line.strip()))
+        for number, line in enumerate(lines, 1)
+        if (pattern := parse_pattern(line)) is not None
+    ]
+    return _RuleSet(directory, tuple(reversed(found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,16 @@ class Matcher:
             return inherited
         key = f"{whole}/" if is_dir else whole
         if key not in self._known:
-            self._known[key] = self._own_rule(key, f"{parent}/" if parent else "")
+            self._known[key] = self._own_rule(whole, f"{parent}/" if parent else "", is_dir=is_dir)
         return self._known[key]
 
-    def _own_rule(self, key: str, directory: str) -> Rule | None:
-        is_below = key != self.place and key.startswith(self.place)
+    def _own_rule(self, whole: str, directory: str, *, is_dir: bool) -> Rule | None:
+        is_below = whole.startswith(self.place)
         for name in ("", *RULES_FILES):
             if not is_below and name != GIT_RULES_FILE:
                 continue
             for rules in self._opinions(name, directory):
-                verdict = rules.verdict(key)
+                verdict = rules.verdict(whole, is_dir=is_dir)
                 if verdict is not None:
                     if verdict[0]:
                         return verdict[1]
