@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
+import gitops_run.adapters.files.work_tree as work_tree_module
 from gitops_run.adapters.files import MAX_BYTES, Snapshot, WorkTree, find_root
 from gitops_run.errors import UsageError
 
@@ -21,6 +26,22 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def work_tree(root: Path, tmp_path: Path) -> WorkTree:
     return WorkTree(root, tmp_path / "stage")
+
+
+@pytest.fixture
+def app(root: Path, tmp_path: Path) -> WorkTree:
+    """A target app that needs a file beside it, amid others that nobody needs."""
+    write(root, "app/kustomization.yaml", "resources: [../shared/a.yaml]")
+    write(root, "shared/a.yaml", "1")
+    write(root, "other/b.yaml", "1")
+    return WorkTree(root, tmp_path / "stage", "app")
+
+
+def write(root: Path, path: str, content: str = "") -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
 
 
 def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
@@ -177,3 +198,254 @@ def test_a_file_that_may_not_be_read_is_named_and_not_taken_for_deleted(
     (problem,) = snapshot(work_tree).problems
     assert str(problem) == "a.yaml: can't be read: Permission denied"
     assert "chmod" in problem.hint
+
+
+def test_only_what_the_target_needs_is_copied(root: Path, app: WorkTree) -> None:
+    taken = snapshot(app)
+    assert sorted(taken.tree.files) == ["app/kustomization.yaml", "shared/a.yaml"]
+    assert not (taken.folder / "other").exists()
+
+
+def test_a_link_out_of_the_root_that_nobody_needs_is_no_problem(root: Path, app: WorkTree) -> None:
+    (root / "app" / "link.yaml").symlink_to("/etc/hostname")
+    (root / "other" / "away").symlink_to("/etc")
+    assert snapshot(app).problems == ()
+
+
+def test_a_needed_file_behind_a_link_out_of_the_root_is_refused_by_name(root: Path, app: WorkTree) -> None:
+    shutil.rmtree(root / "shared")
+    (root / "shared").symlink_to("/etc")
+    (problem,) = snapshot(app).problems
+    assert str(problem) == "shared: this link leads out of the root"
+
+
+def test_a_needed_file_in_an_ignored_directory_is_hidden_by_a_rule_that_is_known(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, ".gitignore", "shared/\n")
+    taken = snapshot(app)
+    assert list(taken.tree.files) == ["app/kustomization.yaml"]
+    assert str(taken.hidden_by("shared/a.yaml")) == "shared/ in .gitignore:1"
+
+
+def test_a_needed_directory_that_is_ignored_is_hidden_by_a_rule_that_is_known(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, "app/kustomization.yaml", "resources: [../build]")
+    write(root, "build/kustomization.yaml", "resources: []")
+    write(root, ".gitignore", "build/\n")
+    assert str(snapshot(app).hidden_by("build")) == "build/ in .gitignore:1"
+
+
+def test_an_ignored_target_is_a_problem_that_names_the_rule(root: Path, app: WorkTree) -> None:
+    write(root, ".gitignore", "/app\n")
+    (problem,) = snapshot(app).problems
+    assert problem.message == "the target is hidden by an ignore rule: /app in .gitignore:1"
+
+
+def test_the_whole_root_is_taken_where_a_kustomization_can_not_be_understood(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, "app/kustomization.yaml", "mystery: 1")
+    taken = snapshot(app)
+    assert "app/kustomization.yaml:1 has mystery" in taken.whole_root_reason
+    assert "other/b.yaml" in taken.tree.files
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.yaml", "ü.yaml", "100%.yaml", "a#b.yaml", "%2e.yaml", "A.yaml", "a+b.yaml"]
+)
+def test_a_name_is_kept_letter_by_letter(root: Path, work_tree: WorkTree, name: str) -> None:
+    write(root, name, "1")
+    assert snapshot(work_tree).read_bytes(name) == b"1"
+
+
+@pytest.mark.parametrize("name", ["a.yaml~", ".a.yaml.swp", "#a.yaml#", ".#a.yaml", "a.yaml___jb_tmp___"])
+def test_what_editors_leave_beside_a_file_is_no_part_of_a_save(root: Path, tmp_path: Path, name: str) -> None:
+    write(root, "app/Chart.yaml")
+    write(root, f"app/{name}")
+    taken = snapshot(WorkTree(root, tmp_path / "stage", "app"))
+    assert list(taken.tree.files) == ["app/Chart.yaml"]
+
+
+def test_a_rename_that_changes_only_case_leaves_one_file(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a.yaml", "1")
+    snapshot(work_tree)
+    (root / "a.yaml").rename(root / "A.yaml")
+    assert list(snapshot(work_tree).tree.files) == ["A.yaml"]
+
+
+def test_a_name_that_no_store_can_hold_is_refused(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a\tb.yaml")
+    assert "control character" in snapshot(work_tree).problems[0].message
+
+
+def test_a_pipe_in_a_files_place_is_a_problem_and_nothing_hangs(root: Path, work_tree: WorkTree) -> None:
+    os.mkfifo(root / "a.yaml")
+    assert [str(problem) for problem in snapshot(work_tree).problems] == ["a.yaml: this is no file"]
+
+
+def test_the_exclude_file_of_a_git_worktree_lies_in_the_directory_that_all_share(
+    root: Path, tmp_path: Path
+) -> None:
+    write(tmp_path, "main/.git/info/exclude", "x.yaml\n")
+    write(tmp_path, "main/.git/worktrees/w/commondir", "../..\n")
+    write(root, ".git", f"gitdir: {tmp_path}/main/.git/worktrees/w\n")
+    write(root, "x.yaml")
+    assert snapshot(WorkTree(root, tmp_path / "stage")).tree.files == {}
+
+
+def test_rules_above_the_root_count_where_git_has_its_work_tree_there(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    write(tmp_path, ".gitignore", "/root/x.yaml\n")
+    write(root, "x.yaml")
+    taken = snapshot(WorkTree(root, tmp_path / "stage"))
+    assert str(taken.hidden_by("x.yaml")) == "/root/x.yaml in ../.gitignore:1"
+    assert taken.tree.files == {}
+
+
+def test_a_root_that_is_a_link_is_what_it_leads_to(root: Path, tmp_path: Path) -> None:
+    write(root, "a.yaml", "1")
+    (tmp_path / "link").symlink_to(root)
+    assert list(snapshot(WorkTree(tmp_path / "link", tmp_path / "stage")).tree.files) == ["a.yaml"]
+
+
+def test_a_changed_ignore_file_counts_at_the_next_snapshot(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a.yaml")
+    snapshot(work_tree)
+    write(root, ".gitignore", "a.yaml\n")
+    assert snapshot(work_tree).tree.files == {}
+
+
+async def first_batch(work_tree: WorkTree, change: Callable[[], object]) -> frozenset[str]:
+    """Wait for the first batch after a change that the watch of an earlier snapshot sees."""
+    await work_tree.snapshot()
+    found: list[frozenset[str]] = []
+
+    async def watch() -> None:
+        found.append(await anext(work_tree.batches()))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await anyio.lowlevel.checkpoint()
+            await anyio.to_thread.run_sync(change)
+    return found[0]
+
+
+async def woken(work_tree: WorkTree, change: Callable[[], object]) -> Snapshot:
+    """Take a snapshot as soon as a change is seen."""
+    return await work_tree.snapshot(await first_batch(work_tree, change))
+
+
+async def batch_after_watches_moved(work_tree: WorkTree) -> frozenset[str]:
+    found: list[frozenset[str]] = []
+
+    async def watch() -> None:
+        found.append(await anext(work_tree.batches()))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await anyio.lowlevel.checkpoint()
+            await work_tree.snapshot()
+    return found[0]
+
+
+def test_a_look_is_asked_for_when_other_folders_come_to_be_watched(app: WorkTree) -> None:
+    assert anyio.run(batch_after_watches_moved, app) == frozenset()
+
+
+def over(file: Path, content: str) -> None:
+    """Write as careful editors do: beside, then over."""
+    write(file.parent, f"{file.name}.new", content).rename(file)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "an edit": lambda root: write(root, "shared/a.yaml", "2"),
+    "an edit by rename": lambda root: over(root / "shared" / "a.yaml", "2"),
+    "a removal": lambda root: (root / "shared" / "a.yaml").unlink(),
+    "a moved folder": lambda root: (root / "shared").rename(root / "moved"),
+    "a removed target": lambda root: shutil.rmtree(root / "app"),
+    "a rule": lambda root: write(root, "shared/.gitignore", "a.yaml"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_what_is_needed_wakes(
+    root: Path, app: WorkTree, change: Callable[[Path], object]
+) -> None:
+    before = snapshot(app).tree
+    assert anyio.run(woken, app, lambda: change(root)).tree != before
+
+
+def test_an_edit_of_a_links_real_file_wakes(root: Path, app: WorkTree) -> None:
+    real = write(root, "deep/down/real.yaml", "1")
+    (root / "shared" / "a.yaml").unlink()
+    (root / "shared" / "a.yaml").symlink_to("../deep/down/real.yaml")
+    taken = anyio.run(woken, app, lambda: real.write_text("2"))
+    assert taken.read_bytes("shared/a.yaml") == b"2"
+
+
+def test_a_file_that_was_missing_wakes_when_it_comes(root: Path, app: WorkTree) -> None:
+    shutil.rmtree(root / "shared")
+    elsewhere = write(root.parent, "elsewhere/a.yaml", "1").parent
+    taken = anyio.run(woken, app, lambda: elsewhere.rename(root / "shared"))
+    assert "shared/a.yaml" in taken.tree.files
+
+
+def test_a_target_that_was_removed_and_came_back_is_watched_again(root: Path, app: WorkTree) -> None:
+    def again() -> None:
+        shutil.rmtree(root / "app")
+        write(root, "app/kustomization.yaml", "resources: []")
+
+    assert list(anyio.run(woken, app, again).tree.files) == ["app/kustomization.yaml"]
+
+
+def test_a_change_of_what_nobody_needs_wakes_nobody(root: Path, app: WorkTree) -> None:
+    def change() -> None:
+        write(root, "other/b.yaml", "2")
+        write(root, "app/notes.txt", "2")
+        write(root, "shared/a.yaml", "2")
+
+    assert anyio.run(first_batch, app, change) == {"shared/a.yaml"}
+
+
+def test_a_flood_of_events_wakes_whatever_it_is_about(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_tree_module, "FLOOD", 1)
+
+    def flood() -> None:
+        for number in range(20):
+            write(root, f"app/{number}.txt")
+
+    anyio.run(woken, app, flood)
+
+
+def test_a_checkout_of_many_files_is_seen_whole(root: Path, tmp_path: Path) -> None:
+    for number in range(500):
+        write(root, f"app/{number}.yaml", "1")
+
+    def check_out() -> None:
+        for number in range(500):
+            over(root / "app" / f"{number}.yaml", "2")
+
+    tree = WorkTree(root, tmp_path / "stage", "app")
+    snapshot(tree)
+    check_out()
+    taken = snapshot(tree)
+    assert {taken.read_bytes(path) for path in taken.tree.files} == {b"2"}
+
+
+def test_a_save_looks_at_nothing_but_what_the_target_needs(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        write(root, f"other/{number}/x.yaml")
+    seen: list[str] = []
+    stat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: seen.append(str(path)) or stat(path))
+    snapshot(app)
+    assert not [path for path in seen if "/other/" in path]
+    assert app.watched == {str(root), str(root / "app"), str(root / "shared")}

@@ -139,6 +139,11 @@ class WorkTree:
         self._watch = self._next_watch = Watch.whole(self.root)
         self._moved = anyio.Event()
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """List the folders that are watched."""
+        return self._watch.folders
+
     async def batches(self) -> AsyncIterator[frozenset[str]]:
         """Yield the paths that changed, relative to the root, without ignored ones. Never ends by itself.
 
