@@ -117,6 +117,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a removal": lambda root: (root / "shared" / "a.yaml").unlink(),
     "a moved folder": lambda root: (root / "shared").rename(root / "moved"),
     "a removed target": lambda root: shutil.rmtree(root / "app"),
+    "git's exclude file": lambda root: write(root, ".git/info/exclude", "a.yaml"),
     "a rule": lambda root: write(root, "shared/.gitignore", "a.yaml"),
 }
 
@@ -125,6 +126,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_change_of_what_is_needed_wakes(
     root: Path, app: WorkTree, change: Callable[[Path], object]
 ) -> None:
+    write(root, ".git/info/exclude")
     before = snapshot(app).tree
     assert anyio.run(woken, app, lambda: change(root)).tree != before
 
@@ -171,3 +173,9 @@ def test_a_flood_of_events_wakes_whatever_it_is_about(
             write(root, f"app/{number}.txt")
 
     anyio.run(woken, app, flood)
+
+
+def test_a_rule_above_the_root_wakes(root: Path, tmp_path: Path, app: WorkTree) -> None:
+    (tmp_path / ".git").mkdir()
+    taken = anyio.run(woken, app, lambda: write(tmp_path, ".gitignore", "shared"))
+    assert "shared/a.yaml" not in taken.tree.files

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gitops_run.errors import UsageError
-from gitops_run.model.ignore import Matcher, matcher
+from gitops_run.model.ignore import GIT_EXCLUDE_FILE, GIT_RULES_FILE, Matcher, matcher
 
 
 def find_root(target: Path, root: Path | None = None) -> Path:
@@ -45,19 +45,22 @@ class IgnoreFiles:
         self._root = root
         self._texts: dict[str, str | None] = {}
         self._exclude = ""
+        self._exclude_file = root / GIT_EXCLUDE_FILE
         self._matcher: Matcher | None = None
         self._top = root
 
     @property
-    def folders_outside(self) -> tuple[Path, ...]:
-        """List the directories above the root whose .gitignore counts."""
-        above = self._root.relative_to(self._top).parts
-        return tuple(self._root.parents[index] for index in range(len(above)))
+    def files_besides(self) -> tuple[Path, ...]:
+        """List the files of rules that count and lie in no folder of the root, there or not."""
+        above = len(self._root.relative_to(self._top).parts)
+        folders = tuple(self._root.parents[index] for index in range(above))
+        return (*(folder / GIT_RULES_FILE for folder in folders), self._exclude_file)
 
     def matcher(self) -> Matcher:
         """Hand out the rules as they are now."""
         top = _work_tree(self._root) or self._root
-        exclude = _text(_git_folder(top) / "info" / "exclude") or ""
+        self._exclude_file = _git_folder(top) / "info" / "exclude"
+        exclude = _text(self._exclude_file) or ""
         is_same = (top, exclude) == (self._top, self._exclude)
         is_same = is_same and all(_text(self._root / path) == text for path, text in self._texts.items())
         if self._matcher is None or not is_same:

@@ -8,7 +8,7 @@ are resolved here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,19 +48,19 @@ class Watch:
         return self.rules is None or self.rules.hidden_by(inside) is None
 
 
-def watch_of(closure: Closure, disk: RootDisk, besides: Iterable[Path]) -> Watch:
-    """Find what to watch for a closure. besides: folders outside the root with ignore rules."""
+def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Watch:
+    """Find what to watch for a closure. besides: ignore files elsewhere."""
     named = {parent for path in (*closure.files, *closure.missing) for parent in (path, *_parents(path))}
     named |= {parent for path in closure.listed for parent in (path, *_parents(path))}
     paths = {disk.real(path) for path in named} | {f"{disk.root}/{path}" for path in named if path}
+    paths |= {os.path.realpath(file) for file in besides}
     for hop in disk.hops:
         paths |= {hop, *_parents_within(hop, disk.root)}
     folders = {os.path.dirname(path) for path in paths} | {disk.real(path) for path in closure.listed}  # noqa: PTH120
     inside = {os.path.realpath(folder) for folder in folders if _is_below(folder, disk.root)}
+    inside |= {disk.root, *(os.path.realpath(file.parent) for file in besides)}
     return Watch(
-        folders=frozenset(
-            folder for folder in {*inside, disk.root, *map(str, besides)} if Path(folder).is_dir()
-        ),
+        folders=frozenset(folder for folder in inside if Path(folder).is_dir()),
         paths=frozenset(paths),
         listed={disk.real(path): path for path in closure.listed},
         rules=disk.rules,

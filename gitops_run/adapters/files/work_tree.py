@@ -240,7 +240,7 @@ class WorkTree:
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
             message = f"the target is hidden by an ignore rule: {rule}"
             scan.problems.append(Problem(path=target, message=message, hint="change the rule"))
-        self._next_watch = watch_of(closure, disk, self._rules.folders_outside)
+        self._next_watch = watch_of(closure, disk, self._rules.files_besides)
         return scan
 
     def _read(
