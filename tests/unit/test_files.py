@@ -214,6 +214,19 @@ def test_a_needed_directory_that_is_ignored_is_hidden_by_a_rule_that_is_known(
     assert str(snapshot(app).hidden_by("build")) == "build/ in .gitignore:1"
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_generators_file_that_is_ignored_is_a_problem_where_it_is_there(
+    root: Path, app: WorkTree, *, is_there: bool
+) -> None:
+    write(root, "app/kustomization.yaml", "secretGenerator: [{name: s, envs: [s.env]}]")
+    write(root, ".gitignore", "*.env\n")
+    if is_there:
+        write(root, "app/s.env")
+    told = [problem.message for problem in snapshot(app).problems]
+    message = "the target needs this file, but an ignore rule hides it: *.env in .gitignore:1"
+    assert told == [message] * is_there
+
+
 def test_an_ignored_target_is_a_problem_that_names_the_rule(root: Path, app: WorkTree) -> None:
     write(root, ".gitignore", "/app\n")
     (problem,) = snapshot(app).problems

@@ -27,6 +27,7 @@ from gitops_run.adapters.files.watch import Watch, watch_of
 from gitops_run.errors import BackendError
 from gitops_run.model.closure import Closure, ClosureFinder
 from gitops_run.model.ignore import Matcher, Rule
+from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import key_problem
@@ -237,6 +238,7 @@ class WorkTree:
         closure = self._finder.find(self._target, disk, self._also)
         scan = _Scan(disk, closure, [*closure.problems, *disk.problems(), *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
+        scan.problems.extend(hidden_needs(closure.missing - {target}, disk))
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
             message = f"the target is hidden by an ignore rule: {rule}"
             scan.problems.append(Problem(path=target, message=message, hint="change the rule"))
@@ -303,6 +305,19 @@ def _identity(folder: str) -> _Identity | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+
+
+def hidden_needs(missing: Collection[str], disk: RootDisk) -> Iterator[Problem]:
+    """Tell of files that are named and there, but ignored; a kustomization may go by other names."""
+    for path in sorted(missing):
+        name = path.rpartition("/")[2]
+        rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
+        if rule and name not in KUSTOMIZATION_FILES and os.path.lexists(disk.real(path)):
+            yield Problem(
+                path=path,
+                message=f"the target needs this file, but an ignore rule hides it: {rule}",
+                hint=f"change the rule, or bring the file back with: !{name}",
+            )
 
 
 def unstorable(paths: Iterable[str]) -> Iterator[Problem]:
