@@ -104,7 +104,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 await lease.take(emit, take_over=request.is_take_over)
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=WorkTree(root or work, work / "tree"),
+                        files=WorkTree(root or work, work / "tree", session.target),
                         inspector=Inspector(
                             session.target,
                             Kustomize(namespace, work / "render"),

@@ -231,7 +231,7 @@ class SaveLoop:
         found.append((snapshot, await self._ports.inspector.inspect(snapshot, live, save.mark)))
 
     async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
-        """Take the files as they are; as they were, where an undo asked for that and nothing changed since."""
+        """Take the files as they are, or as they were where an undo asked for that and none changed since."""
         save.undone_to = ""
         if self._undo is not None:
             try:
@@ -283,8 +283,10 @@ class SaveLoop:
     def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
         self._is_broken = True
         self._count = save.number
+        # What a broken target needs isn't known: files that only seem to be gone aren't named.
+        paths = save.plan.puts or tuple(sorted({problem.path for problem in problems if problem.path}))
         self._ports.emit(
-            SaveBroken(save=save.number, paths=save.plan.paths, problems=problems, times_ms=save.times_ms)
+            SaveBroken(save=save.number, paths=paths, problems=problems, times_ms=dict(save.times_ms))
         )
 
     async def _refusal(self, checked: Preflight) -> tuple[Problem, ...] | None:

@@ -1,21 +1,25 @@
 """Which files of a root are not part of a session: .gitignore, .sourceignore and a few built-in rules.
 
 Knows git's meaning of ignore files: each holds for its directory and below, the deepest one that has
-an opinion wins, and what lies in an ignored directory can't be brought back. .sourceignore is read the
-same way, but on its own: it can leave out more, it can't bring back what git ignores. Reads nothing:
-the caller hands in the texts. Source: gitignore(5).
+an opinion wins, and what lies in an ignored directory can't be brought back. Where the root lies within
+a git work tree, the files of the directories above it count too. .sourceignore is read the same way, but
+on its own and from the root on: it can leave out more, it can't bring back what git ignores. A link to a
+directory is a directory here, since it is followed as content. Reads nothing: the caller hands in the
+texts. Source: gitignore(5), git's dir.c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pathspec import GitIgnoreSpec
+from gitops_run.model.wildmatch import Pattern, parse_pattern
 
 GIT_RULES_FILE = ".gitignore"
 FLUX_RULES_FILE = ".sourceignore"
 RULES_FILES = (GIT_RULES_FILE, FLUX_RULES_FILE)
+GIT_EXCLUDE_FILE = ".git/info/exclude"
 
 BUILT_IN_RULES = (
     ".git",  # a folder, or a file in a worktree
@@ -24,11 +28,14 @@ BUILT_IN_RULES = (
     "4913",  # Vim's probe whether a directory can be written
     "*~",  # backups of Vim, Emacs and others
     ".#*",  # Emacs' locks
-    "#*#",  # Emacs' unsaved files
+    r"\#*#",  # Emacs' unsaved files
     "*___jb_tmp___",  # JetBrains' safe writes
     "*___jb_old___",
     ".DS_Store",
 )
+
+ReadRules = Callable[[str], str | None]
+"""Reads an ignore file by its path relative to the root, "../.gitignore" too; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,86 +54,119 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class _RuleSet:
-    """Hold the rules of one file. directory: "" for the root, else with a trailing "/"."""
+    """Hold the rules of one file. directory: in the work tree; "" for its top, else with a trailing "/"."""
 
-    source: str
     directory: str
-    lines: Sequence[str]
-    spec: GitIgnoreSpec
+    rules: tuple[tuple[Pattern, Rule], ...]
+    """The last one first, since that has the last word."""
 
-    def verdict(self, path: str) -> tuple[bool, Rule] | None:
-        """Decide on a path relative to the root, directories with a trailing "/"; None has no opinion."""
-        if not path.startswith(self.directory) or path == self.directory:
-            return None
-        result = self.spec.check_file(path[len(self.directory) :])
-        if result.include is None or result.index is None:
-            return None
-        rule = Rule(source=self.source, line=result.index + 1, pattern=self.lines[result.index].strip())
-        return result.include, rule
+    def verdict(self, key: str, *, is_dir: bool) -> tuple[bool, Rule] | None:
+        """Decide on a path in the work tree; None has no opinion."""
+        path = key[len(self.directory) :].encode("utf-8", "surrogateescape")
+        for pattern, rule in self.rules:
+            if pattern.matches(path, is_dir=is_dir):
+                return not pattern.is_negative, rule
+        return None
 
 
 def _rule_set(source: str, directory: str, text: str) -> _RuleSet:
-    lines = text.splitlines()
-    return _RuleSet(source, directory, lines, GitIgnoreSpec.from_lines(lines))
+    # Not splitlines: a form feed or U+2028 is part of a name to git.
+    lines = text.removeprefix("\ufeff").split("\n")
+    found = [
+        (pattern, Rule(source=source, line=number, pattern=line.strip()))
+        for number, line in enumerate(lines, 1)
+        if (pattern := parse_pattern(line)) is not None
+    ]
+    return _RuleSet(directory, tuple(reversed(found)))
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Decide which paths are ignored. Made by `matcher`."""
+    """Decide which paths are ignored. Made by `matcher`; an ignore file is asked for where it matters."""
 
-    families: tuple[tuple[_RuleSet, ...], ...]
+    read: ReadRules = field(repr=False)
+    place: str
+    git_exclude: str = field(repr=False)
+    _sets: dict[tuple[str, str], _RuleSet | None] = field(default_factory=dict, compare=False, repr=False)
     _known: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
 
     def hidden_by(self, path: str, *, is_dir: bool = False) -> Rule | None:
         """Find the rule that ignores a path, or one of the directories that hold it.
 
-        path: relative to the root, with "/", without a trailing one.
+        path: relative to the root, with "/", without a trailing one; "" for the root itself.
         """
-        parent, _, name = path.rpartition("/")
+        whole = f"{self.place}{path}".removesuffix("/")
+        return self._hidden(whole, is_dir=is_dir or not path)
+
+    def _hidden(self, whole: str, *, is_dir: bool) -> Rule | None:
+        parent, _, name = whole.rpartition("/")
         if not name:
             return None
-        inherited = self.hidden_by(parent, is_dir=True) if parent else None
+        inherited = self._hidden(parent, is_dir=True) if parent else None
         if inherited is not None:
             return inherited
-        key = f"{path}/" if is_dir else path
+        key = f"{whole}/" if is_dir else whole
         if key not in self._known:
-            self._known[key] = self._own_rule(key)
+            self._known[key] = self._own_rule(whole, f"{parent}/" if parent else "", is_dir=is_dir)
         return self._known[key]
 
-    def _own_rule(self, key: str) -> Rule | None:
-        for family in self.families:
-            for rules in family:
-                verdict = rules.verdict(key)
-                if verdict is None:
-                    continue
-                is_ignored, rule = verdict
-                if is_ignored:
-                    return rule
-                break
+    def _own_rule(self, whole: str, directory: str, *, is_dir: bool) -> Rule | None:
+        is_below = whole.startswith(self.place)
+        for name in ("", *RULES_FILES):
+            if not is_below and name != GIT_RULES_FILE:
+                continue
+            for rules in self._opinions(name, directory):
+                verdict = rules.verdict(whole, is_dir=is_dir)
+                if verdict is not None:
+                    if verdict[0]:
+                        return verdict[1]
+                    break
         return None
 
+    def _opinions(self, name: str, directory: str) -> Iterator[_RuleSet]:
+        """List the rules of one kind that hold in a directory of the work tree, the deepest first."""
+        while name:
+            rules = self._set(name, directory)
+            if rules is not None:
+                yield rules
+            if not directory or (name == FLUX_RULES_FILE and directory == self.place):
+                break
+            directory = directory[: directory.rstrip("/").rfind("/") + 1]
+        weakest = self._set(name, "") if not name else self._exclude(name)
+        if weakest is not None:
+            yield weakest
 
-def matcher(texts: Mapping[str, str], *, git_exclude: str = "") -> Matcher:
+    def _exclude(self, name: str) -> _RuleSet | None:
+        if name != GIT_RULES_FILE or not self.git_exclude:
+            return None
+        key = (GIT_EXCLUDE_FILE, "")
+        if key not in self._sets:
+            up = "../" * self.place.count("/")
+            self._sets[key] = _rule_set(f"{up}{GIT_EXCLUDE_FILE}", "", self.git_exclude)
+        return self._sets[key]
+
+    def _set(self, name: str, directory: str) -> _RuleSet | None:
+        key = (name, directory)
+        if key not in self._sets:
+            if name:
+                source = self._from_root(directory) + name
+                text = self.read(source)
+            else:
+                source, directory, text = "", self.place, "\n".join(BUILT_IN_RULES)
+            self._sets[key] = None if text is None else _rule_set(source, directory, text)
+        return self._sets[key]
+
+    def _from_root(self, directory: str) -> str:
+        """Name a directory of the work tree relative to the root: "a/", or "../" above it."""
+        if directory.startswith(self.place):
+            return directory[len(self.place) :]
+        return "../" * (self.place.count("/") - directory.count("/"))
+
+
+def matcher(read: ReadRules, *, place: str = "", git_exclude: str = "") -> Matcher:
     """Build the matcher of a root.
 
-    texts: the ignore files' contents by their paths relative to the root ("a/.gitignore").
+    place: the root's path in its git work tree, "" where it is the top or there is none.
     git_exclude: the content of .git/info/exclude, the weakest of git's rules.
     """
-    built_in = _rule_set("", "", "\n".join(BUILT_IN_RULES))
-    git = [_rule_set(".git/info/exclude", "", git_exclude)] if git_exclude else []
-    return Matcher(
-        (
-            (built_in,),
-            (*_deepest_first(texts, GIT_RULES_FILE), *git),
-            _deepest_first(texts, FLUX_RULES_FILE),
-        )
-    )
-
-
-def _deepest_first(texts: Mapping[str, str], name: str) -> tuple[_RuleSet, ...]:
-    sets = [
-        _rule_set(path, path.removesuffix(name), text)
-        for path, text in texts.items()
-        if path == name or path.endswith(f"/{name}")
-    ]
-    return tuple(sorted(sets, key=lambda rules: len(rules.directory), reverse=True))
+    return Matcher(read, re.sub("(?<=[^/])$", "/", place), git_exclude)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from gitops_run.adapters.files import MAX_BYTES, Snapshot, WorkTree, find_root
@@ -23,6 +26,22 @@ def work_tree(root: Path, tmp_path: Path) -> WorkTree:
     return WorkTree(root, tmp_path / "stage")
 
 
+@pytest.fixture
+def app(root: Path, tmp_path: Path) -> WorkTree:
+    """A target app that needs a file beside it, amid others that nobody needs."""
+    write(root, "app/kustomization.yaml", "resources: [../shared/a.yaml]")
+    write(root, "shared/a.yaml", "1")
+    write(root, "other/b.yaml", "1")
+    return WorkTree(root, tmp_path / "stage", "app")
+
+
+def write(root: Path, path: str, content: str = "") -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
 def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
     return anyio.run(work_tree.snapshot, frozenset(touched))
 
@@ -30,58 +49,62 @@ def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
 def test_a_snapshot_holds_every_file_with_its_bytes(root: Path, work_tree: WorkTree) -> None:
     (root / "a").mkdir()
     (root / "a" / "b.yaml").write_bytes(b"x")
-    (root / "empty").write_bytes(b"")
+    (root / "empty.yaml").write_bytes(b"")
     taken = snapshot(work_tree)
-    assert sorted(taken.tree.files) == ["a/b.yaml", "empty"]
+    assert sorted(taken.tree.files) == ["a/b.yaml", "empty.yaml"]
     assert taken.read_bytes("a/b.yaml") == b"x"
 
 
 def test_a_snapshot_stays_as_it_was_while_the_root_changes(root: Path, work_tree: WorkTree) -> None:
-    (root / "a").write_bytes(b"old")
+    (root / "a.yaml").write_bytes(b"old")
     taken = snapshot(work_tree)
-    (root / "a").write_bytes(b"new")
-    assert taken.read_bytes("a") == b"old"
+    (root / "a.yaml").write_bytes(b"new")
+    assert taken.read_bytes("a.yaml") == b"old"
 
 
 def test_a_touched_file_is_read_again_even_where_its_times_look_the_same(
     root: Path, work_tree: WorkTree
 ) -> None:
-    (root / "a").write_bytes(b"1")
-    first = snapshot(work_tree).tree.digests["a"]
-    (root / "a").write_bytes(b"2")
-    assert snapshot(work_tree, "a").tree.digests["a"] != first
+    (root / "a.yaml").write_bytes(b"1")
+    first = snapshot(work_tree).tree.digests["a.yaml"]
+    (root / "a.yaml").write_bytes(b"2")
+    assert snapshot(work_tree, "a.yaml").tree.digests["a.yaml"] != first
 
 
 def test_a_deleted_file_leaves_the_snapshot_and_its_copy(root: Path, work_tree: WorkTree) -> None:
     (root / "a").mkdir()
-    (root / "a" / "b").write_bytes(b"1")
+    (root / "a" / "b.yaml").write_bytes(b"1")
     folder = snapshot(work_tree).folder
-    (root / "a" / "b").unlink()
+    (root / "a" / "b.yaml").unlink()
     assert snapshot(work_tree).tree.files == {}
     assert not (folder / "a").exists()
 
 
 def test_a_file_may_become_a_folder_and_back(root: Path, work_tree: WorkTree) -> None:
-    (root / "a").write_bytes(b"1")
+    (root / "a.yaml").write_bytes(b"1")
     snapshot(work_tree)
-    (root / "a").unlink()
-    (root / "a").mkdir()
-    (root / "a" / "b").write_bytes(b"2")
-    assert snapshot(work_tree).read_bytes("a/b") == b"2"
+    (root / "a.yaml").unlink()
+    (root / "a.yaml").mkdir()
+    (root / "a.yaml" / "b.yaml").write_bytes(b"2")
+    assert snapshot(work_tree).read_bytes("a.yaml/b.yaml") == b"2"
+    shutil.rmtree(root / "a.yaml")
+    (root / "a.yaml").write_bytes(b"3")
+    assert snapshot(work_tree).read_bytes("a.yaml") == b"3"
 
 
 def test_ignored_files_are_left_out_and_their_rule_is_known(root: Path, work_tree: WorkTree) -> None:
-    (root / ".gitignore").write_text("*.log\n")
-    (root / "x.log").write_bytes(b"1")
+    (root / ".gitignore").write_text("x*.yaml\n")
+    (root / "x.yaml").write_bytes(b"1")
+    (root / "y.yaml").write_bytes(b"1")
     taken = snapshot(work_tree)
-    assert list(taken.tree.files) == [".gitignore"]
-    assert str(taken.hidden_by("x.log")) == "*.log in .gitignore:1"
+    assert list(taken.tree.files) == ["y.yaml"]
+    assert str(taken.hidden_by("x.yaml")) == "x*.yaml in .gitignore:1"
 
 
 def test_a_link_within_the_root_is_followed_as_content(root: Path, work_tree: WorkTree) -> None:
-    (root / "a").write_bytes(b"1")
-    (root / "link").symlink_to("a")
-    assert snapshot(work_tree).read_bytes("link") == b"1"
+    (root / "a.yaml").write_bytes(b"1")
+    (root / "link.yaml").symlink_to("a.yaml")
+    assert snapshot(work_tree).read_bytes("link.yaml") == b"1"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +118,7 @@ def test_a_link_within_the_root_is_followed_as_content(root: Path, work_tree: Wo
 def test_a_link_that_can_not_be_followed_is_a_problem(
     root: Path, work_tree: WorkTree, target: str, message: str
 ) -> None:
-    (root / "link").symlink_to(target)
+    (root / "link.yaml").symlink_to(target)
     assert [problem.message for problem in snapshot(work_tree).problems] == [message]
 
 
@@ -104,33 +127,12 @@ def test_a_root_that_is_gone_is_a_problem_and_not_an_empty_tree(root: Path, work
     assert snapshot(work_tree).problems
 
 
-def replace(root: Path) -> None:
-    shutil.rmtree(root)
-    root.mkdir()
-
-
-async def a_change_after_the_root_was_replaced(root: Path, work_tree: WorkTree) -> frozenset[str]:
-    batches = work_tree.batches()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, replace, root)
-        with anyio.fail_after(20):
-            while await anext(batches):
-                pass
-        tasks.start_soon(anyio.to_thread.run_sync, (root / "new").write_bytes, b"1")
-        with anyio.fail_after(20):
-            return await anext(batches)
-
-
-def test_a_root_that_is_replaced_is_watched_again(root: Path, work_tree: WorkTree) -> None:
-    assert anyio.run(a_change_after_the_root_was_replaced, root, work_tree) == {"new"}
-
-
 def test_a_root_that_is_too_large_is_refused_before_it_is_read(root: Path, work_tree: WorkTree) -> None:
-    with (root / "dump").open("wb") as file:
+    with (root / "dump.yaml").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     taken = snapshot(work_tree)
-    assert taken.problems[0].path == "dump"
-    assert not (taken.folder / "dump").exists()
+    assert taken.problems[0].path == "dump.yaml"
+    assert not (taken.folder / "dump.yaml").exists()
 
 
 def test_the_root_is_the_git_work_tree_that_holds_the_target(root: Path) -> None:
@@ -147,29 +149,192 @@ def test_a_target_outside_the_named_root_is_refused(root: Path, tmp_path: Path) 
 def test_a_file_that_vanishes_while_it_is_read_is_no_part_of_the_snapshot(
     root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (root / "a").write_bytes(b"1")
-    (root / "b").write_bytes(b"1")
+    (root / "a.yaml").write_bytes(b"1")
+    (root / "b.yaml").write_bytes(b"1")
 
     def vanish(path: Path) -> bytes:
-        if path.name == "b":
+        if path.name == "b.yaml":
             path.unlink()
         with path.open("rb") as file:
             return file.read()
 
     monkeypatch.setattr(Path, "read_bytes", vanish)
     taken = snapshot(work_tree)
-    assert (list(taken.tree.files), taken.problems) == (["a"], ())
+    assert (list(taken.tree.files), taken.problems) == (["a.yaml"], ())
 
 
 def test_a_file_that_may_not_be_read_is_named_and_not_taken_for_deleted(
     root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (root / "a").write_bytes(b"1")
+    (root / "a.yaml").write_bytes(b"1")
 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     (problem,) = snapshot(work_tree).problems
-    assert str(problem) == "a: can't be read: Permission denied"
+    assert str(problem) == "a.yaml: can't be read: Permission denied"
     assert "chmod" in problem.hint
+
+
+def test_only_what_the_target_needs_is_copied(root: Path, app: WorkTree) -> None:
+    taken = snapshot(app)
+    assert sorted(taken.tree.files) == ["app/kustomization.yaml", "shared/a.yaml"]
+    assert not (taken.folder / "other").exists()
+
+
+def test_a_link_out_of_the_root_that_nobody_needs_is_no_problem(root: Path, app: WorkTree) -> None:
+    (root / "app" / "link.yaml").symlink_to("/etc/hostname")
+    (root / "other" / "away").symlink_to("/etc")
+    assert snapshot(app).problems == ()
+
+
+def test_a_needed_file_behind_a_link_out_of_the_root_is_refused_by_name(root: Path, app: WorkTree) -> None:
+    shutil.rmtree(root / "shared")
+    (root / "shared").symlink_to("/etc")
+    (problem,) = snapshot(app).problems
+    assert str(problem) == "shared: this link leads out of the root"
+
+
+def test_a_needed_file_in_an_ignored_directory_is_hidden_by_a_rule_that_is_known(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, ".gitignore", "shared/\n")
+    taken = snapshot(app)
+    assert list(taken.tree.files) == ["app/kustomization.yaml"]
+    assert str(taken.hidden_by("shared/a.yaml")) == "shared/ in .gitignore:1"
+
+
+def test_a_needed_directory_that_is_ignored_is_hidden_by_a_rule_that_is_known(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, "app/kustomization.yaml", "resources: [../build]")
+    write(root, "build/kustomization.yaml", "resources: []")
+    write(root, ".gitignore", "build/\n")
+    assert str(snapshot(app).hidden_by("build")) == "build/ in .gitignore:1"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_generators_file_that_is_ignored_is_a_problem_where_it_is_there(
+    root: Path, app: WorkTree, *, is_there: bool
+) -> None:
+    write(root, "app/kustomization.yaml", "secretGenerator: [{name: s, envs: [s.env]}]")
+    write(root, ".gitignore", "*.env\n")
+    if is_there:
+        write(root, "app/s.env")
+    told = [problem.message for problem in snapshot(app).problems]
+    message = "the target needs this file, but an ignore rule hides it: *.env in .gitignore:1"
+    assert told == [message] * is_there
+
+
+def test_an_ignored_target_is_a_problem_that_names_the_rule(root: Path, app: WorkTree) -> None:
+    write(root, ".gitignore", "/app\n")
+    (problem,) = snapshot(app).problems
+    assert problem.message == "the target is hidden by an ignore rule: /app in .gitignore:1"
+
+
+def test_the_whole_root_is_taken_where_a_kustomization_can_not_be_understood(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, "app/kustomization.yaml", "mystery: 1")
+    taken = snapshot(app)
+    assert "app/kustomization.yaml:1 has mystery" in taken.whole_root_reason
+    assert "other/b.yaml" in taken.tree.files
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.yaml", "ü.yaml", "100%.yaml", "a#b.yaml", "%2e.yaml", "A.yaml", "a+b.yaml"]
+)
+def test_a_name_is_kept_letter_by_letter(root: Path, work_tree: WorkTree, name: str) -> None:
+    write(root, name, "1")
+    assert snapshot(work_tree).read_bytes(name) == b"1"
+
+
+@pytest.mark.parametrize("name", ["a.yaml~", ".a.yaml.swp", "#a.yaml#", ".#a.yaml", "a.yaml___jb_tmp___"])
+def test_what_editors_leave_beside_a_file_is_no_part_of_a_save(root: Path, tmp_path: Path, name: str) -> None:
+    write(root, "app/Chart.yaml")
+    write(root, f"app/{name}")
+    taken = snapshot(WorkTree(root, tmp_path / "stage", "app"))
+    assert list(taken.tree.files) == ["app/Chart.yaml"]
+
+
+def test_a_rename_that_changes_only_case_leaves_one_file(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a.yaml", "1")
+    snapshot(work_tree)
+    (root / "a.yaml").rename(root / "A.yaml")
+    assert list(snapshot(work_tree).tree.files) == ["A.yaml"]
+
+
+def test_a_name_that_no_store_can_hold_is_refused(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a\tb.yaml")
+    assert "control character" in snapshot(work_tree).problems[0].message
+
+
+def test_a_pipe_in_a_files_place_is_a_problem_and_nothing_hangs(root: Path, work_tree: WorkTree) -> None:
+    os.mkfifo(root / "a.yaml")
+    assert [str(problem) for problem in snapshot(work_tree).problems] == ["a.yaml: this is no file"]
+
+
+def test_the_exclude_file_of_a_git_worktree_lies_in_the_directory_that_all_share(
+    root: Path, tmp_path: Path
+) -> None:
+    write(tmp_path, "main/.git/info/exclude", "x.yaml\n")
+    write(tmp_path, "main/.git/worktrees/w/commondir", "../..\n")
+    write(root, ".git", f"gitdir: {tmp_path}/main/.git/worktrees/w\n")
+    write(root, "x.yaml")
+    assert snapshot(WorkTree(root, tmp_path / "stage")).tree.files == {}
+
+
+def test_rules_above_the_root_count_where_git_has_its_work_tree_there(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    write(tmp_path, ".gitignore", "/root/x.yaml\n")
+    write(root, "x.yaml")
+    taken = snapshot(WorkTree(root, tmp_path / "stage"))
+    assert str(taken.hidden_by("x.yaml")) == "/root/x.yaml in ../.gitignore:1"
+    assert taken.tree.files == {}
+
+
+def test_a_root_that_is_a_link_is_what_it_leads_to(root: Path, tmp_path: Path) -> None:
+    write(root, "a.yaml", "1")
+    (tmp_path / "link").symlink_to(root)
+    assert list(snapshot(WorkTree(tmp_path / "link", tmp_path / "stage")).tree.files) == ["a.yaml"]
+
+
+def test_a_changed_ignore_file_counts_at_the_next_snapshot(root: Path, work_tree: WorkTree) -> None:
+    write(root, "a.yaml")
+    snapshot(work_tree)
+    write(root, ".gitignore", "a.yaml\n")
+    assert snapshot(work_tree).tree.files == {}
+
+
+def over(file: Path, content: str) -> None:
+    """Write as careful editors do: beside, then over."""
+    write(file.parent, f"{file.name}.new", content).rename(file)
+
+
+def test_a_checkout_of_many_files_is_seen_whole(root: Path, tmp_path: Path) -> None:
+    for number in range(500):
+        write(root, f"app/{number}.yaml", "1")
+
+    def check_out() -> None:
+        for number in range(500):
+            over(root / "app" / f"{number}.yaml", "2")
+
+    tree = WorkTree(root, tmp_path / "stage", "app")
+    snapshot(tree)
+    check_out()
+    taken = snapshot(tree)
+    assert {taken.read_bytes(path) for path in taken.tree.files} == {b"2"}
+
+
+def test_a_save_looks_at_nothing_but_what_the_target_needs(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        write(root, f"other/{number}/x.yaml")
+    seen: list[str] = []
+    stat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: seen.append(str(path)) or stat(path))
+    snapshot(app)
+    assert not [path for path in seen if "/other/" in path]
+    assert app.watched == {str(root), str(root / "app"), str(root / "shared")}

@@ -2,49 +2,49 @@ from gitops_run.model.ignore import matcher
 
 
 def test_git_itself_is_never_part_of_a_session() -> None:
-    assert matcher({}).hidden_by(".git/config") is not None
+    assert matcher({}.get).hidden_by(".git/config") is not None
 
 
 def test_a_rule_names_its_file_and_line() -> None:
-    rules = matcher({"a/.gitignore": "# comment\n*.log\n"})
+    rules = matcher({"a/.gitignore": "# comment\n*.log\n"}.get)
     assert str(rules.hidden_by("a/x.log")) == "*.log in a/.gitignore:2"
 
 
 def test_a_rule_holds_only_below_its_own_directory() -> None:
-    rules = matcher({"a/.gitignore": "*.log\n"})
+    rules = matcher({"a/.gitignore": "*.log\n"}.get)
     assert rules.hidden_by("b/x.log") is None
 
 
 def test_a_deeper_file_brings_back_what_an_upper_one_ignores() -> None:
-    rules = matcher({".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n"})
+    rules = matcher({".gitignore": "*.log\n", "a/.gitignore": "!keep.log\n"}.get)
     assert rules.hidden_by("a/keep.log") is None
 
 
 def test_nothing_comes_back_from_an_ignored_directory() -> None:
-    rules = matcher({".gitignore": "build/\n!build/keep.yaml\n"})
+    rules = matcher({".gitignore": "build/\n!build/keep.yaml\n"}.get)
     assert rules.hidden_by("build/keep.yaml") is not None
 
 
 def test_a_rooted_rule_is_rooted_at_its_own_directory() -> None:
-    rules = matcher({"a/.gitignore": "/out.yaml\n"})
+    rules = matcher({"a/.gitignore": "/out.yaml\n"}.get)
     assert rules.hidden_by("a/out.yaml") is not None
     assert rules.hidden_by("a/b/out.yaml") is None
 
 
 def test_sourceignore_can_not_bring_back_what_git_ignores() -> None:
-    rules = matcher({".gitignore": "x.yaml\n", ".sourceignore": "!x.yaml\n"})
+    rules = matcher({".gitignore": "x.yaml\n", ".sourceignore": "!x.yaml\n"}.get)
     assert rules.hidden_by("x.yaml") is not None
 
 
 def test_sourceignore_leaves_out_more() -> None:
-    assert matcher({".sourceignore": "docs/\n"}).hidden_by("docs/a.yaml") is not None
+    assert matcher({".sourceignore": "docs/\n"}.get).hidden_by("docs/a.yaml") is not None
 
 
 def test_the_exclude_file_of_git_is_the_weakest_rule() -> None:
-    rules = matcher({".gitignore": "!x.yaml\n"}, git_exclude="*.yaml\n")
+    rules = matcher({".gitignore": "!x.yaml\n"}.get, git_exclude="*.yaml\n")
     assert rules.hidden_by("x.yaml") is None
     assert rules.hidden_by("y.yaml") is not None
 
 
 def test_a_directory_rule_spares_a_file_of_that_name() -> None:
-    assert matcher({".gitignore": "out/\n"}).hidden_by("out") is None
+    assert matcher({".gitignore": "out/\n"}.get).hidden_by("out") is None

@@ -1,0 +1,169 @@
+"""What one scan sees of a root: files, folders and links by their paths, without what is hidden.
+
+Knows stat and links. A link within the root is its content, one that leaves it is a problem for whoever needs
+it. Each path is looked at once, so that a scan is of one mind about it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gitops_run.model.closure import Found
+from gitops_run.model.ignore import Matcher, Rule
+from gitops_run.model.problem import Problem
+
+LINKS_MAX: Final = 40
+"""Links that lead to links; as many as Linux follows."""
+
+
+@dataclass(slots=True)
+class RootDisk:
+    """Look at a root. hidden: the rules that hid what was looked for. hops: where links led, absolute."""
+
+    root: str
+    rules: Matcher
+    hidden: dict[str, Rule] = field(default_factory=dict)
+    hops: set[str] = field(default_factory=set)
+    _found: dict[str, Found | None] = field(default_factory=dict)
+    _real: dict[str, str] = field(default_factory=dict)
+    _status: dict[str, os.stat_result] = field(default_factory=dict)
+
+    def look(self, path: str) -> Found | None:
+        """Say what is at a path; None where nothing is, or an ignore rule hides it."""
+        if path not in self._found:
+            self._found[path] = self._look(path)
+        return self._found[path]
+
+    def names(self, folder: str) -> list[str]:
+        """List a folder, sorted; empty where it vanished."""
+        if self.look(folder) is None:
+            return []
+        try:
+            return sorted(entry.name for entry in os.scandir(self._real[folder]))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._found[folder] = Found(is_folder=True, problem=unreadable(folder, error))
+            return []
+
+    def text(self, path: str) -> str | None:
+        """Read a file; None where that fails."""
+        found = self.look(path)
+        if found is None or found.is_folder or found.problem:
+            return None
+        try:
+            return Path(self._real[path]).read_text("utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def file(self, path: str) -> tuple[Path, os.stat_result]:
+        """Hand out the real path and the status of a file that was found."""
+        return Path(self._real[path]), self._status[path]
+
+    def real(self, path: str) -> str:
+        """Follow the links in a path as far as it exists; absolute, without "..", perhaps not there."""
+        found = self.look(path)
+        if found is not None and path in self._real:
+            return self._real[path]
+        parent, _, name = path.rpartition("/")
+        return f"{self.real(parent)}/{name}" if path else self.root
+
+    def problems(self) -> Iterator[Problem]:
+        """List the folders that could not be listed."""
+        for path, found in self._found.items():
+            if found is not None and found.problem is not None and path in self._real and found.is_folder:
+                yield found.problem
+
+    def _look(self, path: str) -> Found | None:
+        if not path:
+            self._real[""] = self.root
+            return Found(is_folder=True)
+        parent, _, name = path.rpartition("/")
+        above = self.look(parent)
+        if above is None or not above.is_folder:
+            return None
+        if above.problem is not None:
+            return above
+        real = f"{self._real[parent]}/{name}"
+        try:
+            return self._classify(path, real)
+        except (FileNotFoundError, NotADirectoryError):
+            self._is_hidden(path, is_dir=False)
+            return None
+        except OSError as error:
+            return Found(problem=unreadable(path, error))
+
+    def _classify(self, path: str, real: str) -> Found | None:
+        status = os.lstat(real)
+        if stat.S_ISLNK(status.st_mode):
+            return self._link(path, real)
+        is_dir = stat.S_ISDIR(status.st_mode)
+        if self._is_hidden(path, is_dir=is_dir):
+            return None
+        self._real[path], self._status[path] = real, status
+        if not is_dir and not stat.S_ISREG(status.st_mode):
+            return Found(problem=Problem(path=path, message="this is no file", hint="ignore or remove it"))
+        return Found(is_folder=is_dir)
+
+    def _link(self, path: str, link: str) -> Found | None:
+        is_dir = Path(link).is_dir()
+        if self._is_hidden(path, is_dir=is_dir):
+            return None
+        self.hops.update(_hops(link))
+        try:
+            real = os.path.realpath(link, strict=True)
+        except FileNotFoundError:
+            return Found(
+                problem=Problem(path=path, message="this link leads nowhere", hint="mend it or ignore it")
+            )
+        if not f"{real}/".startswith(f"{self.root.rstrip('/')}/"):
+            return Found(is_folder=is_dir, problem=_leaves_root(path))
+        if is_dir and real in self._trail(path):
+            message = "this link leads back to a folder that holds it"
+            return Found(is_folder=True, problem=Problem(path=path, message=message))
+        self.hops.add(real)
+        self._real[path], self._status[path] = real, Path(real).stat()
+        return Found(is_folder=is_dir)
+
+    def _trail(self, path: str) -> Iterator[str]:
+        while path:
+            path = path.rpartition("/")[0]
+            yield self._real[path]
+
+    def _is_hidden(self, path: str, *, is_dir: bool) -> bool:
+        rule = self.rules.hidden_by(path, is_dir=is_dir)
+        if rule is not None:
+            self.hidden[path] = rule
+        return rule is not None
+
+
+def _hops(link: str) -> Iterator[str]:
+    """Name where a link leads, and where that leads if it's a link."""
+    for _ in range(LINKS_MAX):
+        path = Path(link)
+        if not path.is_symlink():
+            return
+        link = os.path.normpath(path.parent / path.readlink())
+        yield link
+
+
+def unreadable(path: str, error: OSError) -> Problem:
+    """Say that something is there, but may not be read."""
+    return Problem(
+        path=path,
+        message=f"can't be read: {error.strerror}",
+        hint=f"chmod u+r {path}, or ignore it in .sourceignore",
+    )
+
+
+def _leaves_root(path: str) -> Problem:
+    return Problem(
+        path=path,
+        message="this link leads out of the root",
+        hint="copy the file, name a wider --root, or ignore it in .sourceignore",
+    )

@@ -1,0 +1,341 @@
+"""A session's root on disk: what changed of what its target needs, and a stable copy of that.
+
+Knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and uploaded,
+so that a file which changes meanwhile can't get into a save half way. Never writes into the root itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import watchfiles
+
+from gitops_run.adapters.files.disk import RootDisk, unreadable
+from gitops_run.adapters.files.root import IgnoreFiles
+from gitops_run.adapters.files.watch import Watch, watch_of
+from gitops_run.errors import BackendError
+from gitops_run.model.closure import Closure, ClosureFinder
+from gitops_run.model.ignore import Matcher, Rule
+from gitops_run.model.kustomize import KUSTOMIZATION_FILES
+from gitops_run.model.problem import Problem
+from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.store import key_problem
+from gitops_run.model.tree import FileEntry, Tree
+
+MAX_FILES: Final = 20_000
+MAX_BYTES: Final = 256 * 1024 * 1024
+WATCH_STEP_MS: Final = 10
+WATCH_GROUP_MS: Final = 30
+SCAN_ATTEMPTS: Final = 5
+ROOT_CHECK_MS: Final = 500
+"""How often it is looked whether the root is still the folder that is watched."""
+FLOOD: Final = 1000
+"""Events at once behind which the kernel may have dropped others, whatever they are about."""
+RACY_NS: Final = 50_000_000
+"""A file that changed this shortly before it was read may change again within the same tick of its times."""
+
+_Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
+
+    whole_root_reason: why all of the root is part of it, "" where it isn't.
+    """
+
+    folder: Path
+    tree: Tree = field(default_factory=Tree)
+    problems: tuple[Problem, ...] = ()
+    whole_root_reason: str = ""
+    rules: Matcher | None = field(default=None, repr=False)
+    hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a file of this snapshot."""
+        return (self.folder / path).read_bytes()
+
+    def read_text(self, path: str) -> str | None:
+        """Read a file of this snapshot as text; None where it has no such file."""
+        if path not in self.tree.files:
+            return None
+        return (self.folder / path).read_text(encoding="utf-8", errors="replace")
+
+    def hidden_by(self, path: str) -> Rule | None:
+        """Find the ignore rule that hides a path."""
+        if path in self.hidden:
+            return self.hidden[path]
+        return self.rules.hidden_by(path) if self.rules is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Stamp:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    @property
+    def newest_ns(self) -> int:
+        return max(self.mtime_ns, self.ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    stamp: _Stamp
+    entry: FileEntry
+    is_sure: bool
+
+    def is_still(self, stamp: _Stamp) -> bool:
+        return self.is_sure and self.stamp == stamp
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Hold what one look at the root found."""
+
+    disk: RootDisk
+    closure: Closure
+    problems: list[Problem]
+
+    def snapshot(self, stage: Path) -> Snapshot:
+        return Snapshot(
+            folder=stage,
+            problems=tuple(dict.fromkeys(self.problems)),
+            whole_root_reason=self.closure.whole_root_reason,
+            rules=self.disk.rules,
+            hidden=self.disk.hidden,
+        )
+
+
+class WorkTree:
+    """Watch what a target needs of a root, and take snapshots of it.
+
+    One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
+    """
+
+    def __init__(self, root: Path, stage: Path, target: str = ".", also: tuple[str, ...] = ()) -> None:
+        self.root = root.resolve()
+        self._stage = stage
+        self._target = target
+        self._also = also
+        self._known: dict[str, _Known] = {}
+        self._rules = IgnoreFiles(self.root)
+        self._finder = ClosureFinder()
+        self._watch = self._next_watch = Watch.whole(self.root)
+        self._moved = anyio.Event()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """List the folders that are watched."""
+        return self._watch.folders
+
+    async def batches(self) -> AsyncIterator[frozenset[str]]:
+        """Yield the paths that changed, relative to the root, without ignored ones. Never ends by itself.
+
+        Nothing but an empty set means: look anew. That's asked for when watches were set, too, since what
+        changed before that was seen by nobody.
+        """
+        while True:
+            self._moved = anyio.Event()
+            watched = {folder: _identity(folder) for folder in self._watch.folders}
+            try:
+                async for batch in self._changes(watched):
+                    paths = frozenset(self._relative(name) for _, name in batch if self._watch.concerns(name))
+                    if paths or len(batch) > FLOOD:
+                        yield paths
+                    if self._is_lost(batch, watched):
+                        break
+            except FileNotFoundError:
+                pass  # it went before the watches were set
+            except (OSError, RuntimeError) as error:
+                raise BackendError(
+                    f"{self.root} can't be watched: {error}",
+                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
+                    "or name a smaller --root",
+                ) from error
+            # The watches went with the folder: they are set anew once there is one again.
+            while _identity(str(self.root)) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
+                await anyio.sleep(ROOT_CHECK_MS / 1000)
+            yield frozenset()
+
+    def _changes(
+        self, watched: Mapping[str, _Identity | None]
+    ) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
+        """Watch folders as they are now, until they should be others; nothing is told now and then, too."""
+        return watchfiles.awatch(
+            *sorted(folder for folder, identity in watched.items() if identity is not None),
+            watch_filter=None,
+            step=WATCH_STEP_MS,
+            debounce=WATCH_GROUP_MS,
+            rust_timeout=ROOT_CHECK_MS,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+            recursive=False,
+            stop_event=self._moved,
+        )
+
+    def _is_lost(
+        self, batch: set[tuple[watchfiles.Change, str]], watched: Mapping[str, _Identity | None]
+    ) -> bool:
+        """Say whether a watch died with its folder. One in its place may have the same identity."""
+        if any(name in watched and change is not watchfiles.Change.modified for change, name in batch):
+            return True
+        root = str(self.root)
+        return _identity(root) != watched[root]
+
+    async def snapshot(self, touched: frozenset[str] = frozenset()) -> Snapshot:
+        """Copy what the target needs now. touched: paths to read again even where they look the same."""
+        try:
+            return await anyio.to_thread.run_sync(self._snapshot, touched)
+        finally:
+            self._follow_watch()
+
+    def _follow_watch(self) -> None:
+        """Let the watcher know where it has to look; a snapshot that nobody waits for any more counts too."""
+        is_elsewhere = self._watch.folders != self._next_watch.folders
+        self._watch = self._next_watch
+        if is_elsewhere:
+            self._moved.set()
+
+    def _relative(self, name: str) -> str:
+        return os.path.relpath(name, self.root).replace(os.sep, "/")
+
+    def _snapshot(self, touched: frozenset[str]) -> Snapshot:
+        if not self.root.is_dir():
+            message, hint = f"{self.root} is gone", "bring it back, or end the session"
+            return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+        for _ in range(SCAN_ATTEMPTS):
+            scan = self._scan()
+            files = {path: scan.disk.file(path) for path in sorted(scan.closure.files)}
+            if too_much := tuple(over_limit(files)):
+                return replace(scan.snapshot(self._stage), problems=too_much)
+            self._forget(files)
+            again = frozenset(scan.disk.real(path) for path in touched if not path.startswith("../"))
+            if (entries := self._read(scan, files, again)) is not None:
+                return replace(scan.snapshot(self._stage), tree=Tree(entries))
+        message, hint = "files keep vanishing while they are read", "save again when it's quiet"
+        return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+
+    def _scan(self) -> _Scan:
+        """Find what the target needs now, and what has to be watched for it."""
+        disk = RootDisk(str(self.root), self._rules.matcher())
+        closure = self._finder.find(self._target, disk, self._also)
+        scan = _Scan(disk, closure, [*closure.problems, *disk.problems(), *unstorable(closure.files)])
+        target = "" if self._target == "." else self._target
+        scan.problems.extend(hidden_needs(closure.missing - {target}, disk))
+        if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
+            message = f"the target is hidden by an ignore rule: {rule}"
+            scan.problems.append(Problem(path=target, message=message, hint="change the rule"))
+        self._next_watch = watch_of(closure, disk, self._rules.files_besides)
+        return scan
+
+    def _read(
+        self, scan: _Scan, files: Mapping[str, tuple[Path, os.stat_result]], touched: frozenset[str]
+    ) -> dict[str, FileEntry] | None:
+        """Read what is new or changed into the stage; None where a file vanished meanwhile."""
+        entries = {}
+        unstorable = {problem.path for problem in scan.problems}
+        for path, (real, status) in files.items():
+            stamp = _Stamp.of(status)
+            known = self._known.get(path)
+            if known is not None and known.is_still(stamp) and str(real) not in touched:
+                entries[path] = known.entry
+                continue
+            if path in unstorable:
+                continue
+            now = time.time_ns()
+            try:
+                content = real.read_bytes()
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                scan.problems.append(unreadable(path, error))
+                continue
+            digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            entry = FileEntry(path=path, size=len(content), digest=digest)
+            if known is None or known.entry != entry:
+                copy = self._stage / path
+                _make_room(copy)
+                copy.write_bytes(content)
+            self._known[path] = _Known(stamp, entry, is_sure=now - stamp.newest_ns > RACY_NS)
+            entries[path] = entry
+        return entries
+
+    def _forget(self, found: Collection[str]) -> None:
+        """Drop the copies of what is gone, before a folder may have to take a file's place."""
+        for path in [path for path in self._known if path not in found]:
+            del self._known[path]
+            copy = self._stage / path
+            copy.unlink(missing_ok=True)
+            with suppress(OSError):
+                for parent in copy.relative_to(self._stage).parents[:-1]:
+                    (self._stage / parent).rmdir()
+
+
+def _make_room(copy: Path) -> None:
+    """Make the folders for a copy, where a file may have become a folder or the other way round."""
+    if copy.is_dir():
+        shutil.rmtree(copy)
+    for parent in reversed(copy.parents):
+        if parent.is_file():
+            parent.unlink()
+    copy.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _identity(folder: str) -> _Identity | None:
+    """Tell a folder from one that took its place; None where there is none."""
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+
+
+def hidden_needs(missing: Collection[str], disk: RootDisk) -> Iterator[Problem]:
+    """Tell of files that are named and there, but ignored; a kustomization may go by other names."""
+    for path in sorted(missing):
+        name = path.rpartition("/")[2]
+        rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
+        if rule and name not in KUSTOMIZATION_FILES and os.path.lexists(disk.real(path)):
+            yield Problem(
+                path=path,
+                message=f"the target needs this file, but an ignore rule hides it: {rule}",
+                hint=f"change the rule, or bring the file back with: !{name}",
+            )
+
+
+def unstorable(paths: Iterable[str]) -> Iterator[Problem]:
+    """Refuse names that no object in a store can have."""
+    for path in sorted(paths):
+        if reason := key_problem(f"{STORE_PREFIX}{path}"):
+            shown = path.encode("utf-8", "backslashreplace").decode()
+            yield Problem(path=shown, message=reason, hint="rename it, or ignore it")
+
+
+def over_limit(files: Mapping[str, tuple[Path, os.stat_result]]) -> Iterator[Problem]:
+    """Refuse what is too large, before any of it is read."""
+    size = sum(status.st_size for _, status in files.values())
+    if len(files) > MAX_FILES or size > MAX_BYTES:
+        largest = max(files, key=lambda path: files[path][1].st_size)
+        yield Problem(
+            path=largest,
+            message=f"{len(files)} files and {size / 2**20:.0f} MiB are needed, this is the largest; "
+            f"at most {MAX_FILES} and {MAX_BYTES // 2**20} MiB are synced",
+            hint="name a smaller target or --root, or ignore what isn't needed in .sourceignore",
+        )

@@ -1,0 +1,150 @@
+"""One line of an ignore file as git reads it: what it matches, and whether it hides or brings back.
+
+Knows git's matcher to the byte, its quirks too, by turning a pattern into a regular expression. The
+libraries for it raise where git matches nothing ("[z-a]", a last backslash) or differ at bracket
+expressions and slashes. Knows nothing of files and directories of rules: that is `model.ignore`.
+Source: git 2.39, dir.c (parse_path_pattern, match_pathname) and wildmatch.c.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass
+from typing import Final
+
+_SPECIAL: Final = re.compile(rb"[*?\[\\]")
+_NEVER: Final = rb"(?!)"
+_SLASH: Final = ord("/")
+_CLASSES: Final = {
+    b"alnum": string.ascii_letters + string.digits,
+    b"alpha": string.ascii_letters,
+    b"blank": " \t",
+    b"cntrl": "".join(map(chr, [*range(32), 127])),
+    b"digit": string.digits,
+    b"graph": string.ascii_letters + string.digits + string.punctuation,
+    b"lower": string.ascii_lowercase,
+    b"print": string.ascii_letters + string.digits + string.punctuation + " ",
+    b"punct": string.punctuation,
+    b"space": string.whitespace,
+    b"upper": string.ascii_uppercase,
+    b"xdigit": string.hexdigits,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Match paths. is_negative: brings back what an earlier line hid."""
+
+    expression: re.Pattern[bytes]
+    is_negative: bool
+    is_for_names: bool
+    is_for_folders: bool
+
+    def matches(self, path: bytes, *, is_dir: bool) -> bool:
+        """Say whether a path, relative to the folder of the rules, is meant."""
+        if self.is_for_folders and not is_dir:
+            return False
+        text = path.rpartition(b"/")[2] if self.is_for_names else path
+        return self.expression.fullmatch(text) is not None
+
+
+def parse_pattern(line: str) -> Pattern | None:
+    """Read one line without its line break; None for an empty one or a comment."""
+    raw = line.encode("utf-8", "surrogateescape")
+    if not raw or raw.startswith(b"#"):
+        return None
+    body = _without_trailing_spaces(raw.removesuffix(b"\r"))
+    is_negative, body = body.startswith(b"!"), body.removeprefix(b"!")
+    is_for_folders, body = body.endswith(b"/"), body.removesuffix(b"/")
+    is_for_names = b"/" not in body
+    if not is_for_names:
+        body = body.removeprefix(b"/")
+    expression = re.compile(_expression(body, is_for_names=is_for_names), re.DOTALL)
+    return Pattern(expression, is_negative, is_for_names, is_for_folders)
+
+
+def _without_trailing_spaces(raw: bytes) -> bytes:
+    kept = raw.rstrip(b" ")
+    escapes = len(kept) - len(kept.rstrip(b"\\"))
+    return kept + b" " if escapes % 2 and kept != raw else kept
+
+
+def _expression(body: bytes, *, is_for_names: bool) -> bytes:
+    """Translate a pattern. Up to its first wildcard git compares plainly, and begins anew after that."""
+    if not body:
+        return _NEVER
+    special = _SPECIAL.search(body)
+    split = special.start() if special else len(body)
+    if is_for_names and special:
+        split = 0
+    return re.escape(body[:split]) + _wild(body[split:])
+
+
+def _wild(pattern: bytes) -> bytes:
+    parts, at = [], 0
+    while at < len(pattern):
+        part, at = _next(pattern, at)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _next(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Translate what stands at a place, and tell where the rest begins."""
+    char = pattern[at : at + 1]
+    if char == b"\\":
+        escaped = pattern[at + 1 : at + 2]
+        return (re.escape(escaped) if escaped else _NEVER), at + 2
+    if char == b"?":
+        return b"[^/]", at + 1
+    if char == b"*":
+        return _stars(pattern, at)
+    if char == b"[":
+        return _bracket(pattern, at + 1)
+    return re.escape(char), at + 1
+
+
+def _stars(pattern: bytes, at: int) -> tuple[bytes, int]:
+    end = at
+    while pattern[end : end + 1] == b"*":
+        end += 1
+    rest = pattern[end:]
+    is_bordered = at == 0 or pattern[at - 1 : at] == b"/"
+    if end - at == 1 or not is_bordered or not (not rest or rest.startswith((b"/", rb"\/"))):
+        return b"[^/]*", end
+    return (b"(?:.*/)?", end + 1) if rest.startswith(b"/") else (b".*", end)
+
+
+def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Translate a bracket expression; one that doesn't end matches nothing."""
+    is_negated = pattern[at : at + 1] in (b"!", b"^")
+    try:
+        members, end = _members(pattern, at + is_negated)
+    except (IndexError, KeyError):
+        return _NEVER, len(pattern)
+    meant = (set(range(256)) - members if is_negated else members) - {_SLASH}
+    listed = b"".join(b"\\x%02x" % byte for byte in sorted(meant))
+    return (b"[" + listed + b"]" if listed else _NEVER), end
+
+
+def _members(pattern: bytes, at: int) -> tuple[set[int], int]:
+    """Collect the bytes of a bracket expression. Raises IndexError or KeyError on a broken one."""
+    members: set[int] = set()
+    previous = -1
+    is_first = True
+    while is_first or pattern[at] != ord("]"):
+        is_first = False
+        char = pattern[at]
+        named = re.compile(rb"\[:([^\]]*):\]").match(pattern, at)
+        if named:
+            members.update(_CLASSES[named[1]].encode())
+            previous, at = -1, named.end()
+        elif char == ord("-") and previous >= 0 and pattern[at + 1] != ord("]"):
+            at += 2 if pattern[at + 1] == ord("\\") else 1
+            members.update(range(previous, pattern[at] + 1))
+            previous, at = -1, at + 1
+        else:
+            at += char == ord("\\")
+            members.add(pattern[at])
+            previous, at = pattern[at], at + 1
+    return members, at + 1

@@ -1,0 +1,125 @@
+"""Our ignore rules decide as git does: what `git check-ignore --no-index` says is the law."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gitops_run.adapters.files.root import IgnoreFiles
+
+PATHS = (
+    "a", "b", "ab", "a.yaml", "b.yaml", "A.yaml", "a b.yaml", "a ", "#a", "!a", "a\\b", "[a]", "ü.yaml",
+    "a*b", "a?b", "-", "]", "^a",
+    "d/a", "d/b", "d/a.yaml", "d/ab", "d/!a",
+    "d/e/a", "d/e/b.yaml", "d/e/f/a", "d/e/f/a.yaml", "d/e/f/g/b",
+    "out/a", "out/keep.yaml", "out/d/a", "x/out/a", "x/d/e/a",
+    "foo/bar/baz", "foo/x/bar", "foo/x/y/bar", "bar", "foobar/a", "1.log", "d/12.log",
+)  # fmt: skip
+FOLDERS = sorted({str(parent) for path in PATHS for parent in Path(path).parents if str(parent) != "."})
+
+TEXTS = [
+    "a", "/a", "a/", "/a/", "*", "*\n!a", "*\n!*/\n!*.yaml", "/*\n!/d", "/*\n!/d/", "*.yaml", "!*.yaml",
+    "*.yaml\n!a.yaml", "*.yaml\n!d/a.yaml", "d", "d/", "/d/", "d/*", "d/*\n!d/a", "d/**", "d/**\n!d/e/",
+    "**/a", "**/d/a", "**/e/**", "**/", "/**", "**", "a/**", "foo/**/bar", "**/bar", "foo/*/bar", "foo/**",
+    "foo**bar", "foo/**bar", "f**/bar", "**foo", "out/\n!out/keep.yaml", "out/*\n!out/keep.yaml",
+    "out\n!out", "d/e", "/d/e", "e/f", "e/f/", "**/e/f", "#a", "\\#a", "\\!a", "!a", "# a\n\na", "a ", "a\\ ",
+    "a  ", "a\t", "a b.yaml", "a\\ b.yaml", "[a]", "\\[a\\]", "[ab]", "[!a]", "[^a]", "[a-b].yaml", "[]]",
+    "[!]]", "[]-]", "[]a]", "[a", "a]", "[[:alpha:]]", "[[:digit:]]*.log", "[[:upper:]]*", "[a-]", "[]",
+    "[[:bogus:]]", "[z-a]", "a\\*b", "a*b", "a?b", "a\\?b", "a\\\\b", "a\\b", "\\a", "a\\", "\\", "?", "??",
+    "*.*", "*.y?ml", "ü.yaml", "*ü*", "\\ü.yaml", "/", "//", "///a", "./a", "../a", "d//a", "/d/../a", "!",
+    "!/", "!!a", "a\r\nb\r\n", "a\r", "\ufeffa", "a\nb\n!a\na\n!b", "-", "d/e/f/../a", "d/*/a", "d/?/a",
+    "*/a", "*/*", "*/*/*", "**/*", "**/*.yaml", "**/d/**/a", "d/**/a", "/d/**/a", "/**/a", "**/**/a",
+    "d/**/**/a", "***", "d/***/a", "a**", "**a", "*a*", "x/**/a", "x/**/", "/x/**/", "foo/", "foo/bar/",
+    "*.log", "[0-9].log", "[0-9]*.log", "d/*.log", "\\*", "a.yaml\n!A.yaml", "*\n!/foo/\n!/foo/**",
+    "/*\n!/foo\n/foo/*\n!/foo/bar", "**/foo/bar", "foo/bar/baz/", "foo/bar/*", "foo/*", "!foo", "d/*/",
+    "a\x0bb", "a\x0c", "\x0c", " a", " ", "\t", "  \na", "!\\!a", "\\\\", "[\\]a]", "[\\a]", "[a\\-z]",
+    "[,-.]", "d/e/*", "[[:a]", "[[:alpha:]", "[[:alpha:]-z]", "[a-[:alpha:]]", "[[.a.]]", "a\\  ", "a\\\\ ",
+    "d/**\\/a",
+    "[!/]a", "d[/]a", "d?a", "d/[!b]", "[*]", "a[*]b", "a[?]b", "\\-", "[--a]", "out/**/a", "*/", "!*/",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def work_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("git")
+    for path in PATHS:
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    git(root, "init", "-q")
+    return root
+
+
+def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, env=env, input=stdin, capture_output=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def ignored_by_git(root: Path, folder: str = ".") -> set[str]:
+    """List what git ignores of the paths, relative to a folder of the work tree."""
+    prefix = "" if folder == "." else f"{folder}/"
+    asked = [path.removeprefix(prefix) for path in (*PATHS, *FOLDERS) if path.startswith(prefix)]
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in asked)
+    out = git(root / folder, "check-ignore", "--no-index", "-z", "--stdin", stdin=stdin)
+    return {os.fsdecode(path) for path in out.split(b"\0") if path}
+
+
+def ignored_by_us(root: Path, folder: str = ".") -> set[str]:
+    prefix = "" if folder == "." else f"{folder}/"
+    rules = IgnoreFiles(root / folder).matcher()
+    found = set()
+    for path in (*PATHS, *FOLDERS):
+        inside = path.removeprefix(prefix)
+        if path.startswith(prefix) and rules.hidden_by(inside, is_dir=path in FOLDERS):
+            found.add(inside)
+    return found
+
+
+def write_rules(root: Path, texts: Mapping[str, str]) -> None:
+    for file in (*root.rglob(".gitignore"), root / ".git" / "info" / "exclude"):
+        file.unlink(missing_ok=True)
+    for path, text in texts.items():
+        (root / path).write_bytes(text.encode())
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_file_of_rules_means_what_it_means_to_git(work_tree: Path, text: str) -> None:
+    write_rules(work_tree, {".gitignore": text})
+    assert ignored_by_us(work_tree) == ignored_by_git(work_tree)
+
+
+PARTS = st.sampled_from(["a", "b", "d", "e", "*", "**", "/", "?", "!", ".yaml", "[ab]", "out"])
+PATTERNS = st.one_of(
+    st.sampled_from([text for text in TEXTS if "\n" not in text]),
+    st.lists(
+        st.sampled_from(["a", "b", "d", "e", "*", "**", "/", "?", "!", ".yaml", "[ab]", "out"]), max_size=5
+    ).map("".join),
+)
+RULES = st.lists(PATTERNS, max_size=4).map("\n".join)
+PLACES = st.sampled_from(
+    [".gitignore", "d/.gitignore", "d/e/.gitignore", "out/.gitignore", ".git/info/exclude"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.dictionaries(PLACES, RULES, max_size=4))
+def test_rules_at_every_level_add_up_as_they_do_in_git(work_tree: Path, texts: dict[str, str]) -> None:
+    write_rules(work_tree, texts)
+    assert ignored_by_us(work_tree) == ignored_by_git(work_tree)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.dictionaries(PLACES, RULES, max_size=4))
+def test_rules_above_a_root_count_within_it(work_tree: Path, texts: dict[str, str]) -> None:
+    write_rules(work_tree, texts)
+    assert ignored_by_us(work_tree, "d") == ignored_by_git(work_tree, "d")

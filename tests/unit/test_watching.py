@@ -1,0 +1,181 @@
+"""What wakes a session: events of real directories, as the kernel tells them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+import gitops_run.adapters.files.work_tree as work_tree_module
+from gitops_run.adapters.files import Snapshot, WorkTree
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def work_tree(root: Path, tmp_path: Path) -> WorkTree:
+    return WorkTree(root, tmp_path / "stage")
+
+
+@pytest.fixture
+def app(root: Path, tmp_path: Path) -> WorkTree:
+    """A target app that needs a file beside it, amid others that nobody needs."""
+    write(root, "app/kustomization.yaml", "resources: [../shared/a.yaml]")
+    write(root, "shared/a.yaml", "1")
+    write(root, "other/b.yaml", "1")
+    return WorkTree(root, tmp_path / "stage", "app")
+
+
+def write(root: Path, path: str, content: str = "") -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
+def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
+    return anyio.run(work_tree.snapshot, frozenset(touched))
+
+
+def replace(root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+async def a_change_after_the_root_was_replaced(root: Path, work_tree: WorkTree) -> frozenset[str]:
+    batches = work_tree.batches()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, replace, root)
+        with anyio.fail_after(20):
+            while await anext(batches):
+                pass
+        tasks.start_soon(anyio.to_thread.run_sync, (root / "new").write_bytes, b"1")
+        with anyio.fail_after(20):
+            return await anext(batches)
+
+
+def test_a_root_that_is_replaced_is_watched_again(root: Path, work_tree: WorkTree) -> None:
+    assert anyio.run(a_change_after_the_root_was_replaced, root, work_tree) == {"new"}
+
+
+async def first_batch(work_tree: WorkTree, change: Callable[[], object]) -> frozenset[str]:
+    """Wait for the first batch after a change that the watch of an earlier snapshot sees."""
+    await work_tree.snapshot()
+    found: list[frozenset[str]] = []
+
+    async def watch() -> None:
+        found.append(await anext(work_tree.batches()))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await anyio.lowlevel.checkpoint()
+            await anyio.to_thread.run_sync(change)
+    return found[0]
+
+
+async def woken(work_tree: WorkTree, change: Callable[[], object]) -> Snapshot:
+    """Take a snapshot as soon as a change is seen."""
+    return await work_tree.snapshot(await first_batch(work_tree, change))
+
+
+async def batch_after_watches_moved(work_tree: WorkTree) -> frozenset[str]:
+    found: list[frozenset[str]] = []
+
+    async def watch() -> None:
+        found.append(await anext(work_tree.batches()))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await anyio.lowlevel.checkpoint()
+            await work_tree.snapshot()
+    return found[0]
+
+
+def test_a_look_is_asked_for_when_other_folders_come_to_be_watched(app: WorkTree) -> None:
+    assert anyio.run(batch_after_watches_moved, app) == frozenset()
+
+
+def over(file: Path, content: str) -> None:
+    """Write as careful editors do: beside, then over."""
+    write(file.parent, f"{file.name}.new", content).rename(file)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "an edit": lambda root: write(root, "shared/a.yaml", "2"),
+    "an edit by rename": lambda root: over(root / "shared" / "a.yaml", "2"),
+    "a removal": lambda root: (root / "shared" / "a.yaml").unlink(),
+    "a moved folder": lambda root: (root / "shared").rename(root / "moved"),
+    "a removed target": lambda root: shutil.rmtree(root / "app"),
+    "git's exclude file": lambda root: write(root, ".git/info/exclude", "a.yaml"),
+    "a rule": lambda root: write(root, "shared/.gitignore", "a.yaml"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_what_is_needed_wakes(
+    root: Path, app: WorkTree, change: Callable[[Path], object]
+) -> None:
+    write(root, ".git/info/exclude")
+    before = snapshot(app).tree
+    assert anyio.run(woken, app, lambda: change(root)).tree != before
+
+
+def test_an_edit_of_a_links_real_file_wakes(root: Path, app: WorkTree) -> None:
+    real = write(root, "deep/down/real.yaml", "1")
+    (root / "shared" / "a.yaml").unlink()
+    (root / "shared" / "a.yaml").symlink_to("../deep/down/real.yaml")
+    taken = anyio.run(woken, app, lambda: real.write_text("2"))
+    assert taken.read_bytes("shared/a.yaml") == b"2"
+
+
+def test_a_file_that_was_missing_wakes_when_it_comes(root: Path, app: WorkTree) -> None:
+    shutil.rmtree(root / "shared")
+    elsewhere = write(root.parent, "elsewhere/a.yaml", "1").parent
+    taken = anyio.run(woken, app, lambda: elsewhere.rename(root / "shared"))
+    assert "shared/a.yaml" in taken.tree.files
+
+
+def test_a_target_that_was_removed_and_came_back_is_watched_again(root: Path, app: WorkTree) -> None:
+    def again() -> None:
+        shutil.rmtree(root / "app")
+        write(root, "app/kustomization.yaml", "resources: []")
+
+    assert list(anyio.run(woken, app, again).tree.files) == ["app/kustomization.yaml"]
+
+
+def test_a_change_of_what_nobody_needs_wakes_nobody(root: Path, app: WorkTree) -> None:
+    def change() -> None:
+        write(root, "other/b.yaml", "2")
+        write(root, "app/notes.txt", "2")
+        write(root, "shared/a.yaml", "2")
+
+    assert anyio.run(first_batch, app, change) == {"shared/a.yaml"}
+
+
+def test_a_flood_of_events_wakes_whatever_it_is_about(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_tree_module, "FLOOD", 1)
+
+    def flood() -> None:
+        for number in range(20):
+            write(root, f"app/{number}.txt")
+
+    anyio.run(woken, app, flood)
+
+
+def test_a_rule_above_the_root_wakes(root: Path, tmp_path: Path, app: WorkTree) -> None:
+    (tmp_path / ".git").mkdir()
+    taken = anyio.run(woken, app, lambda: write(tmp_path, ".gitignore", "shared"))
+    assert "shared/a.yaml" not in taken.tree.files
