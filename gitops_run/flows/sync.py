@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 from gitops_run.errors import GuardError, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
-from gitops_run.flows.ports import Emit, Files, Flux, Lease, Permissions, Renderer, Snapshot, Store
-from gitops_run.flows.preflight import Preflight, is_large_prune, preflight, pruned
+from gitops_run.flows.ports import Emit, Files, Flux, Lease, Snapshot, Store
+from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.flows.verdict import Revision
 from gitops_run.model.conditions import Verdict
 from gitops_run.model.events import (
@@ -29,6 +29,7 @@ from gitops_run.model.events import (
     ServiceFailed,
     StoreDiffered,
 )
+from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX, applied_path
 from gitops_run.model.store import StoredObject, flux_revision
@@ -58,8 +59,7 @@ class Ports:
     """Bundle what the loop acts through. confirm: asks a person, False where nobody can answer."""
 
     files: Files
-    renderer: Renderer
-    permissions: Permissions
+    inspector: Inspector
     store: Store
     flux: Flux
     lease: Lease
@@ -82,6 +82,7 @@ class SaveLoop:
         self._settings = settings
         self._changes = Changes()
         self._published: dict[str, _Stored] | None = None
+        self._pushed: Mapping[ObjectRef, str] = {}
         self._revisions: set[str] = set()
         self._count = 0
         self._heals = 0
@@ -150,7 +151,7 @@ class SaveLoop:
         else:
             follower.supersede(by=save.number)
             with anyio.CancelScope(shield=True):
-                revision = await self._push(snapshot, save)
+                revision = await self._push(snapshot, save, checked)
             follower.start(tasks, save, revision)
 
     async def _settled(self, save: Save) -> tuple[Snapshot, Preflight]:
@@ -183,9 +184,9 @@ class SaveLoop:
         if not snapshot.problems and (is_known or not has_target):
             found.append((snapshot, Preflight()))
             return
-        ports = self._ports
-        checked = await preflight(snapshot, self._settings.target, ports.renderer, ports.permissions)
-        save.mark("rendered")
+        digests = self._pushed if self._published is not None else {}
+        live = Live(digests=digests, inventory=self._ports.flux.applier.inventory)
+        checked = await self._ports.inspector.inspect(snapshot, live, save.mark)
         found.append((snapshot, checked))
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
@@ -240,7 +241,7 @@ class SaveLoop:
         )
         return (Problem(message=question, hint=hint),)
 
-    async def _push(self, snapshot: Snapshot, save: Save) -> Revision:
+    async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
         """Bring the store from one whole tree to the next and ask Flux for it."""
         ports = self._ports
         self._count = save.number
@@ -263,14 +264,14 @@ class SaveLoop:
             await ports.flux.release(mark, token)
         else:
             await ports.flux.request_fetch(token)
-        self._published, self._is_broken = published, False
+        self._published, self._pushed, self._is_broken = published, checked.digests, False
         text = flux_revision(
             StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
             for path, stored in published.items()
         )
         revision = Revision(text=text, token=token, was_live=text in self._revisions)
         self._revisions.add(text)
-        self._tell_pushed(save, text, is_fenced=is_fenced)
+        self._tell_pushed(save, text, checked, is_fenced=is_fenced)
         return revision
 
     def _needs_fence(self, plan: Plan) -> bool:
@@ -312,7 +313,7 @@ class SaveLoop:
         for path in paths:
             del published[path]
 
-    def _tell_pushed(self, save: Save, revision: str, *, is_fenced: bool) -> None:
+    def _tell_pushed(self, save: Save, revision: str, checked: Preflight, *, is_fenced: bool) -> None:
         self._ports.emit(
             SavePushed(
                 save=save.number,
@@ -321,6 +322,8 @@ class SaveLoop:
                 revision=revision,
                 is_fenced=is_fenced,
                 times_ms=dict(save.times_ms),
+                changes=checked.changes,
+                not_checked=checked.not_checked,
             )
         )
 

@@ -24,9 +24,9 @@ from gitops_run.model.events import (
     StoreDiffered,
 )
 from tests import virtual_time
+from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
-    AllowAll,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -67,8 +67,7 @@ class Session:
         await lease.take(self.emit)
         ports = Ports(
             files=self.files,
-            renderer=self.renderer,
-            permissions=AllowAll(),
+            inspector=inspector(self.renderer),
             store=self.store,
             flux=FakeFlux(self.cluster),
             lease=lease,

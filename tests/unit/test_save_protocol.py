@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import Event, SaveApplied, SavePushed
 from tests import virtual_time
+from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
-    AllowAll,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -175,8 +175,7 @@ class World:
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
-            renderer=self.renderer,
-            permissions=AllowAll(),
+            inspector=inspector(self.renderer),
             store=self.fuse.guard(self.store),
             flux=self.fuse.guard(FakeFlux(self.cluster)),
             lease=lease,
