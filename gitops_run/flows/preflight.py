@@ -25,6 +25,9 @@ from gitops_run.model.substitution import Variables
 PRUNE_ALWAYS_ALLOWED = 3
 """Objects that a save may prune whatever their share is: a small session changes by large shares."""
 
+_WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
+_REMOVE = "remove it from the target"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
@@ -93,7 +96,11 @@ class Inspector:
         mark("rendered")
         if built.problems:
             return Preflight(problems=built.problems)
-        changed = [item for item in built.objects if live.digests.get(item.ref) != item.digest]
+        changed = [
+            item
+            for item in built.objects
+            if live.digests.get(item.ref) != item.digest and not self._settings.session.is_own_part(item.ref)
+        ]
         judged = _Judgement(built, live, self._settings, snapshot)
         for item, look in await self._looks(changed, built):
             judged.judge(item, look)
@@ -134,9 +141,7 @@ class _Judgement:
         self._new_kinds = frozenset(_new_kinds(built.objects))
         self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
         self._problems = [
-            self._foreign(item.ref, "belongs to the session itself")
-            for item in built.objects
-            if settings.session.is_own_part(item.ref)
+            self._own_part(item.ref) for item in built.objects if settings.session.is_own_part(item.ref)
         ]
         self._changes: list[Change] = []
         self._not_checked: list[str] = []
@@ -150,7 +155,7 @@ class _Judgement:
         if look.live is not None and item.mark(f"{KUSTOMIZE_LABEL}/ssa").lower() == "ifnotpresent":
             self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
             return
-        if look.live is not None and ref.inventory_id not in self._known and not session.is_own_part(ref):
+        if look.live is not None and ref.inventory_id not in self._known:
             owner = foreign_owner(look.live, session)
             if owner:
                 self._problems.append(self._foreign(ref, owner))
@@ -211,7 +216,7 @@ class _Judgement:
                     "leave the namespace out: the session sets it",
                 )
             case Obstacle.RIGHT:
-                return self._missing_right(ref, look), "remove it from the target"
+                return self._missing_right(ref, look), _REMOVE
         text = f"{finding.field}: {finding.message}" if finding.field else finding.message
         force = (
             f"delete it first, or let Flux make it anew: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
@@ -221,7 +226,7 @@ class _Judgement:
     def _missing_right(self, ref: ObjectRef, look: Look) -> str:
         namespace = self._settings.session.namespace
         if not look.is_namespaced:
-            return "it belongs to the whole cluster, and a session applies within its own namespace only"
+            return _WHOLE_CLUSTER
         if ref.namespace not in ("", namespace):
             return f"it lies in namespace {ref.namespace}, and the session may apply in {namespace} only"
         return f"the session's ServiceAccount {APPLIER} has no right to apply {look.resource}"
@@ -234,6 +239,13 @@ class _Judgement:
             message=f"{ref} {owner}: a session never takes over what it didn't make",
             hint="rename it, or remove it from the target",
         )
+
+    def _own_part(self, ref: ObjectRef) -> Problem:
+        """Refuse what the session is made of; a Namespace is always its own, since kustomize renames it."""
+        if ref.kind != "Namespace":
+            return self._foreign(ref, "belongs to the session itself")
+        path, line = locate(ref, self._sources)
+        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
 
     @cached_property
     def _sources(self) -> Sources:
