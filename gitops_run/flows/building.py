@@ -97,7 +97,7 @@ class Builder:
             objects = parse_document(text)
         except ValueError as error:
             return _Document(failure=str(error))
-        if self._variables is None or any(item.mark(DISABLED_MARK) == "disabled" for item in objects):
+        if self._variables is None or any(item.has_mark(DISABLED_MARK, "disabled") for item in objects):
             return _Document(objects=objects)
         try:
             return _Document(objects=parse_document(substitute(text, self._variables)))

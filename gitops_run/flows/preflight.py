@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from gitops_run.flows.building import Builder, Built, sources_of
 from gitops_run.flows.ports import ClusterLook, Renderer, Snapshot
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change
-from gitops_run.model.objects import ObjectRef, RenderedObject, parse_inventory_id
+from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
@@ -117,16 +118,16 @@ class Inspector:
             is_tried = (
                 self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
             )
-            (tried if is_tried and not _is_left_alone(item) else read).append(item)
+            (tried if is_tried and not _is_left_alone(item.body) else read).append(item)
         looks = await self._cluster.look(tried, has_dry_run=True)
         looks += await self._cluster.look(read, has_dry_run=False)
         return list(zip((*tried, *read), looks, strict=True))
 
 
-def _is_left_alone(item: RenderedObject) -> bool:
-    """Say whether an object tells Flux not to apply it."""
-    is_disabled = item.mark(f"{KUSTOMIZE_LABEL}/reconcile").lower() == "disabled"
-    return is_disabled or item.mark(f"{KUSTOMIZE_LABEL}/ssa").lower() == "ignore"
+def _is_left_alone(body: Mapping[str, Any]) -> bool:
+    """Say whether an object, live or not, tells Flux not to apply it."""
+    is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
+    return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
 
 
 class _Judgement:
@@ -149,10 +150,10 @@ class _Judgement:
     def judge(self, item: RenderedObject, look: Look) -> None:
         """Say of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
-        if _is_left_alone(item):
+        if _is_left_alone(item.body) or (look.live is not None and _is_left_alone(look.live)):
             self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
             return
-        if look.live is not None and item.mark(f"{KUSTOMIZE_LABEL}/ssa").lower() == "ifnotpresent":
+        if look.live is not None and item.has_mark(f"{KUSTOMIZE_LABEL}/ssa", "IfNotPresent"):
             self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
             return
         if look.live is not None and ref.inventory_id not in self._known:
@@ -188,7 +189,7 @@ class _Judgement:
             reason = "its kind comes with this save"
         elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
             reason = "its namespace comes with this save"
-        elif finding.is_immutable and item.mark(f"{KUSTOMIZE_LABEL}/force").lower() == "enabled":
+        elif finding.is_immutable and item.has_mark(f"{KUSTOMIZE_LABEL}/force", "Enabled"):
             reason = f"{finding.field} can't be changed, and Flux is told to make it anew"
         if reason:
             self._not_checked.append(f"{ref}: {reason}")

@@ -83,11 +83,9 @@ class RenderedObject:
         sops = self.body.get("sops")
         return isinstance(sops, dict) and "mac" in sops
 
-    def mark(self, name: str) -> str:
-        """Read a label or an annotation, as Flux does for what it lets objects decide; "" for none."""
-        metadata = self.body["metadata"]
-        found = (metadata.get("labels") or {}).get(name) or (metadata.get("annotations") or {}).get(name)
-        return str(found or "")
+    def has_mark(self, name: str, value: str) -> bool:
+        """Say whether it bears a label or an annotation by which Flux lets objects decide something."""
+        return has_mark(self.body, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +95,13 @@ class Document:
     line: int
     kind: str
     name: str
+
+
+def has_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
+    """Say whether an object's labels or annotations have this value, in any case."""
+    metadata = body.get("metadata") or {}
+    places = (metadata.get("labels") or {}, metadata.get("annotations") or {})
+    return any(str(place.get(name, "")).lower() == value.lower() for place in places)
 
 
 def parse_inventory_id(text: str, version: str = "v1") -> ObjectRef:

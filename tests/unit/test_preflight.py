@@ -206,6 +206,13 @@ def test_an_object_that_flux_leaves_alone_is_nobody_s_problem(mark: str) -> None
     assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
 
 
+def test_a_live_object_that_a_person_took_from_flux_for_a_while_is_left_alone_too() -> None:
+    cluster = refusing("a", Obstacle.CONTENT)
+    cluster.has(ref("ConfigMap", "a"), metadata={"annotations": {f"{KUSTOMIZE_LABEL}/reconcile": "Disabled"}})
+    found = inspect(A, cluster=cluster)
+    assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
+
+
 def test_two_of_the_same_are_found_in_lists_too() -> None:
     items = "".join(
         f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {n}, namespace: ns}}}}\n" for n in "ca"
