@@ -38,7 +38,7 @@ class Finding:
     @property
     def is_immutable(self) -> bool:
         """Say whether only making the object anew would help."""
-        return self.message.endswith("immutable")
+        return "immutable" in self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,10 @@ class Look:
 
 
 _TYPED = "failed to create typed patch object"
+_CONVERTED = re.compile(
+    r"^failed to convert new object .*?: (?:unable to convert .*?, Kind=\w+: )?", re.DOTALL
+)
+_AFTERTHOUGHT = "some validation rules were not checked because the object was invalid"
 _TYPED_LINE = re.compile(r"^\s*(?P<field>\.\S.*?): (?P<message>[^:]*(?:got .*)?)$")
 _TYPED_HEAD = re.compile(r"^.*?Kind=\w+\): ", re.DOTALL)
 _STRICT = re.compile(r'(unknown|duplicate) field "([^"]+)"')
@@ -87,6 +91,8 @@ def to_findings(status: int, answer: Json, *, is_secret: bool = False) -> tuple[
         return (Finding(obstacle=obstacle, message=message),)
     if message.startswith(_TYPED):
         found = _of_types(message)
+    elif converted := _CONVERTED.match(message):
+        found = (_plain(message[converted.end() :].removeprefix("error decoding from json: ")),)
     elif status in _CONTENT_CODES:
         found = _of_strictness(message) or _of_causes(answer) or (_plain(_INVALID.sub("", message)),)
     else:
@@ -125,6 +131,7 @@ def _of_causes(answer: Json) -> tuple[Finding, ...]:
             str(cause.get("field") or "").replace("<nil>", ""), _shortened(str(cause.get("message") or ""))
         )
         for cause in causes
+        if _AFTERTHOUGHT not in str(cause.get("message"))
     )
 
 
@@ -166,5 +173,7 @@ def _masked(finding: Finding) -> Finding:
     expected = re.match(r"expected \w+", finding.message)
     if not reason and expected:
         reason = f"{expected.group()}, got something else"
+    if illegal := re.fullmatch(r"illegal base64 data at input byte \d+", finding.message):
+        reason = illegal.group()
     message = reason or "the API server refuses its value, which is not shown"
     return Finding(obstacle=finding.obstacle, field=finding.field, message=message)

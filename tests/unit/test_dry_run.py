@@ -59,6 +59,34 @@ def test_a_wrong_type_is_told_with_its_field(said: str, expected: tuple[str, str
     assert refused(500, TYPED + said) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("quantities must match the regular expression", "quantities must match the regular expression"),
+        (
+            "error decoding from json: illegal base64 data at input byte 3",
+            "illegal base64 data at input byte 3",
+        ),
+    ],
+)
+def test_a_value_that_does_not_convert_is_a_finding(reason: str, expected: str) -> None:
+    message = (
+        "failed to convert new object (/q; apps/v1, Kind=Secret) to proper version: "
+        f"unable to convert unstructured object to apps/v1, Kind=Secret: {reason}"
+    )
+    assert refused(500, message) == [("", expected)]
+
+
+def test_what_the_server_could_not_check_further_is_left_out() -> None:
+    size = {"field": "spec.size", "message": "Required value"}
+    rest = {
+        "field": "<nil>",
+        "message": "Invalid value: null: some validation rules were not checked because the object was "
+        "invalid; correct the existing errors to complete validation",
+    }
+    assert refused(422, "…", size, rest) == [("spec.size", "Required value")]
+
+
 def test_an_unknown_field_of_strict_decoding_is_a_finding() -> None:
     assert refused(400, 'strict decoding error: unknown field "spec.foo"') == [("spec.foo", "unknown field")]
 
