@@ -91,10 +91,13 @@ class Connection:
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send_fresh(request, limits)
             text = await response.read()
-            try:
-                return response.status, dict(json.loads(text))
-            except ValueError:
-                return response.status, {"message": _message(text) or str(response.reason)}
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            return response.status, answer
+        return response.status, {"message": _message(text) or str(response.reason)}
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
         """Yield (type, object) from a collection until the server ends the watch.
