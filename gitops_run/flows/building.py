@@ -61,20 +61,19 @@ class Builder:
         if isinstance(rendered, Problem):
             return Built(problems=(_with_ignore_rule(rendered, snapshot),))
         documents = await self._read(rendered)
-        sources = None
-        problems: list[Problem] = []
-        for document in documents:
-            if document.failure:
-                sources = sources or sources_of(snapshot, self._target)
-                problems.append(self._problem(document, sources))
         objects = tuple(item for document in documents for item in document.objects)
+        failed, twins = [one for one in documents if one.failure], _twins(objects)
+        problems: list[Problem] = []
+        if failed or twins:
+            sources = sources_of(snapshot, self._target)
+            problems += [self._problem(document, sources) for document in failed]
+            problems += [_twin(ref, sources) for ref in twins]
         unevaluated = {
             item.ref: document.unevaluated
             for document in documents
             if document.unevaluated
             for item in document.objects
         }
-        problems += [_twin(ref, sources_of(snapshot, self._target)) for ref in _twins(objects)]
         return Built(objects=objects, problems=tuple(problems), unevaluated=unevaluated)
 
     async def _read(self, rendered: str) -> list[_Document]:
@@ -102,11 +101,11 @@ class Builder:
         try:
             return _Document(objects=parse_document(substitute(text, self._variables)))
         except SubstitutionError as error:
-            return _Document(objects=objects, failure=str(error), token=error.token)
+            return _Document(objects=objects, failure=_told(objects, str(error)), token=error.token)
         except ValueError as error:
             return _Document(objects=objects, failure=f"after substitution: {error}", token=_ANY_VARIABLE)
         except NotEvaluable as reason:
-            return _Document(objects=objects, unevaluated=str(reason))
+            return _Document(objects=objects, unevaluated=_told(objects, str(reason)))
 
     def _problem(self, document: _Document, sources: Sources) -> Problem:
         if not document.objects:
@@ -117,8 +116,15 @@ class Builder:
             path=path,
             line=line,
             message=f"{ref}: {document.failure}",
-            hint="set it: the setting substitute, or a default in the manifest: ${NAME:=default}",
+            hint="set it (setting substitute), give it a default (${NAME:=x}), or mean it as it is ($${NAME})",
         )
+
+
+def _told(objects: tuple[RenderedObject, ...], text: str) -> str:
+    """Keep what stands around a variable to ourselves where it could be part of a secret."""
+    if any(item.ref.kind == "Secret" for item in objects):
+        return "a ${…} in it can't be replaced here, and is not shown"
+    return text
 
 
 def sources_of(snapshot: Snapshot, target: str) -> Sources:

@@ -127,4 +127,4 @@ class _Reader:
         line = self._text[start:].partition("\n")[0]
         end = line.find("}")
         token = line[: end + 1] if end > 0 else line[:20]
-        return SubstitutionError(f"bad substitution {token}: to mean it as it is, write $${token[1:]}", token)
+        return SubstitutionError(f"{token} is no variable that Flux can replace", token)

@@ -248,6 +248,13 @@ def test_an_unset_variable_has_file_and_line() -> None:
     ]
 
 
+def test_no_part_of_a_secret_is_told_around_a_variable() -> None:
+    secret = manifest("Secret", "s", "stringData:", "  key: ab${cd-ef}gh")
+    found = inspect(secret, substitute={"other": "3"})
+    assert [problem.line for problem in found.problems] == [7]
+    assert "cd" not in str(found)
+
+
 @pytest.mark.parametrize("settings", [{}, {"substitute": {}}])
 def test_without_variables_nothing_is_substituted(settings: dict[str, Any]) -> None:
     assert inspect(VARIABLE, **settings).problems == ()

@@ -42,8 +42,8 @@ def test_a_variable_without_value_and_default_fails_the_build(text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["${}", "${ name }", "${name", "${name-default}", "${name:-x", "${a.b}"])
-def test_what_is_no_substitution_fails_the_build_and_says_how_to_escape_it(text: str) -> None:
-    with pytest.raises(SubstitutionError, match=r"write \$\$\{"):
+def test_what_is_no_variable_fails_the_build(text: str) -> None:
+    with pytest.raises(SubstitutionError, match="is no variable"):
         substitute(text, GIVEN)
 
 
