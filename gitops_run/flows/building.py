@@ -116,7 +116,7 @@ class Builder:
             path=path,
             line=line,
             message=f"{ref}: {document.failure}",
-            hint="set it (setting substitute), give it a default (${NAME:=x}), or mean it as it is ($${NAME})",
+            hint="set it (setting substitute), give it a default (${NAME:=x}), or escape it ($${NAME})",
         )
 
 
