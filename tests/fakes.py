@@ -11,15 +11,15 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
 
-from gitops_run.errors import BackendError, GuardError, LockedError
+from gitops_run.errors import BackendError, GuardError, LockedError, TransientError, WaitTimeout
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.events import Event
 from gitops_run.model.ignore import Rule
-from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import FileEntry, Tree
@@ -54,6 +54,8 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
+        self.put_s = 0.01
+        self.on_write: Callable[[], None] = lambda: None
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         await anyio.sleep(0.002)
@@ -65,15 +67,17 @@ class FakeStore:
 
     async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
         for key, content in objects.items():
-            await anyio.sleep(0.01)
+            await anyio.sleep(self.put_s)
             if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
                 raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
+            self.on_write()
             self.content[key] = content
         return {key: md5(content) for key, content in objects.items()}
 
     async def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             await anyio.sleep(0.001)
+            self.on_write()
             self.content.pop(key, None)
 
 
@@ -93,6 +97,7 @@ class FakeCluster:
     fetch_s: float = 0.05
     apply_s: float = 0.1
     on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
+    paused_until: float = 0.0
 
     def __post_init__(self) -> None:
         self._news = anyio.Event()
@@ -117,9 +122,14 @@ class FakeCluster:
     def poke_applier(self) -> None:
         self._applier_work.put_nowait(None)
 
+    async def _resumed(self) -> None:
+        """Wait until the controllers run again."""
+        await anyio.sleep(max(0.0, self.paused_until - anyio.current_time()))
+
     async def _fetch_for_ever(self) -> None:
         while True:
             await self._source_work.get()
+            await self._resumed()
             token = self.source_token
             if not self.source.is_suspended:
                 listed = await self.store.list()
@@ -140,6 +150,7 @@ class FakeCluster:
     async def _apply_for_ever(self) -> None:
         while True:
             await self._applier_work.get()
+            await self._resumed()
             token, revision = self.applier_token, self.source.revision
             files = {key.removeprefix("src/"): content for key, content in self.artifact.items()}
             await anyio.sleep(self.apply_s)
@@ -184,14 +195,18 @@ class FakeFlux:
         await self.cluster.changed()
 
     async def news(self) -> None:
-        await self.cluster.changed()
+        with anyio.move_on_after(3):
+            await self.cluster.changed()
 
     async def fence(self, mark: str) -> None:
         self.cluster.source = replace(self.cluster.source, is_suspended=True, fence=mark)
         self.cluster.source_token = f"{mark}/fence"
         self.cluster.poke_source()
-        while self.cluster.source.handled != f"{mark}/fence":
-            await self.changed()
+        with anyio.move_on_after(20):
+            while self.cluster.source.handled != f"{mark}/fence":
+                await self.changed()
+            return
+        raise WaitTimeout("Flux did not see the fence")
 
     async def release(self, mark: str, token: str) -> None:
         await anyio.sleep(0.001)
@@ -237,23 +252,29 @@ class FakeSnapshot:
 
 
 class FakeFiles:
-    """A root in memory whose edits are seen."""
+    """A root in memory whose edits are seen by everyone who watches."""
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.files = dict(files or {})
-        self._edits: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+        self._watchers: list[asyncio.Queue[frozenset[str]]] = []
 
     def write(self, path: str, content: bytes) -> None:
         self.files[path] = content
-        self._edits.put_nowait(frozenset({path}))
+        self._tell(path)
 
     def delete(self, path: str) -> None:
         del self.files[path]
-        self._edits.put_nowait(frozenset({path}))
+        self._tell(path)
+
+    def _tell(self, path: str) -> None:
+        for watcher in self._watchers:
+            watcher.put_nowait(frozenset({path}))
 
     async def batches(self) -> AsyncIterator[frozenset[str]]:
+        edits: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+        self._watchers.append(edits)
         while True:
-            yield await self._edits.get()
+            yield await edits.get()
 
     async def snapshot(self, touched: frozenset[str] = frozenset()) -> FakeSnapshot:
         del touched
@@ -281,48 +302,55 @@ class FakeRenderer:
         return "---\n".join(documents)
 
 
-class AllowAll:
-    """A Role that allows everything."""
-
-    async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
-        del refs
-        return {}
-
-
 @dataclass
 class FakeLeases:
-    """Who may write; survives the loop."""
+    """Who may write; survives the loop. dead: holders that are known to run no more."""
 
     holder: str = ""
+    dead: set[str] = field(default_factory=set)
 
 
 @dataclass
 class FakeLease:
-    """One writer's hold on the lease."""
+    """One writer's hold on the lease: it believes in it for as long as it was last renewed for."""
 
     leases: FakeLeases
     holder: str
+    duration_s: float = 30.0
+    margin_s: float = 12.0
+    _valid_until: float = 0.0
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         del emit
         await anyio.sleep(0.001)
-        was_other = self.leases.holder not in ("", self.holder)
-        if was_other and not take_over:
-            raise LockedError(f"held by {self.leases.holder}")
+        other = self.leases.holder
+        is_alive = other not in ("", self.holder) and other not in self.leases.dead
+        if is_alive and not take_over:
+            raise LockedError(f"held by {other}")
         self.leases.holder = self.holder
+        if is_alive:
+            await anyio.sleep(self.duration_s)
+        await self._renew()
 
     async def keep(self) -> None:
         while True:
             await anyio.sleep(5)
-            await self.ensure()
+            with suppress(TransientError):
+                await self._renew()
 
     async def ensure(self) -> None:
-        await anyio.lowlevel.checkpoint()
-        if self.leases.holder != self.holder:
-            raise LockedError(f"taken over by {self.leases.holder}")
+        if self._valid_until - anyio.current_time() < self.margin_s:
+            await self._renew()
 
     async def release(self) -> None:
         self.leases.holder = ""
+
+    async def _renew(self) -> None:
+        began = anyio.current_time()
+        await anyio.sleep(0.001)
+        if self.leases.holder != self.holder:
+            raise LockedError(f"taken over by {self.leases.holder}")
+        self._valid_until = began + self.duration_s
 
 
 def counting_tokens() -> Callable[[], str]:

@@ -30,6 +30,7 @@ class Save:
     number: int
     started: float
     plan: Plan = field(default_factory=Plan)
+    is_fenced: bool = False
     times_ms: Times = field(default_factory=dict)
 
     def mark(self, step: str) -> None:

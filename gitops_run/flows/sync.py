@@ -8,7 +8,7 @@ verdict: that runs beside it, and a newer save ends it.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -19,8 +19,9 @@ from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.ports import Emit, Files, Flux, Lease, Snapshot, Store
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
+from gitops_run.flows.push import Pusher
 from gitops_run.flows.verdict import Revision
-from gitops_run.model.conditions import Verdict
+from gitops_run.model.conditions import SourceStatus
 from gitops_run.model.events import (
     ObjectsAwaited,
     SaveBroken,
@@ -31,12 +32,8 @@ from gitops_run.model.events import (
 )
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
-from gitops_run.model.session import STORE_PREFIX, applied_path
-from gitops_run.model.store import StoredObject, flux_revision
-from gitops_run.model.tree import Plan, diff
+from gitops_run.model.session import applied_path
 
-BATCH = 100
-"""Objects that are written before the lease is looked at again."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 15.0
 HEALS_MAX = 3
@@ -68,10 +65,20 @@ class Ports:
     new_token: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    digest: str
-    etag: str
+class Expected:
+    """Know which revision Flux has, once it has fetched it, until the next push."""
+
+    def __init__(self, revision: Revision | None = None) -> None:
+        self._revision = revision
+        self._was_fetched = False
+
+    def is_betrayed_by(self, source: SourceStatus) -> bool:
+        """Say whether Flux has fetched something else than what was pushed, after it had fetched that."""
+        if self._revision is None:
+            return False
+        if source.revision == self._revision.text and source.handled == self._revision.token:
+            self._was_fetched = True
+        return self._was_fetched and source.revision != self._revision.text
 
 
 class SaveLoop:
@@ -81,9 +88,9 @@ class SaveLoop:
         self._ports = ports
         self._settings = settings
         self._changes = Changes()
-        self._published: dict[str, _Stored] | None = None
-        self._pushed: Mapping[ObjectRef, str] = {}
-        self._revisions: set[str] = set()
+        self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
+        self._known: Mapping[ObjectRef, str] = {}
+        self._expected = Expected()
         self._count = 0
         self._heals = 0
         self._differed_last = 0
@@ -96,7 +103,7 @@ class SaveLoop:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ports.lease.keep)
                 tasks.start_soon(self._watch_files)
-                tasks.start_soon(self._watch_session)
+                tasks.start_soon(self._watch_session, tasks)
                 # The watcher's first step sets its watches up: what changes from here on is seen.
                 await anyio.lowlevel.checkpoint()
                 await self._save_for_ever(tasks)
@@ -105,8 +112,11 @@ class SaveLoop:
         async for paths in self._ports.files.batches():
             self._changes.add(paths)
 
-    async def _watch_session(self) -> None:
-        """End the loop where the session goes, or applies something else than what is checked here."""
+    async def _watch_session(self, tasks: TaskGroup) -> None:
+        """End the loop where the session goes, or applies something else than what is checked here.
+
+        Between saves, Flux may find by itself that somebody else wrote to the store: that is put right.
+        """
         expected = applied_path(self._settings.target)
         while True:
             path = self._ports.flux.applier.path
@@ -115,15 +125,19 @@ class SaveLoop:
                     f"the session applies {path} now, and this sync was started for {expected}",
                     hint="to sync what it applies, start gitops-run sync again",
                 )
+            source = self._ports.flux.source
+            if self._expected.is_betrayed_by(source):
+                self._put_right(tasks, self._count, f"Flux fetched {source.revision or 'nothing'}")
             await self._ports.flux.changed()
 
     async def _save_for_ever(self, tasks: TaskGroup) -> None:
         def try_again(error: TransientError | WaitTimeout) -> None:
-            self._published = None
+            self._doubt()
             self._retry_later(tasks, error.message, error.hint)
 
         concerns = Concerns(
-            differs=lambda save, verdict: self._put_right(tasks, save, verdict), fails=try_again
+            differs=lambda save, verdict: self._put_right(tasks, save.number, verdict.message),
+            fails=try_again,
         )
         ports, deadline_s = self._ports, self._settings.verdict_deadline_s
         follower = Follower(ports.flux, ports.emit, deadline_s, concerns)
@@ -139,8 +153,8 @@ class SaveLoop:
         await self._changes.arrived()
         save = Save(self._count + 1, anyio.current_time())
         snapshot, checked = await self._settled(save)
-        save.plan = diff(_digests(self._published or {}), snapshot.tree.digests)
-        if self._published is not None and save.plan.is_empty and not snapshot.problems:
+        save.plan = self._pusher.plan(snapshot.tree)
+        if self._pusher.holds(snapshot.tree) and not snapshot.problems:
             self._tell_unchanged()
             return
         problems = checked.problems or await self._refusal(checked)
@@ -179,15 +193,13 @@ class SaveLoop:
     ) -> None:
         snapshot = await self._ports.files.snapshot(touched)
         save.mark("scanned")
-        is_known = self._published is not None and _digests(self._published) == snapshot.tree.digests
+        is_known = self._pusher.holds(snapshot.tree)
         has_target = snapshot.tree.has_files_in(self._settings.target)
         if not snapshot.problems and (is_known or not has_target):
             found.append((snapshot, Preflight()))
             return
-        digests = self._pushed if self._published is not None else {}
-        live = Live(digests=digests, inventory=self._ports.flux.applier.inventory)
-        checked = await self._ports.inspector.inspect(snapshot, live, save.mark)
-        found.append((snapshot, checked))
+        live = Live(digests=self._known, inventory=self._ports.flux.applier.inventory)
+        found.append((snapshot, await self._ports.inspector.inspect(snapshot, live, save.mark)))
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
         self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=math.ceil(self._retry_s)))
@@ -198,13 +210,19 @@ class SaveLoop:
         await anyio.sleep(seconds)
         self._changes.add(frozenset())
 
-    def _put_right(self, tasks: TaskGroup, save: Save, verdict: Verdict) -> None:
+    def _doubt(self) -> None:
+        """Take nothing for granted in the next save: not the store, not what the API server once said."""
+        self._pusher.doubt()
+        self._known = {}
+
+    def _put_right(self, tasks: TaskGroup, save: int, found: str) -> None:
         """Push again over a store that somebody else has written to."""
-        self._published = None
-        self._heals = self._heals + 1 if self._differed_last == save.number - 1 else 1
-        self._differed_last = save.number
-        message = f"the store holds something else than was pushed: {verdict.message}"
-        self._ports.emit(StoreDiffered(save=save.number, message=message))
+        self._doubt()
+        self._expected = Expected()
+        self._heals = self._heals + 1 if self._differed_last == save - 1 else 1
+        self._differed_last = save
+        message = f"somebody else changed the store: {found}"
+        self._ports.emit(StoreDiffered(save=save, message=message))
         if self._heals <= HEALS_MAX:
             self._changes.add(frozenset())
         else:
@@ -226,7 +244,7 @@ class SaveLoop:
         """Refuse what would prune too much; None where there is nothing to apply and never was."""
         inventory = self._ports.flux.applier.inventory
         if not checked.objects:
-            if not inventory and not self._published:
+            if not inventory and self._pusher.is_empty:
                 return None
             return (Problem(message="nothing left to apply", hint="to end the session: gitops-run down"),)
         gone = pruned(checked.objects, inventory)
@@ -242,91 +260,26 @@ class SaveLoop:
         return (Problem(message=question, hint=hint),)
 
     async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
-        """Bring the store from one whole tree to the next and ask Flux for it."""
-        ports = self._ports
+        """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
         self._count = save.number
-        mark = f"{ports.lease.holder}/{save.number}"
-        token = ports.new_token()
-        if not self._revisions:
-            self._revisions |= {ports.flux.source.revision, ports.flux.applier.applied}
-        published, is_fenced = self._published, self._needs_fence(save.plan)
-        self._published = None  # in doubt until the writes are through
-        await ports.lease.ensure()
-        if is_fenced:
-            await ports.flux.fence(mark)
-            save.mark("fenced")
-        if published is None:
-            published = await self._listed()
-            save.plan = diff(_digests(published), snapshot.tree.digests)
-        await self._write(snapshot, save.plan, published)
-        save.mark("uploaded")
-        if is_fenced:
-            await ports.flux.release(mark, token)
-        else:
-            await ports.flux.request_fetch(token)
-        self._published, self._pushed, self._is_broken = published, checked.digests, False
-        text = flux_revision(
-            StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
-            for path, stored in published.items()
-        )
-        revision = Revision(text=text, token=token, was_live=text in self._revisions)
-        self._revisions.add(text)
-        self._tell_pushed(save, text, checked, is_fenced=is_fenced)
+        self._expected = Expected()
+        revision = await self._pusher.push(snapshot, save)
+        self._expected = Expected(revision)
+        self._is_broken = False
+        self._known = checked.digests
+        self._tell_pushed(save, revision.text, checked)
         return revision
 
-    def _needs_fence(self, plan: Plan) -> bool:
-        """Spare the fence where one operation leads from a known tree to the next: never at first."""
-        is_one_step = self._published is not None and plan.is_single
-        return not is_one_step or self._ports.flux.source.is_suspended
-
-    async def _listed(self) -> dict[str, _Stored]:
-        """List the store; what has no business there is listed too, and so will be deleted."""
-        found = await self._ports.store.list()
-        strangers = [stored.key for stored in found if not stored.key.startswith(STORE_PREFIX)]
-        if strangers:
-            await self._ports.store.delete(strangers)
-        return {
-            stored.key.removeprefix(STORE_PREFIX): _Stored(stored.etag, stored.etag)
-            for stored in found
-            if stored.key.startswith(STORE_PREFIX)
-        }
-
-    async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
-        """Put, then delete, but for what stands in a put's way; published is kept in step."""
-        shadowing = plan.shadowing
-        await self._delete(shadowing, published)
-        for start in range(0, len(plan.puts), BATCH):
-            await self._ports.lease.ensure()
-            batch = plan.puts[start : start + BATCH]
-            contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
-            etags = await self._ports.store.put_many(contents)
-            for path in batch:
-                digest = snapshot.tree.files[path].digest
-                published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
-        await self._delete([path for path in plan.deletes if path not in shadowing], published)
-
-    async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
-        if not paths:
-            return
-        await self._ports.lease.ensure()
-        await self._ports.store.delete([f"{STORE_PREFIX}{path}" for path in paths])
-        for path in paths:
-            del published[path]
-
-    def _tell_pushed(self, save: Save, revision: str, checked: Preflight, *, is_fenced: bool) -> None:
+    def _tell_pushed(self, save: Save, revision: str, checked: Preflight) -> None:
         self._ports.emit(
             SavePushed(
                 save=save.number,
                 puts=save.plan.puts,
                 deletes=save.plan.deletes,
                 revision=revision,
-                is_fenced=is_fenced,
+                is_fenced=save.is_fenced,
                 times_ms=dict(save.times_ms),
                 changes=checked.changes,
                 not_checked=checked.not_checked,
             )
         )
-
-
-def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
-    return {path: entry.digest for path, entry in stored.items()}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.events import Event, SaveApplied, SavePushed
+from gitops_run.model.events import Event, SaveApplied
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
@@ -29,7 +33,9 @@ from tests.fakes import (
     revision_of,
 )
 
+CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "120"))
 LONG_ENOUGH_S = 120.0
+"""After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
 
 @dataclass(frozen=True)
@@ -63,37 +69,87 @@ class Reconcile:
 
 @dataclass(frozen=True)
 class Speeds:
-    """How long a fetch and an application take from here on."""
+    """How long one PUT, a fetch and an application take."""
 
+    put_s: float
     fetch_s: float
     apply_s: float
 
 
-paths = st.sampled_from(["app/a", "app/b", "app/c", "app/d", "other"])
-contents = st.sampled_from([b"1", b"2", b"3", BROKEN])
-steps = st.lists(
-    st.one_of(
-        st.builds(Write, paths, contents),
-        st.builds(Write, paths, contents),
-        st.builds(Reconcile),
-        st.builds(Speeds, st.sampled_from([0.01, 0.05, 0.4]), st.sampled_from([0.05, 0.3, 2.0])),
-        st.builds(Delete, paths),
-        st.builds(Pass, st.sampled_from([0.02, 0.05, 0.1, 0.14, 0.2, 0.5, 3.0])),
-        st.builds(KillAfter, st.integers(1, 12), st.booleans()),
+@dataclass(frozen=True)
+class Outage:
+    """A service answers nothing for a while; is_late: the first call takes effect, and its answer is lost."""
+
+    service: str
+    seconds: float
+    is_late: bool
+
+
+@dataclass(frozen=True)
+class Empty:
+    """Somebody empties the store, and Flux looks."""
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """The laptop sleeps: the writer stands still at its next look at the lease, and wakes up later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TakeOver:
+    """A second writer takes the session."""
+
+
+paths = st.sampled_from(["app/a", "app/a", "app/b", "app/c", "other"])
+contents = st.sampled_from([b"1", b"1", b"2", b"2", BROKEN])
+pauses = st.builds(Pass, st.sampled_from([0.02, 0.1, 0.15, 0.2, 0.3, 0.5, 3.0]))
+writes = st.builds(Write, paths, contents)
+saves = st.tuples(st.lists(writes, min_size=1, max_size=3), pauses).map(lambda save: [*save[0], save[1]])
+troubles: dict[str, st.SearchStrategy[Any]] = {
+    "reconcile": st.builds(Reconcile),
+    "delete": st.builds(Delete, paths),
+    "kill": st.builds(KillAfter, st.integers(1, 12), st.booleans()),
+    "outage": st.builds(
+        Outage,
+        st.sampled_from(["store", "cluster", "controllers"]),
+        st.sampled_from([0.1, 1.0, 30.0]),
+        st.booleans(),
     ),
-    max_size=25,
+    "empty": st.builds(Empty),
+    "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 3600.0])),
+    "take over": st.builds(TakeOver),
+}
+speeds = st.builds(
+    Speeds,
+    st.sampled_from([0.01, 0.1]),
+    st.sampled_from([0.01, 0.05, 0.4]),
+    st.sampled_from([0.05, 0.3, 2.0]),
 )
 
 
-class Fuse:
-    """Counts calls and kills at one of them."""
+def steps_with(kinds: list[str]) -> st.SearchStrategy[list[Any]]:
+    """Saves, and a few kinds of trouble alone: where all of them happen at once, they hide each other."""
+    trouble = st.one_of([troubles[kind] for kind in kinds]).map(lambda step: [step])
+    parts = st.lists(st.one_of(saves, saves, trouble), max_size=16)
+    return st.tuples(speeds, parts).map(lambda found: [found[0], *itertools.chain(*found[1])])
 
-    def __init__(self) -> None:
+
+steps = st.lists(st.sampled_from(sorted(troubles)), min_size=1, max_size=2, unique=True).flatmap(steps_with)
+
+
+class Troubles:
+    """What befalls one writer's calls: a kill after so many of them, a service that is away, a sleep."""
+
+    def __init__(self, outages: dict[str, Outage]) -> None:
         self.left: int | None = None
         self.is_before = False
+        self.frozen_until = 0.0
+        self._outages = outages
 
-    def guard(self, port: Any) -> Any:
-        return _Guarded(port, self)
+    def guard(self, port: Any, service: str) -> Any:
+        return _Guarded(port, self, service)
 
     def burns(self) -> bool:
         if self.left is None:
@@ -101,10 +157,17 @@ class Fuse:
         self.left -= 1
         return self.left <= 0
 
+    def outage(self, service: str) -> Outage | None:
+        found = self._outages.get(service)
+        return found if found is not None and anyio.current_time() < found.seconds else None
+
+    def answered(self, service: str, outage: Outage) -> None:
+        self._outages[service] = replace(outage, is_late=False)
+
 
 class _Guarded:
-    def __init__(self, port: Any, fuse: Fuse) -> None:
-        self._port, self._fuse = port, fuse
+    def __init__(self, port: Any, troubles: Troubles, service: str) -> None:
+        self._port, self._troubles, self._service = port, troubles, service
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
@@ -112,12 +175,22 @@ class _Guarded:
             return found
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            is_burnt = self._fuse.burns()
-            if is_burnt and self._fuse.is_before:
+            troubles = self._troubles
+            if name == "ensure":
+                await anyio.sleep(max(0.0, troubles.frozen_until - anyio.current_time()))
+            is_burnt = troubles.burns()
+            if is_burnt and troubles.is_before:
                 raise Killed
+            outage = troubles.outage(self._service)
+            if outage is not None and not outage.is_late:
+                await anyio.sleep(0.01)
+                raise TransientError(f"{self._service} is away")
             result = await found(*arguments, **named)
             if is_burnt:
                 raise Killed
+            if outage is not None:
+                troubles.answered(self._service, outage)
+                raise TransientError(f"{self._service} went away amid {name}")
             return result
 
         return call
@@ -137,47 +210,57 @@ class World:
         self.files = FakeFiles({"app/a": b"1"})
         self.renderer = FakeRenderer()
         self.leases = FakeLeases()
-        self.fuse = Fuse()
+        self.outages: dict[str, Outage] = {}
+        self.troubles = Troubles(self.outages)
         self.writers = 0
         self.tokens = counting_tokens()
         self.said_applied = ""
+        self.trouble_until = 0.0
         self.broken_words: list[str] = []
         self.cluster.on_apply = self.see_applied
+        self.store.on_write = self.see_write
 
     def emit(self, event: Event) -> None:
-        """Hold the loop to its word: what it calls applied is live, and stays until something is pushed."""
-        if isinstance(event, SavePushed):
-            self.said_applied = ""
-        elif isinstance(event, SaveApplied):
+        """Hold the loop to its word: what it calls applied is live, and stays until the store changes."""
+        if isinstance(event, SaveApplied):
             self.said_applied = event.revision
             if revision_of(self.cluster.applied_trees[-1]) != event.revision:
                 self.broken_words.append(f"save {event.save} is not live")
+
+    def see_write(self) -> None:
+        self.said_applied = ""
 
     def see_applied(self, tree: dict[str, bytes]) -> None:
         if self.said_applied and revision_of(tree) != self.said_applied:
             self.broken_words.append("another tree came after the one that was called applied")
 
-    async def write_for_ever(self) -> None:
-        """Run one writer after another: each that is killed is followed by the next."""
-        while True:
-            self.writers += 1
-            self.fuse.left = None
-            self.said_applied = ""
-            try:
-                await self._one_writer(f"writer-{self.writers}")
-            except BaseExceptionGroup as group:
-                killed, others = group.split(Killed)
-                if others is not None or killed is None:
-                    raise
+    async def write_for_ever(self, tasks: TaskGroup) -> None:
+        """Run a writer; one that is killed, or that lost the session's services, is followed by the next."""
+        self.writers += 1
+        holder, self.troubles = f"writer-{self.writers}", Troubles(self.outages)
+        self.said_applied = ""
+        try:
+            with ungrouped():
+                await self._one_writer(holder, self.troubles)
+        except LockedError:
+            return  # taken over: the other one goes on
+        except (Killed, TransientError, GuardError):
+            self.leases.dead.add(holder)
+        except BaseExceptionGroup as group:
+            if group.split((Killed, TransientError, GuardError, LockedError))[1] is not None:
+                raise
+            self.leases.dead.add(holder)
+        await anyio.sleep(0.5)
+        tasks.start_soon(self.write_for_ever, tasks)
 
-    async def _one_writer(self, holder: str) -> None:
-        lease = self.fuse.guard(FakeLease(self.leases, holder))
+    async def _one_writer(self, holder: str, troubles: Troubles) -> None:
+        lease = troubles.guard(FakeLease(self.leases, holder), "cluster")
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
             inspector=inspector(self.renderer),
-            store=self.fuse.guard(self.store),
-            flux=self.fuse.guard(FakeFlux(self.cluster)),
+            store=troubles.guard(self.store, "store"),
+            flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
             lease=lease,
             emit=self.emit,
             confirm=yes,
@@ -185,19 +268,43 @@ class World:
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()
 
-    async def take(self, step: object) -> None:
-        if isinstance(step, Write):
-            self.files.write(step.path, step.content)
-        elif isinstance(step, Delete) and step.path in self.files.files:
-            self.files.delete(step.path)
-        elif isinstance(step, Pass):
-            await anyio.sleep(step.seconds)
-        elif isinstance(step, Reconcile):
-            self.cluster.poke_source()
-        elif isinstance(step, Speeds):
-            self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
-        elif isinstance(step, KillAfter):
-            self.fuse.left, self.fuse.is_before = step.calls, step.is_before
+    async def take(self, step: object, tasks: TaskGroup) -> None:
+        match step:
+            case Write():
+                self.files.write(step.path, step.content)
+            case Delete() if step.path in self.files.files:
+                self.files.delete(step.path)
+            case Pass():
+                await anyio.sleep(step.seconds)
+            case TakeOver():
+                tasks.start_soon(self.write_for_ever, tasks)
+            case KillAfter():
+                self.troubles.left, self.troubles.is_before = step.calls, step.is_before
+            case _:
+                self.befall(step)
+
+    def befall(self, step: object) -> None:
+        match step:
+            case Reconcile():
+                self.cluster.poke_source()
+            case Speeds():
+                self.store.put_s = step.put_s
+                self.cluster.fetch_s, self.cluster.apply_s = step.fetch_s, step.apply_s
+            case Empty():
+                self.see_write()
+                self.store.content.clear()
+                self.cluster.poke_source()
+            case Outage(service="controllers"):
+                self.cluster.paused_until = self.trouble_for(step.seconds)
+            case Outage():
+                self.outages[step.service] = replace(step, seconds=self.trouble_for(step.seconds))
+            case Freeze():
+                self.troubles.frozen_until = self.trouble_for(step.seconds)
+
+    def trouble_for(self, seconds: float) -> float:
+        until = anyio.current_time() + seconds
+        self.trouble_until = max(self.trouble_until, until)
+        return until
 
 
 def after(taken: list[object]) -> World:
@@ -206,10 +313,10 @@ def after(taken: list[object]) -> World:
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(world.cluster.run)
-            tasks.start_soon(world.write_for_ever)
+            tasks.start_soon(world.write_for_ever, tasks)
             for step in taken:
-                await world.take(step)
-            await anyio.sleep(LONG_ENOUGH_S)
+                await world.take(step, tasks)
+            await anyio.sleep(max(0.0, world.trouble_until - anyio.current_time()) + LONG_ENOUGH_S)
             tasks.cancel_scope.cancel()
 
     virtual_time.run(main)
@@ -217,7 +324,7 @@ def after(taken: list[object]) -> World:
 
 
 def protocol(check: Callable[[World], None]) -> Callable[[], None]:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=CASES, deadline=None)
     @given(steps)
     def run(taken: list[object]) -> None:
         check(after(taken))
@@ -249,3 +356,10 @@ def test_no_fence_is_left_once_a_whole_save_is_through(world: World) -> None:
     files = world.files.files
     if BROKEN not in files.values() and objects_of(files):
         assert not world.cluster.source.is_suspended
+
+
+@protocol
+def test_after_quiet_the_store_holds_the_tree(world: World) -> None:
+    files = world.files.files
+    if BROKEN not in files.values() and objects_of(files):
+        assert world.store.content == {f"src/{path}": content for path, content in files.items()}

@@ -1,0 +1,168 @@
+"""Bring the store from one whole tree to the next, and ask Flux for it.
+
+docs/save-protocol.md, steps 2 to 5. Knows what the store holds, as far as nobody else writes to it, and
+which revisions were live before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitops_run.flows.follow import Save
+from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
+from gitops_run.flows.verdict import Revision
+from gitops_run.model.events import StoreDiffered
+from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.store import StoredObject, flux_revision
+from gitops_run.model.tree import Plan, Tree, diff
+
+BATCH = 100
+"""Objects that are written before the lease is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Hold what is stored at a path. An object that was listed is known by its ETag alone."""
+
+    digest: str = field(compare=False)
+    etag: str
+
+
+class Pusher:
+    """Write trees to one session's store. One at a time."""
+
+    def __init__(
+        self, store: Store, flux: Flux, lease: Lease, emit: Emit, new_token: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._flux = flux
+        self._lease = lease
+        self._emit = emit
+        self._new_token = new_token
+        self._published: dict[str, _Stored] | None = None
+        self._revisions: set[str] = set()
+        self._last_token = ""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Say whether the store has to be listed before it is known what it holds."""
+        return self._published is None
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing that is known was ever pushed."""
+        return not self._published
+
+    def doubt(self) -> None:
+        """Forget what the store holds: something failed, or somebody else wrote to it."""
+        self._published = None
+
+    def holds(self, tree: Tree) -> bool:
+        """Say whether this tree is what was pushed last."""
+        return self._published is not None and _digests(self._published) == tree.digests
+
+    def plan(self, tree: Tree) -> Plan:
+        """Plan the way from what is known to be in the store to a tree."""
+        return diff(_digests(self._published or {}), tree.digests)
+
+    async def push(self, snapshot: Snapshot, save: Save) -> Revision:
+        """Write the difference, behind a fence where it takes more than one operation; mark save's steps.
+
+        Flux is asked only once a listing shows the whole tree: a store that lost objects unnoticed would
+        else have the next save prune them.
+
+        What the store holds is in doubt until the end. Raises LockedError where the lease was lost,
+        GuardError where the fence was.
+        """
+        if not self._revisions:
+            self._revisions |= {self._flux.source.revision, self._flux.applier.applied}
+        mark, token = f"{self._lease.holder}/{save.number}", self._new_token()
+        published, needs_fence = self._published, self._needs_fence(save.plan)
+        self._published = None
+        await self._lease.ensure()
+        while True:
+            if needs_fence and not save.is_fenced:
+                await self._flux.fence(mark)
+                save.is_fenced = True
+                save.mark("fenced")
+            if published is None:
+                published = await self._listed()
+                save.plan = diff(_digests(published), snapshot.tree.digests)
+            await self._write(snapshot, save.plan, published)
+            # What others did to the store meanwhile, or since the last save, must not reach Flux.
+            found = await self._listed()
+            if found == published:
+                break
+            self._emit(StoreDiffered(save=save.number, message=_difference(published, found)))
+            published, needs_fence = None, True
+        save.mark("uploaded")
+        if save.is_fenced:
+            await self._flux.release(mark, token)
+        else:
+            await self._flux.request_fetch(token)
+        self._published, self._last_token = published, token
+        return self._revision(published, token)
+
+    def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:
+        text = flux_revision(
+            StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
+            for path, stored in published.items()
+        )
+        revision = Revision(text=text, token=token, was_live=text in self._revisions)
+        self._revisions.add(text)
+        return revision
+
+    def _needs_fence(self, plan: Plan) -> bool:
+        """Spare the fence where one operation leads from a known tree to the next: never at first.
+
+        Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
+        and the content of the next but one. So the fetch of the last push has to be over.
+        """
+        is_one_step = self._published is not None and plan.is_single
+        source = self._flux.source
+        return not is_one_step or source.is_suspended or source.handled != self._last_token
+
+    async def _listed(self) -> dict[str, _Stored]:
+        """List the store; what has no business there is removed."""
+        found = await self._store.list()
+        strangers = [stored.key for stored in found if not stored.key.startswith(STORE_PREFIX)]
+        if strangers:
+            await self._store.delete(strangers)
+        return {
+            stored.key.removeprefix(STORE_PREFIX): _Stored(stored.etag, stored.etag)
+            for stored in found
+            if stored.key.startswith(STORE_PREFIX)
+        }
+
+    async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
+        """Put, then delete, but for what stands in a put's way; published is kept in step."""
+        shadowing = plan.shadowing
+        await self._delete(shadowing, published)
+        for start in range(0, len(plan.puts), BATCH):
+            await self._lease.ensure()
+            batch = plan.puts[start : start + BATCH]
+            contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
+            etags = await self._store.put_many(contents)
+            for path in batch:
+                digest = snapshot.tree.files[path].digest
+                published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
+        await self._delete([path for path in plan.deletes if path not in shadowing], published)
+
+    async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
+        if not paths:
+            return
+        await self._lease.ensure()
+        await self._store.delete([f"{STORE_PREFIX}{path}" for path in paths])
+        for path in paths:
+            del published[path]
+
+
+def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
+    return {path: entry.digest for path, entry in stored.items()}
+
+
+def _difference(pushed: Mapping[str, _Stored], found: Mapping[str, _Stored]) -> str:
+    missing = len(pushed.keys() - found.keys())
+    other = sum(1 for path, stored in found.items() if pushed.get(path) != stored)
+    return f"somebody else changed the store: {missing} objects are missing, {other} are not ours"
