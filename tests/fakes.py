@@ -307,14 +307,6 @@ class FakeRenderer:
         return "---\n".join(documents)
 
 
-class AllowAll:
-    """A Role that allows everything."""
-
-    async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
-        del refs
-        return {}
-
-
 @dataclass
 class FakeLeases:
     """Who may write; survives the loop. dead: holders that are known to run no more."""

@@ -13,7 +13,11 @@ import click
 from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
+BUG_OF_DIFF_EXIT_CODE: Final = 70
+"""EX_SOFTWARE of sysexits.h."""
+
 COMMANDS: Final = {
+    "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
@@ -83,7 +87,13 @@ def main() -> None:
             "for the whole story: gitops-run --debug COMMAND",
             is_debug=is_debug,
         )
-        sys.exit(GitOpsRunError.exit_code)
+        sys.exit(_bug_exit_code(sys.argv[1:]))
+
+
+def _bug_exit_code(arguments: list[str]) -> int:
+    """Choose a bug's exit code: of `diff`, 1 means differences, and must not mean anything else."""
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    return BUG_OF_DIFF_EXIT_CODE if command == "diff" else GitOpsRunError.exit_code
 
 
 def _refuse_a_folder_that_is_gone() -> None:

@@ -44,6 +44,14 @@ json_flag = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
 )
 
+no_preflight_flag = click.option(
+    "--no-preflight",
+    "has_no_preflight",
+    is_flag=True,
+    help="Spare the API server's dry run of each save, and its diff; Flux then tells what is wrong. "
+    "Rendering, others' objects and prune limits are checked all the same.",
+)
+
 
 def flag_source(flags: Mapping[str, object]) -> Source:
     """Bring what flags say; paths are relative to the current directory."""

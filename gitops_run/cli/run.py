@@ -8,7 +8,14 @@ import anyio
 import click
 
 from gitops_run.cli.lifecycle import end_session, make_session, place_flags, print_receipt, session_request
-from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, SESSION_KEYS, json_flag, settings_flags
+from gitops_run.cli.options import (
+    CLUSTER_KEYS,
+    LOOP_KEYS,
+    SESSION_KEYS,
+    json_flag,
+    no_preflight_flag,
+    settings_flags,
+)
 from gitops_run.cli.output import event_printer, note
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import SyncRequest, sync_session
@@ -26,6 +33,7 @@ from gitops_run.model.session import SessionName, suggest_name
 @click.option("--keep", "is_kept", is_flag=True, help="Leave the session when interrupted.")
 @click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
 @click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@no_preflight_flag
 @settings_flags(*CLUSTER_KEYS, *SESSION_KEYS, *LOOP_KEYS)
 @json_flag
 def run(  # noqa: PLR0913 - one argument for each flag
@@ -37,6 +45,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
     is_kept: bool,
     is_take_over: bool,
     is_prune_allowed: bool,
+    has_no_preflight: bool,
     **flags: object,
 ) -> None:
     """Make a session that applies PATH, sync it until interrupted, and end it."""
@@ -49,6 +58,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         root=Path(place["root"]),
         is_take_over=is_take_over,
         is_prune_allowed=is_prune_allowed,
+        has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, parsed.text)
     try:

@@ -26,19 +26,24 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
-from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
 from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
-from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.inspection import compose_inspector
+from gitops_run.cli.options import (
+    CLUSTER_KEYS,
+    LOOP_KEYS,
+    json_flag,
+    no_preflight_flag,
+    session_settings,
+    settings_flags,
+)
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit
-from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.events import SyncEnded, SyncStarted
@@ -61,6 +66,7 @@ class SyncRequest:
     is_take_over: bool = False
     is_prune_allowed: bool = False
     undo_to: str = ""
+    has_dry_run: bool = True
 
 
 @click.command()
@@ -68,10 +74,18 @@ class SyncRequest:
 @click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree here.")
 @click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
 @click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@no_preflight_flag
 @settings_flags(*CLUSTER_KEYS, *LOOP_KEYS)
 @json_flag
-def sync(
-    name: str, root: Path | None, output: str, *, is_take_over: bool, is_prune_allowed: bool, **flags: object
+def sync(  # noqa: PLR0913 - one argument for each flag
+    name: str,
+    root: Path | None,
+    output: str,
+    *,
+    is_take_over: bool,
+    is_prune_allowed: bool,
+    has_no_preflight: bool,
+    **flags: object,
 ) -> None:
     """Push every save to session NAME, until interrupted; the session stays."""
     parsed = SessionName.parse(name)
@@ -81,6 +95,7 @@ def sync(
         root=root,
         is_take_over=is_take_over,
         is_prune_allowed=is_prune_allowed,
+        has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, name)
     try:
@@ -96,7 +111,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
-        root = None if request.undo_to else _root_of(session, request.root)
+        root = None if request.undo_to else root_of(session, request.root)
         access, bucket = await read_writer_access(connection, namespace)
         async with watch_flux(connection, namespace, name) as flux:
             lease = SessionLease(connection, namespace, name)
@@ -105,10 +120,8 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
                         files=WorkTree(root or work, work / "tree", session.target),
-                        inspector=Inspector(
-                            session.target,
-                            Kustomize(namespace, work / "render"),
-                            RolePermissions(connection, namespace),
+                        inspector=await compose_inspector(
+                            connection, session, work / "render", has_dry_run=request.has_dry_run
                         ),
                         store=BucketStore(access, bucket),
                         flux=flux,
@@ -149,7 +162,7 @@ def _working_folder(session: LiveSession, context: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _root_of(session: LiveSession, named: Path | None) -> Path:
+def root_of(session: LiveSession, named: Path | None) -> Path:
     """Find the session's root here. Raises UsageError where this seems to be another directory."""
     here = Path.cwd() if named is None else named
     root = find_root(here, named)

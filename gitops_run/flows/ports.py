@@ -5,15 +5,16 @@ The adapters fulfil them for real, tests/fakes.py with small real implementation
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.dry_run import Look
 from gitops_run.model.events import Event
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
-from gitops_run.model.objects import ObjectRef
+from gitops_run.model.objects import RenderedObject
 from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoredObject
 from gitops_run.model.tree import Tree
@@ -149,11 +150,11 @@ class Lease(Protocol):
         ...
 
 
-class Permissions(Protocol):
-    """What the session's ServiceAccount may apply."""
+class ClusterLook(Protocol):
+    """The cluster, asked in the name of the session's ServiceAccount."""
 
-    async def refusal(self, refs: Iterable[ObjectRef]) -> Mapping[ObjectRef, str]:
-        """Say for each object that may not be applied why not."""
+    async def look(self, objects: Sequence[RenderedObject], *, has_dry_run: bool) -> tuple[Look, ...]:
+        """Look at each object, in order: what is live, and what a dry run makes of it."""
         ...
 
 

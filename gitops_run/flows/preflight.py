@@ -1,26 +1,41 @@
-"""Decide whether a snapshot may be pushed: render it, and look at what it would apply.
+"""Decide whether a snapshot may be pushed: build it, and ask the cluster about what it changes.
 
-Nothing is written before this has passed, and nothing is ever rolled back.
+Nothing is written before this has passed, and nothing is ever rolled back. Only objects that differ from
+what was pushed last are looked at in the cluster. docs/decisions/0005-preflight.md says how it asks, and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from gitops_run.flows.ports import Permissions, Renderer, Snapshot
+from gitops_run.flows.building import Builder, Built, sources_of
+from gitops_run.flows.ports import ClusterLook, Renderer, Snapshot
+from gitops_run.model.changes import find_change
+from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change
-from gitops_run.model.kustomize import MANIFEST_SUFFIXES, locate
-from gitops_run.model.objects import ObjectRef, parse_inventory_id, parse_objects
+from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, parse_inventory_id
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
+from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
+from gitops_run.model.session import APPLIER
+from gitops_run.model.substitution import Variables
 
 PRUNE_ALWAYS_ALLOWED = 3
 """Objects that a save may prune whatever their share is: a small session changes by large shares."""
 
+_WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
+_REMOVE = "remove it from the target"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """Hold what the loop knows of the cluster. digests: of each object as it was last pushed."""
+    """Hold what the loop knows of the cluster.
+
+    digests: of each rendered object as it was last pushed; empty at first or in doubt. inventory: Flux's.
+    """
 
     digests: Mapping[ObjectRef, str]
     inventory: tuple[str, ...]
@@ -28,7 +43,10 @@ class Live:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """Hold what a snapshot would apply, or why it may not be pushed."""
+    """Hold what a snapshot would apply and change, or why it may not be pushed.
+
+    not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
+    """
 
     objects: tuple[ObjectRef, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -37,59 +55,210 @@ class Preflight:
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
 
 
-class Inspector:
-    """Render snapshots of one target and check every object of them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionSettings:
+    """Say what is inspected for which session.
 
-    def __init__(self, target: str, renderer: Renderer, permissions: Permissions) -> None:
-        self._target = target
-        self._renderer = renderer
-        self._permissions = permissions
+    substitute: the post-build variables, None where the session has none. has_foreign_variables: whether it
+    has others, that only Flux can read. has_dry_run: False leaves the API server's opinion to Flux.
+    """
+
+    target: str
+    session: SessionPlace
+    substitute: Mapping[str, str] | None = None
+    has_foreign_variables: bool = False
+    has_dry_run: bool = True
+
+    @property
+    def variables(self) -> Variables | None:
+        """Bundle what may be substituted."""
+        if self.substitute is None and not self.has_foreign_variables:
+            return None
+        return Variables(values=self.substitute or {}, has_foreign=self.has_foreign_variables)
+
+
+class Inspector:
+    """Inspect the snapshots of one session."""
+
+    def __init__(self, renderer: Renderer, cluster: ClusterLook, settings: InspectionSettings) -> None:
+        self._builder = Builder(renderer, settings.target, settings.variables)
+        self._cluster = cluster
+        self._settings = settings
 
     async def inspect(self, snapshot: Snapshot, live: Live, mark: Callable[[str], None]) -> Preflight:
-        """Render a snapshot and check every object of it."""
-        del live
+        """Build a snapshot and check every object of it that changed.
+
+        mark: called with "rendered" and "checked" when these are done. Raises TransientError where the
+        cluster fails.
+        """
         if snapshot.problems:
             return Preflight(problems=snapshot.problems)
-        rendered = await self._renderer.render(snapshot, self._target)
+        built = await self._builder.build(snapshot)
         mark("rendered")
-        if isinstance(rendered, Problem):
-            return Preflight(problems=(_with_ignore_rule(rendered, snapshot),))
-        try:
-            objects = parse_objects(rendered)
-        except ValueError as error:
-            return Preflight(problems=(Problem(path=self._target, message=str(error)),))
-        refusals = await self._permissions.refusal(objects)
+        if built.problems:
+            return Preflight(problems=built.problems)
+        changed = [
+            item
+            for item in built.objects
+            if live.digests.get(item.ref) != item.digest and not self._settings.session.is_own_part(item.ref)
+        ]
+        judged = _Judgement(built, live, self._settings, snapshot)
+        for item, look in await self._looks(changed, built):
+            judged.judge(item, look)
         mark("checked")
-        return Preflight(objects=objects, problems=_located(refusals.items(), snapshot))
+        return judged.result()
+
+    async def _looks(
+        self, changed: Sequence[RenderedObject], built: Built
+    ) -> list[tuple[RenderedObject, Look]]:
+        """Ask the cluster about what changed: by a dry run where that can tell something."""
+        tried: list[RenderedObject] = []
+        read: list[RenderedObject] = []
+        for item in changed:
+            is_tried = (
+                self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
+            )
+            (tried if is_tried and not _is_left_alone(item.body) else read).append(item)
+        looks = await self._cluster.look(tried, has_dry_run=True)
+        looks += await self._cluster.look(read, has_dry_run=False)
+        return list(zip((*tried, *read), looks, strict=True))
 
 
-def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
-    rule = snapshot.hidden_by(problem.path) if problem.path else None
-    if rule is None:
-        return problem
-    return replace(
-        problem,
-        message=f"the target needs this file, but an ignore rule hides it: {rule}",
-        hint=f"change the rule, or bring the file back with: !{problem.path.rpartition('/')[2]}",
-    )
+def _is_left_alone(body: Mapping[str, Any]) -> bool:
+    """Say whether an object, live or not, tells Flux not to apply it."""
+    is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
+    return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
 
 
-def _located(refusals: Iterable[tuple[ObjectRef, str]], snapshot: Snapshot) -> tuple[Problem, ...]:
-    found = list(refusals)
-    if not found:
-        return ()
-    sources = [
-        (path, text)
-        for path in snapshot.tree.files
-        if path.endswith(MANIFEST_SUFFIXES) and (text := snapshot.read_text(path)) is not None
-    ]
-    problems = []
-    for ref, reason in found:
-        path, line = locate(ref, sources)
-        problems.append(
-            Problem(path=path, line=line, message=f"{ref}: {reason}", hint="remove it from the target")
+class _Judgement:
+    """Gather what one inspection finds."""
+
+    def __init__(self, built: Built, live: Live, settings: InspectionSettings, snapshot: Snapshot) -> None:
+        self._built = built
+        self._inventory = live.inventory
+        self._known = frozenset(live.inventory)
+        self._settings = settings
+        self._snapshot = snapshot
+        self._new_kinds = frozenset(_new_kinds(built.objects))
+        self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
+        self._problems = [
+            self._own_part(item.ref) for item in built.objects if settings.session.is_own_part(item.ref)
+        ]
+        self._changes: list[Change] = []
+        self._not_checked: list[str] = []
+
+    def judge(self, item: RenderedObject, look: Look) -> None:
+        """Say of one object whether it may be applied, and what that would change."""
+        ref, session = item.ref, self._settings.session
+        if _is_left_alone(item.body) or (look.live is not None and _is_left_alone(look.live)):
+            self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
+            return
+        if look.live is not None and item.has_mark(f"{KUSTOMIZE_LABEL}/ssa", "IfNotPresent"):
+            self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
+            return
+        if look.live is not None and ref.inventory_id not in self._known:
+            owner = foreign_owner(look.live, session)
+            if owner:
+                self._problems.append(self._foreign(ref, owner))
+                return
+        findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
+        self._problems += [self._problem(ref, look, finding) for finding in findings]
+        if look.result is not None:
+            change = find_change(ref, look.live, look.result)
+            self._changes += [change] if change else []
+        elif not look.findings and self._settings.has_dry_run:
+            reason = self._built.unevaluated.get(ref, "it is encrypted")
+            self._not_checked.append(f"{ref}: {reason}")
+
+    def result(self) -> Preflight:
+        """Bring the findings together; what can't be asked for at all is told once."""
+        objects = tuple(item.ref for item in self._built.objects)
+        deletes = [Change(object=str(ref), action="delete") for ref in pruned(objects, self._inventory)]
+        return Preflight(
+            objects=objects,
+            problems=tuple(dict.fromkeys(self._problems)),
+            changes=(*self._changes, *(deletes if self._settings.has_dry_run else ())),
+            not_checked=tuple(self._not_checked),
+            digests={item.ref: item.digest for item in self._built.objects},
         )
-    return tuple(problems)
+
+    def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
+        """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
+        ref, reason = item.ref, ""
+        if finding.obstacle is Obstacle.KIND and (ref.group, ref.kind) in self._new_kinds:
+            reason = "its kind comes with this save"
+        elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
+            reason = "its namespace comes with this save"
+        elif finding.is_immutable and item.has_mark(f"{KUSTOMIZE_LABEL}/force", "Enabled"):
+            reason = f"{finding.field} can't be changed, and Flux is told to make it anew"
+        if reason:
+            self._not_checked.append(f"{ref}: {reason}")
+        is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION
+        return bool(reason) or is_left_to_flux
+
+    def _problem(self, ref: ObjectRef, look: Look, finding: Finding) -> Problem:
+        if finding.obstacle is Obstacle.IMPERSONATION:
+            return Problem(
+                message=f"you may not ask what {APPLIER} may do: an older gitops-run made this session",
+                hint=f"bring it up to date: gitops-run up {self._settings.session.name}",
+            )
+        message, hint = self._told(ref, look, finding)
+        path, line = locate(ref, self._sources, finding.field)
+        return Problem(path=path, line=line, message=f"{ref}: {message}", hint=hint)
+
+    def _told(self, ref: ObjectRef, look: Look, finding: Finding) -> tuple[str, str]:
+        """Write a finding and what to do about it."""
+        match finding.obstacle:
+            case Obstacle.KIND:
+                return finding.message, "check its apiVersion and kind, or install what brings the kind"
+            case Obstacle.NAMESPACE:
+                return (
+                    f"there is no namespace {ref.namespace}",
+                    "leave the namespace out: the session sets it",
+                )
+            case Obstacle.RIGHT:
+                return self._missing_right(ref, look), _REMOVE
+        text = f"{finding.field}: {finding.message}" if finding.field else finding.message
+        force = (
+            f"delete it first, or let Flux make it anew: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
+        )
+        return text, force if finding.is_immutable else ""
+
+    def _missing_right(self, ref: ObjectRef, look: Look) -> str:
+        namespace = self._settings.session.namespace
+        if not look.is_namespaced:
+            return _WHOLE_CLUSTER
+        if ref.namespace not in ("", namespace):
+            return f"it lies in namespace {ref.namespace}, and the session may apply in {namespace} only"
+        return f"the session's ServiceAccount {APPLIER} has no right to apply {look.resource}"
+
+    def _foreign(self, ref: ObjectRef, owner: str) -> Problem:
+        path, line = locate(ref, self._sources)
+        return Problem(
+            path=path,
+            line=line,
+            message=f"{ref} {owner}: a session never takes over what it didn't make",
+            hint="rename it, or remove it from the target",
+        )
+
+    def _own_part(self, ref: ObjectRef) -> Problem:
+        """Refuse what the session is made of; a Namespace is always its own, since kustomize renames it."""
+        if ref.kind != "Namespace":
+            return self._foreign(ref, "belongs to the session itself")
+        path, line = locate(ref, self._sources)
+        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
+
+    @cached_property
+    def _sources(self) -> Sources:
+        """Read the sources only where something has to be found in them."""
+        return sources_of(self._snapshot, self._settings.target)
+
+
+def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
+    for item in objects:
+        if item.ref.kind == "CustomResourceDefinition":
+            spec = item.body.get("spec") or {}
+            yield str(spec.get("group")), str((spec.get("names") or {}).get("kind"))
 
 
 def pruned(objects: Sequence[ObjectRef], inventory: Sequence[str]) -> tuple[ObjectRef, ...]:

@@ -43,6 +43,8 @@ def applier_rules() -> list[Rule]:
 def owner_rules(name: SessionName) -> list[Rule]:
     """List what the session's owner may do: drive this session, read what it applies, and one Secret.
 
+    To impersonate Flux's account is how preflight asks what Flux may apply. It gives nothing that saving
+    doesn't: whoever saves can run a Pod as that account.
     A create can't be bound to a name, so the owner may create any Lease and change only one.
     """
     return [
@@ -51,7 +53,7 @@ def owner_rules(name: SessionName) -> list[Rule]:
         _rule("", ["secrets"], ["get"], WRITER_SECRET),
         _rule("coordination.k8s.io", ["leases"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], ["delete", "get", "patch", "update"], name.text),
-        _rule("rbac.authorization.k8s.io", ["roles"], ["get"], APPLIER),
+        _rule("", ["serviceaccounts"], ["impersonate"], APPLIER),
         _rule("", ["events", "pods/log"], READ_VERBS),
         _rule("events.k8s.io", ["events"], READ_VERBS),
         *_reading_rules(),

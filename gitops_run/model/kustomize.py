@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import yaml
 
-from gitops_run.model.objects import Document, ObjectRef, parse_documents
+from gitops_run.model.objects import parse_documents
 from gitops_run.model.problem import Problem
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -148,24 +148,3 @@ def _line(inner: str, path: str, read: ReadText) -> int | None:
         return nameless[0].line if nameless else None
     stated = _LINE.search(inner)
     return int(stated.group(1)) if stated else None
-
-
-def locate(ref: ObjectRef, sources: Iterable[tuple[str, str]]) -> tuple[str, int | None]:
-    """Find the file and line that a rendered object came from; ("", None) where nothing fits.
-
-    sources: paths and texts. A name prefix or suffix that kustomize added is allowed for, the closest
-    name wins; a Namespace is renamed altogether when a namespace is set.
-    """
-    best: tuple[int, str, Document] | None = None
-    for path, text in sources:
-        try:
-            documents = parse_documents(text)
-        except yaml.YAMLError:
-            continue
-        for document in documents:
-            is_renamed = ref.kind == "Namespace"
-            if document.kind == ref.kind and document.name and (is_renamed or document.name in ref.name):
-                distance = abs(len(ref.name) - len(document.name))
-                if best is None or distance < best[0]:
-                    best = (distance, path, document)
-    return (best[1], best[2].line) if best else ("", None)

@@ -5,12 +5,41 @@ Knows how to tell one object from another. Knows nothing of what an object shoul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BOUNDARY = re.compile(r"^---[ \t]*(?:\n|\Z)", re.MULTILINE)
+
+
+class _ObjectLoader(_Loader):  # type: ignore[misc, valid-type]
+    """Read values as Kubernetes' own YAML reader does: a date and 12:30 are strings, 1e3 is a number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - how PyYAML is configured
+        first: [
+            (tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":int", ":float"))
+        ]
+        for first, found in _Loader.yaml_implicit_resolvers.items()
+    }
+
+
+_ObjectLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)\Z"),
+    list("-+0123456789"),
+)
+_ObjectLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z|[-+]?\.(?:inf|Inf|INF)\Z|\.nan\Z"
+    ),
+    list("-+0123456789."),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -31,6 +60,33 @@ class ObjectRef:
         """Write the identity as Flux's inventory does. Source: fluxcd/pkg ssa, object metadata."""
         return f"{self.namespace}_{self.name.replace(':', '__')}_{self.group}_{self.kind}"
 
+    @property
+    def api_version(self) -> str:
+        """Write group and version as an object's apiVersion has them."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedObject:
+    """Hold one object that a target renders to. digest: of its text; equal ones are equal objects.
+
+    The body is left out of the representation: it may be a Secret's.
+    """
+
+    ref: ObjectRef
+    digest: str
+    body: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether SOPS has encrypted it."""
+        sops = self.body.get("sops")
+        return isinstance(sops, dict) and "mac" in sops
+
+    def has_mark(self, name: str, value: str) -> bool:
+        """Say whether it bears a label or an annotation by which Flux lets objects decide something."""
+        return has_mark(self.body, name, value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
@@ -39,6 +95,13 @@ class Document:
     line: int
     kind: str
     name: str
+
+
+def has_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
+    """Say whether an object's labels or annotations have this value, in any case."""
+    metadata = body.get("metadata") or {}
+    places = (metadata.get("labels") or {}, metadata.get("annotations") or {})
+    return any(str(place.get(name, "")).lower() == value.lower() for place in places)
 
 
 def parse_inventory_id(text: str, version: str = "v1") -> ObjectRef:
@@ -58,28 +121,58 @@ def _split_id(text: str) -> tuple[str, str, str, str]:
     return namespace, name, group, kind
 
 
-def parse_objects(rendered: str) -> tuple[ObjectRef, ...]:
-    """List the objects of rendered YAML, members of Lists one by one, in order.
+def split_documents(rendered: str) -> tuple[str, ...]:
+    """Split rendered YAML into the texts of its documents, without parsing them.
+
+    A line "---" is always a boundary: the documents are mappings, so text within them is indented.
+    """
+    return tuple(text for text in _BOUNDARY.split(rendered) if text.strip())
+
+
+def text_digest(text: str) -> str:
+    """Compute what tells one document's text from another."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def parse_document(text: str) -> tuple[RenderedObject, ...]:
+    """Read the objects of one document, members of a List one by one, in order.
 
     Raises ValueError on a document that is no object: kustomize renders none, so it's worth a message.
     """
-    return tuple(_refs(rendered))
+    return tuple(_objects(text))
 
 
-def _refs(rendered: str) -> Iterator[ObjectRef]:
-    for document in yaml.load_all(rendered, Loader=_Loader):
-        if document is None:
-            continue
-        if not isinstance(document, dict):
-            raise ValueError("a rendered document is not an object")  # noqa: TRY004 - the value is wrong
-        items = document.get("items") if str(document.get("kind", "")).endswith("List") else None
-        for item in items if isinstance(items, list) else [document]:
-            yield _ref(item)
+def _objects(text: str) -> Iterator[RenderedObject]:
+    try:
+        document = yaml.load(text, Loader=_ObjectLoader)  # noqa: S506 - it descends from the safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"a rendered object is not valid YAML: {_reason(error)}") from error
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        raise ValueError("a rendered document is not an object")  # noqa: TRY004 - the value is wrong
+    items = document.get("items") if str(document.get("kind", "")).endswith("List") else None
+    digest = text_digest(text)
+    if not isinstance(items, list):
+        yield RenderedObject(ref=_ref(document), digest=digest, body=document)
+        return
+    for index, item in enumerate(items):
+        yield RenderedObject(ref=_ref(item), digest=f"{digest}/{index}", body=item)
 
 
-def _ref(item: dict[str, object]) -> ObjectRef:
-    metadata = item.get("metadata")
-    if not isinstance(metadata, dict) or not item.get("kind") or not metadata.get("name"):
+def _reason(error: yaml.YAMLError) -> str:
+    """Tell what is wrong without the text around it, which could be a Secret's."""
+    return str(getattr(error, "problem", None) or type(error).__name__)
+
+
+def _ref(item: object) -> ObjectRef:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if (
+        not isinstance(item, dict)
+        or not isinstance(metadata, dict)
+        or not item.get("kind")
+        or not metadata.get("name")
+    ):
         raise ValueError("a rendered object has no kind or no metadata.name")
     group, _, version = str(item.get("apiVersion", "")).rpartition("/")
     return ObjectRef(
@@ -93,16 +186,28 @@ def _ref(item: dict[str, object]) -> ObjectRef:
 
 def parse_documents(text: str) -> tuple[Document, ...]:
     """Find the objects of a source file with their lines. Raises yaml.MarkedYAMLError on broken YAML."""
-    found = []
+    return tuple(document for document, _ in compose_documents(text))
+
+
+def compose_documents(text: str) -> Iterator[tuple[Document, yaml.MappingNode]]:
+    """Find the objects of a source file with their YAML nodes. Raises yaml.MarkedYAMLError on broken YAML."""
     for node in yaml.compose_all(text, Loader=_Loader):
         if isinstance(node, yaml.MappingNode):
-            top = _scalars(node)
-            metadata = next((v for k, v in node.value if k.value == "metadata"), None)
-            inner = _scalars(metadata) if isinstance(metadata, yaml.MappingNode) else {}
-            found.append(
-                Document(line=node.start_mark.line + 1, kind=top.get("kind", ""), name=inner.get("name", ""))
-            )
-    return tuple(found)
+            yield from _documents_of(node)
+
+
+def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.MappingNode]]:
+    """Yield an object, and where it is a List its members too."""
+    top = _scalars(node)
+    metadata = next((v for k, v in node.value if k.value == "metadata"), None)
+    inner = _scalars(metadata) if isinstance(metadata, yaml.MappingNode) else {}
+    line = node.start_mark.line + 1
+    yield Document(line=line, kind=top.get("kind", ""), name=inner.get("name", "")), node
+    items = next((v for k, v in node.value if k.value == "items"), None)
+    if top.get("kind", "").endswith("List") and isinstance(items, yaml.SequenceNode):
+        for item in items.value:
+            if isinstance(item, yaml.MappingNode):
+                yield from _documents_of(item)
 
 
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:

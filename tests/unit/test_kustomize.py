@@ -1,5 +1,4 @@
-from gitops_run.model.kustomize import explain_failure, generated_resources, locate
-from gitops_run.model.objects import ObjectRef
+from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.problem import Problem
 
 WRAP = (
@@ -86,12 +85,3 @@ def test_an_unknown_field_of_the_kustomization_is_shown_there() -> None:
     problem = explain(message, {"app/kustomization.yaml": "resorces: []\n"})
     assert problem.path == "app/kustomization.yaml"
     assert problem.message == 'invalid Kustomization: json: unknown field "resorces"'
-
-
-def test_an_object_is_found_by_its_name_before_kustomize_added_to_it() -> None:
-    ref = ObjectRef(group="", kind="ConfigMap", namespace="x", name="dev-web-5gg")
-    sources = [
-        ("a.yaml", "kind: ConfigMap\nmetadata: {name: we}\n"),
-        ("b.yaml", "kind: ConfigMap\nmetadata: {name: web}\n"),
-    ]
-    assert locate(ref, sources) == ("b.yaml", 1)

@@ -11,7 +11,6 @@ import pytest
 
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
@@ -30,9 +29,9 @@ from gitops_run.model.events import (
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
 from tests import virtual_time
+from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
-    AllowAll,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -76,7 +75,7 @@ class Session:
         await lease.take(self.emit)
         ports = Ports(
             files=self.files,
-            inspector=Inspector("app", self.renderer, AllowAll()),
+            inspector=inspector(self.renderer),
             store=self.store,
             flux=FakeFlux(self.cluster),
             lease=lease,

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import Event, SaveApplied
 from tests import virtual_time
+from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
-    AllowAll,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -262,7 +261,7 @@ class World:
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
-            inspector=Inspector("app", self.renderer, AllowAll()),
+            inspector=inspector(self.renderer),
             store=troubles.guard(self.store, "store"),
             flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
             lease=lease,

@@ -11,17 +11,16 @@ import pytest
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.events import Event, SaveApplied
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
 from tests import virtual_time
+from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
     TARGET,
-    AllowAll,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -85,7 +84,7 @@ class Place:
 
         ports = Ports(
             files=FakeFiles(NOW),
-            inspector=Inspector(TARGET, FakeRenderer(), AllowAll()),
+            inspector=inspector(FakeRenderer()),
             store=self.store,
             flux=FakeFlux(self.cluster),
             lease=self.lease,
@@ -126,7 +125,7 @@ def test_an_undo_tells_when_its_snapshot_was_taken() -> None:
 def test_an_undo_is_noted_on_the_lease_and_moves_its_snapshot_to_the_end() -> None:
     past = Past({f"{TARGET}/a": b"then"})
     place = undone(past)
-    assert place.lease.notes == {UNDONE_ANNOTATION: revision_of(past.files)}
+    assert place.lease.notes[UNDONE_ANNOTATION] == revision_of(past.files)
     assert past.recorded == [revision_of(past.files)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -28,6 +29,7 @@ SILENCE_S: Final = 75.0
 """A watch brings a bookmark each minute: one that is silent for longer is a connection that was dropped."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 FIELD_MANAGER: Final = "gitops-run"
 
 Json = dict[str, Any]
@@ -39,6 +41,18 @@ class ConflictError(TransientError):
 
 class RejectedError(BackendError):
     """Report that the API server finds a request wrong (422): a failed test of a JSON patch, say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request whose refusal is an answer too. query: with the path. headers: beyond the usual ones."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = field(default=None, repr=False)
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Connection:
@@ -78,6 +92,20 @@ class Connection:
         """Delete an object. Raises NotFound where there is none."""
         await self._request("DELETE", path)
 
+    async def ask(self, request: Request) -> tuple[int, Json]:
+        """Send a request and return status and answer, a refusal's too. Raises TransientError only."""
+        with _translated(self.context), anyio.fail_after(REQUEST_S):
+            limits = aiohttp.ClientTimeout(total=REQUEST_S)
+            response = await self._send_fresh(request, limits)
+            text = await response.read()
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            return response.status, answer
+        return response.status, {"message": _message(text) or str(response.reason)}
+
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
         """Yield (type, object) from a collection until the server ends the watch.
 
@@ -109,23 +137,31 @@ class Connection:
     async def _send(
         self, method: str, path: str, body: object, content_type: str, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
+        """Send a request. Raises what a refusal means."""
+        request = Request(method=method, path=path, body=body, content_type=content_type)
+        response = await self._send_fresh(request, limits)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            text = await response.read()
+            raise refusal(self.context, response.status, _message(text) or str(response.reason))
+        return response
+
+    async def _send_fresh(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send a request; once more with fresh credentials where the server doesn't know these any more."""
-        response = await self._send_once(method, path, body, content_type, limits)
+        response = await self._send_once(request, limits)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.close()
             await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
-            response = await self._send_once(method, path, body, content_type, limits)
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            text = await response.read()
-            raise _refusal(self.context, response.status, _message(text) or str(response.reason))
+            response = await self._send_once(request, limits)
         return response
 
-    async def _send_once(
-        self, method: str, path: str, body: object, content_type: str, limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+    async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json", "Content-Type": request.content_type, **request.headers}
         arguments = await self._api.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            request.method,
+            _with_query(request.path, request.query),
+            header_params=headers,
+            body=request.body,
+            auth_settings=["BearerToken"],
         )
         answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
@@ -150,7 +186,8 @@ class _translated:  # noqa: N801 - reads as a statement
             ) from error
 
 
-def _refusal(context: str, status: int, message: str) -> GitOpsRunError:
+def refusal(context: str, status: int, message: str) -> GitOpsRunError:
+    """Make the error that a refusing answer means."""
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(message)
     if status == HTTPStatus.CONFLICT:

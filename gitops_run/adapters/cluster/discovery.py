@@ -1,52 +1,71 @@
-"""Which kinds the API server has, and where the objects of a kind lie; asked once for each kind."""
+"""Which kinds a cluster has, and where their objects are: asked when first met, asked again when unknown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.errors import BackendError, NotFound, TransientError
+import anyio
+
+from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.errors import NotFound
 from gitops_run.model.objects import ObjectRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """Name a kind as the API's paths do. root: of its group and version."""
+    """Hold what the cluster calls a kind. plural: as in its path."""
 
-    root: str
-    name: str
+    plural: str
     is_namespaced: bool
 
-    def collection(self, namespace: str) -> str:
-        """Write the path of all objects of this kind in a namespace, or of all where it knows none."""
-        where = f"namespaces/{namespace}/" if self.is_namespaced else ""
-        return f"{self.root}/{where}{self.name}"
 
-
-class Kinds:
-    """Look kinds up. A kind that isn't there is asked for again: it may be installed meanwhile."""
+class Discovery:
+    """Know the kinds of one cluster."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[str, Mapping[str, Resource]] = {}
+        self._known: dict[tuple[str, str], Mapping[str, Resource]] = {}
+        self._lock = anyio.Lock()
 
     async def find(self, ref: ObjectRef) -> Resource | None:
-        """Find the kind of an object; None where the API server doesn't have it or doesn't say."""
-        root = f"/apis/{ref.group}/{ref.version}" if ref.group else f"/api/{ref.version}"
-        if ref.kind not in self._known.get(root, {}):
-            self._known[root] = await self._listed(root)
-        return self._known[root].get(ref.kind)
+        """Find an object's kind; None where the cluster doesn't have it, now."""
+        key = (ref.group, ref.version)
+        found = self._known.get(key, {}).get(ref.kind)
+        if found is None:
+            async with self._lock:
+                found = self._known.get(key, {}).get(ref.kind) or await self._asked(ref)
+        return found
 
-    async def _listed(self, root: str) -> Mapping[str, Resource]:
+    async def _asked(self, ref: ObjectRef) -> Resource | None:
         try:
-            listing = await self._connection.get(root)
-        except TransientError:
-            raise
-        except (NotFound, BackendError):
-            return {}
-        return {
-            entry["kind"]: Resource(root=root, name=entry["name"], is_namespaced=entry["namespaced"])
-            for entry in listing["resources"]
-            if "/" not in entry["name"]
-        }
+            listing = await self._connection.get(_group_path(ref))
+        except NotFound:
+            return None
+        self._known[ref.group, ref.version] = _resources(listing)
+        return self._known[ref.group, ref.version].get(ref.kind)
+
+
+def object_path(ref: ObjectRef, resource: Resource, namespace: str) -> str:
+    """Write an object's path. namespace: of an object that names none, but needs one."""
+    return f"{collection_path(ref, resource, namespace)}/{quote(ref.name, safe='')}"
+
+
+def collection_path(ref: ObjectRef, resource: Resource, namespace: str) -> str:
+    """Write the path of all objects of a kind that lie where this one does."""
+    where = f"/namespaces/{quote(ref.namespace or namespace, safe='')}" if resource.is_namespaced else ""
+    return f"{_group_path(ref)}{where}/{resource.plural}"
+
+
+def _group_path(ref: ObjectRef) -> str:
+    group, version = quote(ref.group, safe=""), quote(ref.version, safe="")
+    return f"/apis/{group}/{version}" if group else f"/api/{version}"
+
+
+def _resources(listing: Json) -> Mapping[str, Resource]:
+    return {
+        entry["kind"]: Resource(plural=entry["name"], is_namespaced=entry["namespaced"])
+        for entry in listing["resources"]
+        if "/" not in entry["name"]
+    }

@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.discovery import Kinds
+from gitops_run.adapters.cluster.discovery import Discovery, collection_path
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
 from gitops_run.model.health import READY, Crash, Health, absent_health, has_health, is_workload
 from gitops_run.model.objects import ObjectRef
@@ -56,7 +56,7 @@ class ClusterHealth:
     def __init__(self, connection: Connection, namespace: str) -> None:
         self._connection = connection
         self._namespace = namespace
-        self._kinds = Kinds(connection)
+        self._kinds = Discovery(connection)
         self._refused: set[str] = set()
 
     async def changes(self, objects: tuple[ObjectRef, ...]) -> AsyncIterator[Mapping[ObjectRef, Health]]:
@@ -87,10 +87,15 @@ class ClusterHealth:
                     await news.wait()
 
     async def _add(self, view: _View, ref: ObjectRef) -> None:
-        resource = await self._kinds.find(ref)
+        try:
+            resource = await self._kinds.find(ref)
+        except BackendError as error:
+            if isinstance(error, TransientError):
+                raise
+            resource = None
         if resource is None:
             return
-        path = resource.collection(ref.namespace or self._namespace)
+        path = collection_path(ref, resource, self._namespace)
         view.places[ref] = path
         api_version = f"{ref.group}/{ref.version}" if ref.group else ref.version
         self._include(view, path, ref.kind, api_version)

@@ -1,0 +1,130 @@
+"""What the cluster has of an object, and what the API server would make of it: asked as Flux asks.
+
+Every request is made in the name of the session's ServiceAccount, so that rights are Flux's and not those
+of whoever sits here. The server fills in the account's groups by itself; asking with groups would take a
+right on groups of the whole cluster. Nothing is ever written: each patch is a dry run.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
+from gitops_run.adapters.cluster.discovery import Discovery, object_path
+from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
+from gitops_run.model.dry_run import Finding, Look, Obstacle, to_findings
+from gitops_run.model.objects import RenderedObject
+from gitops_run.model.session import APPLIER
+
+AT_A_TIME: Final = 10
+"""Objects that are looked at together: more would be another client's wait."""
+_DRY_RUN: Final = {
+    "dryRun": "All",
+    "fieldManager": "kustomize-controller",
+    "force": "true",
+    "fieldValidation": "Strict",
+}
+
+
+class ClusterDryRun:
+    """Look at objects for one session."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._discovery = Discovery(connection)
+        self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{APPLIER}"}
+
+    async def look(self, objects: Sequence[RenderedObject], *, has_dry_run: bool) -> tuple[Look, ...]:
+        """Look at each object, in order. Raises TransientError where the cluster fails.
+
+        has_dry_run: False to read only what is there.
+        """
+        found: dict[int, Look] = {}
+        limiter = anyio.CapacityLimiter(AT_A_TIME)
+
+        async def look_at(index: int, item: RenderedObject) -> None:
+            async with limiter:
+                found[index] = await self._look(item, has_dry_run=has_dry_run and not item.is_encrypted)
+
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                for index, item in enumerate(objects):
+                    tasks.start_soon(look_at, index, item)
+        return tuple(found[index] for index in range(len(objects)))
+
+    async def _look(self, item: RenderedObject, *, has_dry_run: bool) -> Look:
+        resource = await self._discovery.find(item.ref)
+        if resource is None:
+            message = f"the cluster has no kind {item.ref.kind} in {item.ref.api_version}"
+            return Look(findings=(Finding(obstacle=Obstacle.KIND, message=message),))
+        path = object_path(item.ref, resource, self._namespace)
+        answers: dict[str, tuple[int, Json]] = {}
+
+        async def ask(request: Request) -> None:
+            answers[request.method] = await self._connection.ask(request)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, Request(method="GET", path=path, headers=self._headers))
+            if has_dry_run:
+                tasks.start_soon(ask, self._dry_run(path, item.body))
+        live = self._live(*answers["GET"])
+        result = self._result(item, *answers["PATCH"]) if has_dry_run else Look()
+        refused = live if isinstance(live, tuple) and not has_dry_run else ()
+        return Look(
+            live=None if isinstance(live, tuple) else live,
+            result=result.result,
+            findings=result.findings or refused,
+            resource=resource.plural,
+            is_namespaced=resource.is_namespaced,
+        )
+
+    def _dry_run(self, path: str, body: Mapping[str, Any]) -> Request:
+        return Request(
+            method="PATCH",
+            path=path,
+            query=_DRY_RUN,
+            body=_as_flux_sends(body),
+            content_type=APPLY_PATCH,
+            headers=self._headers,
+        )
+
+    def _live(self, status: int, answer: Json) -> Json | tuple[Finding, ...] | None:
+        """Read the live object; None where there is none, findings where Flux may not read it."""
+        if status < HTTPStatus.BAD_REQUEST:
+            return answer
+        if status == HTTPStatus.NOT_FOUND:
+            return None
+        if status == HTTPStatus.FORBIDDEN:
+            return to_findings(status, answer) or ()
+        raise self._failure(status, answer)
+
+    def _result(self, item: RenderedObject, status: int, answer: Json) -> Look:
+        if status < HTTPStatus.BAD_REQUEST:
+            return Look(result=answer)
+        found = to_findings(status, answer, is_secret=item.ref.kind == "Secret")
+        if found is None:
+            raise self._failure(status, answer)
+        return Look(findings=found)
+
+    def _failure(self, status: int, answer: Json) -> GitOpsRunError:
+        message = str(answer.get("message") or "no reason given")
+        if status == HTTPStatus.CONFLICT:
+            return TransientError(message, hint="the object is being changed by someone else right now")
+        return refusal(self._connection.context, status, message)
+
+
+def _as_flux_sends(body: Mapping[str, Any]) -> Json:
+    """Encode a Secret's stringData as Flux does before it applies; what isn't text is left to be refused."""
+    plain = body.get("stringData")
+    is_secret = body.get("apiVersion") == "v1" and body.get("kind") == "Secret"
+    if not is_secret or not isinstance(plain, dict) or not all(isinstance(v, str) for v in plain.values()):
+        return dict(body)
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+    kept = {key: value for key, value in body.items() if key != "stringData"}
+    return {**kept, "data": {**(body.get("data") or {}), **encoded}}

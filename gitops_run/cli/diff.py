@@ -1,0 +1,87 @@
+"""`gitops-run diff`: what a save would change now, against the cluster; nothing is written anywhere."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import anyio
+import click
+
+from gitops_run.adapters.cluster.connection import connect
+from gitops_run.adapters.cluster.sessions import read_session
+from gitops_run.adapters.files import WorkTree
+from gitops_run.cli.inspection import compose_inspector
+from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.output import marks_for, print_json
+from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.sync import root_of
+from gitops_run.errors import ReconcileFailed
+from gitops_run.flows.preflight import Live, Preflight
+from gitops_run.model.session import SessionName
+from gitops_run.model.settings import Settings
+
+DIFFERENT = 1
+_SIGNS = {"create": "+", "change": "~", "delete": "-"}
+
+
+@click.command()
+@click.argument("name")
+@click.option("--root", type=click.Path(path_type=Path), help="What is saved; else the git work tree here.")
+@settings_flags(*CLUSTER_KEYS)
+@json_flag
+def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
+    """Show what a save would change now in session NAME; nothing is written.
+
+    Exit code: 0 without differences, 1 with some, above 1 on an error; 4 where the save would be refused.
+    """
+    parsed = SessionName.parse(name)
+    found: Preflight = anyio.run(until_interrupted, _inspect, parsed, session_settings(parsed, flags), root)
+    if output == "json":
+        print_json(
+            {
+                "changes": [asdict(change) for change in found.changes],
+                "problems": [asdict(problem) for problem in found.problems],
+                "not_checked": list(found.not_checked),
+            }
+        )
+    else:
+        _print(found)
+    if found.problems:
+        return ReconcileFailed.exit_code
+    return DIFFERENT if found.changes else 0
+
+
+async def _inspect(name: SessionName, settings: Settings, named_root: Path | None) -> Preflight:
+    namespace = settings.namespace or name.namespace
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        session = await read_session(connection, name.text, namespace)
+        root = root_of(session, named_root)
+        with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
+            work = Path(folder)
+            inspector = await compose_inspector(connection, session, work / "render")
+            snapshot = await WorkTree(root, work / "tree").snapshot()
+            inventory = session.applier.inventory if session.applier else ()
+            return await inspector.inspect(snapshot, Live(digests={}, inventory=inventory), _no_mark)
+
+
+def _no_mark(step: str) -> None:
+    """Measure nothing."""
+    del step
+
+
+def _print(found: Preflight) -> None:
+    for change in found.changes:
+        click.echo(f"{_SIGNS[change.action]} {change.object}")
+        for field in change.fields:
+            click.echo(f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}")
+    for text in found.not_checked:
+        click.echo(f"not checked: {text}")
+    for problem in found.problems:
+        click.echo(f"{marks_for(sys.stdout).bad} {problem}")
+        if problem.hint:
+            click.echo(f"  {problem.hint}")
+    if not (found.changes or found.problems):
+        click.echo("a save would change nothing that was checked" if found.not_checked else "no differences")

@@ -1,0 +1,164 @@
+"""From a snapshot to the objects that Flux would apply: rendered, substituted, told apart.
+
+What a save doesn't change isn't parsed again: documents are known by their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from gitops_run.flows.ports import Renderer, Snapshot
+from gitops_run.model.kustomize import MANIFEST_SUFFIXES
+from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents, text_digest
+from gitops_run.model.places import Sources, locate_last, locate_text
+from gitops_run.model.problem import Problem
+from gitops_run.model.substitution import (
+    DISABLED_MARK,
+    NotEvaluable,
+    SubstitutionError,
+    Variables,
+    substitute,
+)
+
+_ANY_VARIABLE = "${"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why."""
+
+    objects: tuple[RenderedObject, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """Hold what one rendered document came to. token: what to look for in the sources where it failed."""
+
+    objects: tuple[RenderedObject, ...] = ()
+    failure: str = ""
+    token: str = ""
+    unevaluated: str = ""
+
+
+class Builder:
+    """Build one target, save after save."""
+
+    def __init__(self, renderer: Renderer, target: str, variables: Variables | None) -> None:
+        """variables: None for a session that substitutes nothing."""
+        self._renderer = renderer
+        self._target = target
+        self._variables = variables if variables is not None and variables.is_used else None
+        self._known: dict[str, _Document] = {}
+
+    async def build(self, snapshot: Snapshot) -> Built:
+        """Render a snapshot's target, or say what is wrong with it."""
+        rendered = await self._renderer.render(snapshot, self._target)
+        if isinstance(rendered, Problem):
+            return Built(problems=(_with_ignore_rule(rendered, snapshot),))
+        documents = await self._read(rendered)
+        objects = tuple(item for document in documents for item in document.objects)
+        failed, twins = [one for one in documents if one.failure], _twins(objects)
+        problems: list[Problem] = []
+        if failed or twins:
+            sources = sources_of(snapshot, self._target)
+            problems += [self._problem(document, sources) for document in failed]
+            problems += [_twin(ref, sources) for ref in twins]
+        unevaluated = {
+            item.ref: document.unevaluated
+            for document in documents
+            if document.unevaluated
+            for item in document.objects
+        }
+        return Built(objects=objects, problems=tuple(problems), unevaluated=unevaluated)
+
+    async def _read(self, rendered: str) -> list[_Document]:
+        """Read what is new; forget what isn't rendered any more."""
+        known: dict[str, _Document] = {}
+        found = []
+        for text in split_documents(rendered):
+            key = text_digest(text)
+            document = known.get(key) or self._known.get(key)
+            if document is None:
+                await anyio.lowlevel.checkpoint()
+                document = self._parsed(text)
+            known[key] = document
+            found.append(document)
+        self._known = known
+        return found
+
+    def _parsed(self, text: str) -> _Document:
+        try:
+            objects = parse_document(text)
+        except ValueError as error:
+            return _Document(failure=str(error))
+        if self._variables is None or any(item.has_mark(DISABLED_MARK, "disabled") for item in objects):
+            return _Document(objects=objects)
+        try:
+            return _Document(objects=parse_document(substitute(text, self._variables)))
+        except SubstitutionError as error:
+            return _Document(objects=objects, failure=_told(objects, str(error)), token=error.token)
+        except ValueError as error:
+            return _Document(objects=objects, failure=f"after substitution: {error}", token=_ANY_VARIABLE)
+        except NotEvaluable as reason:
+            return _Document(objects=objects, unevaluated=_told(objects, str(reason)))
+
+    def _problem(self, document: _Document, sources: Sources) -> Problem:
+        if not document.objects:
+            return Problem(path=self._target, message=document.failure)
+        ref = document.objects[0].ref
+        path, line = locate_text(ref, sources, document.token)
+        return Problem(
+            path=path,
+            line=line,
+            message=f"{ref}: {document.failure}",
+            hint="set it (setting substitute), give it a default (${NAME:=x}), or escape it ($${NAME})",
+        )
+
+
+def _told(objects: tuple[RenderedObject, ...], text: str) -> str:
+    """Keep what stands around a variable to ourselves where it could be part of a secret."""
+    if any(item.ref.kind == "Secret" for item in objects):
+        return "a ${…} in it can't be replaced here, and is not shown"
+    return text
+
+
+def sources_of(snapshot: Snapshot, target: str) -> Sources:
+    """Read the manifests of a snapshot, to find where something came from."""
+    files = tuple(
+        (path, text)
+        for path in sorted(snapshot.tree.files)
+        if path.endswith(MANIFEST_SUFFIXES) and (text := snapshot.read_text(path)) is not None
+    )
+    return Sources(files=files, target=target)
+
+
+def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
+    """List what occurs more than once: Flux would apply one over the other."""
+    seen: set[str] = set()
+    found = {}
+    for item in objects:
+        if item.ref.inventory_id in seen:
+            found[item.ref.inventory_id] = item.ref
+        seen.add(item.ref.inventory_id)
+    return list(found.values())
+
+
+def _twin(ref: ObjectRef, sources: Sources) -> Problem:
+    path, line = locate_last(ref, sources)
+    return Problem(path=path, line=line, message=f"{ref} is there more than once", hint="remove one of them")
+
+
+def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
+    rule = snapshot.hidden_by(problem.path) if problem.path else None
+    if rule is None:
+        return problem
+    return replace(
+        problem,
+        message=f"the target needs this file, but an ignore rule hides it: {rule}",
+        hint=f"change the rule, or bring the file back with: !{problem.path.rpartition('/')[2]}",
+    )

@@ -1,0 +1,179 @@
+"""What the API server's answer to a dry run says is wrong, without noise and without values of Secrets.
+
+Knows the two languages that the answers are in: causes with a field each (422), and the message of a
+server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. Knows
+nothing of how the request is made. Source: Kubernetes 1.36, seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+class Obstacle(Enum):
+    """Name what stands in an object's way."""
+
+    KIND = "the cluster has no such kind"
+    NAMESPACE = "its namespace isn't there"
+    RIGHT = "Flux may not apply it for this session"
+    IMPERSONATION = "the asker may not ask as the session's account"
+    CONTENT = "the API server finds it wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Hold one thing that is wrong with an object. field: as the API server names it, "" for the whole."""
+
+    obstacle: Obstacle
+    message: str
+    field: str = ""
+
+    @property
+    def is_immutable(self) -> bool:
+        """Say whether only making the object anew would help."""
+        return "immutable" in self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Hold what the cluster says of one object. live: None where it has none. result: of the dry run.
+
+    resource: the kind's plural. Values of Secrets are in here, so nothing of it is in the representation.
+    """
+
+    live: Json | None = field(default=None, repr=False)
+    result: Json | None = field(default=None, repr=False)
+    findings: tuple[Finding, ...] = ()
+    resource: str = ""
+    is_namespaced: bool = True
+
+
+_TYPED = "failed to create typed patch object"
+_CONVERTED = re.compile(
+    r"^failed to convert new object .*?: (?:unable to convert .*?, Kind=\w+: )?", re.DOTALL
+)
+_AFTERTHOUGHT = "some validation rules were not checked because the object was invalid"
+_TYPED_LINE = re.compile(r"^\s*(?P<field>\.\S.*?): (?P<message>[^:]*(?:got .*)?)$")
+_TYPED_HEAD = re.compile(r"^.*?Kind=\w+\): ", re.DOTALL)
+_STRICT = re.compile(r'(unknown|duplicate) field "([^"]+)"')
+_OF_AN_ACCOUNT = re.compile(r'User "system:serviceaccount:[^"]*" cannot ')
+_INVALID = re.compile(r"^.*? is invalid: ", re.DOTALL)
+_ECHO = re.compile(r"^(Invalid|Unsupported|Duplicate|Too long|Not found)( value)?: .*?(?=: |$)", re.DOTALL)
+_ECHO_MAX = 60
+_CONTENT_CODES = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+
+
+def to_findings(status: int, answer: Json, *, is_secret: bool = False) -> tuple[Finding, ...] | None:
+    """Read a refusal; None for one that says nothing of the object, so that trying again may help.
+
+    is_secret: no value of the object may show in the messages.
+    """
+    message = str(answer.get("message") or "")
+    if status == HTTPStatus.FORBIDDEN:
+        return (_of_forbidden(message),)
+    if status == HTTPStatus.NOT_FOUND:
+        obstacle = Obstacle.NAMESPACE if message.startswith("namespaces ") else Obstacle.KIND
+        return (Finding(obstacle=obstacle, message=message),)
+    if message.startswith(_TYPED):
+        found = _of_types(message)
+    elif converted := _CONVERTED.match(message):
+        found = (_plain(message[converted.end() :].removeprefix("error decoding from json: ")),)
+    elif status in _CONTENT_CODES:
+        found = _of_strictness(message) or _of_causes(answer) or (_plain(_INVALID.sub("", message)),)
+    else:
+        return None
+    return tuple(_masked(finding) for finding in found) if is_secret else found
+
+
+def _of_forbidden(message: str) -> Finding:
+    if " cannot impersonate resource " in message:
+        return Finding(obstacle=Obstacle.IMPERSONATION, message=message)
+    if _OF_AN_ACCOUNT.search(message):
+        return Finding(obstacle=Obstacle.RIGHT, message=message)
+    return _plain(message.partition(" is forbidden: ")[2] or message)
+
+
+def _of_types(message: str) -> tuple[Finding, ...]:
+    text = _TYPED_HEAD.sub("", message).removeprefix("errors:\n")
+    found = []
+    for line in text.splitlines():
+        parsed = _TYPED_LINE.match(line)
+        if parsed is None:
+            found.append(_plain(line.strip()))
+            continue
+        found.append(_content(parsed["field"].lstrip("."), _clear(parsed["message"])))
+    return tuple(found)
+
+
+def _of_strictness(message: str) -> tuple[Finding, ...]:
+    return tuple(_content(field, f"{kind} field") for kind, field in _STRICT.findall(message))
+
+
+def _of_causes(answer: Json) -> tuple[Finding, ...]:
+    causes = (answer.get("details") or {}).get("causes") or ()
+    return tuple(
+        _content(
+            str(cause.get("field") or "").replace("<nil>", ""), _shortened(str(cause.get("message") or ""))
+        )
+        for cause in causes
+        if _AFTERTHOUGHT not in str(cause.get("message"))
+    )
+
+
+def _content(field: str, message: str) -> Finding:
+    return Finding(obstacle=Obstacle.CONTENT, field=field, message=message)
+
+
+def _plain(message: str) -> Finding:
+    return _content("", message or "the API server refuses it and doesn't say why")
+
+
+def _clear(message: str) -> str:
+    if message == "field not declared in schema":
+        return "unknown field"
+    return re.sub(r"&value\.valueUnstructured\{Value:(.*)\}$", r"\1", message)
+
+
+def _shortened(message: str) -> str:
+    """Leave out a value that would bury the reason: an immutable selector comes with all of it."""
+    echo = _ECHO.match(message)
+    if echo is None or echo.end() == len(message):
+        return message
+    reason = message.rpartition("}: ")[2] if "}: " in message else message[echo.end() + 2 :]
+    return reason if "{" in echo.group() or echo.end() > _ECHO_MAX else message
+
+
+_SECRET_REASONS = (
+    "field is immutable",
+    "field is immutable when `immutable` is set",
+    "Required value",
+    "unknown field",
+    "duplicate field",
+)
+
+
+def _masked(finding: Finding) -> Finding:
+    """Keep what can't hold a value: the field, and reasons that are known by heart."""
+    reason = next((one for one in _SECRET_REASONS if finding.message.endswith(one)), "")
+    expected = re.match(r"expected \w+", finding.message)
+    if not reason and expected:
+        reason = f"{expected.group()}, got something else"
+    if illegal := re.fullmatch(r"illegal base64 data at input byte \d+", finding.message):
+        reason = illegal.group()
+    message = reason or "the API server refuses its value, which is not shown"
+    return Finding(obstacle=finding.obstacle, field=finding.field, message=message)

@@ -1,0 +1,153 @@
+"""Where in the sources a rendered object and its fields come from: file and line.
+
+Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved or
+renamed it finds by likeness: the closest name, the document that has the field, the target's own files first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from gitops_run.model.objects import Document, ObjectRef, compose_documents
+
+Place = tuple[str, int | None]
+"""A path relative to the root, "" where nothing fits, and a line counted from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Hold the manifests that an object may come from. target: its files count first, "." for all."""
+
+    files: tuple[tuple[str, str], ...]
+    target: str = "."
+
+    def is_in_target(self, path: str) -> bool:
+        """Say whether a file lies in the target."""
+        return self.target == "." or path.startswith(f"{self.target}/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    path: str
+    text: str
+    document: Document
+    node: yaml.MappingNode
+    rank: tuple[int, bool]
+
+
+def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
+    """Find the file and line that a rendered object, or one of its fields, came from.
+
+    A name prefix or suffix that kustomize added is allowed for, the closest name wins; a Namespace is
+    renamed altogether when a namespace is set. field: as the API server names it in its answers.
+    """
+    best: tuple[tuple[int, int, bool], Place] | None = None
+    for candidate in _candidates(ref, sources):
+        depth, line = _walk(candidate.node, field)
+        distance, is_outside = candidate.rank
+        rank = (distance, -depth, is_outside)
+        if best is None or rank < best[0]:
+            best = (rank, (candidate.path, line if depth else candidate.document.line))
+    return best[1] if best else ("", None)
+
+
+def locate_last(ref: ObjectRef, sources: Sources) -> Place:
+    """Find the last place of an object that occurs more than once."""
+    found = sorted(_candidates(ref, sources), key=lambda one: one.rank)
+    twins = [one for one in found if one.rank == found[0].rank]
+    return (twins[-1].path, twins[-1].document.line) if twins else ("", None)
+
+
+def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:
+    """Find the line of an object's file that has this text, from the object's own line on."""
+    for candidate in sorted(_candidates(ref, sources), key=lambda one: one.rank):
+        lines = candidate.text.splitlines()
+        for number in range(candidate.document.line, len(lines) + 1):
+            if token in lines[number - 1]:
+                return candidate.path, number
+    return next(
+        ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
+        locate(ref, sources),
+    )
+
+
+def _line_with(token: str, text: str) -> int | None:
+    return next((n for n, line in enumerate(text.splitlines(), 1) if token in line), None)
+
+
+def _candidates(ref: ObjectRef, sources: Sources) -> Iterator[_Candidate]:
+    for path, text in sources.files:
+        for document, node in _composed(text):
+            is_renamed = ref.kind == "Namespace"
+            if document.kind == ref.kind and document.name and (is_renamed or document.name in ref.name):
+                distance = abs(len(ref.name) - len(document.name))
+                rank = (distance, not sources.is_in_target(path))
+                yield _Candidate(path=path, text=text, document=document, node=node, rank=rank)
+
+
+def _composed(text: str) -> Iterable[tuple[Document, yaml.MappingNode]]:
+    try:
+        return list(compose_documents(text))
+    except yaml.YAMLError:
+        return ()
+
+
+def _walk(node: yaml.Node, field: str) -> tuple[int, int]:
+    """Follow a field path as far as the nodes go: (steps taken, the last one's line)."""
+    depth, line, rest = 0, node.start_mark.line + 1, field.lstrip(".")
+    while rest:
+        step = _step_into_mapping(node, rest) or _step_into_sequence(node, rest)
+        if step is None:
+            break
+        node, mark, rest = step
+        depth, line = depth + 1, mark + 1
+    return depth, line
+
+
+_Step = tuple[yaml.Node, int, str]
+"""The node below, the line it is at (from 0), and what is left of the path."""
+
+
+def _step_into_mapping(node: yaml.Node, rest: str) -> _Step | None:
+    """Take the longest key that the path begins with: keys may have dots in them."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for key, value in sorted(node.value, key=lambda pair: -len(str(pair[0].value))):
+        for form in (key.value, f"[{key.value}]", f'["{key.value}"]'):
+            after = rest.removeprefix(form)
+            if after != rest and (not after or after[0] in ".["):
+                return value, key.start_mark.line, after.removeprefix(".")
+    return None
+
+
+_IN_BRACKETS = re.compile(r'\[((?:[^\]"]|"(?:[^"\\]|\\.)*")*)\]\.?')
+_PAIR = re.compile(r'(\w*)=("(?:[^"\\]|\\.)*"|[^,]*)')
+
+
+def _step_into_sequence(node: yaml.Node, rest: str) -> _Step | None:
+    found = _IN_BRACKETS.match(rest)
+    if found is None or not isinstance(node, yaml.SequenceNode):
+        return None
+    items: Sequence[yaml.Node] = node.value
+    inside = found.group(1)
+    if inside.isdigit():
+        child = items[int(inside)] if int(inside) < len(items) else None
+    else:
+        wanted = [(key, value.strip('"')) for key, value in _PAIR.findall(inside)]
+        child = next((item for item in items if _is_meant(item, wanted)), None)
+    return None if child is None else (child, child.start_mark.line, rest[found.end() :])
+
+
+def _is_meant(item: yaml.Node, wanted: list[tuple[str, str]]) -> bool:
+    """Say whether an item has these keys' values; a key that it lacks has its default."""
+    if isinstance(item, yaml.ScalarNode):
+        return [("", item.value)] == wanted
+    if not isinstance(item, yaml.MappingNode):
+        return False
+    own = {key.value: value.value for key, value in item.value if isinstance(value, yaml.ScalarNode)}
+    known = [(key, value) for key, value in wanted if key in own]
+    return bool(known) and all(own[key] == value for key, value in known)

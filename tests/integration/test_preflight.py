@@ -1,0 +1,285 @@
+"""What preflight refuses and shows, by the word of a real API server, for a user with a session alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import SharedSession
+from tests.people import Finished, Person, Running
+
+SECRET = "c3VwZXItc2VjcmV0LXZhbHVl"
+
+
+@pytest.fixture
+def developer_there(session: SharedSession, developer: Person) -> Person:
+    """The session's owner in its root, with no right but the session's."""
+    return Person(env=developer.env, cwd=session.root)
+
+
+@contextmanager
+def syncing(session: SharedSession, person: Person, *flags: str) -> Iterator[Running]:
+    with person.leaves_running("sync", session.name, "--allow-prune", *flags) as sync:
+        sync.tells("save_applied")
+        yield sync
+
+
+def edit(root: Path, name: str, old: str, new: str) -> None:
+    text = (root / name).read_text()
+    assert old in text
+    (root / name).write_text(text.replace(old, new))
+
+
+def broken(sync: Running) -> list[dict[str, Any]]:
+    problems: list[dict[str, Any]] = sync.tells("save_broken")["problems"]
+    return problems
+
+
+def config(name: str, value: str = "mine") -> str:
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  whose: {value}\n"
+
+
+def diff(session: SharedSession, person: Person, *flags: str) -> Finished:
+    return person.types("diff", session.name, *flags)
+
+
+def place(problem: dict[str, Any]) -> tuple[str, int]:
+    return problem["path"], problem["line"]
+
+
+def test_what_the_api_server_refuses_stays_home_with_file_and_line(
+    session: SharedSession, developer_there: Person
+) -> None:
+    with syncing(session, developer_there) as sync:
+        edit(session.root, "worker.yaml", "image: busybox:1.37", "imagee: busybox:1.37")
+        [problem] = broken(sync)
+        assert place(problem) == ("worker.yaml", 16)
+        assert problem["message"].startswith(f"Deployment {session.namespace}/worker: ")
+        assert problem["message"].endswith("imagee: unknown field")
+
+        edit(session.root, "worker.yaml", "imagee: busybox:1.37", "image: busybox:1.37")
+        edit(session.root, "worker.yaml", "app: worker", "app: other")
+        [problem] = broken(sync)
+        assert place(problem) == ("worker.yaml", 6)
+        assert problem["message"].endswith("spec.selector: field is immutable")
+
+        edit(session.root, "worker.yaml", "app: other", "app: worker")
+        edit(session.root, "nightly.yaml", '"0 3 * * *"', "never")
+        [problem] = broken(sync)
+        assert place(problem) == ("nightly.yaml", 6)
+        assert "spec.schedule" in problem["message"]
+
+        edit(session.root, "nightly.yaml", "never", '"0 4 * * *"')
+        change = {"path": "spec.schedule", "before": '"0 3 * * *"', "after": '"0 4 * * *"'}
+        assert sync.tells("save_pushed")["changes"] == [
+            {"object": f"CronJob {session.namespace}/nightly", "action": "change", "fields": [change]}
+        ]
+        sync.tells("save_applied")
+    assert session.applier()["status"]["conditions"][0]["status"] == "True"
+
+
+WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\nspec: {}\n"
+WIDGETS = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: widgets.example.com
+spec:
+  group: example.com
+  names: {kind: Widget, plural: widgets}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object}}
+"""
+
+
+def test_kinds_and_rights_that_flux_lacks_are_told_by_name(
+    session: SharedSession, developer_there: Person
+) -> None:
+    extra = session.root / "extra.yaml"
+    with syncing(session, developer_there) as sync:
+        extra.write_text(WIDGET)
+        [problem] = broken(sync)
+        assert place(problem) == ("extra.yaml", 1)
+        assert problem["message"].endswith("the cluster has no kind Widget in example.com/v1")
+
+        extra.write_text(f"{WIDGETS}---\n{WIDGET}")
+        [problem] = broken(sync)
+        assert place(problem) == ("extra.yaml", 1)
+        assert (
+            "CustomResourceDefinition widgets.example.com: it belongs to the whole cluster"
+            in problem["message"]
+        )
+
+        extra.write_text(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: r\nrules: []\n"
+        )
+        [problem] = broken(sync)
+        assert problem["message"].endswith(
+            "the session's ServiceAccount flux-run has no right to apply roles"
+        )
+
+
+FOREIGN = {
+    "theirs": (
+        {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"},
+        {},
+    ),
+    "released": ({"helm.toolkit.fluxcd.io/name": "r", "helm.toolkit.fluxcd.io/namespace": "flux"}, {}),
+    "charted": ({}, {"meta.helm.sh/release-name": "chart", "meta.helm.sh/release-namespace": "apps"}),
+    "handmade": ({}, {}),
+}
+OWNERS = {
+    "theirs": "belongs to Kustomization flux/apps",
+    "released": "belongs to HelmRelease flux/r",
+    "charted": "belongs to Helm release apps/chart",
+    "handmade": "was made by someone else, with kubectl",
+    "kube-root-ca.crt": "was made by Kubernetes itself",
+}
+
+
+@pytest.fixture
+def foreign(session: SharedSession, tmp_path: Path) -> Iterator[None]:
+    """ConfigMaps of four others in the session's namespace."""
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": name,
+                "namespace": session.namespace,
+                "labels": labels,
+                "annotations": notes,
+            },
+            "data": {"whose": "theirs"},
+        }
+        for name, (labels, notes) in FOREIGN.items()
+    ]
+    listed = tmp_path / "foreign.json"
+    listed.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    session.owner.kubectl("create", "-f", str(listed))
+    yield
+    session.owner.kubectl("delete", "-f", str(listed))
+
+
+@pytest.mark.usefixtures("foreign")
+@pytest.mark.parametrize("flags", [(), ("--no-preflight",)])
+def test_what_someone_else_owns_is_refused_by_name_and_untouched(
+    session: SharedSession, developer_there: Person, flags: tuple[str, ...]
+) -> None:
+    with syncing(session, developer_there, *flags) as sync:
+        (session.root / "grab.yaml").write_text("---\n".join(config(name) for name in OWNERS))
+        problems = broken(sync)
+    said = {problem["message"].split()[1].split("/")[1]: problem for problem in problems}
+    assert said.keys() == OWNERS.keys()
+    for number, (name, owner) in enumerate(OWNERS.items()):
+        assert owner in said[name]["message"]
+        assert place(said[name]) == ("grab.yaml", 1 + 7 * number)
+    live = {
+        item["metadata"]["name"]: item.get("data", {})
+        for item in session.owner.get("configmaps", session.namespace)
+    }
+    assert {name: live[name]["whose"] for name in FOREIGN} == dict.fromkeys(FOREIGN, "theirs")
+    assert "whose" not in live["kube-root-ca.crt"]
+
+
+def test_what_the_session_is_made_of_is_refused(session: SharedSession, developer_there: Person) -> None:
+    account = "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: flux-run\n"
+    (session.root / "account.yaml").write_text(account)
+    finished = diff(session, developer_there, "-o", "json")
+    assert finished.code == 4
+    [problem] = finished.json["problems"]
+    assert "belongs to the session itself" in problem["message"]
+
+
+def test_no_value_of_a_secret_is_shown(session: SharedSession, developer_there: Person) -> None:
+    head = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: token\n"
+    secret = session.root / "secret.yaml"
+    with syncing(session, developer_there) as sync:
+        secret.write_text(f"{head}stringData:\n  key: first-{SECRET}\n")
+        assert sync.tells("save_pushed")["changes"][0]["action"] == "create"
+        sync.tells("save_applied")
+        secret.write_text(f"{head}stringData:\n  key: second-{SECRET}\n")
+        [change] = sync.tells("save_pushed")["changes"]
+        assert change["fields"] == [{"path": "data.key", "before": "***", "after": "***"}]
+        sync.tells("save_applied")
+        secret.write_text(f"{head}stringData:\n  key: {{inner: {SECRET}}}\n")
+        [problem] = broken(sync)
+        assert place(problem) == ("secret.yaml", 6)
+        secret.write_text(f"{head}stringData:\n  key: third-{SECRET}\n")
+        sync.tells("save_applied")
+        secret.write_text(f"{head}stringData:\n  key: fourth-{SECRET}\n")
+        shown = diff(session, developer_there)
+        told = json.dumps(sync.told) + sync.errors + shown.out + shown.err
+    assert "data.key: *** → ***" in shown.out or shown.code == 0
+    assert SECRET not in told
+
+
+def test_without_preflight_flux_is_the_one_that_says_no(
+    session: SharedSession, developer_there: Person
+) -> None:
+    with syncing(session, developer_there, "--no-preflight") as sync:
+        edit(session.root, "worker.yaml", "image: busybox:1.37", "imagee: busybox:1.37")
+        pushed = sync.tells("save_pushed")
+        assert pushed["changes"] == []
+        assert "containers[0].image: Required value" in sync.tells("save_failed")["message"]
+        edit(session.root, "worker.yaml", "imagee: busybox:1.37", "image: busybox:1.37")
+        sync.tells("save_applied")
+
+
+def test_diff_says_by_its_exit_code_whether_a_save_would_change_something(
+    session: SharedSession, developer_there: Person
+) -> None:
+    with syncing(session, developer_there):
+        pass
+    assert diff(session, developer_there).code == 0
+    before = (session.source(), session.owner.get("leases", session.namespace))
+
+    edit(session.root, "settings.yaml", "30s", "45s")
+    (session.root / "nightly.yaml").unlink()
+    (session.root / "new.yaml").write_text(config("new"))
+    finished = diff(session, developer_there, "-o", "json")
+    assert finished.code == 1
+    shown = finished.json
+    assert shown["problems"] == []
+    assert {(change["object"].split("/")[1], change["action"]) for change in shown["changes"]} == {
+        ("settings", "change"),
+        ("new", "create"),
+        ("nightly", "delete"),
+    }
+    text = diff(session, developer_there)
+    assert (text.code, 'data.interval: "30s" → "45s"' in text.out) == (1, True)
+
+    (session.root / "new.yaml").write_text(config("new") + "  - broken\n")
+    finished = diff(session, developer_there)
+    assert finished.code == 4
+    assert "new.yaml:7: not valid YAML" in finished.out
+
+    assert developer_there.types("diff", "nowhere").code in (6, 7)
+    assert (session.source(), session.owner.get("leases", session.namespace)) == before
+
+
+def test_a_session_of_an_older_version_is_told_to_be_brought_up_to_date(
+    session: SharedSession, developer_there: Person
+) -> None:
+    rules = session.owner.get("roles.rbac.authorization.k8s.io", session.namespace)
+    role = next(item for item in rules if item["metadata"]["name"] == "session-owner")
+    index = next(i for i, rule in enumerate(role["rules"]) if "impersonate" in rule["verbs"])
+    where = ("role", "session-owner", "-n", session.namespace, "--type=json", "-p")
+    session.owner.kubectl("patch", *where, json.dumps([{"op": "remove", "path": f"/rules/{index}"}]))
+    try:
+        finished = diff(session, developer_there)
+    finally:
+        back = [{"op": "replace", "path": "/rules", "value": role["rules"]}]
+        session.owner.kubectl("patch", *where, json.dumps(back))
+    assert finished.code == 4
+    assert f"gitops-run up {session.name}" in finished.out
+    assert finished.out.count("older gitops-run") == 1

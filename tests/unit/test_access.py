@@ -1,0 +1,18 @@
+"""What preflight needs of the owner's Role, and no more."""
+
+from __future__ import annotations
+
+from gitops_run.model.access import owner_rules
+from gitops_run.model.session import SessionName
+
+
+def test_the_owner_may_ask_in_the_name_of_one_account_alone() -> None:
+    rules = [rule for rule in owner_rules(SessionName("web")) if "impersonate" in rule["verbs"]]
+    assert rules == [
+        {
+            "apiGroups": [""],
+            "resources": ["serviceaccounts"],
+            "verbs": ["impersonate"],
+            "resourceNames": ["flux-run"],
+        }
+    ]

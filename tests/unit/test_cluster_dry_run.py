@@ -1,0 +1,120 @@
+"""What is asked of the API server for an object, and what its answers become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+
+from gitops_run.adapters.cluster.connection import Request
+from gitops_run.adapters.cluster.dry_run import ClusterDryRun
+from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.model.dry_run import Look, Obstacle
+from gitops_run.model.objects import parse_document
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n"
+SECRET = (
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: ns}\nstringData: {k: v}\ndata: {o: bw==}\n"
+)
+ABSENT = (404, {"message": 'configmaps "a" not found'})
+
+
+@dataclass
+class FakeConnection:
+    """An API server with two kinds and given answers."""
+
+    read: tuple[int, dict[str, Any]] = ABSENT
+    tried: tuple[int, dict[str, Any]] = (200, {"kind": "ConfigMap"})
+    asked: list[Request] = field(default_factory=list)
+    discovered: list[str] = field(default_factory=list)
+    kinds: tuple[str, ...] = ("ConfigMap", "Secret")
+    context: str = "kind-dev"
+
+    async def get(self, path: str) -> dict[str, Any]:
+        self.discovered.append(path)
+        if path != "/api/v1":
+            raise NotFound("no such group")
+        return {
+            "resources": [{"kind": k, "name": f"{k.lower()}s", "namespaced": True} for k in self.kinds]
+            + [{"kind": "Secret", "name": "secrets/status", "namespaced": False}]
+        }
+
+    async def ask(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self.asked.append(request)
+        return self.read if request.method == "GET" else self.tried
+
+
+def look(connection: FakeConnection, *texts: str, has_dry_run: bool = True) -> tuple[Look, ...]:
+    objects = [item for text in texts for item in parse_document(text)]
+    cluster = ClusterDryRun(connection, "ns")  # type: ignore[arg-type]
+
+    async def run() -> tuple[Look, ...]:
+        return await cluster.look(objects, has_dry_run=has_dry_run)
+
+    return anyio.run(run)
+
+
+def test_a_changed_object_costs_one_get_and_one_dry_run_in_the_name_of_the_session_s_account() -> None:
+    connection = FakeConnection()
+    [found] = look(connection, CONFIG)
+    assert sorted(request.method for request in connection.asked) == ["GET", "PATCH"]
+    assert {request.path for request in connection.asked} == {"/api/v1/namespaces/ns/configmaps/a"}
+    headers = [dict(request.headers) for request in connection.asked]
+    assert headers == 2 * [{"Impersonate-User": "system:serviceaccount:ns:flux-run"}]
+    [patch] = [request for request in connection.asked if request.method == "PATCH"]
+    assert (patch.query["dryRun"], patch.query["fieldValidation"]) == ("All", "Strict")
+    assert (found.live, found.result, found.resource) == (None, {"kind": "ConfigMap"}, "configmaps")
+
+
+def test_without_dry_run_nothing_but_reading_is_asked() -> None:
+    connection = FakeConnection()
+    look(connection, CONFIG, has_dry_run=False)
+    assert [request.method for request in connection.asked] == ["GET"]
+
+
+def test_kinds_are_asked_for_once_and_unknown_ones_again() -> None:
+    connection = FakeConnection()
+    look(connection, CONFIG, SECRET, CONFIG)
+    assert connection.discovered == ["/api/v1"]
+    widget = "apiVersion: x.io/v1\nkind: Widget\nmetadata: {name: w}\n"
+    found = look(connection, widget, widget)
+    assert [finding.obstacle for one in found for finding in one.findings] == 2 * [Obstacle.KIND]
+    assert connection.discovered[1:] == 2 * ["/apis/x.io/v1"]
+
+
+def test_a_secret_is_sent_as_flux_sends_it_and_shows_in_no_representation() -> None:
+    connection = FakeConnection()
+    look(connection, SECRET)
+    [patch] = [request for request in connection.asked if request.method == "PATCH"]
+    assert patch.body == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a", "namespace": "ns"},
+        "data": {"k": "dg==", "o": "bw=="},
+    }
+    assert "dg==" not in repr(patch)
+    assert "bw==" not in repr(parse_document(SECRET))
+
+
+@pytest.mark.parametrize("code", [429, 500, 503, 409])
+def test_a_cluster_that_fails_is_worth_another_try(code: int) -> None:
+    with pytest.raises(TransientError):
+        look(FakeConnection(tried=(code, {"message": "etcd is gone"})), CONFIG)
+
+
+def test_a_read_that_fails_is_no_missing_object() -> None:
+    with pytest.raises(TransientError):
+        look(FakeConnection(read=(503, {"message": "not ready"})), CONFIG)
+
+
+def test_credentials_that_count_no_more_end_the_asking() -> None:
+    with pytest.raises(BackendError, match="refuses"):
+        look(FakeConnection(tried=(401, {"message": "Unauthorized"})), CONFIG)
+
+
+def test_who_may_not_read_in_flux_s_name_hears_why_even_without_a_dry_run() -> None:
+    message = 'serviceaccounts "flux-run" is forbidden: User "dev" cannot impersonate resource "x"'
+    [found] = look(FakeConnection(read=(403, {"message": message})), CONFIG, has_dry_run=False)
+    assert [finding.obstacle for finding in found.findings] == [Obstacle.IMPERSONATION]

@@ -1,0 +1,98 @@
+"""From a field path of the API server to the line in the source."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_run.model.objects import ObjectRef
+from gitops_run.model.places import Sources, locate, locate_last, locate_text
+
+DEPLOYMENT = """\
+kind: Service
+metadata: {name: web}
+---
+kind: Deployment
+metadata:
+  name: web
+  labels:
+    app.kubernetes.io/name: web
+spec:
+  replicas: 1
+  template:
+    spec:
+      containers:
+        - name: proxy
+          image: envoy
+        - name: web
+          image: nginx
+          ports:
+            - containerPort: 80
+            - containerPort: http
+"""
+REF = ObjectRef(group="apps", kind="Deployment", namespace="ns", name="web")
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("", 4),
+        ("spec", 9),
+        ("spec.replicas", 10),
+        ("spec.template.spec.containers[0].image", 15),
+        ('.spec.template.spec.containers[name="web"].image', 17),
+        (
+            'spec.template.spec.containers[name="web"].ports[containerPort="http",protocol="TCP"].containerPort',
+            20,
+        ),
+        ("metadata.labels.app.kubernetes.io/name", 8),
+        ("metadata.labels[app.kubernetes.io/name]", 8),
+        ("spec.template.spec.containers[7].image", 13),
+        ("spec.template.metadata.labels", 11),
+        ("status", 4),
+    ],
+)
+def test_a_field_is_found_at_its_line_or_at_the_nearest_one_above(field: str, line: int) -> None:
+    assert locate(REF, Sources(files=(("app.yaml", DEPLOYMENT),)), field) == ("app.yaml", line)
+
+
+def test_the_patch_that_has_the_field_is_blamed_rather_than_the_base() -> None:
+    base = "kind: Deployment\nmetadata:\n  name: web\nspec:\n  paused: true\n"
+    patch = "kind: Deployment\nmetadata:\n  name: web\nspec:\n  replicsa: 2\n"
+    sources = Sources(files=(("base/a.yaml", base), ("overlay/patch.yaml", patch)))
+    assert locate(REF, sources, ".spec.replicsa") == ("overlay/patch.yaml", 5)
+
+
+def test_the_target_s_own_files_come_before_others_of_the_root() -> None:
+    text = "kind: Deployment\nmetadata:\n  name: web\n"
+    sources = Sources(files=(("another/a.yaml", text), ("app/a.yaml", text)), target="app")
+    assert locate(REF, sources) == ("app/a.yaml", 1)
+
+
+def test_an_object_is_found_by_its_name_before_kustomize_added_to_it() -> None:
+    ref = ObjectRef(group="", kind="ConfigMap", namespace="x", name="dev-web-5gg")
+    sources = Sources(
+        files=(
+            ("a.yaml", "kind: ConfigMap\nmetadata: {name: we}\n"),
+            ("b.yaml", "kind: ConfigMap\nmetadata: {name: web}\n"),
+        )
+    )
+    assert locate(ref, sources) == ("b.yaml", 1)
+
+
+def test_a_member_of_a_list_is_found() -> None:
+    text = "kind: List\nitems:\n  - kind: Deployment\n    metadata:\n      name: web\n"
+    assert locate(REF, Sources(files=(("list.yaml", text),))) == ("list.yaml", 3)
+
+
+def test_an_object_that_no_file_has_is_nowhere() -> None:
+    assert locate(REF, Sources(files=(("broken.yaml", "a: [\n"),))) == ("", None)
+
+
+def test_the_second_of_two_is_shown() -> None:
+    text = "kind: Deployment\nmetadata:\n  name: web\n"
+    assert locate_last(REF, Sources(files=(("a.yaml", text), ("b.yaml", text)))) == ("b.yaml", 1)
+
+
+def test_a_text_is_found_within_its_object() -> None:
+    text = f"kind: A\nmetadata:\n  name: ${{x}}\n---\n{DEPLOYMENT.replace('nginx', '${x}')}"
+    assert locate_text(REF, Sources(files=(("a.yaml", text),)), "${x") == ("a.yaml", 21)

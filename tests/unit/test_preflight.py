@@ -1,0 +1,286 @@
+"""What may be pushed: objects that are built from a snapshot, looked at where they changed, and judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
+from gitops_run.model.dry_run import Finding, Obstacle
+from gitops_run.model.objects import ObjectRef, parse_document
+from gitops_run.model.ownership import KUSTOMIZE_LABEL
+from gitops_run.model.problem import Problem
+from tests.fake_cluster_checks import FakeCluster, inspector
+from tests.fakes import FakeSnapshot
+
+NOTHING = Live(digests={}, inventory=())
+
+
+class AsItIs:
+    """A renderer for files that are rendered already."""
+
+    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        return "---\n".join(content.decode() for content in snapshot.files.values())
+
+
+def manifest(
+    kind: str, name: str, *lines: str, namespace: str = "ns", api: str = "v1", mark: str = ""
+) -> str:
+    head = f"apiVersion: {api}\nkind: {kind}\nmetadata:\n  name: {name}\n"
+    head += f"  namespace: {namespace}\n" if namespace else ""
+    head += f"  annotations:\n    {KUSTOMIZE_LABEL}/{mark}\n" if mark else ""
+    return head + "".join(f"{line}\n" for line in lines)
+
+
+def ref(kind: str, name: str) -> ObjectRef:
+    return ObjectRef(group="", kind=kind, namespace="ns", name=name)
+
+
+def inspect(
+    *texts: str, cluster: FakeCluster | None = None, live: Live = NOTHING, **settings: Any
+) -> Preflight:
+    return again(inspector(AsItIs(), cluster, **settings), *texts, live=live)
+
+
+def again(by: Inspector, *texts: str, live: Live = NOTHING) -> Preflight:
+    snapshot = FakeSnapshot({f"app/{number}.yaml": text.encode() for number, text in enumerate(texts)})
+    return anyio.run(by.inspect, snapshot, live, lambda _: None)
+
+
+def refusing(name: str, obstacle: Obstacle, message: str = "no", field: str = "") -> FakeCluster:
+    return FakeCluster(refuses={name: (Finding(obstacle=obstacle, message=message, field=field),)})
+
+
+def messages(found: Preflight) -> list[str]:
+    return [str(problem) for problem in found.problems]
+
+
+A = manifest("ConfigMap", "a", "data:", "  x: '1'")
+B = manifest("ConfigMap", "b", "data:", "  x: '1'")
+
+
+def test_only_what_differs_from_the_last_push_is_looked_at() -> None:
+    cluster = FakeCluster()
+    by = inspector(AsItIs(), cluster)
+    pushed = again(by, A, B)
+    cluster.looked_at.clear()
+    found = again(by, A, B.replace("1", "2"), live=Live(digests=pushed.digests, inventory=()))
+    assert cluster.looked_at == [("b", True)]
+    assert len(found.objects) == 2
+    assert found.digests[ref("ConfigMap", "a")] == pushed.digests[ref("ConfigMap", "a")]
+
+
+def test_a_document_that_stays_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def counted(text: str) -> Any:
+        parsed.append(text)
+        return parse_document(text)
+
+    monkeypatch.setattr("gitops_run.flows.building.parse_document", counted)
+    by = inspector(AsItIs())
+    again(by, A, B)
+    again(by, A, B.replace("1", "2"))
+    assert parsed == [A, B, B.replace("1", "2")]
+
+
+def test_the_steps_are_marked_in_order() -> None:
+    marks: list[str] = []
+    anyio.run(inspector(AsItIs()).inspect, FakeSnapshot({"app/a.yaml": A.encode()}), NOTHING, marks.append)
+    assert marks == ["rendered", "checked"]
+
+
+def test_a_finding_has_the_line_of_its_field() -> None:
+    cluster = refusing("b", Obstacle.CONTENT, "unknown field", "data.x")
+    assert messages(inspect(A, B, cluster=cluster)) == ["app/1.yaml:7: ConfigMap ns/b: data.x: unknown field"]
+
+
+def test_a_kind_that_comes_with_the_save_is_not_checked_and_another_is_refused() -> None:
+    crd = manifest(
+        "CustomResourceDefinition",
+        "ws.x.io",
+        "spec: {group: x.io, names: {kind: W}}",
+        namespace="",
+        api="a/v1",
+    )
+    widget = manifest("W", "w", api="x.io/v1")
+    cluster = refusing("w", Obstacle.KIND, "the cluster has no kind W in x.io/v1")
+    assert inspect(crd, widget, cluster=cluster).not_checked == ("W ns/w: its kind comes with this save",)
+    assert messages(inspect(widget, cluster=cluster)) == [
+        "app/0.yaml:1: W ns/w: the cluster has no kind W in x.io/v1"
+    ]
+
+
+def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
+    other = manifest("ConfigMap", "c", namespace="other")
+    cluster = refusing("c", Obstacle.NAMESPACE)
+    found = inspect(manifest("Namespace", "other", namespace=""), other, cluster=cluster)
+    assert (found.problems, found.not_checked) == (
+        (),
+        ("ConfigMap other/c: its namespace comes with this save",),
+    )
+    assert "there is no namespace other" in messages(inspect(other, cluster=cluster))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (manifest("ClusterRole", "r", namespace=""), "belongs to the whole cluster"),
+        (
+            manifest("Role", "r", namespace="other"),
+            "lies in namespace other, and the session may apply in ns only",
+        ),
+        (manifest("Role", "r"), "the session's ServiceAccount flux-run has no right to apply roles"),
+    ],
+)
+def test_a_missing_right_is_told_as_what_it_means(text: str, expected: str) -> None:
+    assert expected in messages(inspect(text, cluster=refusing("r", Obstacle.RIGHT)))[0]
+
+
+def test_a_refused_impersonation_is_told_once_with_its_remedy() -> None:
+    refusal = (Finding(obstacle=Obstacle.IMPERSONATION, message="…"),)
+    [problem] = inspect(A, B, cluster=FakeCluster(refuses={"a": refusal, "b": refusal})).problems
+    assert problem.hint.endswith("gitops-run up web")
+
+
+def test_an_object_of_someone_else_is_refused_with_and_without_dry_run() -> None:
+    cluster = FakeCluster()
+    cluster.has(ref("ConfigMap", "a"), metadata={"managedFields": [{"manager": "kubectl-edit"}]})
+    expected = (
+        "app/0.yaml:1: ConfigMap ns/a was made by someone else, with kubectl-edit: "
+        "a session never takes over what it didn't make"
+    )
+    assert messages(inspect(A, cluster=cluster)) == [expected]
+    assert messages(inspect(A, cluster=cluster, has_dry_run=False)) == [expected]
+
+
+def test_an_object_of_the_inventory_is_ours() -> None:
+    cluster = FakeCluster()
+    cluster.has(ref("ConfigMap", "a"), data={"x": "0"})
+    found = inspect(A, cluster=cluster, live=Live(digests={}, inventory=("ns_a__ConfigMap",)))
+    assert found.problems == ()
+    assert [change.action for change in found.changes] == ["change"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("ServiceAccount", "flux-run"), ("Secret", "bucket-reader")])
+def test_what_the_session_is_made_of_is_refused_once_even_if_it_is_in_the_inventory(
+    kind: str, name: str
+) -> None:
+    cluster = FakeCluster()
+    cluster.has(ref(kind, name))
+    live = Live(digests={}, inventory=(f"ns_{name}__{kind}",))
+    [problem] = inspect(manifest(kind, name), cluster=cluster, live=live).problems
+    assert "belongs to the session itself" in problem.message
+
+
+def test_without_dry_run_only_ownership_is_looked_at_and_no_change_is_told() -> None:
+    cluster = refusing("a", Obstacle.CONTENT)
+    found = inspect(A, cluster=cluster, has_dry_run=False)
+    assert found == replace(Preflight(), objects=found.objects, digests=found.digests)
+    assert cluster.looked_at == [("a", False)]
+
+
+def test_an_encrypted_object_is_neither_tried_nor_compared() -> None:
+    cluster = FakeCluster()
+    secret = manifest("Secret", "s", "data:", "  k: ENC[x]", "sops:", "  mac: m")
+    found = inspect(secret, cluster=cluster)
+    assert (found.not_checked, found.changes) == (("Secret ns/s: it is encrypted",), ())
+    assert cluster.looked_at == [("s", False)]
+
+
+def test_an_immutable_field_is_no_problem_where_flux_may_make_the_object_anew() -> None:
+    cluster = refusing("a", Obstacle.CONTENT, "field is immutable", "data")
+    assert "kustomize.toolkit.fluxcd.io/force: enabled" in inspect(A, cluster=cluster).problems[0].hint
+    forced = inspect(manifest("ConfigMap", "a", mark="force: Enabled"), cluster=cluster)
+    assert (forced.problems, len(forced.not_checked)) == ((), 1)
+
+
+@pytest.mark.parametrize("mark", ["reconcile: disabled", "ssa: Ignore", "ssa: IfNotPresent"])
+def test_an_object_that_flux_leaves_alone_is_nobody_s_problem(mark: str) -> None:
+    cluster = FakeCluster()
+    cluster.has(ref("ConfigMap", "a"))
+    found = inspect(manifest("ConfigMap", "a", mark=mark), cluster=cluster)
+    assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
+
+
+def test_a_live_object_that_a_person_took_from_flux_for_a_while_is_left_alone_too() -> None:
+    cluster = refusing("a", Obstacle.CONTENT)
+    cluster.has(ref("ConfigMap", "a"), metadata={"annotations": {f"{KUSTOMIZE_LABEL}/reconcile": "Disabled"}})
+    found = inspect(A, cluster=cluster)
+    assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
+
+
+def test_two_of_the_same_are_found_in_lists_too() -> None:
+    items = "".join(
+        f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {n}, namespace: ns}}}}\n" for n in "ca"
+    )
+    listed = f"apiVersion: v1\nkind: ConfigMapList\nitems:\n{items}"
+    assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is there more than once"]
+
+
+def test_what_flux_would_delete_is_a_change() -> None:
+    live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_gone__Secret"))
+    assert [(c.object, c.action) for c in inspect(A, live=live).changes if c.action == "delete"] == [
+        ("Secret ns/gone", "delete")
+    ]
+
+
+VARIABLE = manifest("ConfigMap", "a", "data:", "  x: ${replicas}")
+
+
+def test_variables_are_replaced_before_the_cluster_is_asked() -> None:
+    cluster = FakeCluster()
+    cluster.has(ref("ConfigMap", "a"), data={"x": 1})
+    live = Live(digests={}, inventory=("ns_a__ConfigMap",))
+    [change] = inspect(VARIABLE, cluster=cluster, live=live, substitute={"replicas": "3"}).changes
+    assert [(field.path, field.after) for field in change.fields if field.path.startswith("data")] == [
+        ("data.x", "3")
+    ]
+
+
+def test_an_unset_variable_has_file_and_line() -> None:
+    found = inspect(B, VARIABLE, substitute={"other": "3"})
+    assert messages(found) == [
+        "app/1.yaml:7: ConfigMap ns/a: variable replicas is not set, and has no default"
+    ]
+
+
+def test_no_part_of_a_secret_is_told_around_a_variable() -> None:
+    secret = manifest("Secret", "s", "stringData:", "  key: ab${cd-ef}gh")
+    found = inspect(secret, substitute={"other": "3"})
+    assert [problem.line for problem in found.problems] == [7]
+    assert "cd" not in str(found)
+
+
+@pytest.mark.parametrize("settings", [{}, {"substitute": {}}])
+def test_without_variables_nothing_is_substituted(settings: dict[str, Any]) -> None:
+    assert inspect(VARIABLE, **settings).problems == ()
+
+
+def test_an_object_may_keep_its_variables() -> None:
+    text = VARIABLE.replace("\ndata:", f"\n  labels: {{{KUSTOMIZE_LABEL}/substitute: disabled}}\ndata:")
+    assert inspect(text, substitute={"other": "3"}).problems == ()
+
+
+def test_a_variable_that_only_flux_knows_leaves_its_object_unchecked_but_not_unowned() -> None:
+    cluster = FakeCluster()
+    found = inspect(VARIABLE, cluster=cluster, has_foreign_variables=True)
+    assert (found.problems, cluster.looked_at) == ((), [("a", False)])
+    assert found.not_checked == (
+        "ConfigMap ns/a: only Flux knows whether ${replicas} is in what it substitutes from",
+    )
+
+
+def test_only_what_the_inventory_has_and_the_save_lacks_is_pruned() -> None:
+    gone = pruned([ref("ConfigMap", "a")], ["ns_a__ConfigMap", "ns_b__ConfigMap"])
+    assert gone == (ref("ConfigMap", "b"),)
+
+
+@pytest.mark.parametrize(("gone", "of", "is_large"), [(3, 3, False), (4, 8, False), (4, 7, True)])
+def test_a_large_prune_is_more_than_its_share_and_more_than_a_handful(
+    gone: int, of: int, *, is_large: bool
+) -> None:
+    assert is_large_prune(gone, of, 50) is is_large
