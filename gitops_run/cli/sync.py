@@ -28,13 +28,14 @@ from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.permissions import RolePermissions
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
 from gitops_run.adapters.files import WorkTree, find_root
+from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.adapters.user_files import cache_directory
 from gitops_run.cli.options import CLUSTER_KEYS, LOOP_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
-from gitops_run.flows.ports import Emit
+from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import SyncEnded, SyncStarted
 from gitops_run.model.session import SessionName
@@ -89,7 +90,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
         session = await read_session(connection, name, namespace)
         root = _root_of(session, request.root)
         access, bucket = await read_writer_access(connection, namespace)
-        async with watch_flux(connection, namespace, name) as flux:
+        async with watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux:
             lease = SessionLease(connection, namespace, name)
             try:
                 await lease.take(emit, take_over=request.is_take_over)
@@ -97,7 +98,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
                         files=WorkTree(root, work / "tree"),
-                        renderer=Kustomize(namespace, work / "render"),
+                        renderer=_renderer(session, work / "render"),
                         permissions=RolePermissions(connection, namespace),
                         store=BucketStore(access, bucket),
                         flux=flux,
@@ -110,6 +111,12 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
             finally:
                 with anyio.move_on_after(GOODBYE_S, shield=True):
                     await lease.release()
+
+
+def _renderer(session: LiveSession, work: Path) -> Renderer:
+    if session.helm is not None:
+        return Helm(session.namespace, session.helm, work)
+    return Kustomize(session.namespace, work)
 
 
 @contextmanager
