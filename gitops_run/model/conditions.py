@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitops_run.model.session import FENCE_ANNOTATION
+from gitops_run.model.sops import WRONG_KEY_HINT, is_wrong_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,12 @@ HINTS = {
     "AccessDenied": "the session's ServiceAccount may not do this: ask who runs the platform",
     "InvalidCELExpression": "mend the health check's expression",
     "FeatureGateDisabled": "ask who runs the platform to turn this feature of Flux on",
+    "InstallFailed": "mend what the chart renders to; what was installed of it is removed again",
+    "UpgradeFailed": "mend what the chart renders to; Flux goes back to the last good release",
+    "ChartPackageError": "mend the chart: its Chart.yaml, values, and what it depends on",
+    "ValuesFilesError": "check that every values file of the session exists",
+    "InvalidChartReference": "check the target's Chart.yaml",
+    "MissingRollbackTarget": "make the session anew: gitops-run down, then gitops-run up",
     "DirectoryCreationFailed": "source-controller's disk is in trouble: ask who runs the platform",
     "StatOperationFailed": "source-controller's disk is in trouble: ask who runs the platform",
     "ArchiveOperationFailed": "source-controller's disk is in trouble: ask who runs the platform",
@@ -160,9 +167,8 @@ def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") ->
 
 
 def _failed(reason: str, message: str) -> Verdict:
-    return Verdict(
-        standing=Standing.FAILED, reason=reason, message=_without_noise(message), hint=HINTS.get(reason, "")
-    )
+    hint = WRONG_KEY_HINT if is_wrong_key(message) else HINTS.get(reason, "")
+    return Verdict(standing=Standing.FAILED, reason=reason, message=_without_noise(message), hint=hint)
 
 
 def _without_noise(message: str) -> str:

@@ -1,6 +1,7 @@
 """Which objects SOPS has encrypted: Flux decrypts them where the session has a key, and only there.
 
-Decrypts nothing. Source: SOPS 3, the metadata that it adds to a file under the key "sops".
+Decrypts nothing. Source: SOPS 3, the metadata that it adds to a file under the key "sops";
+kustomize-controller 1.9, internal/decryptor.
 """
 
 from __future__ import annotations
@@ -8,6 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitops_run.model.problem import Problem
+
+WRONG_KEY_HINT = "the session's age key doesn't open it: gitops-run up with another --decryption-key-file"
+
+
+def is_wrong_key(message: str) -> bool:
+    """Say whether Flux's message tells of a key that doesn't fit."""
+    return "cannot get sops data key" in message
 
 
 def is_encrypted(document: Mapping[str, object]) -> bool:

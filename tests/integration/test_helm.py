@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import EXAMPLES
+from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
 from tests.people import Person
 
@@ -18,7 +18,7 @@ def _chart_session(admin: Person, tmp_path_factory: pytest.TempPathFactory) -> I
     root = tmp_path_factory.mktemp("helm") / "chart"
     shutil.copytree(EXAMPLES / "chart", root)
     flags = ("--values-files", "values-dev.yaml", "--release-name", "shop")
-    admin.succeeds("up", "chart", str(root), "--root", str(root), *flags)
+    admin.succeeds("up", "chart", str(root), "--root", str(root), "--owner", DEVELOPER, *flags)
     yield SharedSession("chart", root, admin)
     admin.succeeds("down", "chart")
 
@@ -49,6 +49,28 @@ def test_applied_means_that_the_release_was_built_from_this_revision(chart: Shar
         status = chart.owner.succeeds("status", "chart", "-o", "json").json
         assert status["applier"]["applied"] == applied["revision"]
         assert status["helm"] == {"release_name": "shop", "values_files": ["values-dev.yaml"]}
+
+
+def test_the_owner_needs_no_right_beyond_the_session_s(chart: SharedSession, developer: Person) -> None:
+    person = Person(env=developer.env, cwd=chart.root)
+    with person.leaves_running("sync", "chart", "--root", str(chart.root)) as sync:
+        sync.tells("save_applied")
+        write_values(chart, "greeting: from the owner\n")
+        sync.tells("save_applied")
+    assert greeting(chart) == "from the owner"
+    assert person.succeeds("status", "chart", "-o", "json").json["helm"]["release_name"] == "shop"
+
+
+def test_a_release_that_somebody_suspended_keeps_a_save_for_later(chart: SharedSession) -> None:
+    release = ("patch", "helmrelease", "chart", "-n", chart.namespace, "--type=merge", "-p")
+    with chart.syncing() as sync:
+        chart.owner.kubectl(*release, '{"spec":{"suspend":true}}')
+        write_values(chart, "greeting: later\n")
+        sync.tells("save_suspended")
+        chart.owner.kubectl(*release, '{"spec":{"suspend":false}}')
+        write_values(chart, "greeting: resumed\n")
+        sync.tells("save_applied")
+        assert greeting(chart) == "resumed"
 
 
 def test_a_state_that_was_live_before_is_applied_again(chart: SharedSession) -> None:

@@ -69,6 +69,7 @@ def test_an_encrypted_secret_is_live_in_plain_and_its_key_is_nowhere_else(
     )
     assert "sops-age" in kept
     assert not [secret for secret in (*private_lines(), PLAIN) if secret in told + kept]
+    key_file.unlink()
     admin.succeeds("down", "sops")
     assert "run-sops" not in admin.names("namespaces")
 

@@ -8,6 +8,7 @@ import pytest
 
 from gitops_run.adapters.user_files import read_decryption_key
 from gitops_run.errors import UsageError
+from gitops_run.model.conditions import ApplierStatus, applier_verdict
 from gitops_run.model.settings import Origin, Source, resolve
 from gitops_run.model.sops import encrypted_without_key, is_encrypted
 
@@ -60,3 +61,9 @@ def test_a_bad_value_is_refused_with_the_flag_that_said_it(key: str, value: str)
     said = Source(origin=Origin.FLAG, values={key: value if key == "releaseName" else [value]})
     with pytest.raises(UsageError, match=r"--[a-z-]+ can't be"):
         resolve([said])
+
+
+def test_a_key_that_does_not_fit_is_told_with_the_way_to_another() -> None:
+    message = "decryption failed for 'Secret/token': cannot get sops data key: no identity matched"
+    status = ApplierStatus(attempted="r", ready="False", reason="BuildFailed", message=message)
+    assert "--decryption-key-file" in applier_verdict(status, revision="r").hint
