@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_a_release_that_somebody_suspended_keeps_a_save_for_later(chart: SharedS
         write_values(chart, "greeting: resumed\n")
         sync.tells("save_applied")
         assert greeting(chart) == "resumed"
+
+
+def test_a_chart_that_flux_can_not_build_is_the_save_s_failure(chart: SharedSession) -> None:
+    release = ("patch", "helmrelease", "chart", "-n", chart.namespace, "--type=merge", "-p")
+    with chart.syncing() as sync:
+        chart.owner.kubectl(*release, values_files_patch("./src/gone.yaml"))
+        write_values(chart, "greeting: unbuilt\n")
+        failed = sync.tells("save_failed")
+        assert failed["reason"] == "ValuesFilesError"
+        assert "gone.yaml" in failed["message"]
+        chart.owner.kubectl(*release, values_files_patch("./src/values-dev.yaml"))
+        write_values(chart, "greeting: built\n")
+        sync.tells("save_applied")
+        assert greeting(chart) == "built"
+
+
+def values_files_patch(path: str) -> str:
+    return json.dumps({"spec": {"chart": {"spec": {"valuesFiles": [path]}}}})
 
 
 def test_a_state_that_was_live_before_is_applied_again(chart: SharedSession) -> None:
