@@ -102,12 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
         description="The file with the age key by which Flux decrypts what SOPS has encrypted.",
         is_path=True,
     ),
-    Setting(
-        key="valuesFiles",
-        description="A chart's values files, as paths within root; a later one wins.",
-        kind="array",
-        default=(),
-    ),
+    Setting(key="valuesFiles", description="A chart's values files, within root.", kind="array", default=()),
     Setting(
         key="releaseName",
         description="A chart's release name; else the session's name.",
