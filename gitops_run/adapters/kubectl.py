@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import anyio
 
 from gitops_run.errors import UsageError
+from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.problem import Problem
 from gitops_run.model.tree import Tree
@@ -50,7 +51,14 @@ class Kustomize:
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
+        chart = CHART_FILE if target == "." else f"{target}/{CHART_FILE}"
         resources = generated_resources(snapshot.tree.files, target)
+        if chart in snapshot.tree.files and resources != ("",):
+            return Problem(
+                path=chart,
+                message="this makes the target a chart, and the session was made for a kustomization",
+                hint="remove it, or make the session anew: gitops-run down, then gitops-run up",
+            )
         if not resources:
             return ""
         self._write_wrapper(snapshot.folder, target, resources)

@@ -115,6 +115,35 @@ def read_ca(path: str | None) -> str:
     return text
 
 
+def read_decryption_key(path: str | None) -> str:
+    """Read an age key's file; empty where none is set. Raises UsageError where it can't be one.
+
+    What the file holds is never told.
+    """
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        is_open = bool(Path(path).stat().st_mode & _OTHERS_MAY_READ)
+    except OSError as error:
+        raise UsageError(
+            f"decryptionKeyFile {path} can't be read: {error.strerror}", hint="name the file of an age key"
+        ) from error
+    except UnicodeDecodeError:
+        text, is_open = "", False
+    if not any(line.startswith("AGE-SECRET-KEY-") for line in text.splitlines()):
+        raise UsageError(
+            f"decryptionKeyFile {path} has no AGE-SECRET-KEY- line in it",
+            hint="name a file that age-keygen has written",
+        )
+    if is_open:
+        raise UsageError(
+            f"decryptionKeyFile {path} holds a secret, and others may read it",
+            hint=f"close it: chmod 600 {path}",
+        )
+    return text
+
+
 def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
     named = environment.get(variable)
     return Path(named) if named else Path(environment.get("HOME", "~")).expanduser() / fallback

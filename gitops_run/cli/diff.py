@@ -12,8 +12,7 @@ import click
 
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
-from gitops_run.adapters.files import WorkTree
-from gitops_run.cli.inspection import compose_inspector
+from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import marks_for, print_json
 from gitops_run.cli.signals import until_interrupted
@@ -62,7 +61,7 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
             inspector = await compose_inspector(connection, session, work / "render")
-            snapshot = await WorkTree(root, work / "tree").snapshot()
+            snapshot = await work_tree(session, root, work / "tree").snapshot()
             inventory = session.applier.inventory if session.applier else ()
             return await inspector.inspect(snapshot, Live(digests={}, inventory=inventory), _no_mark)
 

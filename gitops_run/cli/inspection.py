@@ -1,4 +1,4 @@
-"""Compose the preflight of one session, for the loop and for `diff`."""
+"""Compose what looks at a session's files, for the loop and for `diff`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,37 @@ from pathlib import Path
 
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun
-from gitops_run.adapters.cluster.post_build import read_variables
+from gitops_run.adapters.cluster.post_build import PostBuild, read_post_build
 from gitops_run.adapters.cluster.sessions import LiveSession
+from gitops_run.adapters.files import WorkTree
+from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.flows.ports import Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.ownership import SessionPlace
+
+
+def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
+    """Watch what a session needs of a root. stage: a folder for copies."""
+    also = session.helm.values_files if session.helm else ()
+    return WorkTree(root, stage, session.target, also)
 
 
 async def compose_inspector(
     connection: Connection, session: LiveSession, work: Path, *, has_dry_run: bool = True
 ) -> Inspector:
     """Make an inspector of a session's saves. work: a folder for rendering, made when needed."""
-    variables = await read_variables(connection, session.namespace, session.name)
+    renderer: Renderer
+    if session.helm is not None:
+        renderer, then = Helm(session.namespace, session.helm, work), PostBuild()
+    else:
+        renderer = Kustomize(session.namespace, work)
+        then = await read_post_build(connection, session.namespace, session.name)
     settings = InspectionSettings(
         target=session.target,
         session=SessionPlace(name=session.name, namespace=session.namespace),
-        substitute=variables.values if variables else None,
-        has_foreign_variables=bool(variables and variables.has_foreign),
+        variables=then.variables,
+        has_decryption_key=then.has_decryption_key,
         has_dry_run=has_dry_run,
     )
-    cluster = ClusterDryRun(connection, session.namespace)
-    return Inspector(Kustomize(session.namespace, work), cluster, settings)
+    return Inspector(renderer, ClusterDryRun(connection, session.namespace), settings)

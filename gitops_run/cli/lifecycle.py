@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.declare.program import declare_session
+from gitops_run.errors import UsageError
 from gitops_run.flows import lifecycle
+from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.receipt import Receipt
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import SessionSpec
@@ -39,7 +41,7 @@ from gitops_run.model.stack_events import ResourceStep, StackEvent
 def up(name: str, path: Path | None, root: Path | None, output: str, **flags: object) -> None:
     """Make session NAME, which applies PATH, or bring it up to its settings."""
     parsed = SessionName.parse(name)
-    request = session_request(parsed, {**flags, **place_flags(path, root)})
+    request = session_request(parsed, {**place_flags(path, root), **said(flags)})
     spec = anyio.run(until_interrupted, make_session, request)
     if output == "json":
         print_json(_to_json(spec))
@@ -68,11 +70,21 @@ def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> N
 
 
 def place_flags(path: Path | None, root: Path | None) -> dict[str, str]:
-    """Turn a target's path and its root into settings. Raises UsageError where they don't fit."""
+    """Turn a target's path and its root into settings, and see whether it is a chart.
+
+    Raises UsageError where they don't fit.
+    """
     if path is None:
         return {"root": str(find_root(root, root))} if root else {}
     found = find_root(path, root)
-    return {"root": str(found), "target": path.resolve().relative_to(found).as_posix()}
+    applier = "helm" if (path / CHART_FILE).is_file() else "kustomize"
+    target = path.resolve().relative_to(found).as_posix()
+    return {"root": str(found), "target": target, "applier": applier}
+
+
+def said(flags: Mapping[str, object]) -> dict[str, object]:
+    """Leave out the flags that nobody gave."""
+    return {key: value for key, value in flags.items() if value not in (None, ())}
 
 
 def session_request(name: SessionName, flags: Mapping[str, object]) -> lifecycle.Request:
@@ -95,6 +107,9 @@ def session_request(name: SessionName, flags: Mapping[str, object]) -> lifecycle
 
 async def make_session(request: lifecycle.Request) -> SessionSpec:
     """Make a session, telling each resource as it's done."""
+    _refuse_missing_values(request.settings)
+    key = user_files.read_decryption_key(request.settings.decryption_key_file)
+    request = replace(request, decryption_key=key)
     spec = await lifecycle.up(request, _ports(request.settings), _tell)
     ok(f"session {request.name} is up")
     return spec
@@ -103,6 +118,16 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
     return await lifecycle.down(request, _ports(request.settings), _tell)
+
+
+def _refuse_missing_values(settings: Settings) -> None:
+    root = Path(settings.root or "")
+    for path in settings.values_files if root.is_dir() else ():
+        if not (root / path).is_file():
+            raise UsageError(
+                f"valuesFiles names {path}, and there is no such file in {root}",
+                hint="name it as a path within root",
+            )
 
 
 def print_receipt(receipt: Receipt) -> None:

@@ -19,7 +19,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
 LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
-SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile")
+APPLIER_KEYS = ("applier", "substitute", "substituteFrom", "decryptionKeyFile", "valuesFiles", "releaseName")
+SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile", *APPLIER_KEYS)
 
 
 def settings_flags(*keys: str) -> Callable[[Command], Command]:

@@ -7,7 +7,14 @@ from pathlib import Path
 import anyio
 import click
 
-from gitops_run.cli.lifecycle import end_session, make_session, place_flags, print_receipt, session_request
+from gitops_run.cli.lifecycle import (
+    end_session,
+    make_session,
+    place_flags,
+    print_receipt,
+    said,
+    session_request,
+)
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -51,7 +58,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
     """Make a session that applies PATH, sync it until interrupted, and end it."""
     place = place_flags(path, root)
     parsed = SessionName.parse(name) if name else _name_for(place)
-    request = session_request(parsed, {**flags, **place})
+    request = session_request(parsed, {**place, **said(flags)})
     syncing = SyncRequest(
         name=parsed,
         settings=request.settings,

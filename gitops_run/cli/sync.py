@@ -27,10 +27,10 @@ from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
-from gitops_run.adapters.files import WorkTree, find_root
+from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.cli.inspection import compose_inspector
+from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -113,13 +113,13 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
         session = await read_session(connection, name, namespace)
         root = None if request.undo_to else root_of(session, request.root)
         access, bucket = await read_writer_access(connection, namespace)
-        async with watch_flux(connection, namespace, name) as flux:
+        async with watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux:
             lease = SessionLease(connection, namespace, name)
             try:
                 await lease.take(emit, take_over=request.is_take_over)
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=WorkTree(root or work, work / "tree", session.target),
+                        files=work_tree(session, root or work, work / "tree"),
                         inspector=await compose_inspector(
                             connection, session, work / "render", has_dry_run=request.has_dry_run
                         ),

@@ -7,7 +7,7 @@ import pulumi
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.model import manifests
-from gitops_run.model.session_spec import KeyPair, SessionSpec
+from gitops_run.model.session_spec import KeyPair, KustomizeApplier, SessionSpec
 
 
 def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
@@ -29,7 +29,7 @@ def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pul
 def declare_secrets(
     spec: SessionSpec, bucket: SessionBucket, opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Resource, ...]:
-    """Declare Flux's reading key and the owner's writing key."""
+    """Declare Flux's reading key, the owner's writing key, and the age key where there is one."""
 
     def reader(key: KeyPair) -> dict[str, str]:
         data: dict[str, str] = manifests.reader_secret(spec, key)["stringData"]
@@ -45,4 +45,13 @@ def declare_secrets(
     return (
         KubernetesObject(f"{spec.name}-reader", reading, opts),
         KubernetesObject(f"{spec.name}-writer", writing, opts),
+        *_declare_decryption(spec, opts),
     )
+
+
+def _declare_decryption(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
+    if not (isinstance(spec.applier, KustomizeApplier) and spec.applier.decryption_key):
+        return ()
+    manifest = manifests.decryption_secret(spec)
+    manifest["stringData"] = pulumi.Output.secret(manifest["stringData"])
+    return (KubernetesObject(f"{spec.name}-decryption", manifest, opts),)

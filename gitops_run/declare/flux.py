@@ -1,4 +1,4 @@
-"""The two objects by which Flux follows a session: the Bucket it fetches, the Kustomization it applies."""
+"""The two objects by which Flux follows a session: the Bucket it fetches, and what applies it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def declare_source(spec: SessionSpec, opts: pulumi.ResourceOptions) -> pulumi.Re
     )
 
 
-def declare_kustomization(spec: SessionSpec, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """Declare the Kustomization. It waits for nothing: the source is empty until the first save."""
-    return KubernetesObject(f"{spec.name}-kustomization", manifests.kustomization(spec), opts)
+def declare_applier(spec: SessionSpec, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Declare the Kustomization or HelmRelease. It waits for nothing: the source is empty at first."""
+    manifest = manifests.applier(spec)
+    return KubernetesObject(f"{spec.name}-{manifest['kind'].lower()}", manifest, opts)

@@ -22,7 +22,7 @@ from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign
+from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign, with_decryption_key
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 
 
@@ -57,7 +57,7 @@ def _read_spec() -> SessionSpec:
         ).result()
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
-    return spec
+    return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
 
 
 def _stack_config(name: SessionName) -> Source:

@@ -1,6 +1,6 @@
 """A session as one Pulumi component.
 
-Knows the order: what is declared after another goes before it, so that the Kustomization is removed while the
+Knows the order: what is declared after another goes before it, so that the applier is removed while the
 account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last,
 the Namespace.
 """
@@ -14,7 +14,7 @@ import pulumi_kubernetes
 
 from gitops_run.declare.access import declare_access, declare_secrets
 from gitops_run.declare.bucket import declare_bucket
-from gitops_run.declare.flux import declare_kustomization, declare_source
+from gitops_run.declare.flux import declare_applier, declare_source
 from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.model import manifests
 from gitops_run.model.session_spec import SessionOutputs, SessionSpec
@@ -40,7 +40,7 @@ class Session(pulumi.ComponentResource):
         access = declare_access(spec, after(here, namespace, *bucket.made))
         secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
         source = declare_source(spec, after(here, namespace, *secrets))
-        declare_kustomization(spec, after(here, namespace, source, *access))
+        declare_applier(spec, after(here, namespace, source, *access))
         self.facts = outputs(spec)
         self.register_outputs(asdict(self.facts))
 
@@ -52,7 +52,7 @@ def outputs(spec: SessionSpec) -> SessionOutputs:
         bucket=spec.bucket,
         endpoint=spec.store.endpoint,
         source=spec.name.text,
-        kustomization=spec.name.text,
+        applier=f"{manifests.applier(spec)['kind']} {spec.name}",
         owner=spec.owner,
         context=spec.cluster.context,
     )

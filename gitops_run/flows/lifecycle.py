@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +18,14 @@ from gitops_run.errors import BackendError, GuardError, LockedError, NotFound
 from gitops_run.model import contexts
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import ClusterFacts, S3Store, SessionSpec, parse_spec, refuse_foreign
+from gitops_run.model.session_spec import (
+    ClusterFacts,
+    S3Store,
+    SessionSpec,
+    parse_spec,
+    refuse_foreign,
+    with_decryption_key,
+)
 from gitops_run.model.settings import Settings, to_stack_config
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
 from gitops_run.model.store import StoreAccess
@@ -91,12 +98,14 @@ class Request:
     """Ask for one session's beginning or end.
 
     settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
+    decryption_key: what decryptionKeyFile holds; needed to make a session, not to end one.
     """
 
     name: SessionName
     settings: Settings
     ca: str
     now: str
+    decryption_key: str = field(default="", repr=False)
 
 
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
@@ -164,7 +173,7 @@ async def _look(request: Request, ports: Ports) -> SessionSpec:
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return spec
+    return with_decryption_key(spec, request.decryption_key)
 
 
 async def _clean_up(spec: SessionSpec, ports: Ports, tell: Tell) -> bool:

@@ -21,6 +21,7 @@ from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_ow
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import APPLIER
+from gitops_run.model.sops import encrypted_without_key
 from gitops_run.model.substitution import Variables
 
 PRUNE_ALWAYS_ALLOWED = 3
@@ -59,22 +60,15 @@ class Preflight:
 class InspectionSettings:
     """Say what is inspected for which session.
 
-    substitute: the post-build variables, None where the session has none. has_foreign_variables: whether it
-    has others, that only Flux can read. has_dry_run: False leaves the API server's opinion to Flux.
+    variables: what is substituted after the build; None where nothing is. has_dry_run: False leaves the API
+    server's opinion to Flux.
     """
 
     target: str
     session: SessionPlace
-    substitute: Mapping[str, str] | None = None
-    has_foreign_variables: bool = False
+    variables: Variables | None = None
+    has_decryption_key: bool = False
     has_dry_run: bool = True
-
-    @property
-    def variables(self) -> Variables | None:
-        """Bundle what may be substituted."""
-        if self.substitute is None and not self.has_foreign_variables:
-            return None
-        return Variables(values=self.substitute or {}, has_foreign=self.has_foreign_variables)
 
 
 class Inspector:
@@ -161,6 +155,9 @@ class _Judgement:
             if owner:
                 self._problems.append(self._foreign(ref, owner))
                 return
+        if item.is_encrypted and not self._settings.has_decryption_key:
+            self._problems.append(encrypted_without_key(*locate(ref, self._sources)))
+            return
         findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
         if look.result is not None:

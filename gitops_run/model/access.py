@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitops_run.model.session import APPLIER, WRITER_SECRET, SessionName
+from gitops_run.model.session import APPLIER, WRITER_SECRET, SessionName, chart_name
 
 Rule = dict[str, Any]
 
 FLUX_SOURCE_GROUP = "source.toolkit.fluxcd.io"
 FLUX_KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
+FLUX_HELM_GROUP = "helm.toolkit.fluxcd.io"
 
 APPLICABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services")),
@@ -40,7 +41,7 @@ def applier_rules() -> list[Rule]:
     return [_rule(group, list(resources), APPLY_VERBS) for group, resources in APPLICABLE]
 
 
-def owner_rules(name: SessionName) -> list[Rule]:
+def owner_rules(name: SessionName, namespace: str) -> list[Rule]:
     """List what the session's owner may do: drive this session, read what it applies, and one Secret.
 
     To impersonate Flux's account is how preflight asks what Flux may apply. It gives nothing that saving
@@ -50,6 +51,8 @@ def owner_rules(name: SessionName) -> list[Rule]:
     return [
         _rule(FLUX_SOURCE_GROUP, ["buckets"], [*READ_VERBS, "patch"], name.text),
         _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], [*READ_VERBS, "patch"], name.text),
+        _rule(FLUX_HELM_GROUP, ["helmreleases"], [*READ_VERBS, "patch"], name.text),
+        _rule(FLUX_SOURCE_GROUP, ["helmcharts"], READ_VERBS, chart_name(namespace, name.text)),
         _rule("", ["secrets"], ["get"], WRITER_SECRET),
         _rule("coordination.k8s.io", ["leases"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], ["delete", "get", "patch", "update"], name.text),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitops_run.model.access import (
+    FLUX_HELM_GROUP,
     FLUX_KUSTOMIZE_GROUP,
     FLUX_SOURCE_GROUP,
     Rule,
@@ -18,6 +19,7 @@ from gitops_run.model.access import (
 from gitops_run.model.session import (
     APPLIER,
     CREATED_ANNOTATION,
+    DECRYPTION_SECRET,
     MANAGED_BY_LABEL,
     MANAGER,
     OWNER_ANNOTATION,
@@ -25,12 +27,13 @@ from gitops_run.model.session import (
     READER_SECRET,
     ROOT_ANNOTATION,
     SESSION_LABEL,
+    STORE_PREFIX,
     TARGET_ANNOTATION,
     WRITER_SECRET,
     SessionName,
     applied_path,
 )
-from gitops_run.model.session_spec import AwsStore, KeyPair, SessionSpec
+from gitops_run.model.session_spec import AwsStore, HelmApplier, KeyPair, KustomizeApplier, SessionSpec
 
 Manifest = dict[str, Any]
 
@@ -77,7 +80,7 @@ def applier_binding(spec: SessionSpec) -> Manifest:
 
 def owner_role(spec: SessionSpec) -> Manifest:
     """Write what the session's owner may do."""
-    return _role(spec, OWNER_ROLE, owner_rules(spec.name))
+    return _role(spec, OWNER_ROLE, owner_rules(spec.name, spec.namespace))
 
 
 def owner_binding(spec: SessionSpec) -> Manifest:
@@ -104,6 +107,14 @@ def writer_secret(spec: SessionSpec, key: KeyPair) -> Manifest:
     return {**_object(spec, "v1", "Secret", WRITER_SECRET), "stringData": data}
 
 
+def decryption_secret(spec: SessionSpec) -> Manifest:
+    """Write the Secret with the age key. Flux applies again when it changes, which is what the label asks."""
+    manifest = _object(spec, "v1", "Secret", DECRYPTION_SECRET)
+    manifest["metadata"]["labels"] |= {"reconcile.fluxcd.io/watch": "Enabled"}
+    key = spec.applier.decryption_key if isinstance(spec.applier, KustomizeApplier) else ""
+    return {**manifest, "stringData": {"age.agekey": key}}
+
+
 def source_bucket(spec: SessionSpec) -> Manifest:
     """Write the Flux Bucket, with what a person wants to know of the session in its annotations."""
     manifest = _flux_object(spec, f"{FLUX_SOURCE_GROUP}/v1", "Bucket")
@@ -126,7 +137,14 @@ def source_bucket(spec: SessionSpec) -> Manifest:
     return {**manifest, "spec": {**source, **trust}}
 
 
-def kustomization(spec: SessionSpec) -> Manifest:
+def applier(spec: SessionSpec) -> Manifest:
+    """Write what applies the session: a Kustomization, or a HelmRelease for a chart."""
+    if isinstance(spec.applier, HelmApplier):
+        return helm_release(spec, spec.applier)
+    return kustomization(spec, spec.applier)
+
+
+def kustomization(spec: SessionSpec, applier: KustomizeApplier) -> Manifest:
     """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes."""
     return {
         **_flux_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
@@ -141,8 +159,62 @@ def kustomization(spec: SessionSpec) -> Manifest:
             "retryInterval": RETRY_INTERVAL,
             "timeout": APPLY_TIMEOUT,
             "deletionPolicy": "WaitForTermination",
+            **_post_build(applier),
+            **_decryption(applier),
         },
     }
+
+
+def helm_release(spec: SessionSpec, applier: HelmApplier) -> Manifest:
+    """Write the HelmRelease: it waits for nothing, and a failed upgrade goes back to the last good release.
+
+    No retries: a save is tried once, and the next one is a new chart version, which is tried anew.
+    """
+    chart = {
+        "chart": applied_path(spec.target),
+        "sourceRef": {"kind": "Bucket", "name": spec.name.text},
+        "reconcileStrategy": "Revision",
+        "interval": FLUX_INTERVAL,
+        "valuesFiles": [f"./{STORE_PREFIX}{path}" for path in applier.values_files],
+    }
+    if not applier.values_files:
+        del chart["valuesFiles"]
+    remediation = {"retries": 0, "remediateLastFailure": True}
+    return {
+        **_flux_object(spec, f"{FLUX_HELM_GROUP}/v2", "HelmRelease"),
+        "spec": {
+            "chart": {"spec": chart},
+            "releaseName": applier.release_name,
+            "targetNamespace": spec.namespace,
+            "storageNamespace": spec.namespace,
+            "serviceAccountName": APPLIER,
+            "interval": FLUX_INTERVAL,
+            "timeout": APPLY_TIMEOUT,
+            "install": {"disableWait": True, "remediation": remediation},
+            "upgrade": {
+                "disableWait": True,
+                "cleanupOnFail": True,
+                "remediation": {**remediation, "strategy": "rollback"},
+            },
+            "rollback": {"disableWait": True, "cleanupOnFail": True},
+        },
+    }
+
+
+def _post_build(applier: KustomizeApplier) -> dict[str, Any]:
+    build: dict[str, Any] = {}
+    if applier.substitute:
+        build["substitute"] = dict(pair.split("=", 1) for pair in applier.substitute)
+    if applier.substitute_from:
+        pairs = [source.split("/", 1) for source in applier.substitute_from]
+        build["substituteFrom"] = [{"kind": kind, "name": name} for kind, name in pairs]
+    return {"postBuild": build} if build else {}
+
+
+def _decryption(applier: KustomizeApplier) -> dict[str, Any]:
+    if not applier.decryption_key:
+        return {}
+    return {"decryption": {"provider": "sops", "secretRef": {"name": DECRYPTION_SECRET}}}
 
 
 def _object(spec: SessionSpec, api_version: str, kind: str, name: str) -> Manifest:

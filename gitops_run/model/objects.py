@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from gitops_run.model.sops import is_encrypted
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOUNDARY = re.compile(r"^---[ \t]*(?:\n|\Z)", re.MULTILINE)
 
@@ -80,8 +82,7 @@ class RenderedObject:
     @property
     def is_encrypted(self) -> bool:
         """Say whether SOPS has encrypted it."""
-        sops = self.body.get("sops")
-        return isinstance(sops, dict) and "mac" in sops
+        return is_encrypted(self.body)
 
     def has_mark(self, name: str, value: str) -> bool:
         """Say whether it bears a label or an annotation by which Flux lets objects decide something."""

@@ -67,6 +67,9 @@ HINTS: Mapping[str, str] = {
     "PendingRelease": "an older action was cut off: the next save unlocks the release",
     "InventoryBuildFailed": "mend what the chart renders: not all of it are objects",
     "NamespaceCheckSkipped": _FLUX_ACCESS,
+    "ChartPackageError": "mend the chart: its Chart.yaml, values, and what it depends on",
+    "ValuesFilesError": "check that every values file of the session exists",
+    "InvalidChartReference": "check the target's Chart.yaml",
     "RetriesExceeded": "mend the chart; the next change of it tries again",
     "MissingRollbackTarget": "there is no good release to go back to: mend the chart",
 }
@@ -75,6 +78,10 @@ HINTS: Mapping[str, str] = {
 DEFAULT_HINT = "look at the message; if it says nothing, ask who runs the platform for Flux's log"
 
 BY_MESSAGE: tuple[tuple[str, str], ...] = (
+    (
+        r"cannot get sops data key",
+        "the session's age key doesn't open it: gitops-run up with another --decryption-key-file",
+    ),
     (
         r"(?i)decrypt|\bsops\b|data key",
         "encrypt the file for the key that Flux holds, or keep it out of the target",

@@ -31,6 +31,7 @@ APPLIER = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""
 READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
 WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
+DECRYPTION_SECRET = "sops-age"  # noqa: S105 - the name of a Secret, not its content
 STORE_PREFIX = "src/"
 """Every object of a session lies under this prefix, so that an emptied store never prunes."""
 
@@ -42,6 +43,11 @@ _NAME_MAX = 40
 def applied_path(target: str) -> str:
     """Write the path that the Kustomization applies. target: relative to the root, "." for the root."""
     return f"./{STORE_PREFIX.rstrip('/')}" + ("" if target == "." else f"/{target}")
+
+
+def chart_name(namespace: str, name: str) -> str:
+    """Name the HelmChart that helm-controller makes for a HelmRelease, in its namespace."""
+    return f"{namespace}-{name}"
 
 
 @dataclass(frozen=True, slots=True)

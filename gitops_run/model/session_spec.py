@@ -5,7 +5,7 @@ Knows no Pulumi and no cluster: the program declares from it, the loop and the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.session import SessionName
@@ -73,6 +73,26 @@ class AwsStore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KustomizeApplier:
+    """Describe how a kustomization is applied.
+
+    substitute: NAME=VALUE. substitute_from: KIND/NAME. decryption_key: what the age key's file holds, or "".
+    """
+
+    substitute: tuple[str, ...] = ()
+    substitute_from: tuple[str, ...] = ()
+    decryption_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelmApplier:
+    """Describe how a chart is applied. values_files: paths within root; a later one wins."""
+
+    release_name: str
+    values_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpec:
     """Describe one session completely.
 
@@ -88,6 +108,7 @@ class SessionSpec:
     created: str
     cluster: ClusterPin
     store: S3Store | AwsStore
+    applier: KustomizeApplier | HelmApplier = KustomizeApplier()
 
     @property
     def bucket(self) -> str:
@@ -103,7 +124,7 @@ class SessionOutputs:
     bucket: str
     endpoint: str
     source: str
-    kustomization: str
+    applier: str
     owner: str
     context: str
 
@@ -155,6 +176,7 @@ def parse_spec(
             uid=facts.uid,
         ),
         store=_parse_store(settings, ca),
+        applier=_parse_applier(name, settings),
     )
 
 
@@ -170,6 +192,36 @@ def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
             f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",
             hint="choose another session name, or ask its owner",
         )
+
+
+def with_decryption_key(spec: SessionSpec, key: str) -> SessionSpec:
+    """Add what decryptionKeyFile holds; "" adds nothing."""
+    if not key or isinstance(spec.applier, HelmApplier):
+        return spec
+    return replace(spec, applier=replace(spec.applier, decryption_key=key))
+
+
+def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | HelmApplier:
+    """Choose what applies the target. Raises UsageError on a setting of the other kind."""
+    is_helm = settings.applier == "helm"
+    others = {
+        "substitute": settings.substitute,
+        "substituteFrom": settings.substitute_from,
+        "decryptionKeyFile": settings.decryption_key_file,
+    }
+    if not is_helm:
+        others = {"valuesFiles": settings.values_files, "releaseName": settings.release_name}
+    said = [key for key, value in others.items() if value]
+    if said:
+        what = "a chart" if is_helm else "a kustomization"
+        raise UsageError(
+            f"{said[0]} is set, and the target of session {name} is {what}, which has no use for it",
+            hint=f"leave {said[0]} out",
+        )
+    if is_helm:
+        release_name = settings.release_name or name.text
+        return HelmApplier(release_name=release_name, values_files=settings.values_files)
+    return KustomizeApplier(substitute=settings.substitute, substitute_from=settings.substitute_from)
 
 
 def _parse_store(settings: Settings, ca: str) -> S3Store | AwsStore:

@@ -26,6 +26,7 @@ Value = str | int | tuple[str, ...]
 
 _UNSAID = (None, "")
 """An empty text says nothing: Pulumi's config schema knows no key that may be left out."""
+_WITHIN_ROOT = ("target", "valuesFiles")
 _HTTPS = r"https://[^/?#\s]+"
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -72,6 +73,41 @@ SETTINGS: tuple[Setting, ...] = (
         key="target",
         description="The directory that is applied, as a path within root; . for root itself.",
         is_pinned=True,
+    ),
+    Setting(
+        key="applier",
+        description="Who applies the target: kustomize, or helm where it is a chart; seen from its files.",
+        default="kustomize",
+        allowed=("kustomize", "helm"),
+        is_pinned=True,
+    ),
+    Setting(
+        key="substitute",
+        description="Variables of a kustomization, as NAME=VALUE: Flux puts them in for ${NAME}.",
+        kind="array",
+        default=(),
+        pattern=r"[A-Za-z_][A-Za-z0-9_]*=[^\0]*",
+        example="REPLICAS=2",
+    ),
+    Setting(
+        key="substituteFrom",
+        description="ConfigMaps and Secrets of the session's namespace that hold more such variables.",
+        kind="array",
+        default=(),
+        pattern=rf"(ConfigMap|Secret)/{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        example="ConfigMap/settings",
+    ),
+    Setting(
+        key="decryptionKeyFile",
+        description="The file with the age key by which Flux decrypts what SOPS has encrypted.",
+        is_path=True,
+    ),
+    Setting(key="valuesFiles", description="A chart's values files, within root.", kind="array", default=()),
+    Setting(
+        key="releaseName",
+        description="A chart's release name; else the session's name.",
+        pattern=r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?",
+        example="web",
     ),
     Setting(
         key="root",
@@ -171,6 +207,12 @@ class Settings:
     """Hold what was chosen for each key; None where nothing was said and there is no default."""
 
     target: str | None
+    applier: str
+    substitute: tuple[str, ...]
+    substitute_from: tuple[str, ...]
+    decryption_key_file: str | None
+    values_files: tuple[str, ...]
+    release_name: str | None
     root: str | None
     owner: str | None
     context: str | None
@@ -304,13 +346,18 @@ def _parse(setting: Setting, source: Source, raw: object) -> Value:
     if isinstance(value, int) and not setting.minimum <= value <= setting.maximum:
         raise _refusal(setting, source, raw, f"{setting.minimum} to {setting.maximum}")
     if isinstance(value, str):
-        if setting.allowed and value not in setting.allowed:
-            raise _refusal(setting, source, raw, " or ".join(setting.allowed))
-        if setting.pattern and not re.fullmatch(setting.pattern, value):
-            raise _refusal(setting, source, raw, f"a form like {setting.example}")
-        if setting.key == "target":
-            return _parse_target(setting, source, value)
+        return _parse_text(setting, source, value)
+    if isinstance(value, tuple):
+        return tuple(_parse_text(setting, source, text) for text in value)
     return value
+
+
+def _parse_text(setting: Setting, source: Source, value: str) -> str:
+    if setting.allowed and value not in setting.allowed:
+        raise _refusal(setting, source, value, " or ".join(setting.allowed))
+    if setting.pattern and not re.fullmatch(setting.pattern, value):
+        raise _refusal(setting, source, value, f"a form like {setting.example}")
+    return _parse_path(setting, source, value) if setting.key in _WITHIN_ROOT else value
 
 
 def _typed(setting: Setting, raw: object) -> Value | None:
@@ -337,7 +384,7 @@ def _texts(raw: object) -> tuple[str, ...] | None:
     return None
 
 
-def _parse_target(setting: Setting, source: Source, value: str) -> str:
+def _parse_path(setting: Setting, source: Source, value: str) -> str:
     path = PurePath(value)
     if path.is_absolute() or ".." in path.parts:
         raise _refusal(setting, source, value, "a path within root")

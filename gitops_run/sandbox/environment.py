@@ -38,7 +38,10 @@ def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
     has_plugin: whether Pulumi could get its kubernetes plugin; only where it couldn't, ours is on the path.
     """
     data = data_directory(os.environ)
-    folders = [Path(sys.prefix, "bin"), *(sandbox.binaries[n].parent for n in ("pulumi", LANGUAGE_HOST))]
+    folders = [
+        Path(sys.prefix, "bin"),
+        *(sandbox.binaries[n].parent for n in ("pulumi", LANGUAGE_HOST, "helm")),
+    ]
     variables = {
         "GITOPS_RUN_SETTINGS": str(sandbox.settings),
         "KUBECONFIG": str(sandbox.kubeconfig),

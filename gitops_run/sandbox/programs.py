@@ -15,6 +15,8 @@ TOOLCHAIN = Path(__file__).with_name("toolchain")
 _KUBERNETES = "v1.36.3"
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
 _PULUMI = "v3.259.0"
+_HELM = "v4.2.4"
+"""The SDK that helm-controller 1.6.4 is built with, so that charts render here as they do there."""
 
 FLUX_VERSION = "v2.9.0"
 """The Flux release line that source-controller 1.9 and kustomize-controller 1.9 belong to."""
@@ -134,6 +136,11 @@ GROUPS = (
     _flux("source-controller"),
     _flux("kustomize-controller"),
     _flux("helm-controller"),
+    Group(
+        name="helm",
+        programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),
+        variables=(f"helm.sh/helm/v4/internal/version.version={_HELM}",),
+    ),
     Group(
         name="kwok",
         programs=(Program(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),

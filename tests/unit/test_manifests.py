@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 from gitops_run.model import manifests
 from gitops_run.model.access import applier_rules, owner_rules
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import AwsStore, ClusterPin, KeyPair, S3Store, SessionSpec
+from gitops_run.model.session_spec import (
+    AwsStore,
+    ClusterPin,
+    HelmApplier,
+    KeyPair,
+    KustomizeApplier,
+    S3Store,
+    SessionSpec,
+)
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
 STORES = st.sampled_from(
@@ -44,7 +53,7 @@ def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
         manifests.reader_secret(spec, KEY),
         manifests.writer_secret(spec, KEY),
         manifests.source_bucket(spec),
-        manifests.kustomization(spec),
+        manifests.applier(spec),
     ]
 
 
@@ -66,7 +75,7 @@ def test_a_secret_s_content_stands_in_the_two_secrets_alone(spec: SessionSpec) -
 
 @given(spec=SPECS)
 def test_the_kustomization_s_path_lies_under_src(spec: SessionSpec) -> None:
-    path = manifests.kustomization(spec)["spec"]["path"]
+    path = manifests.applier(spec)["spec"]["path"]
     assert path == "./src" if spec.target == "." else path == f"./src/{spec.target}"
 
 
@@ -87,7 +96,7 @@ def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> N
 
 @given(spec=SPECS)
 def test_no_rule_has_a_wildcard(spec: SessionSpec) -> None:
-    rules = [*applier_rules(), *owner_rules(spec.name)]
+    rules = [*applier_rules(), *owner_rules(spec.name, spec.namespace)]
     assert not any("*" in words for rule in rules for words in rule.values())
 
 
@@ -100,8 +109,40 @@ def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
 
 @given(spec=SPECS)
 def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(spec: SessionSpec) -> None:
-    rules = owner_rules(spec.name)
+    rules = owner_rules(spec.name, spec.namespace)
     secrets = [rule for rule in rules if "secrets" in rule["resources"]]
     changing = [rule for rule in rules if {"patch", "update", "delete"} & set(rule["verbs"])]
     assert [(rule["verbs"], rule["resourceNames"]) for rule in secrets] == [(["get"], ["bucket-writer"])]
     assert {name for rule in changing for name in rule["resourceNames"]} == {spec.name.text}
+
+
+@given(spec=SPECS)
+def test_substitutions_and_the_key_stand_where_flux_looks_for_them(spec: SessionSpec) -> None:
+    applier = KustomizeApplier(
+        substitute=("URL=https://a?b=c",), substitute_from=("Secret/more",), decryption_key="AGE-SECRET-KEY-1"
+    )
+    spec = dataclasses.replace(spec, applier=applier)
+    written = manifests.applier(spec)["spec"]
+    assert written["postBuild"] == {
+        "substitute": {"URL": "https://a?b=c"},
+        "substituteFrom": [{"kind": "Secret", "name": "more"}],
+    }
+    assert written["decryption"] == {"provider": "sops", "secretRef": {"name": "sops-age"}}
+    assert "AGE-SECRET-KEY" not in repr(written) + repr(spec)
+    assert manifests.decryption_secret(spec)["stringData"] == {"age.agekey": "AGE-SECRET-KEY-1"}
+
+
+@given(spec=SPECS)
+def test_a_plain_kustomization_has_neither(spec: SessionSpec) -> None:
+    assert not {"postBuild", "decryption"} & manifests.applier(spec)["spec"].keys()
+
+
+@given(spec=SPECS)
+def test_a_chart_s_paths_begin_at_the_store_s_root(spec: SessionSpec) -> None:
+    applier = HelmApplier(release_name="shop", values_files=("deploy/dev.yaml",))
+    release = manifests.applier(dataclasses.replace(spec, applier=applier))
+    chart = release["spec"]["chart"]["spec"]
+    assert (release["kind"], release["spec"]["releaseName"]) == ("HelmRelease", "shop")
+    assert chart["chart"].startswith("./src")
+    assert chart["valuesFiles"] == ["./src/deploy/dev.yaml"]
+    assert release["spec"]["serviceAccountName"] == "flux-run"

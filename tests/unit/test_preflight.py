@@ -13,6 +13,7 @@ from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.objects import ObjectRef, parse_document
 from gitops_run.model.ownership import KUSTOMIZE_LABEL
 from gitops_run.model.problem import Problem
+from gitops_run.model.substitution import Variables
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot
 
@@ -183,10 +184,18 @@ def test_without_dry_run_only_ownership_is_looked_at_and_no_change_is_told() -> 
     assert cluster.looked_at == [("a", False)]
 
 
+ENCRYPTED = manifest("Secret", "s", "data:", "  k: ENC[x]", "sops:", "  mac: m", "  version: 3.13.3")
+
+
+def test_an_encrypted_object_is_refused_where_the_session_has_no_key() -> None:
+    [problem] = inspect(ENCRYPTED).problems
+    assert problem.place == "app/0.yaml:1"
+    assert "--decryption-key-file" in problem.hint
+
+
 def test_an_encrypted_object_is_neither_tried_nor_compared() -> None:
     cluster = FakeCluster()
-    secret = manifest("Secret", "s", "data:", "  k: ENC[x]", "sops:", "  mac: m")
-    found = inspect(secret, cluster=cluster)
+    found = inspect(ENCRYPTED, cluster=cluster, has_decryption_key=True)
     assert (found.not_checked, found.changes) == (("Secret ns/s: it is encrypted",), ())
     assert cluster.looked_at == [("s", False)]
 
@@ -235,14 +244,16 @@ def test_variables_are_replaced_before_the_cluster_is_asked() -> None:
     cluster = FakeCluster()
     cluster.has(ref("ConfigMap", "a"), data={"x": 1})
     live = Live(digests={}, inventory=("ns_a__ConfigMap",))
-    [change] = inspect(VARIABLE, cluster=cluster, live=live, substitute={"replicas": "3"}).changes
+    [change] = inspect(
+        VARIABLE, cluster=cluster, live=live, variables=Variables(values={"replicas": "3"})
+    ).changes
     assert [(field.path, field.after) for field in change.fields if field.path.startswith("data")] == [
         ("data.x", "3")
     ]
 
 
 def test_an_unset_variable_has_file_and_line() -> None:
-    found = inspect(B, VARIABLE, substitute={"other": "3"})
+    found = inspect(B, VARIABLE, variables=Variables(values={"other": "3"}))
     assert messages(found) == [
         "app/1.yaml:7: ConfigMap ns/a: variable replicas is not set, and has no default"
     ]
@@ -250,24 +261,24 @@ def test_an_unset_variable_has_file_and_line() -> None:
 
 def test_no_part_of_a_secret_is_told_around_a_variable() -> None:
     secret = manifest("Secret", "s", "stringData:", "  key: ab${cd-ef}gh")
-    found = inspect(secret, substitute={"other": "3"})
+    found = inspect(secret, variables=Variables(values={"other": "3"}))
     assert [problem.line for problem in found.problems] == [7]
     assert "cd" not in str(found)
 
 
-@pytest.mark.parametrize("settings", [{}, {"substitute": {}}])
+@pytest.mark.parametrize("settings", [{}, {"variables": Variables(values={})}])
 def test_without_variables_nothing_is_substituted(settings: dict[str, Any]) -> None:
     assert inspect(VARIABLE, **settings).problems == ()
 
 
 def test_an_object_may_keep_its_variables() -> None:
     text = VARIABLE.replace("\ndata:", f"\n  labels: {{{KUSTOMIZE_LABEL}/substitute: disabled}}\ndata:")
-    assert inspect(text, substitute={"other": "3"}).problems == ()
+    assert inspect(text, variables=Variables(values={"other": "3"})).problems == ()
 
 
 def test_a_variable_that_only_flux_knows_leaves_its_object_unchecked_but_not_unowned() -> None:
     cluster = FakeCluster()
-    found = inspect(VARIABLE, cluster=cluster, has_foreign_variables=True)
+    found = inspect(VARIABLE, cluster=cluster, variables=Variables(values={}, has_foreign=True))
     assert (found.problems, cluster.looked_at) == ((), [("a", False)])
     assert found.not_checked == (
         "ConfigMap ns/a: only Flux knows whether ${replicas} is in what it substitutes from",

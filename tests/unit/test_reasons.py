@@ -27,7 +27,8 @@ TestFailed RollbackFailed UninstallFailed DriftDetected PendingRelease HealthChe
 InvalidCELExpression InventoryBuildFailed NamespaceCheckSkipped RetriesExceeded MissingRollbackTarget
 Progressing ProgressingWithRetry
 """
-REASONS = {*BUCKET.split(), *KUSTOMIZATION.split(), *HELM_RELEASE.split()}
+HELM_CHART = "ChartPackageError ValuesFilesError InvalidChartReference"
+REASONS = {*HELM_CHART.split(), *BUCKET.split(), *KUSTOMIZATION.split(), *HELM_RELEASE.split()}
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
@@ -45,7 +46,12 @@ def test_an_unknown_reason_gets_a_hint_too() -> None:
 
 
 TELLING = (
-    ("BuildFailed", "decryption failed for 'Secret.v1.[noGrp]/key': cannot get sops data key", "encrypt"),
+    (
+        "BuildFailed",
+        "decryption failed for 'Secret.v1.[noGrp]/key': cannot get sops data key",
+        "--decryption-key-file",
+    ),
+    ("BuildFailed", "Secret/run-web/key is encrypted with SOPS", "keep it out"),
     ("DependencyNotReady", "dependency 'run-web/base' not found: not there", "spec.dependsOn"),
     ("ArtifactFailed", "Source 'Bucket/run-web/web' not found", "gitops-run up"),
     ("ArtifactFailed", "Source is not ready, artifact not found, retrying in 30s", "wait"),

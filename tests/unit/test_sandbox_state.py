@@ -28,7 +28,7 @@ from gitops_run.sandbox.store import ensure_accounts
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:
     make_folder(tmp_path / "trial")
-    programs = ("pulumi", "pulumi-language-python")
+    programs = ("pulumi", "pulumi-language-python", "helm")
     return Sandbox(
         name="trial",
         folder=tmp_path / "trial",

@@ -102,7 +102,11 @@ def test_a_target_lies_within_its_root(target: str) -> None:
 
 @pytest.mark.parametrize("key", [setting.key for setting in SETTINGS if setting.is_pinned])
 def test_what_is_pinned_can_not_be_said_otherwise(key: str) -> None:
-    values = {"store": ("s3", "aws"), "endpoint": ("https://a:1", "https://b:1")}
+    values = {
+        "store": ("s3", "aws"),
+        "endpoint": ("https://a:1", "https://b:1"),
+        "applier": ("kustomize", "helm"),
+    }
     pinned, other = values.get(key, ("one", "two"))
     with pytest.raises(GuardError, match="fixed when a session is made"):
         resolve([source(Origin.ENVIRONMENT, **{key: other}), source(Origin.STACK, **{key: pinned})])

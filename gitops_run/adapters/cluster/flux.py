@@ -1,4 +1,7 @@
-"""A session's Flux Bucket and Kustomization: watched, fenced, and asked to reconcile.
+"""A session's Flux Bucket and what applies it: watched, fenced, and asked to reconcile.
+
+A Kustomization applies a directory; a HelmRelease applies a chart, with a HelmChart between it and
+the Bucket.
 
 Writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence annotation, and
 the reconcile annotation) and nothing else.
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import anyio
@@ -15,7 +19,8 @@ import anyio
 from gitops_run.adapters.cluster.connection import JSON_PATCH, Connection, Json, RejectedError
 from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
-from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION
+from gitops_run.model.helm_release import to_release_status
+from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
 
 FENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
@@ -34,13 +39,28 @@ def applier_path(namespace: str, name: str = "") -> str:
     return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/{name}".rstrip("/")
 
 
-class WatchedFlux:
-    """Hold the latest status of both objects. Made by `watch_flux`."""
+def release_path(namespace: str, name: str = "") -> str:
+    """Write the API path of a HelmRelease, or of all in a namespace."""
+    return f"/apis/helm.toolkit.fluxcd.io/v2/namespaces/{namespace}/helmreleases/{name}".rstrip("/")
 
-    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
+
+def chart_path(namespace: str, name: str = "") -> str:
+    """Write the API path of a HelmChart, or of all in a namespace."""
+    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/helmcharts/{name}".rstrip("/")
+
+
+class WatchedFlux:
+    """Hold the latest status of the session's objects. Made by `watch_flux`."""
+
+    def __init__(self, connection: Connection, namespace: str, name: str, *, is_helm: bool = False) -> None:
         self._connection = connection
         self._source_path = source_path(namespace, name)
-        self._applier_path = applier_path(namespace, name)
+        self._applier_collection = release_path(namespace) if is_helm else applier_path(namespace)
+        self._applier_path = f"{self._applier_collection}/{name}"
+        self._chart_name = chart_name(namespace, name)
+        self._is_helm = is_helm
+        self._release: Json | None = None
+        self._chart: Json | None = None
         self._namespace, self._name = namespace, name
         self._source: SourceStatus | None = None
         self._applier: ApplierStatus | None = None
@@ -54,7 +74,7 @@ class WatchedFlux:
 
     @property
     def applier(self) -> ApplierStatus:
-        """The Kustomization's status, as last seen."""
+        """The status of the Kustomization or HelmRelease, as last seen."""
         return self._applier or ApplierStatus()
 
     async def changed(self) -> None:
@@ -77,6 +97,11 @@ class WatchedFlux:
                 self._see(await self._connection.get(path), see)
             except NotFound:
                 self._see(None, see)
+        if self._is_helm:
+            try:
+                self._see_chart(await self._connection.get(chart_path(self._namespace, self._chart_name)))
+            except NotFound:
+                self._see_chart(None)
 
     async def ready(self) -> None:
         """Wait until both were seen. Raises NotFound where one doesn't exist."""
@@ -125,7 +150,7 @@ class WatchedFlux:
         await self._request(self._source_path, token)
 
     async def request_apply(self, token: str) -> None:
-        """Ask the Kustomization to be reconciled."""
+        """Ask the Kustomization or HelmRelease to be reconciled."""
         await self._request(self._applier_path, token)
 
     async def _request(self, path: str, token: str) -> None:
@@ -134,24 +159,32 @@ class WatchedFlux:
 
     async def follow_source(self) -> None:
         """Keep `source` up to date until cancelled."""
-        await self._follow(source_path(self._namespace), self._see_source)
+        await self._follow(source_path(self._namespace), self._name, self._found(self._see_source))
 
     async def follow_applier(self) -> None:
         """Keep `applier` up to date until cancelled."""
-        await self._follow(applier_path(self._namespace), self._see_applier)
+        await self._follow(self._applier_collection, self._name, self._found(self._see_applier))
 
-    async def _follow(self, collection: str, see: Callable[[Json], None]) -> None:
-        selector = {"fieldSelector": f"metadata.name={self._name}"}
+    async def follow_chart(self) -> None:
+        """Keep what a HelmRelease's chart adds to `applier` up to date until cancelled."""
+        if self._is_helm:
+            await self._follow(chart_path(self._namespace), self._chart_name, self._see_chart)
+
+    def _found(self, see: Callable[[Json], None]) -> Callable[[Json | None], None]:
+        return partial(self._see, see=see)
+
+    async def _follow(self, collection: str, name: str, see: Callable[[Json | None], None]) -> None:
+        selector = {"fieldSelector": f"metadata.name={name}"}
         while not self._is_gone:
             try:
                 listed = await self._connection.get(collection, selector)
-                self._see(listed["items"][0] if listed["items"] else None, see)
+                see(listed["items"][0] if listed["items"] else None)
                 query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
                 async for kind, live in self._connection.watch(collection, query):
                     if kind == "ERROR":
                         break
                     if kind != "BOOKMARK":
-                        self._see(None if kind == "DELETED" else live, see)
+                        see(None if kind == "DELETED" else live)
             except TransientError:
                 await anyio.sleep(RETRY_S)
 
@@ -160,6 +193,9 @@ class WatchedFlux:
             self._is_gone = True
         else:
             see(live)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         self._news.set()
         self._news = anyio.Event()
 
@@ -167,7 +203,18 @@ class WatchedFlux:
         self._source = to_source_status(live)
 
     def _see_applier(self, live: Json) -> None:
-        self._applier = to_applier_status(live)
+        if self._is_helm:
+            self._release = live
+            self._applier = to_release_status(live, self._chart)
+        else:
+            self._applier = to_applier_status(live)
+
+    def _see_chart(self, live: Json | None) -> None:
+        """See the chart, which helm-controller makes and removes as it likes."""
+        self._chart = live
+        if self._release is not None:
+            self._applier = to_release_status(self._release, live)
+        self._tell_news()
 
 
 def _pointer(key: str) -> str:
@@ -175,13 +222,16 @@ def _pointer(key: str) -> str:
 
 
 @asynccontextmanager
-async def watch_flux(connection: Connection, namespace: str, name: str) -> AsyncIterator[WatchedFlux]:
+async def watch_flux(
+    connection: Connection, namespace: str, name: str, *, is_helm: bool = False
+) -> AsyncIterator[WatchedFlux]:
     """Watch a session's Flux objects. Raises NotFound where they don't exist."""
-    flux = WatchedFlux(connection, namespace, name)
+    flux = WatchedFlux(connection, namespace, name, is_helm=is_helm)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(flux.follow_source)
             tasks.start_soon(flux.follow_applier)
+            tasks.start_soon(flux.follow_chart)
             await flux.ready()
             yield flux
             tasks.cancel_scope.cancel()

@@ -1,18 +1,29 @@
-"""What a session's Kustomization substitutes after the build, as far as it can be read from outside Flux."""
+"""What a session's Kustomization does after the build, as far as it can be read from outside Flux."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.flux import applier_path
 from gitops_run.model.substitution import Variables
 
 
-async def read_variables(connection: Connection, namespace: str, name: str) -> Variables | None:
-    """Read the variables; None where the session substitutes nothing. Raises NotFound."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostBuild:
+    """Hold what Flux does with what kustomize built. variables: None where it substitutes nothing."""
+
+    variables: Variables | None = None
+    has_decryption_key: bool = False
+
+
+async def read_post_build(connection: Connection, namespace: str, name: str) -> PostBuild:
+    """Read it from the session's Kustomization. Raises NotFound."""
     spec = (await connection.get(applier_path(namespace, name))).get("spec") or {}
-    post_build = spec.get("postBuild")
-    if not post_build:
-        return None
-    return Variables(
-        values=post_build.get("substitute") or {}, has_foreign=bool(post_build.get("substituteFrom"))
+    given = spec.get("postBuild")
+    variables = (
+        Variables(values=given.get("substitute") or {}, has_foreign=bool(given.get("substituteFrom")))
+        if given
+        else None
     )
+    return PostBuild(variables=variables, has_decryption_key="decryption" in spec)

@@ -15,7 +15,7 @@ import anyio
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.errors import GuardError, NotFound, WaitTimeout
-from gitops_run.model.access import APPLICABLE, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.access import APPLICABLE, FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SESSION_LABEL, SessionName
 from gitops_run.model.session_spec import ClusterFacts
@@ -41,6 +41,7 @@ class SessionCluster:
             return tuple(
                 await asyncio.gather(
                     _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
+                    _is_gone(connection, f"HelmRelease {name}", _release(name, namespace)),
                     _is_gone(connection, f"Bucket {name}", _source(name, namespace)),
                     _are_gone(connection, name, namespace),
                     _is_gone(connection, f"Namespace {namespace}", f"/api/v1/namespaces/{namespace}"),
@@ -106,6 +107,10 @@ def _kustomization(name: SessionName, namespace: str) -> str:
     return f"/apis/{FLUX_KUSTOMIZE_GROUP}/v1/namespaces/{namespace}/kustomizations/{name}"
 
 
+def _release(name: SessionName, namespace: str) -> str:
+    return f"/apis/{FLUX_HELM_GROUP}/v2/namespaces/{namespace}/helmreleases/{name}"
+
+
 async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
     try:
         await connection.get(path)
@@ -115,16 +120,19 @@ async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
 
 
 async def _are_gone(connection: Connection, name: SessionName, namespace: str) -> ReceiptLine:
-    """Look for what Flux applied for the session: it labels each object with the Kustomization's name."""
-    applied = {
-        "labelSelector": f"{FLUX_KUSTOMIZE_GROUP}/name={name},{FLUX_KUSTOMIZE_GROUP}/namespace={namespace}"
-    }
+    """Look for what Flux applied for the session: it labels each object with the applier's name."""
+    selectors = [
+        {"labelSelector": f"{group}/name={name},{group}/namespace={namespace}"}
+        for group in (FLUX_KUSTOMIZE_GROUP, FLUX_HELM_GROUP)
+    ]
     paths = [
         f"{'/apis/' + group if group else '/api'}/v1/namespaces/{namespace}/{resource}"
         for group, resources in APPLICABLE
         for resource in resources
     ]
-    listings: list[Json] = await asyncio.gather(*(connection.get(path, applied) for path in paths))
+    listings: list[Json] = await asyncio.gather(
+        *(connection.get(path, applied) for path in paths for applied in selectors)
+    )
     found = [item["metadata"]["name"] for listing in listings for item in listing["items"]]
     what = f"what {name} applied" + (f": {', '.join(found)}" if found else "")
     return ReceiptLine(what=what, is_gone=not found)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.flux import applier_path, source_path
+from gitops_run.adapters.cluster.flux import applier_path, chart_path, release_path, source_path
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
+from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.session import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
@@ -19,6 +20,7 @@ from gitops_run.model.session import (
     TIMINGS_ANNOTATION,
     UNDONE_ANNOTATION,
     WRITER_SECRET,
+    chart_name,
 )
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.timings import Timings, parse_timings
@@ -28,7 +30,7 @@ _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSession:
-    """Hold what the cluster says of a session. created: RFC 3339.
+    """Hold what the cluster says of a session. created: RFC 3339. helm: None where no chart is applied.
 
     undone_to: the revision that an undo brought back, until the next save; else "".
     """
@@ -44,6 +46,7 @@ class LiveSession:
     writer: str = ""
     timings: Timings | None = None
     undone_to: str = ""
+    helm: HelmValues | None = None
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
@@ -63,7 +66,18 @@ async def read_session(connection: Connection, name: str, namespace: str) -> Liv
         ) from error
     applier = await _optional(connection, applier_path(namespace, name))
     lease = await _optional(connection, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
-    return _session(source, applier, lease)
+    session = _session(source, applier, lease)
+    return session if applier else await _with_release(connection, session)
+
+
+async def _with_release(connection: Connection, session: LiveSession) -> LiveSession:
+    """Add the HelmRelease of a session that has no Kustomization."""
+    namespace, name = session.namespace, session.name
+    release = await _optional(connection, release_path(namespace, name))
+    if not release:
+        return session
+    chart = await _optional(connection, chart_path(namespace, chart_name(namespace, name)))
+    return replace(session, helm=to_helm_values(release), applier=to_release_status(release, chart))
 
 
 async def _optional(connection: Connection, path: str) -> Json:
