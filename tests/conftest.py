@@ -61,7 +61,7 @@ def make_person(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> C
 
     def make(name: str) -> Person:
         home = tmp_path_factory.mktemp(name)
-        return Person(env={**os.environ, **sandbox.env, **_homes(home)}, cwd=home)
+        return Person(env={**os.environ, **sandbox.env, **homes(home)}, cwd=home)
 
     return make
 
@@ -94,7 +94,7 @@ def plain(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
 
 
-def _homes(home: Path) -> dict[str, str]:
+def homes(home: Path) -> dict[str, str]:
     """Give a person's state places of its own."""
     (home / "state").mkdir()
     passphrase = home / "passphrase"

@@ -51,7 +51,7 @@ class SyncSettings:
 
     target: str
     settle_s: float = 0.08
-    settle_cap_s: float = 1.0
+    settle_cap_s: float = 2.0
     prune_limit_percent: int = 50
     verdict_deadline_s: float = 120.0
 

@@ -1,0 +1,80 @@
+"""Services that crash amid a save, for real: the loop heals by itself, and says what happened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitops_run.sandbox import lifecycle
+from gitops_run.sandbox.state import Sandbox
+from gitops_run.sandbox.status import status_of
+from tests.conftest import EXAMPLES, SANDBOX, homes
+from tests.people import Person
+
+NAME = "outages"
+
+
+def config_map(name: str, value: str) -> str:
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value!r}\n"
+
+
+class Place:
+    """A sandbox of its own, where parts may crash, with a session in it."""
+
+    def __init__(self, sandbox: Sandbox, home: Path) -> None:
+        self.sandbox = sandbox
+        self.root = Path(shutil.copytree(EXAMPLES / "plain", home / "plain"))
+        self.person = Person(env={**os.environ, **sandbox.env, **homes(home)}, cwd=self.root)
+
+    def crash(self, part: str) -> None:
+        """End a part as the kernel does; the sandbox starts it again."""
+        parts = status_of(self.sandbox.name, self.sandbox.folder.parent).parts
+        pid = next(found.pid for found in parts if found.name == part)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    def value(self, name: str) -> str:
+        items = self.person.get("configmaps", f"run-{NAME}")
+        return str(next(item for item in items if item["metadata"]["name"] == name)["data"]["value"])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    name = f"{SANDBOX}-outages"
+    place = Place(lifecycle.start(name), tmp_path_factory.mktemp("outages"))
+    try:
+        place.person.succeeds("up", NAME, str(place.root), "--root", str(place.root))
+        yield place
+    finally:
+        lifecycle.stop(name)
+
+
+@pytest.mark.parametrize("part", ["source-controller", "kustomize-controller", "versitygw", "kube-apiserver"])
+def test_a_save_amid_a_crash_is_applied_once_the_service_is_back(place: Place, part: str) -> None:
+    with place.person.leaves_running("sync", NAME, "--allow-prune") as sync:
+        sync.tells("save_applied")
+        for number in range(20):
+            (place.root / f"{part}-{number}.yaml").write_text(config_map(f"{part}-{number}", "1"))
+        place.crash(part)
+        sync.tells("save_applied")
+        (place.root / f"{part}-0.yaml").write_text(config_map(f"{part}-0", "2"))
+        sync.tells("save_applied")
+        assert place.value(f"{part}-0") == "2"
+        assert place.value(f"{part}-19") == "1"
+
+
+def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_flux(place: Place) -> None:
+    with place.person.leaves_running("sync", NAME, "--allow-prune") as sync:
+        sync.tells("save_applied")
+        bucket = next((place.sandbox.folder / "store" / "objects").glob(f"gitops-run-{NAME}-*"))
+        shutil.rmtree(bucket / "src")
+        (place.root / "after.yaml").write_text(config_map("after", "1"))
+        sync.tells("store_differed")
+        sync.tells("save_applied")
+        assert "settings" in place.person.names("configmaps", f"run-{NAME}")
+        assert place.value("after") == "1"
