@@ -93,6 +93,11 @@ def history_folder(environment: Mapping[str, str], context: str, namespace: str,
     return data_directory(environment) / "history" / f"{place}-{name}"
 
 
+def forget_history(folder: Path) -> None:
+    """Remove what is kept of a session that has ended: its snapshots hold its Secrets."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class SessionHistory:
     """Keep the snapshots of one session. work: where one is laid out, beside the folder of renderings."""
 
@@ -129,19 +134,20 @@ class SessionHistory:
         """Yield undo requests from other processes of this developer, as they come. Never ends by itself."""
         with _disk_errors(self._folder):
             _make_private(self._requests)
-        for request in await anyio.to_thread.run_sync(self._take_requests):
-            yield request
-        # It also wakes up each few seconds, for what came before the watch was set.
-        async for _ in watchfiles.awatch(
-            self._requests,
-            step=WATCH_STEP_MS,
-            debounce=WATCH_GROUP_MS,
-            recursive=False,
-            watch_filter=None,
-            yield_on_timeout=True,
-        ):
+        with _disk_errors(self._folder):
             for request in await anyio.to_thread.run_sync(self._take_requests):
                 yield request
+            # It also wakes up each few seconds, for what came before the watch was set.
+            async for _ in watchfiles.awatch(
+                self._requests,
+                step=WATCH_STEP_MS,
+                debounce=WATCH_GROUP_MS,
+                recursive=False,
+                watch_filter=None,
+                yield_on_timeout=True,
+            ):
+                for request in await anyio.to_thread.run_sync(self._take_requests):
+                    yield request
 
     @contextmanager
     def asking(self, revision: str) -> Iterator[None]:

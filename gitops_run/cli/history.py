@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import anyio
 import click
@@ -27,13 +26,12 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import SyncRequest, sync_session
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.ports import Emit
+from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.conditions import ApplierStatus, Standing, applier_verdict
 from gitops_run.model.events import Event, SaveApplied
 from gitops_run.model.history import KeptSnapshot, before, difference, find, short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
-
-UNDO_S: Final = 60.0
 
 
 @click.command()
@@ -126,7 +124,8 @@ def _say_nothing(event: Event) -> None:
 
 async def _until_applied(connection: Connection, session: LiveSession, wanted: KeptSnapshot) -> None:
     """Wait until Flux has applied a snapshot. Raises WaitTimeout, or ReconcileFailed where Flux refuses."""
-    async with watch_flux(connection, session.namespace, session.name) as flux:
+    is_helm = session.helm is not None
+    async with watch_flux(connection, session.namespace, session.name, is_helm=is_helm) as flux:
         with anyio.move_on_after(UNDO_S):
             while not _is_applied(flux.source.revision, flux.applier, wanted.revision):
                 await flux.news()
@@ -177,7 +176,9 @@ async def _live_revision(name: SessionName, settings: Settings) -> str:
 
 
 def _applied(session: LiveSession) -> str:
-    return session.applier.applied if session.applier else ""
+    """Say which revision is live: none where a later one was pushed and Flux has refused it."""
+    applied = session.applier.applied if session.applier else ""
+    return applied if applied == session.source.revision else ""
 
 
 def _row(kept: Sequence[KeptSnapshot], number: int, live: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import current_context
 from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.adapters.files import find_root
+from gitops_run.adapters.history import forget_history, history_folder
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.store_admin import open_store
@@ -60,6 +61,7 @@ def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> N
     request = session_request(SessionName.parse(name), flags)
     if is_cluster_gone:
         anyio.run(until_interrupted, lifecycle.down_without_cluster, request, _ports(request.settings), _tell)
+        _forget_history(request)
         ok(f"session {name} is down; its cluster was not asked")
         return
     receipt = anyio.run(until_interrupted, end_session, request)
@@ -117,7 +119,15 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
-    return await lifecycle.down(request, _ports(request.settings), _tell)
+    receipt = await lifecycle.down(request, _ports(request.settings), _tell)
+    _forget_history(request)
+    return receipt
+
+
+def _forget_history(request: lifecycle.Request) -> None:
+    settings = request.settings
+    namespace = settings.namespace or request.name.namespace
+    forget_history(history_folder(os.environ, settings.require("context"), namespace, request.name.text))
 
 
 def _refuse_missing_values(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from gitops_run.flows.ports import ClusterLook, Renderer, Snapshot
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change
-from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, parse_inventory_id
+from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
@@ -254,8 +254,8 @@ class _Judgement:
 def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
     for item in objects:
         if item.ref.kind == "CustomResourceDefinition":
-            spec = item.body.get("spec") or {}
-            yield str(spec.get("group")), str((spec.get("names") or {}).get("kind"))
+            spec = mapping(item.body.get("spec"))
+            yield str(spec.get("group")), str(mapping(spec.get("names")).get("kind"))
 
 
 def pruned(objects: Sequence[ObjectRef], inventory: Sequence[str]) -> tuple[ObjectRef, ...]:

@@ -45,11 +45,6 @@ class Pusher:
         self._last_token = ""
 
     @property
-    def is_in_doubt(self) -> bool:
-        """Say whether the store has to be listed before it is known what it holds."""
-        return self._published is None
-
-    @property
     def is_empty(self) -> bool:
         """Say whether nothing that is known was ever pushed."""
         return not self._published

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+import anyio
+from anyio.abc import TaskGroup
+
 from gitops_run.errors import BackendError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
@@ -35,14 +38,30 @@ class Records:
         self._ports = ports
         self._timings: Timings | None = None
         self._has_failed = False
+        self._kept = anyio.Event()
+        self._kept.set()
 
-    async def pushed(self, save: Save) -> None:
-        """Keep a snapshot's contents, before the next one takes their place."""
-        if save.snapshot is not None:
-            await self._unless_refused(self._ports.history.keep(save.snapshot))
+    def pushed(self, tasks: TaskGroup, save: Save) -> None:
+        """Begin to keep a snapshot's contents: `kept` tells when another may take their place."""
+        self._kept = anyio.Event()
+        tasks.start_soon(self._keep, save, self._kept)
+
+    async def kept(self) -> None:
+        """Wait until the contents of the last push are kept."""
+        await self._kept.wait()
+
+    async def _keep(self, save: Save, kept: anyio.Event) -> None:
+        try:
+            if save.snapshot is not None:
+                await self._unless_refused(self._ports.history.keep(save.snapshot))
+        finally:
+            kept.set()
 
     async def applied(self, save: Save, revision: str) -> None:
-        """Follow the health of what was applied, and leave what others may want to know."""
+        """Follow the health of what was applied, and leave what others may want to know.
+
+        What an undo brought back keeps its place in the history: a second undo goes further back.
+        """
         applier = self._ports.flux.applier
         self._ports.health.applied(save, revision, applier.inventory, applier.versions)
         timings = self._timings or parse_timings(self._ports.lease.notes.get(TIMINGS_ANNOTATION, ""))
@@ -52,7 +71,7 @@ class Records:
         undone_to = revision if save.undone_to else ""
         notes = {TIMINGS_ANNOTATION: self._timings.to_text(), UNDONE_ANNOTATION: undone_to}
         self._ports.lease.note(notes)
-        if save.snapshot is not None:
+        if save.snapshot is not None and not save.undone_to:
             await self._unless_refused(self._ports.history.record(save.snapshot, revision))
 
     async def _unless_refused(self, work: Awaitable[None]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
+from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.health import HealthFollower
@@ -72,6 +72,10 @@ class Ports:
     history: History
 
 
+_Checked = tuple[Snapshot, Preflight | None]
+"""A snapshot with what preflight says; None where it was what is live already."""
+
+
 class Expected:
     """Know which revision Flux has, once it has fetched it, until the next push."""
 
@@ -91,7 +95,7 @@ class Expected:
 class SaveLoop:
     """Push every settled state of a root, one at a time, until cancelled."""
 
-    def __init__(self, ports: Ports, settings: SyncSettings) -> None:
+    def __init__(self, ports: Ports, settings: SyncSettings, undo: UndoRequest | None = None) -> None:
         self._ports = ports
         self._settings = settings
         self._changes = Changes()
@@ -105,7 +109,7 @@ class SaveLoop:
                 emit=ports.emit,
             )
         )
-        self._undo: UndoRequest | None = None
+        self._undo = undo
         self._whole_root_reason = ""
         self._known: Mapping[ObjectRef, str] = {}
         self._expected = Expected()
@@ -135,9 +139,12 @@ class SaveLoop:
             self._changes.add(paths)
 
     async def _watch_requests(self) -> None:
-        async for request in self._ports.history.requests():
-            self._undo = request
-            self._changes.add(frozenset())
+        try:
+            async for request in self._ports.history.requests():
+                self._undo = request
+                self._changes.add(frozenset())
+        except BackendError as error:
+            self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
 
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
@@ -185,7 +192,12 @@ class SaveLoop:
         if self._pusher.holds(snapshot.tree) and not snapshot.problems:
             self._tell_unchanged()
             return
+        if checked is None:  # it was what is live when it was looked at, and that came into doubt since
+            self._changes.add(frozenset())
+            return
         problems = checked.problems or await self._refusal(checked)
+        if self._changes.is_pending and problems:
+            return  # answered by another change: that one is looked at anew
         if problems is None:
             self._ports.emit(ObjectsAwaited(target=self._settings.target))
         elif problems:
@@ -195,15 +207,15 @@ class SaveLoop:
             with anyio.CancelScope(shield=True):
                 revision = await self._push(snapshot, save, checked)
             follower.start(tasks, save, revision)
-            await self._records.pushed(save)
+            self._records.pushed(tasks, save)
 
-    async def _settled(self, save: Save) -> tuple[Snapshot, Preflight]:
+    async def _settled(self, save: Save) -> _Checked:
         """Check a snapshot while waiting for quiet; begin anew where something changes meanwhile.
 
         After settle_cap_s a snapshot is good enough, however much still changes.
         """
         touched: frozenset[str] = frozenset()
-        found: list[tuple[Snapshot, Preflight]] = []
+        found: list[_Checked] = []
         while not found:
             touched |= self._changes.take()
             is_late = anyio.current_time() >= save.started + self._settings.settle_cap_s
@@ -217,14 +229,13 @@ class SaveLoop:
         save.mark("settled")
         return found[0]
 
-    async def _check(
-        self, touched: frozenset[str], save: Save, found: list[tuple[Snapshot, Preflight]]
-    ) -> None:
+    async def _check(self, touched: frozenset[str], save: Save, found: list[_Checked]) -> None:
         snapshot = await self._snapshot(touched, save)
         save.mark("scanned")
-        is_known = self._pusher.holds(snapshot.tree)
-        has_target = snapshot.tree.has_files_in(self._settings.target)
-        if not snapshot.problems and (is_known or not has_target):
+        if not snapshot.problems and self._pusher.holds(snapshot.tree):
+            found.append((snapshot, None))
+            return
+        if not snapshot.problems and not snapshot.tree.has_files_in(self._settings.target):
             found.append((snapshot, Preflight()))
             return
         live = Live(digests=self._known, inventory=self._ports.flux.applier.inventory)
@@ -232,11 +243,12 @@ class SaveLoop:
 
     async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
         """Take the files as they are, or as they were where an undo asked for that and none changed since."""
+        await self._records.kept()
         save.undone_to = ""
         if self._undo is not None:
             try:
                 earlier = await self._ports.history.snapshot(self._undo.revision)
-            except NotFound as error:
+            except (NotFound, BackendError) as error:
                 self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
                 self._undo = None
             else:
@@ -301,12 +313,26 @@ class SaveLoop:
             return ()
         names = ", ".join(str(ref) for ref in gone[:3])
         question = f"this save would delete {len(gone)} of {len(inventory)} objects ({names}, …)"
-        if await self._ports.confirm(f"{question}. Delete them?"):
+        if await self._is_confirmed(f"{question}. Delete them?"):
             return ()
         hint = (
             "if that is meant: gitops-run sync with --allow-prune; a run has to be kept for that, with --keep"
         )
         return (Problem(message=question, hint=hint),)
+
+    async def _is_confirmed(self, question: str) -> bool:
+        """Ask, until somebody answers or something changes: a later state may not delete anything."""
+        answers: list[bool] = []
+
+        async def ask(scope: anyio.CancelScope) -> None:
+            answers.append(await self._ports.confirm(question))
+            scope.cancel()
+
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(ask, asking.cancel_scope)
+            await self._changes.arrived()
+            asking.cancel_scope.cancel()
+        return answers == [True] and not self._changes.is_pending
 
     async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""

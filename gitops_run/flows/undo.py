@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout, ungrouped
-from gitops_run.flows.ports import Snapshot
+from gitops_run.flows.ports import Emit, Snapshot
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
@@ -22,14 +22,13 @@ from gitops_run.model.events import (
     SaveFailed,
     SaveSuspended,
 )
-from gitops_run.model.history import short
-from gitops_run.model.session import UNDONE_ANNOTATION
+from gitops_run.model.history import UndoRequest, short
 
 UNDO_S: Final = 60.0
 _Outcome = SaveApplied | SaveBroken | SaveFailed | SaveSuspended | ObjectsAwaited
 
 
-class _EarlierFiles:
+class _NobodySaves:
     """Be a root that is as it once was, and stays so."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -49,9 +48,8 @@ class _EarlierFiles:
 class _Listener:
     """Pass the loop's events on, and keep what came of the save."""
 
-    def __init__(self, ports: Ports, taken: str) -> None:
-        self._ports = ports
-        self._taken = taken
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
         self.outcome: _Outcome | None = None
         self.came = anyio.Event()
 
@@ -60,7 +58,7 @@ class _Listener:
         if isinstance(event, _Outcome):
             self.outcome = event
             self.came.set()
-        self._ports.emit(replace(event, undone_to=self._taken) if isinstance(event, SaveApplied) else event)
+        self._emit(event)
 
 
 async def undo(ports: Ports, settings: SyncSettings, revision: str) -> None:
@@ -70,15 +68,15 @@ async def undo(ports: Ports, settings: SyncSettings, revision: str) -> None:
     can't be applied, WaitTimeout after UNDO_S.
     """
     snapshot = await ports.history.snapshot(revision)
-    listener = _Listener(ports, snapshot.taken)
-    loop = SaveLoop(replace(ports, files=_EarlierFiles(snapshot), emit=listener.hear), settings)
+    listener = _Listener(ports.emit)
+    ports = replace(ports, files=_NobodySaves(snapshot), emit=listener.hear)
+    loop = SaveLoop(ports, settings, undo=UndoRequest(revision=revision, taken=snapshot.taken))
     with anyio.move_on_after(UNDO_S), ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(loop.run)
             await listener.came.wait()
             tasks.cancel_scope.cancel()
     _judge(listener.outcome, revision)
-    ports.lease.note({UNDONE_ANNOTATION: revision})
 
 
 def _judge(outcome: _Outcome | None, revision: str) -> None:

@@ -24,7 +24,9 @@ class _ObjectLoader(_Loader):  # type: ignore[misc, valid-type]
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - how PyYAML is configured
         first: [
-            (tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":int", ":float"))
+            (tag, pattern)
+            for tag, pattern in found
+            if not tag.endswith((":timestamp", ":int", ":float", ":value"))
         ]
         for first, found in _Loader.yaml_implicit_resolvers.items()
     }
@@ -100,9 +102,14 @@ class Document:
 
 def has_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
     """Say whether an object's labels or annotations have this value, in any case."""
-    metadata = body.get("metadata") or {}
-    places = (metadata.get("labels") or {}, metadata.get("annotations") or {})
+    metadata = mapping(body.get("metadata"))
+    places = (mapping(metadata.get("labels")), mapping(metadata.get("annotations")))
     return any(str(place.get(name, "")).lower() == value.lower() for place in places)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Take what should be a mapping, and in a file that is half typed may be anything."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def parse_inventory_id(text: str, version: str = "v1") -> ObjectRef:
@@ -200,11 +207,11 @@ def compose_documents(text: str) -> Iterator[tuple[Document, yaml.MappingNode]]:
 def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.MappingNode]]:
     """Yield an object, and where it is a List its members too."""
     top = _scalars(node)
-    metadata = next((v for k, v in node.value if k.value == "metadata"), None)
+    metadata = _value(node, "metadata")
     inner = _scalars(metadata) if isinstance(metadata, yaml.MappingNode) else {}
     line = node.start_mark.line + 1
     yield Document(line=line, kind=top.get("kind", ""), name=inner.get("name", "")), node
-    items = next((v for k, v in node.value if k.value == "items"), None)
+    items = _value(node, "items")
     if top.get("kind", "").endswith("List") and isinstance(items, yaml.SequenceNode):
         for item in items.value:
             if isinstance(item, yaml.MappingNode):
@@ -212,4 +219,13 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
 
 
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:
-    return {k.value: v.value for k, v in node.value if isinstance(v, yaml.ScalarNode)}
+    return {
+        key.value: value.value
+        for key, value in node.value
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+    }
+
+
+def _value(node: yaml.MappingNode, name: str) -> yaml.Node | None:
+    """Find a key's value. A key may be a mapping itself, as in Helm's templates."""
+    return next((value for key, value in node.value if key.value == name), None)

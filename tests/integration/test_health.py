@@ -167,9 +167,12 @@ def test_what_pod_security_refuses_is_told(session: SharedSession, sync: Running
 
 @pytest.mark.parametrize(("text", "fact"), REFUSED)
 def test_what_flux_can_not_apply_is_told_by_object_and_fact(
-    session: SharedSession, sync: Running, text: str, fact: str
+    session: SharedSession, developer: Person, text: str, fact: str
 ) -> None:
-    (session.root / "refused.yaml").write_text(text)
-    told = sync.tells("save_failed")
+    owner = Person(env=developer.env, cwd=session.root)
+    with owner.leaves_running("sync", session.name, "--allow-prune", "--no-preflight") as sync:
+        sync.tells("save_applied")
+        (session.root / "refused.yaml").write_text(text)
+        told = sync.tells("save_failed")
     assert told["message"].startswith(fact)
     assert told["hint"]

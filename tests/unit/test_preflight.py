@@ -295,3 +295,9 @@ def test_a_large_prune_is_more_than_its_share_and_more_than_a_handful(
     gone: int, of: int, *, is_large: bool
 ) -> None:
     assert is_large_prune(gone, of, 50) is is_large
+
+
+@pytest.mark.parametrize("half", ["labels: app", "annotations: [x]"])
+def test_a_half_typed_object_is_left_to_the_api_server_and_raises_nothing(half: str) -> None:
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: ns\n  {half}\n"
+    assert inspect(text).problems == ()

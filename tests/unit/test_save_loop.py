@@ -58,6 +58,7 @@ class Session:
         self.history = FakeHistory()
         self.events: list[Event] = []
         self._confirms = confirms
+        self.confirm_after = 0.0
         self._tokens = counting_tokens()
         self._news = anyio.Event()
 
@@ -68,6 +69,7 @@ class Session:
 
     async def confirm(self, question: str) -> bool:
         del question
+        await anyio.sleep(self.confirm_after)
         return self._confirms
 
     async def sync(self, holder: str = "me") -> None:
@@ -404,3 +406,18 @@ async def test_a_fetch_that_is_not_over_is_fenced_off_from_the_next_save() -> No
         session.files.write("app/a", b"2")
         pushed = await session.says(SavePushed, 3)
         assert pushed.is_fenced
+
+
+@scenario
+async def test_a_question_that_nobody_answered_ends_with_the_next_change() -> None:
+    async with running({f"app/{name}": b"1" for name in "abcdefgh"}) as session:
+        await session.says(SaveApplied)
+        session.confirm_after = 300.0
+        for name in "abcdefg":
+            session.files.delete(f"app/{name}")
+        await session.quiet()
+        session.files.files |= {f"app/{name}": b"1" for name in "abcdefg"}
+        session.files.write("app/new", b"1")
+        await session.says(SaveApplied, 2)
+        await session.quiet()
+        assert set(session.cluster.live) == set("abcdefgh") | {"new"}

@@ -122,11 +122,11 @@ def test_an_undo_tells_when_its_snapshot_was_taken() -> None:
     assert [event.undone_to for event in place.told if isinstance(event, SaveApplied)] == [TAKEN]
 
 
-def test_an_undo_is_noted_on_the_lease_and_moves_its_snapshot_to_the_end() -> None:
+def test_an_undo_is_noted_on_the_lease_and_leaves_the_history_as_it_is() -> None:
     past = Past({f"{TARGET}/a": b"then"})
     place = undone(past)
     assert place.lease.notes[UNDONE_ANNOTATION] == revision_of(past.files)
-    assert past.recorded == [revision_of(past.files)]
+    assert past.recorded == []
 
 
 def test_a_snapshot_that_flux_refuses_today_is_not_undone_to() -> None:

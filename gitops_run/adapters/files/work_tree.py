@@ -24,7 +24,7 @@ import watchfiles
 from gitops_run.adapters.files.disk import RootDisk, unreadable
 from gitops_run.adapters.files.root import IgnoreFiles
 from gitops_run.adapters.files.watch import Watch, watch_of
-from gitops_run.errors import BackendError
+from gitops_run.errors import BackendError, TransientError
 from gitops_run.model.closure import Closure, ClosureFinder
 from gitops_run.model.ignore import Matcher, Rule
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
@@ -270,12 +270,22 @@ class WorkTree:
             digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             entry = FileEntry(path=path, size=len(content), digest=digest)
             if known is None or known.entry != entry:
-                copy = self._stage / path
-                _make_room(copy)
-                copy.write_bytes(content)
+                self._copy(path, content)
             self._known[path] = _Known(stamp, entry, is_sure=now - stamp.newest_ns > RACY_NS)
             entries[path] = entry
         return entries
+
+    def _copy(self, path: str, content: bytes) -> None:
+        """Write a file's copy. Raises TransientError where the disk refuses: there may be room later."""
+        copy = self._stage / path
+        try:
+            _make_room(copy)
+            copy.write_bytes(content)
+        except OSError as error:
+            raise TransientError(
+                f"the copy of {path} can't be written to {self._stage}: {error.strerror}",
+                hint="check that disk: it has to hold a copy of what the target needs",
+            ) from error
 
     def _forget(self, found: Collection[str]) -> None:
         """Drop the copies of what is gone, before a folder may have to take a file's place."""
