@@ -1,7 +1,8 @@
 """Rendering by helm, as helm-controller renders: from a copy, with the session's namespace and values.
 
-Knows the process and the form of its errors. Hooks are no objects of a release, and are left out.
-Source: helm 4, cmd template and pkg/engine.
+Knows the process, the form of its errors, and what an object gets between its template and the cluster.
+Hooks are no objects of a release, and are left out.
+Source: helm 4, cmd template, pkg/engine and pkg/action/validate; helm-controller 1.6, internal/inventory.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
-import yaml
 
+from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.kubectl import RENDER_S, StagedSnapshot
 from gitops_run.errors import UsageError
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
+from gitops_run.model.objects import RenderedObject, parse_document, split_documents
 from gitops_run.model.problem import Problem
 
 _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
 
 _PLACE = re.compile(r"([\w.-]+/[\w./-]*templates/[\w./-]+?):(\d+)")
 _AT = re.compile(r"error at \([^)]*\): (.*)", re.DOTALL)
@@ -48,11 +51,12 @@ def find_helm() -> str:
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
-    def __init__(self, namespace: str, values: HelmValues, work: Path) -> None:
+    def __init__(self, namespace: str, values: HelmValues, work: Path, discovery: Discovery) -> None:
         self._helm = find_helm()
         self._namespace = namespace
         self._values = values
         self._work = work
+        self._discovery = discovery
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong."""
@@ -80,6 +84,32 @@ class Helm:
             return explain_failure(message, folder=str(snapshot.folder), target=target)
         return Problem(path=target, message=f"helm did not end within {RENDER_S:.0f} s")
 
+    async def complete(self, item: RenderedObject) -> RenderedObject:
+        """Name the session's namespace where a template names none, and mark the object as Helm does.
+
+        Without the namespace, no object would be the one of the same name in helm-controller's inventory;
+        without the marks, each would seem to lose them. Raises TransientError where the cluster fails.
+        """
+        namespace = item.ref.namespace or await self._namespace_of(item)
+        body = {**item.body, "metadata": self._marked(item.body["metadata"], namespace)}
+        return replace(item, ref=replace(item.ref, namespace=namespace), body=body)
+
+    async def _namespace_of(self, item: RenderedObject) -> str:
+        resource = await self._discovery.find(item.ref)
+        return self._namespace if resource is not None and resource.is_namespaced else ""
+
+    def _marked(self, metadata: Mapping[str, Any], namespace: str) -> Mapping[str, Any]:
+        marks = {
+            "labels": _LABELS,
+            "annotations": {
+                "meta.helm.sh/release-name": self._values.release_name,
+                "meta.helm.sh/release-namespace": self._namespace,
+            },
+        }
+        found = {key: metadata.get(key) or {} for key in marks}
+        merged = {key: {**own, **marks[key]} for key, own in found.items() if isinstance(own, Mapping)}
+        return {**metadata, **({"namespace": namespace} if namespace else {}), **merged}
+
     def _command(self, folder: Path, target: str) -> list[str]:
         values = (f"--values={folder / path}" for path in self._values.values_files)
         chart = str(folder / target)
@@ -94,17 +124,21 @@ class Helm:
 
 
 def without_hooks(rendered: str) -> str:
-    """Leave out hooks: they run and aren't part of what a release holds."""
+    """Leave out hooks: they run and aren't part of what a release holds. All else stays as it is."""
     if _HOOK not in rendered:
         return rendered
-    documents = [document for document in yaml.load_all(rendered, Loader=_Loader) if document]
-    return yaml.dump_all([d for d in documents if not _is_hook(d)], Dumper=_Dumper, sort_keys=False)
+    return "---\n".join(text for text in split_documents(rendered) if not _is_hook(text))
 
 
-def _is_hook(document: object) -> bool:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    return isinstance(annotations, dict) and _HOOK in annotations
+def _is_hook(text: str) -> bool:
+    """Say whether a document is a hook; what can't be read stays, for the Builder to tell."""
+    if _HOOK not in text:
+        return False
+    try:
+        metadata = [item.body["metadata"] for item in parse_document(text)]
+    except ValueError:
+        return False
+    return any(isinstance(own := one.get("annotations"), Mapping) and _HOOK in own for one in metadata)
 
 
 def explain_failure(message: str, *, folder: str, target: str) -> Problem:

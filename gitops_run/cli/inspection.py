@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun
 from gitops_run.adapters.cluster.post_build import PostBuild, read_post_build
 from gitops_run.adapters.cluster.sessions import LiveSession
@@ -14,6 +16,10 @@ from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.flows.ports import Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.ownership import SessionPlace
+
+# A controller of Flux applies under its own name.
+_KUSTOMIZE_MANAGER: Final = "kustomize-controller"
+_HELM_MANAGER: Final = "helm-controller"
 
 
 def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
@@ -27,8 +33,9 @@ async def compose_inspector(
 ) -> Inspector:
     """Make an inspector of a session's saves. work: a folder for rendering, made when needed."""
     renderer: Renderer
+    discovery = Discovery(connection)
     if session.helm is not None:
-        renderer, then = Helm(session.namespace, session.helm, work), PostBuild()
+        renderer, then = Helm(session.namespace, session.helm, work, discovery), PostBuild()
     else:
         renderer = Kustomize(session.namespace, work)
         then = await read_post_build(connection, session.namespace, session.name)
@@ -39,4 +46,6 @@ async def compose_inspector(
         has_decryption_key=then.has_decryption_key,
         has_dry_run=has_dry_run,
     )
-    return Inspector(renderer, ClusterDryRun(connection, session.namespace), settings)
+    manager = _HELM_MANAGER if session.helm is not None else _KUSTOMIZE_MANAGER
+    cluster = ClusterDryRun(connection, session.namespace, discovery, manager)
+    return Inspector(renderer, cluster, settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import anyio
 
@@ -24,6 +25,15 @@ from gitops_run.model.substitution import (
 )
 
 _ANY_VARIABLE = "${"
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A renderer whose YAML leaves out what Flux fills in as it applies."""
+
+    async def complete(self, item: RenderedObject) -> RenderedObject:
+        """Fill in what Flux will. Raises TransientError where the cluster fails."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +66,14 @@ class Builder:
         self._known: dict[str, _Document] = {}
 
     async def build(self, snapshot: Snapshot) -> Built:
-        """Render a snapshot's target, or say what is wrong with it."""
+        """Render a snapshot's target, or say what is wrong with it.
+
+        Raises TransientError where a renderer has to ask the cluster, and that fails.
+        """
         rendered = await self._renderer.render(snapshot, self._target)
         if isinstance(rendered, Problem):
             return Built(problems=(_with_ignore_rule(rendered, snapshot),))
-        documents = await self._read(rendered)
+        documents = [await self._completed(document) for document in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
         failed, twins = [one for one in documents if one.failure], _twins(objects)
         problems: list[Problem] = []
@@ -90,6 +103,13 @@ class Builder:
             found.append(document)
         self._known = known
         return found
+
+    async def _completed(self, document: _Document) -> _Document:
+        """Fill in anew each time: the cluster may have learned a kind since."""
+        if not isinstance(self._renderer, Completing):
+            return document
+        objects = [await self._renderer.complete(item) for item in document.objects]
+        return replace(document, objects=tuple(objects))
 
     def _parsed(self, text: str) -> _Document:
         try:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,10 +47,42 @@ def test_applied_means_that_the_release_was_built_from_this_revision(chart: Shar
         applied = sync.tells("save_applied")
         assert greeting(chart) == "exact"
         assert applied["revision"] == chart.source()["status"]["artifact"]["revision"]
-        assert applied["objects"] == 2
+        assert applied["objects"] == 5
         status = chart.owner.succeeds("status", "chart", "-o", "json").json
         assert status["applier"]["applied"] == applied["revision"]
         assert status["helm"] == {"release_name": "shop", "values_files": ["values-dev.yaml"]}
+
+
+def test_one_value_s_change_passes_without_leave_to_prune_and_diff_shows_it_alone(
+    chart: SharedSession,
+) -> None:
+    with chart.in_root().leaves_running("sync", "chart") as sync:
+        sync.tells("save_applied")
+        write_values(chart, "greeting: second\n")
+        sync.tells("save_applied")
+    assert differences(chart) == []
+    write_values(chart, "greeting: third\n")
+    fields = [{"path": "data.greeting", "before": '"second"', "after": '"third"'}]
+    assert differences(chart) == [
+        {"object": "ConfigMap run-chart/shop-settings", "action": "change", "fields": fields}
+    ]
+
+
+def test_a_field_that_a_template_no_longer_has_shows_in_diff(chart: SharedSession) -> None:
+    template = chart.root / "templates" / "settings.yaml"
+    good = template.read_text()
+    with chart.syncing() as sync:
+        template.write_text(good + "  farewell: bye\n")
+        sync.tells("save_applied")
+    template.write_text(good)
+    fields = [{"path": "data.farewell", "before": '"bye"', "after": ""}]
+    assert [change["fields"] for change in differences(chart)] == [fields]
+
+
+def differences(session: SharedSession) -> list[dict[str, Any]]:
+    found = session.in_root().types("diff", session.name, "-o", "json").json
+    assert (found["problems"], found["not_checked"]) == ([], [])
+    return list(found["changes"])
 
 
 def test_the_owner_needs_no_right_beyond_the_session_s(chart: SharedSession, developer: Person) -> None:
@@ -103,7 +136,8 @@ def test_a_state_that_was_live_before_is_applied_again(chart: SharedSession) -> 
 def test_a_refused_upgrade_is_told_and_rolled_back_and_the_next_save_mends_it(chart: SharedSession) -> None:
     template = chart.root / "templates" / "settings.yaml"
     good = template.read_text()
-    with chart.syncing() as sync:
+    with chart.in_root().leaves_running("sync", "chart", "--no-preflight", "--allow-prune") as sync:
+        sync.tells("save_applied")
         before = greeting(chart)
         template.write_text(good.replace("| quote }}", "| quote }}\n  'not a key!': refused"))
         for _ in range(2):
@@ -140,7 +174,7 @@ def test_a_first_install_that_fails_is_mended_by_the_next_save(admin: Person, tm
     good = template.read_text()
     template.write_text(good.replace("| quote }}", "| quote }}\n  'not a key!': refused"))
     admin.succeeds("up", "first", str(root), "--root", str(root))
-    with Person(env=admin.env, cwd=root).leaves_running("sync", "first") as sync:
+    with Person(env=admin.env, cwd=root).leaves_running("sync", "first", "--no-preflight") as sync:
         assert sync.tells("save_failed")["reason"] == "InstallFailed"
         template.write_text(good)
         sync.tells("save_applied")

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from gitops_run.adapters.cluster.connection import Request
+from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.dry_run import Look, Obstacle
@@ -46,9 +47,12 @@ class FakeConnection:
         return self.read if request.method == "GET" else self.tried
 
 
-def look(connection: FakeConnection, *texts: str, has_dry_run: bool = True) -> tuple[Look, ...]:
+def look(
+    connection: FakeConnection, *texts: str, has_dry_run: bool = True, manager: str = "kustomize-controller"
+) -> tuple[Look, ...]:
     objects = [item for text in texts for item in parse_document(text)]
-    cluster = ClusterDryRun(connection, "ns")  # type: ignore[arg-type]
+    discovery = Discovery(connection)  # type: ignore[arg-type]
+    cluster = ClusterDryRun(connection, "ns", discovery, manager)  # type: ignore[arg-type]
 
     async def run() -> tuple[Look, ...]:
         return await cluster.look(objects, has_dry_run=has_dry_run)
@@ -96,6 +100,23 @@ def test_a_secret_is_sent_as_flux_sends_it_and_shows_in_no_representation() -> N
     }
     assert "dg==" not in repr(patch)
     assert "bw==" not in repr(parse_document(SECRET))
+
+
+@pytest.mark.parametrize("data", ["foo", "[a]", "12"])
+def test_a_secret_whose_data_is_no_mapping_is_left_for_the_api_server_to_refuse(data: str) -> None:
+    connection = FakeConnection()
+    secret = SECRET.replace("{o: bw==}", data)
+    look(connection, secret)
+    [patch] = [request for request in connection.asked if request.method == "PATCH"]
+    assert patch.body == parse_document(secret)[0].body
+
+
+@pytest.mark.parametrize("manager", ["kustomize-controller", "helm-controller"])
+def test_a_dry_run_is_tried_as_the_manager_that_will_apply_it(manager: str) -> None:
+    connection = FakeConnection()
+    look(connection, CONFIG, manager=manager)
+    [patch] = [request for request in connection.asked if request.method == "PATCH"]
+    assert patch.query["fieldManager"] == manager
 
 
 @pytest.mark.parametrize("code", [429, 500, 503, 409])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import pytest
 
-from gitops_run.adapters.helm import explain_failure, without_hooks
+from gitops_run.adapters.cluster.discovery import Discovery, Resource
+from gitops_run.adapters.helm import Helm, explain_failure, without_hooks
+from gitops_run.flows.building import Builder, Built
 from gitops_run.model.conditions import PENDING, Standing, applier_verdict
-from gitops_run.model.helm_release import to_helm_values, to_release_status
-from gitops_run.model.objects import parse_document, split_documents
+from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
+from gitops_run.model.objects import ObjectRef, parse_document, split_documents
+from gitops_run.model.problem import Problem
+from tests.fakes import FakeSnapshot
 
 NEW = "sha256:" + "ab" * 32
 OLD = "sha256:" + "cd" * 32
@@ -176,3 +182,91 @@ metadata: {name: migrate, annotations: {helm.sh/hook: pre-upgrade}}
     assert [
         item.ref.name for text in split_documents(without_hooks(rendered)) for item in parse_document(text)
     ] == ["kept"]
+
+
+def test_what_is_no_hook_stays_as_helm_wrote_it() -> None:
+    kept = "kind: ConfigMap\nmetadata: {name: a}\ndata: {at: 12:30, is: =}\n"
+    speaks_of_it = "kind: ConfigMap\nmetadata: {name: b}\ndata: {text: helm.sh/hook}\n"
+    broken = "kind: [\n# helm.sh/hook\n"
+    hook = "kind: Job\nmetadata: {name: c, annotations: {helm.sh/hook: test}}\n"
+    rendered = f"{kept}---\n{hook}---\n{speaks_of_it}---\n{broken}"
+    assert split_documents(without_hooks(rendered)) == (kept, speaks_of_it, broken)
+
+
+@pytest.mark.parametrize("tail", ["x: =", "x: 2001-99-99", "? {a: b}\n: c", "x: !custom y"])
+def test_a_hook_with_values_that_only_some_readers_know_ends_nothing(tail: str) -> None:
+    rendered = f"kind: Job\nmetadata: {{name: c, annotations: {{helm.sh/hook: test}}}}\n{tail}\n"
+    assert isinstance(without_hooks(rendered), str)
+
+
+class FakeDiscovery(Discovery):
+    """A cluster with kinds of both scopes, and no others."""
+
+    def __init__(self) -> None:
+        """Know everything already."""
+
+    async def find(self, ref: ObjectRef) -> Resource | None:
+        scopes = {"ConfigMap": True, "Deployment": True, "ClusterRole": False}
+        if ref.kind not in scopes:
+            return None
+        return Resource(plural=f"{ref.kind.lower()}s", is_namespaced=scopes[ref.kind])
+
+
+@dataclass
+class Rendered(Helm):
+    """Helm, with what it writes given."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        self._namespace, self._discovery = "run-web", FakeDiscovery()
+        self._values = HelmValues(release_name="shop", values_files=())
+
+    async def render(self, snapshot: object, target: str) -> str | Problem:
+        return self.text
+
+
+def built(*texts: str) -> Built:
+    return anyio.run(Builder(Rendered("---\n".join(texts)), "chart", None).build, FakeSnapshot({}))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "entry"),
+    [
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", "run-web_a_apps_Deployment"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ''}\n", "run-web_a__ConfigMap"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n", "b_a__ConfigMap"),
+        (
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n",
+            "_a_rbac.authorization.k8s.io_ClusterRole",
+        ),
+        ("apiVersion: x.io/v1\nkind: Widget\nmetadata: {name: a}\n", "_a_x.io_Widget"),
+    ],
+    ids=["namespaced", "emptied", "named", "of the cluster", "unknown"],
+)
+def test_a_chart_s_objects_are_known_as_flux_s_inventory_has_them(manifest: str, entry: str) -> None:
+    assert [item.ref.inventory_id for item in built(manifest).objects] == [entry]
+
+
+def test_an_object_is_the_same_with_and_without_the_session_s_namespace() -> None:
+    bare = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+    problems = built(bare, bare.replace("name: a", "name: a, namespace: run-web")).problems
+    assert [problem.message for problem in problems] == ["ConfigMap run-web/a is there more than once"]
+
+
+def test_a_chart_s_objects_bear_the_marks_that_helm_applies_them_with() -> None:
+    [item] = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {b: c}}\n").objects
+    assert item.body["metadata"] == {
+        "name": "a",
+        "namespace": "run-web",
+        "labels": {"b": "c", "app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {
+            "meta.helm.sh/release-name": "shop",
+            "meta.helm.sh/release-namespace": "run-web",
+        },
+    }
+
+
+def test_labels_that_are_no_mapping_are_left_for_the_api_server_to_refuse() -> None:
+    [item] = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: b}\n").objects
+    assert item.body["metadata"]["labels"] == "b"

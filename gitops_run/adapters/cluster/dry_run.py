@@ -23,21 +23,18 @@ from gitops_run.model.session import APPLIER
 
 AT_A_TIME: Final = 10
 """Objects that are looked at together: more would be another client's wait."""
-_DRY_RUN: Final = {
-    "dryRun": "All",
-    "fieldManager": "kustomize-controller",
-    "force": "true",
-    "fieldValidation": "Strict",
-}
+_DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
 class ClusterDryRun:
     """Look at objects for one session."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, discovery: Discovery, manager: str) -> None:
+        """manager: as which Flux applies; the fields that only it owns go where an object leaves them out."""
         self._connection = connection
         self._namespace = namespace
-        self._discovery = Discovery(connection)
+        self._discovery = discovery
+        self._query = {**_DRY_RUN, "fieldManager": manager}
         self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{APPLIER}"}
 
     async def look(self, objects: Sequence[RenderedObject], *, has_dry_run: bool) -> tuple[Look, ...]:
@@ -88,7 +85,7 @@ class ClusterDryRun:
         return Request(
             method="PATCH",
             path=path,
-            query=_DRY_RUN,
+            query=self._query,
             body=_as_flux_sends(body),
             content_type=APPLY_PATCH,
             headers=self._headers,
@@ -121,10 +118,13 @@ class ClusterDryRun:
 
 def _as_flux_sends(body: Mapping[str, Any]) -> Json:
     """Encode a Secret's stringData as Flux does before it applies; what isn't text is left to be refused."""
-    plain = body.get("stringData")
-    is_secret = body.get("apiVersion") == "v1" and body.get("kind") == "Secret"
-    if not is_secret or not isinstance(plain, dict) or not all(isinstance(v, str) for v in plain.values()):
+    plain, data = body.get("stringData"), body.get("data") or {}
+    if body.get("apiVersion") != "v1" or body.get("kind") != "Secret":
+        return dict(body)
+    if not isinstance(plain, Mapping) or not isinstance(data, Mapping):
+        return dict(body)
+    if not all(isinstance(value, str) for value in plain.values()):
         return dict(body)
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
     kept = {key: value for key, value in body.items() if key != "stringData"}
-    return {**kept, "data": {**(body.get("data") or {}), **encoded}}
+    return {**kept, "data": {**data, **encoded}}
