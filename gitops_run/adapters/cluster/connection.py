@@ -152,7 +152,23 @@ class Connection:
             response.close()
             await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
             response = await self._send_once(request, limits)
+        if response.status == HTTPStatus.FORBIDDEN:
+            response.close()
+            await self._refuse_starting(limits)
+            response = await self._send_once(request, limits)
         return response
+
+    async def _refuse_starting(self, limits: aiohttp.ClientTimeout) -> None:
+        """Raise TransientError where the API server has just started.
+
+        It refuses everything then, since it has no roles yet: seen for two seconds with 1.36.
+        """
+        response = await self._send_once(Request(method="GET", path="/readyz"), limits)
+        response.close()
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise TransientError(
+                f"the API server of context {self.context!r} is starting", hint="nothing: it is tried again"
+            )
 
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": request.content_type, **request.headers}
