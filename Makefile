@@ -26,7 +26,7 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py
 
 test: check
-	@$(BIN)/python -m pytest -n 2 --dist loadscope tests/contract tests/integration
+	@$(BIN)/python -m pytest -n 4 --dist loadscope tests/contract tests/integration
 
 check: $(READY)
 	@$(BIN)/ruff check --quiet .
