@@ -7,8 +7,9 @@ renamed it finds by likeness: the closest name, the document that has the field,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import yaml
 
@@ -19,8 +20,19 @@ Place = tuple[str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    path: str
+    text: str
+    document: Document
+    node: yaml.MappingNode
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Hold the manifests that an object may come from. target: its files count first, "." for all."""
+    """Hold the manifests that an object may come from. target: its files count first, "." for all.
+
+    They are read once, when something is first looked for in them.
+    """
 
     files: tuple[tuple[str, str], ...]
     target: str = "."
@@ -29,13 +41,25 @@ class Sources:
         """Say whether a file lies in the target."""
         return self.target == "." or path.startswith(f"{self.target}/")
 
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Sequence[_Source]]:
+        """Sort the named documents by kind, each kind's in the order of the files."""
+        found: dict[str, list[_Source]] = {}
+        for path, text in self.files:
+            for document, node in _composed(text):
+                if document.name:
+                    source = _Source(path=path, text=text, document=document, node=node)
+                    found.setdefault(document.kind, []).append(source)
+        return found
+
+    def of_kind(self, kind: str) -> Sequence[_Source]:
+        """List the named documents of a kind, in the order of the files."""
+        return self._by_kind.get(kind, ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    path: str
-    text: str
-    document: Document
-    node: yaml.MappingNode
+    source: _Source
     rank: tuple[int, bool]
 
 
@@ -47,11 +71,12 @@ def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
     """
     best: tuple[tuple[int, int, bool], Place] | None = None
     for candidate in _candidates(ref, sources):
-        depth, line = _walk(candidate.node, field)
+        source = candidate.source
+        depth, line = _walk(source.node, field)
         distance, is_outside = candidate.rank
         rank = (distance, -depth, is_outside)
         if best is None or rank < best[0]:
-            best = (rank, (candidate.path, line if depth else candidate.document.line))
+            best = (rank, (source.path, line if depth else source.document.line))
     return best[1] if best else ("", None)
 
 
@@ -59,16 +84,17 @@ def locate_last(ref: ObjectRef, sources: Sources) -> Place:
     """Find the last place of an object that occurs more than once."""
     found = sorted(_candidates(ref, sources), key=lambda one: one.rank)
     twins = [one for one in found if one.rank == found[0].rank]
-    return (twins[-1].path, twins[-1].document.line) if twins else ("", None)
+    return (twins[-1].source.path, twins[-1].source.document.line) if twins else ("", None)
 
 
 def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:
     """Find the line of an object's file that has this text, from the object's own line on."""
     for candidate in sorted(_candidates(ref, sources), key=lambda one: one.rank):
-        lines = candidate.text.splitlines()
-        for number in range(candidate.document.line, len(lines) + 1):
+        source = candidate.source
+        lines = source.text.splitlines()
+        for number in range(source.document.line, len(lines) + 1):
             if token in lines[number - 1]:
-                return candidate.path, number
+                return source.path, number
     return next(
         ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
         locate(ref, sources),
@@ -80,13 +106,12 @@ def _line_with(token: str, text: str) -> int | None:
 
 
 def _candidates(ref: ObjectRef, sources: Sources) -> Iterator[_Candidate]:
-    for path, text in sources.files:
-        for document, node in _composed(text):
-            is_renamed = ref.kind == "Namespace"
-            if document.kind == ref.kind and document.name and (is_renamed or document.name in ref.name):
-                distance = abs(len(ref.name) - len(document.name))
-                rank = (distance, not sources.is_in_target(path))
-                yield _Candidate(path=path, text=text, document=document, node=node, rank=rank)
+    is_renamed = ref.kind == "Namespace"
+    for source in sources.of_kind(ref.kind):
+        name = source.document.name
+        if is_renamed or name in ref.name:
+            distance = abs(len(ref.name) - len(name))
+            yield _Candidate(source=source, rank=(distance, not sources.is_in_target(source.path)))
 
 
 def _composed(text: str) -> Iterable[tuple[Document, yaml.MappingNode]]:
@@ -116,7 +141,8 @@ def _step_into_mapping(node: yaml.Node, rest: str) -> _Step | None:
     """Take the longest key that the path begins with: keys may have dots in them."""
     if not isinstance(node, yaml.MappingNode):
         return None
-    for key, value in sorted(node.value, key=lambda pair: -len(str(pair[0].value))):
+    named = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+    for key, value in sorted(named, key=lambda pair: -len(pair[0].value)):
         for form in (key.value, f"[{key.value}]", f'["{key.value}"]'):
             after = rest.removeprefix(form)
             if after != rest and (not after or after[0] in ".["):
@@ -148,6 +174,10 @@ def _is_meant(item: yaml.Node, wanted: list[tuple[str, str]]) -> bool:
         return [("", item.value)] == wanted
     if not isinstance(item, yaml.MappingNode):
         return False
-    own = {key.value: value.value for key, value in item.value if isinstance(value, yaml.ScalarNode)}
+    own = {
+        key.value: value.value
+        for key, value in item.value
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+    }
     known = [(key, value) for key, value in wanted if key in own]
     return bool(known) and all(own[key] == value for key, value in known)

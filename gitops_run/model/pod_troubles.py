@@ -8,8 +8,9 @@ Sources: Kubernetes 1.30 to 1.36, pkg/kubelet, pkg/kubelet/images, pkg/scheduler
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from gitops_run.model.health import (
@@ -39,13 +40,46 @@ _NO_PREEMPTION = re.compile(r"\s*(?:no new claims to deallocate, )?preemption: .
 _CLAIM_REASONS = {"FailedBinding", "ProvisioningFailed", "WaitForFirstConsumer", "ExternalProvisioning"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_ByUid = Mapping[str | None, Sequence[Live]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """Hold what tells of an object besides itself, as the API server returns it, in any order."""
+    """Hold what tells of objects besides themselves, as the API server returns it, in any order.
+
+    It is sorted once, by the uid that it tells of, when something is first looked for in it.
+    """
 
     pods: tuple[Live, ...] = ()
     replica_sets: tuple[Live, ...] = ()
     events: tuple[Live, ...] = ()
+
+    @cached_property
+    def pods_by_owner(self) -> _ByUid:
+        """Sort the pods that stay by their owners' uid."""
+        return _by_owner(self.pods)
+
+    @cached_property
+    def replica_sets_by_owner(self) -> _ByUid:
+        """Sort the replica sets that stay by their owners' uid."""
+        return _by_owner(self.replica_sets)
+
+    @cached_property
+    def events_by_object(self) -> _ByUid:
+        """Sort the events by the uid of the object that they are about."""
+        found: dict[str | None, list[Live]] = {}
+        for event in self.events:
+            found.setdefault((event.get("involvedObject") or {}).get("uid"), []).append(event)
+        return found
+
+
+def _by_owner(owned: Iterable[Live]) -> _ByUid:
+    found: dict[str | None, list[Live]] = {}
+    for live in owned:
+        if not live["metadata"].get("deletionTimestamp"):
+            for uid in {entry.get("uid") for entry in live["metadata"].get("ownerReferences") or ()}:
+                found.setdefault(uid, []).append(live)
+    return found
 
 
 def explained_health(live: Live, around: Surroundings) -> Health:
@@ -74,7 +108,7 @@ def _trouble(live: Live, around: Surroundings) -> Health | None:
     maker = _newest_replica_set(live, around) if live.get("kind") == "Deployment" else live
     if maker is None:
         return _refusal((live,), around)
-    pods = sorted(_owned(maker, around.pods), key=_name)
+    pods = sorted(around.pods_by_owner.get(_uid(maker), ()), key=_name)
     found = [trouble for pod in pods if (trouble := _pod_trouble(pod, around))]
     found = [replace(trouble, message=f"pod {trouble.message}") for trouble in found]
     refusal = _refusal((maker, live), around)
@@ -86,17 +120,12 @@ def _newest_replica_set(deployment: Live, around: Surroundings) -> Live | None:
     def revision(replica_set: Live) -> int:
         return int((replica_set["metadata"].get("annotations") or {}).get(_REVISION, 0))
 
-    return max(_owned(deployment, around.replica_sets), key=revision, default=None)
+    return max(around.replica_sets_by_owner.get(_uid(deployment), ()), key=revision, default=None)
 
 
-def _owned(owner: Live, candidates: Iterable[Live]) -> list[Live]:
-    uid = owner["metadata"].get("uid")
-    return [
-        live
-        for live in candidates
-        if any(entry.get("uid") == uid for entry in live["metadata"].get("ownerReferences") or ())
-        and not live["metadata"].get("deletionTimestamp")
-    ]
+def _uid(live: Live) -> str | None:
+    uid: str | None = live["metadata"].get("uid")
+    return uid
 
 
 def _name(live: Live) -> str:
@@ -115,12 +144,8 @@ def _refusal(makers: Iterable[Live], around: Surroundings) -> Health | None:
 
 
 def _last_event(live: Live, reasons: set[str], around: Surroundings) -> str:
-    uid = live["metadata"].get("uid")
-    matching = [
-        event
-        for event in around.events
-        if event.get("reason") in reasons and (event.get("involvedObject") or {}).get("uid") == uid
-    ]
+    about = around.events_by_object.get(_uid(live), ())
+    matching = [event for event in about if event.get("reason") in reasons]
     return str(max(matching, key=_time_of, default={}).get("message", ""))
 
 

@@ -394,3 +394,13 @@ def test_a_job_that_is_complete_is_ready_whatever_a_pod_of_it_says() -> None:
     live = thing("batch/v1", "Job", startTime="now", conditions=[condition("Complete")])
     ended = pod("web-a", "1", "Failed", containerStatuses=[{"name": "web", "state": crashed()}])
     assert explained_health(live, Surroundings(pods=(ended,))).is_ready
+
+
+def test_a_pod_that_ends_says_nothing_and_one_with_two_owners_tells_of_both() -> None:
+    shared = pod("web-a", "other", conditions=[UNSCHEDULABLE])
+    shared["metadata"]["ownerReferences"].append({"uid": "1"})
+    around = Surroundings(pods=(shared,))
+    assert "can't be scheduled" in explained_health(stateful_set(readyReplicas=0), around).message
+    shared["metadata"]["deletionTimestamp"] = "now"
+    gone = explained_health(stateful_set(readyReplicas=0), Surroundings(pods=(shared,)))
+    assert gone.message == "0 of 2 pods are ready"

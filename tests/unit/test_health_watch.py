@@ -8,9 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import pytest
 
-from gitops_run.adapters.cluster.health import ClusterHealth
+from gitops_run.adapters.cluster.health import GATHER_S, ClusterHealth
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.health import MISSING, READY, Health
 from gitops_run.model.objects import ObjectRef
@@ -231,3 +232,32 @@ def test_a_log_is_read_again_only_when_the_health_is_another() -> None:
         assert api.asked.count(f"{LOG}?previous=true") == 2
 
     watching(api, act, WEB, OTHER)
+
+
+def test_changes_that_keep_coming_are_judged_together() -> None:
+    api = crashing({})
+
+    async def act(look: Next) -> None:
+        await look()
+        began = anyio.current_time()
+        for code in range(2, 50):
+            api.tell(PODS, ("MODIFIED", crashing_pod(code)))
+            await anyio.sleep(0.001)
+        assert (await look())[WEB].message.endswith("exit code 49")
+        assert anyio.current_time() - began == pytest.approx(GATHER_S, abs=0.01)
+
+    watching(api, act, WEB)
+
+
+def test_a_change_after_a_quiet_time_is_judged_at_once() -> None:
+    api = FakeApi({DEPLOYMENTS: [deployment(0)]})
+
+    async def act(look: Next) -> None:
+        await look()
+        await anyio.sleep(1)
+        began = anyio.current_time()
+        api.tell(DEPLOYMENTS, ("MODIFIED", deployment(1)))
+        assert await look() == {WEB: READY}
+        assert anyio.current_time() == began
+
+    watching(api, act, WEB)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
-from gitops_run.model.objects import ObjectRef
+import pytest
+import yaml
+
+from gitops_run.model import places
+from gitops_run.model.objects import Document, ObjectRef, compose_documents
 from gitops_run.model.places import Sources, locate, locate_last, locate_text
 
 DEPLOYMENT = """\
@@ -96,3 +100,35 @@ def test_the_second_of_two_is_shown() -> None:
 def test_a_text_is_found_within_its_object() -> None:
     text = f"kind: A\nmetadata:\n  name: ${{x}}\n---\n{DEPLOYMENT.replace('nginx', '${x}')}"
     assert locate_text(REF, Sources(files=(("a.yaml", text),)), "${x") == ("a.yaml", 21)
+
+
+def test_every_file_is_read_once_however_many_objects_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(text: str) -> Iterator[tuple[Document, yaml.MappingNode]]:
+        read.append(text)
+        return compose_documents(text)
+
+    monkeypatch.setattr(places, "compose_documents", counted)
+    sources = Sources(files=(("app.yaml", DEPLOYMENT), ("broken.yaml", "a: [\n")))
+    assert read == []
+    for field in ("spec", "spec.replicas", "metadata"):
+        locate(REF, sources, field)
+    assert read == [DEPLOYMENT, "a: [\n"]
+
+
+@pytest.mark.parametrize(("field", "line"), [("spec.replicas", 6), ('spec.ports[name="http"].port', 10)])
+def test_a_key_that_is_no_text_is_passed_over(field: str, line: int) -> None:
+    text = """\
+kind: Deployment
+metadata:
+  name: web
+spec:
+  {{ .Values.k }}: v
+  replicas: 1
+  ports:
+    - {{ .Values.k }}: v
+      name: http
+      port: 80
+"""
+    assert locate(REF, Sources(files=(("app.yaml", text),)), field) == ("app.yaml", line)

@@ -22,6 +22,8 @@ from gitops_run.model.pod_troubles import LOG_LINES, Surroundings, explained_hea
 PODS: Final = "pods"
 REPLICA_SETS: Final = "replicasets"
 EVENTS: Final = "events"
+GATHER_S: Final = 0.1
+"""How long after a judgement the next one waits for more to come: a rollout tells of thousands of changes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +64,8 @@ class ClusterHealth:
     async def changes(self, objects: tuple[ObjectRef, ...]) -> AsyncIterator[Mapping[ObjectRef, Health]]:
         """Yield the health of every object at first and then whenever one changes.
 
-        An object whose kind this user may not watch is in none of them. Raises TransientError.
+        What comes within GATHER_S of the last judgement is judged together. An object whose kind this user
+        may not watch is in none of them. Raises TransientError.
         """
         view = _View(objects)
         for ref in objects:
@@ -75,7 +78,7 @@ class ClusterHealth:
                     tasks.start_soon(self._follow, collection, view)
                 last: Mapping[ObjectRef, Health] | None = None
                 while True:
-                    news = view.news
+                    news, judged_at = view.news, anyio.current_time()
                     seen = await self._with_logs(view.health(), last or {}) if view.is_complete else last
                     if seen is not None and seen != last:
                         last = seen
@@ -85,6 +88,8 @@ class ClusterHealth:
                             tasks.cancel_scope.cancel()
                             return
                     await news.wait()
+                    if last is not None:
+                        await anyio.sleep_until(judged_at + GATHER_S)
 
     async def _add(self, view: _View, ref: ObjectRef) -> None:
         try:
