@@ -83,8 +83,10 @@ def measure(names: Sequence[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="gitops-run-bench-") as folder:
             for name in names:
                 began = time.monotonic()
-                merge(results, PARTS[name](Bench(sandbox, Path(folder))))
-                print(f"{name} measured in {time.monotonic() - began:.0f} s", flush=True)
+                found = PARTS[name](Bench(sandbox, Path(folder)))
+                merge(results, found)
+                # Told at once: a run that is cut short loses nothing that it has measured.
+                print(f"{name} took {time.monotonic() - began:.0f} s: {json.dumps(found)}", flush=True)
     finally:
         lifecycle.stop(SANDBOX)
     return results
