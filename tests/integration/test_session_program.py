@@ -230,11 +230,16 @@ def test_a_lock_of_another_host_stays(engineer: Engineer, session: str) -> None:
 
 
 def test_a_lock_of_a_dead_process_of_this_host_is_cleared_and_said(engineer: Engineer, session: str) -> None:
+    pid = dead_process()
+    lock = write_lock(engineer, session, pid=pid)
+    assert f"cleared the lock of process {pid}" in engineer.up(session)
+    assert not lock.exists()
+
+
+def dead_process() -> int:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    lock = write_lock(engineer, session, pid=ended.pid)
-    assert f"cleared the lock of process {ended.pid}" in engineer.up(session)
-    assert not lock.exists()
+    return ended.pid
 
 
 def write_lock(engineer: Engineer, name: str, *, pid: int, host: str = "") -> Path:
@@ -349,7 +354,12 @@ def test_an_interrupted_up_ends_in_order_and_down_leaves_nothing(engineer: Engin
     assert all(line["is_gone"] for line in engineer.down(fresh))
 
 
-def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(engineer: Engineer, session: str) -> None:
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(
+    engineer: Engineer, session: str, is_locked: bool
+) -> None:
+    if is_locked:
+        write_lock(engineer, session, pid=dead_process())
     state = engineer.locks.parents[2] / "stacks" / "gitops-run" / f"{session}.json"
     state.write_text("")
     assert "put back the state before" in engineer.up(session)

@@ -23,7 +23,7 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
-from gitops_run.adapters.pulumi.state import restore_torn
+from gitops_run.adapters.pulumi.state import find_torn
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
 from gitops_run.model.settings import PROJECT
@@ -209,11 +209,14 @@ class Stacks:
             return work(process, report)
 
     def _restore(self, report: Report) -> bool:
-        environment = {**os.environ, **self._home.environment}
-        is_restored = restore_torn(environment, report.stack)
-        if is_restored:
-            report.tell(StackNotice(text="put back the state before the one that a killed run has torn"))
-        return is_restored
+        torn = find_torn({**os.environ, **self._home.environment}, report.stack)
+        if torn is None:
+            return False
+        if torn.locks:
+            clear_dead(torn.locks, report.tell)
+        torn.restore()
+        report.tell(StackNotice(text="put back the state before the one that a killed run has torn"))
+        return True
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(

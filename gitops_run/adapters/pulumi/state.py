@@ -9,28 +9,57 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from gitops_run.model.settings import PROJECT
+from gitops_run.model.stack_events import StackLock
 
 
-def restore_torn(environment: Mapping[str, str], stack: str) -> bool:
-    """Put the state before in the place of one that was torn; say whether there was one to put right.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TornState:
+    """A stack's state that a kill has torn. locks: those that stand; a killed run leaves its own."""
 
-    environment: Pulumi's. Nothing is touched where the state isn't in files, is whole, or is locked.
+    file: Path
+    before: Path
+    locks: tuple[StackLock, ...]
+
+    def restore(self) -> None:
+        """Put the state before in its place."""
+        shutil.copyfile(self.before, self.file)
+
+
+def find_torn(environment: Mapping[str, str], stack: str) -> TornState | None:
+    """Find out whether a stack's state is torn and the one before it whole.
+
+    environment: Pulumi's. None as well where the state isn't in files.
     """
     url = environment.get("PULUMI_BACKEND_URL", "")
     if not url.startswith("file://"):
-        return False
+        return None
     home = Path(unquote(url.removeprefix("file://"))).expanduser() / ".pulumi"
-    state = home / "stacks" / PROJECT / f"{stack}.json"
-    before = state.with_name(f"{state.name}.bak")
-    is_locked = any((home / "locks" / "organization" / PROJECT / stack).glob("*.json"))
-    if is_locked or not state.is_file() or _is_whole(state) or not _is_whole(before):
-        return False
-    shutil.copyfile(before, state)
-    return True
+    file = home / "stacks" / PROJECT / f"{stack}.json"
+    before = file.with_name(f"{file.name}.bak")
+    if not file.is_file() or _is_whole(file) or not _is_whole(before):
+        return None
+    locks = (home / "locks" / "organization" / PROJECT / stack).glob("*.json")
+    return TornState(file=file, before=before, locks=tuple(_read_lock(lock) for lock in sorted(locks)))
+
+
+def _read_lock(file: Path) -> StackLock:
+    """Read a lock. One that can't be read is nobody's of this machine: never cleared by us."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return StackLock(
+            user=content["username"],
+            host=content["hostname"],
+            pid=content["pid"],
+            since=content["timestamp"],
+            path=str(file),
+        )
+    except (OSError, ValueError, KeyError):
+        return StackLock(user="somebody", host="an unknown machine", pid=0, since="an unknown time", path=str(file))
 
 
 def _is_whole(file: Path) -> bool:
