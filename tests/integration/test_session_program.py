@@ -354,12 +354,8 @@ def test_an_interrupted_up_ends_in_order_and_down_leaves_nothing(engineer: Engin
     assert all(line["is_gone"] for line in engineer.down(fresh))
 
 
-@pytest.mark.parametrize("is_locked", [False, True])
-def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(
-    engineer: Engineer, session: str, is_locked: bool
-) -> None:
-    if is_locked:
-        write_lock(engineer, session, pid=dead_process())
+def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(engineer: Engineer, session: str) -> None:
+    write_lock(engineer, session, pid=dead_process())
     state = engineer.locks.parents[2] / "stacks" / "gitops-run" / f"{session}.json"
     state.write_text("")
     assert "put back the state before" in engineer.up(session)

@@ -59,7 +59,7 @@ def _read_lock(file: Path) -> StackLock:
             path=str(file),
         )
     except (OSError, ValueError, KeyError):
-        return StackLock(user="somebody", host="an unknown machine", pid=0, since="an unknown time", path=str(file))
+        return StackLock(user="somebody", host="an unknown machine", pid=0, since="?", path=str(file))
 
 
 def _is_whole(file: Path) -> bool:
