@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pulumi
 
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.model import manifests
+from gitops_run.model.manifests import Manifest
 from gitops_run.model.session_spec import KeyPair, KustomizeApplier, SessionSpec
 
 
@@ -31,17 +36,20 @@ def declare_secrets(
 ) -> tuple[pulumi.Resource, ...]:
     """Declare Flux's reading key, the owner's writing key, and the age key where there is one."""
 
-    def reader(key: KeyPair) -> dict[str, str]:
-        data: dict[str, str] = manifests.reader_secret(spec, key)["stringData"]
-        return data
+    def data(write: Callable[[SessionSpec, KeyPair, str], Manifest], made: list[Any]) -> dict[str, str]:
+        key, ca = made
+        written: dict[str, str] = write(spec, key, ca)["stringData"]
+        return written
 
-    def writer(key: KeyPair) -> dict[str, str]:
-        data: dict[str, str] = manifests.writer_secret(spec, key)["stringData"]
-        return data
-
+    reader = pulumi.Output.all(bucket.reader, bucket.ca)
+    writer = pulumi.Output.all(bucket.writer, bucket.ca)
     nobody = KeyPair(access_key="", secret_key="")
-    reading = manifests.reader_secret(spec, nobody) | {"stringData": bucket.reader.apply(reader)}
-    writing = manifests.writer_secret(spec, nobody) | {"stringData": bucket.writer.apply(writer)}
+    reading = manifests.reader_secret(spec, nobody, "") | {
+        "stringData": reader.apply(partial(data, manifests.reader_secret))
+    }
+    writing = manifests.writer_secret(spec, nobody, "") | {
+        "stringData": writer.apply(partial(data, manifests.writer_secret))
+    }
     return (
         KubernetesObject(f"{spec.name}-reader", reading, opts),
         KubernetesObject(f"{spec.name}-writer", writing, opts),

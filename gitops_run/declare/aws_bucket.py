@@ -1,7 +1,7 @@
 """A session's bucket on AWS: the bucket, closed to the public, and two users with a key each.
 
-Knows the least that Flux needs to read and the loop needs to write. Source: pulumi-aws 7, where s3.Bucket is
-what was BucketV2; source-controller 1.9, which looks at the bucket, lists it and gets its objects.
+Knows the least that Flux needs to read and the loop needs to write. Source: pulumi-aws 7, where s3.Bucket
+is what was BucketV2; source-controller 1.9, which looks at the bucket, lists it and gets its objects.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ def declare_aws_bucket(
     )
     reading, reader = _declare_user(spec, "reader", READ, after(here, bucket))
     writing, writer = _declare_user(spec, "writer", WRITE, after(here, bucket))
-    return SessionBucket(made=(bucket, closed, *reading, *writing), reader=reader, writer=writer)
+    return SessionBucket(
+        made=(bucket, closed, *reading, *writing),
+        reader=reader,
+        writer=writer,
+        ca=pulumi.Output.from_input(""),
+    )
 
 
 def policy(bucket: str, actions: Sequence[str]) -> dict[str, Any]:

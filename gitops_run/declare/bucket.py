@@ -1,6 +1,7 @@
 """The session's S3 bucket, with a key that reads it and a key that writes it.
 
-Knows the two kinds of store: any S3 endpoint, through the project's own plugin, and AWS.
+Knows the three kinds of store: a server beside the session, any S3 endpoint, through the project's own
+plugin, and AWS.
 """
 
 from __future__ import annotations
@@ -10,27 +11,49 @@ from dataclasses import dataclass
 
 import pulumi
 
+from gitops_run.declare.cluster_bucket import declare_cluster_bucket
 from gitops_run.declare.s3_bucket import S3Bucket
-from gitops_run.model.session_spec import AwsStore, KeyPair, S3Store, SessionSpec
+from gitops_run.model.session_spec import AwsStore, InClusterStore, KeyPair, S3Store, SessionSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionBucket:
-    """Hold the bucket and its keys. made: what has to be there before the keys are of use."""
+    """Hold the bucket and its keys.
+
+    made: what has to be there before the keys are of use. server: what has to run before Flux is to
+    fetch; what else a session has is made meanwhile. ca: PEM, "" where nobody needs one.
+    """
 
     made: tuple[pulumi.Resource, ...]
     reader: pulumi.Output[KeyPair]
     writer: pulumi.Output[KeyPair]
+    ca: pulumi.Output[str]
+    server: tuple[pulumi.Resource, ...] = ()
 
 
 def declare_bucket(
-    spec: SessionSpec, labels: Mapping[str, str], opts: pulumi.ResourceOptions
+    spec: SessionSpec,
+    labels: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+    cluster: pulumi.ResourceOptions,
 ) -> SessionBucket:
-    """Declare the bucket where the session's store is. labels: what everything of it is tagged with."""
+    """Declare the bucket where the session's store is.
+
+    labels: what everything of it is tagged with. cluster: the options for objects of the session's namespace.
+    """
     if isinstance(spec.store, AwsStore):
         from gitops_run.declare.aws_bucket import declare_aws_bucket  # noqa: PLC0415 - saves 230 ms, and an extra
 
         return declare_aws_bucket(spec, spec.store, labels, opts)
+    if isinstance(spec.store, InClusterStore):
+        inside = declare_cluster_bucket(spec, spec.store, labels, opts, cluster)
+        return SessionBucket(
+            made=(),
+            reader=inside.credentials.apply(lambda known: known.reader),
+            writer=inside.credentials.apply(lambda known: known.writer),
+            ca=inside.credentials.apply(lambda known: known.ca),
+            server=inside.made,
+        )
     return _declare_s3_bucket(spec, spec.store, opts)
 
 
@@ -49,5 +72,8 @@ def _declare_s3_bucket(spec: SessionSpec, store: S3Store, opts: pulumi.ResourceO
         opts=opts,
     )
     return SessionBucket(
-        made=(bucket,), reader=pulumi.Output.secret(store.reader), writer=pulumi.Output.secret(store.writer)
+        made=(bucket,),
+        reader=pulumi.Output.secret(store.reader),
+        writer=pulumi.Output.secret(store.writer),
+        ca=pulumi.Output.from_input(store.ca),
     )

@@ -1,8 +1,9 @@
 """A session as one Pulumi component.
 
 Knows the order: what is declared after another goes before it, so that the applier is removed while the
-account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last,
-the Namespace.
+account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and,
+last, the Namespace. An S3 server of the session's own starts while the access is made, and only Flux waits
+for it.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ class Session(pulumi.ComponentResource):
         )
         here = pulumi.ResourceOptions(parent=self, provider=cluster)
         namespace = KubernetesObject(f"{spec.name}-namespace", manifests.namespace(spec), here)
-        bucket = declare_bucket(spec, manifests.labels(spec.name), after(own, namespace))
+        bucket = declare_bucket(
+            spec, manifests.labels(spec.name), after(own, namespace), after(here, namespace)
+        )
         access = declare_access(spec, after(here, namespace, *bucket.made))
         secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
-        source = declare_source(spec, after(here, namespace, *secrets))
+        source = declare_source(spec, after(here, namespace, *secrets, *bucket.server))
         declare_applier(spec, after(here, namespace, source, *access))
         self.facts = outputs(spec)
         self.register_outputs(asdict(self.facts))
@@ -51,6 +54,7 @@ def outputs(spec: SessionSpec) -> SessionOutputs:
         namespace=spec.namespace,
         bucket=spec.bucket,
         endpoint=spec.store.endpoint,
+        store=spec.store.kind,
         source=spec.name.text,
         applier=f"{manifests.applier(spec)['kind']} {spec.name}",
         owner=spec.owner,

@@ -1,7 +1,7 @@
 """What a session puts into its cluster, as Kubernetes writes it.
 
-Turns a SessionSpec into manifests, whole and in order. Knows the forms of core, RBAC and Flux's v1 kinds, and
-nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and Kustomization v1.
+Turns a SessionSpec into manifests, whole and in order. Knows the forms of core, RBAC and Flux's v1 kinds,
+and nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and Kustomization v1.
 """
 
 from __future__ import annotations
@@ -28,12 +28,22 @@ from gitops_run.model.session import (
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STORE_PREFIX,
+    STORE_SERVER,
+    STORE_SERVER_PORT,
     TARGET_ANNOTATION,
     WRITER_SECRET,
     SessionName,
     applied_path,
 )
-from gitops_run.model.session_spec import AwsStore, HelmApplier, KeyPair, KustomizeApplier, SessionSpec
+from gitops_run.model.session_spec import (
+    AwsStore,
+    HelmApplier,
+    InClusterStore,
+    KeyPair,
+    KustomizeApplier,
+    SessionSpec,
+)
+from gitops_run.model.store_server import forward_rules
 
 Manifest = dict[str, Any]
 
@@ -80,7 +90,8 @@ def applier_binding(spec: SessionSpec) -> Manifest:
 
 def owner_role(spec: SessionSpec) -> Manifest:
     """Write what the session's owner may do."""
-    return _role(spec, OWNER_ROLE, owner_rules(spec.name, spec.namespace))
+    forward = forward_rules() if isinstance(spec.store, InClusterStore) else []
+    return _role(spec, OWNER_ROLE, [*owner_rules(spec.name, spec.namespace), *forward])
 
 
 def owner_binding(spec: SessionSpec) -> Manifest:
@@ -88,13 +99,13 @@ def owner_binding(spec: SessionSpec) -> Manifest:
     return _binding(spec, OWNER_ROLE, {"apiGroup": _RBAC, "kind": "User", "name": spec.owner})
 
 
-def reader_secret(spec: SessionSpec, key: KeyPair) -> Manifest:
+def reader_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
     """Write the Secret with Flux's key, and the endpoint's CA beside it."""
-    data = {"accesskey": key.access_key, "secretkey": key.secret_key, **_ca(spec)}
+    data = {"accesskey": key.access_key, "secretkey": key.secret_key, **_ca(ca)}
     return {**_object(spec, "v1", "Secret", READER_SECRET), "stringData": data}
 
 
-def writer_secret(spec: SessionSpec, key: KeyPair) -> Manifest:
+def writer_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
     """Write the Secret with everything that the loop needs to reach the bucket."""
     data = {
         "endpoint": spec.store.endpoint,
@@ -102,7 +113,8 @@ def writer_secret(spec: SessionSpec, key: KeyPair) -> Manifest:
         "bucket": spec.bucket,
         "accesskey": key.access_key,
         "secretkey": key.secret_key,
-        **_ca(spec),
+        **_ca(ca),
+        **_forward(spec),
     }
     return {**_object(spec, "v1", "Secret", WRITER_SECRET), "stringData": data}
 
@@ -133,7 +145,7 @@ def source_bucket(spec: SessionSpec) -> Manifest:
         "timeout": FETCH_TIMEOUT,
         "secretRef": {"name": READER_SECRET},
     }
-    trust = {"certSecretRef": {"name": READER_SECRET}} if spec.store.ca else {}
+    trust = {"certSecretRef": {"name": READER_SECRET}} if spec.store.has_ca else {}
     return {**manifest, "spec": {**source, **trust}}
 
 
@@ -242,5 +254,11 @@ def _binding(spec: SessionSpec, name: str, subject: dict[str, str]) -> Manifest:
     return {**_object(spec, f"{_RBAC}/v1", "RoleBinding", name), "roleRef": role, "subjects": [subject]}
 
 
-def _ca(spec: SessionSpec) -> dict[str, str]:
-    return {"ca.crt": spec.store.ca} if spec.store.ca else {}
+def _ca(ca: str) -> dict[str, str]:
+    return {"ca.crt": ca} if ca else {}
+
+
+def _forward(spec: SessionSpec) -> dict[str, str]:
+    """Say by which pod the store is reached from outside of the cluster, where that is the way."""
+    is_inside = isinstance(spec.store, InClusterStore)
+    return {"forward": f"{STORE_SERVER}-0:{STORE_SERVER_PORT}"} if is_inside else {}

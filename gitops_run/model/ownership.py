@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops_run.model.objects import ObjectRef
-from gitops_run.model.session import APPLIER, DECRYPTION_SECRET, READER_SECRET, SESSION_LABEL, WRITER_SECRET
+from gitops_run.model.session import (
+    APPLIER,
+    DECRYPTION_SECRET,
+    READER_SECRET,
+    SESSION_LABEL,
+    STORE_SERVER,
+    WRITER_SECRET,
+)
 
 Json = Mapping[str, Any]
 
@@ -41,7 +48,10 @@ class SessionPlace:
             return False
         parts = {
             "ServiceAccount": {APPLIER},
-            "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET},
+            "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, STORE_SERVER},
+            "StatefulSet": {STORE_SERVER},
+            "Service": {STORE_SERVER},
+            "NetworkPolicy": {STORE_SERVER},
             "Role": {APPLIER, "session-owner"},
             "RoleBinding": {APPLIER, "session-owner"},
             "Bucket": {self.name},

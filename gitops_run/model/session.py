@@ -32,6 +32,9 @@ APPLIER = "flux-run"
 READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
 WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
 DECRYPTION_SECRET = "sops-age"  # noqa: S105 - the name of a Secret, not its content
+STORE_SERVER = "gitops-run-bucket"
+"""StatefulSet, Service, Secret and NetworkPolicy of the S3 server, where it runs beside the session."""
+STORE_SERVER_PORT = 9000
 STORE_PREFIX = "src/"
 """Every object of a session lies under this prefix, so that an emptied store never prunes."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
-from gitops_run.model.session import SessionName
+from gitops_run.model.session import STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.settings import Settings
 from gitops_run.model.store import StoreAccess
 
@@ -44,6 +44,16 @@ class S3Store:
     reader: KeyPair
     writer: KeyPair
 
+    @property
+    def kind(self) -> str:
+        """Name the kind of store as the setting does."""
+        return "s3"
+
+    @property
+    def has_ca(self) -> bool:
+        """Say whether Flux has to be told whom to trust."""
+        return bool(self.ca)
+
     def access(self, key: KeyPair) -> StoreAccess:
         """Say how to reach the store with one of its keys."""
         return StoreAccess(
@@ -67,9 +77,41 @@ class AwsStore:
         return f"https://s3.{self.region}.amazonaws.com"
 
     @property
-    def ca(self) -> str:
+    def kind(self) -> str:
+        """Name the kind of store as the setting does."""
+        return "aws"
+
+    @property
+    def has_ca(self) -> bool:
         """AWS's certificate is signed by a public CA."""
-        return ""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InClusterStore:
+    """Describe a bucket beside the session: a server in its namespace, with keys and a CA of its own."""
+
+    namespace: str
+    region: str
+    image: str
+
+    @property
+    def kind(self) -> str:
+        """Name the kind of store as the setting does."""
+        return "in-cluster"
+
+    @property
+    def has_ca(self) -> bool:
+        """Say whether Flux has to be told whom to trust: the server's CA is known to nobody else."""
+        return True
+
+    @property
+    def endpoint(self) -> str:
+        """Name the endpoint within the cluster."""
+        return f"https://{STORE_SERVER}.{self.namespace}.svc:{STORE_SERVER_PORT}"
+
+
+Store = S3Store | AwsStore | InClusterStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +149,7 @@ class SessionSpec:
     root: str
     created: str
     cluster: ClusterPin
-    store: S3Store | AwsStore
+    store: Store
     applier: KustomizeApplier | HelmApplier = KustomizeApplier()
 
     @property
@@ -122,6 +164,7 @@ class SessionOutputs:
 
     namespace: str
     bucket: str
+    store: str
     endpoint: str
     source: str
     applier: str
@@ -175,7 +218,7 @@ def parse_spec(
             context=settings.require("context"),
             uid=facts.uid,
         ),
-        store=_parse_store(settings, ca),
+        store=_parse_store(settings, settings.namespace or name.namespace, ca),
         applier=_parse_applier(name, settings),
     )
 
@@ -224,7 +267,10 @@ def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | 
     return KustomizeApplier(substitute=settings.substitute, substitute_from=settings.substitute_from)
 
 
-def _parse_store(settings: Settings, ca: str) -> S3Store | AwsStore:
+def _parse_store(settings: Settings, namespace: str, ca: str) -> Store:
+    """Choose the store. An endpoint says nothing where the bucket is in the cluster."""
+    if settings.store == "in-cluster":
+        return InClusterStore(namespace=namespace, region=settings.region, image=settings.store_image)
     if settings.store == "aws":
         if settings.endpoint:
             raise UsageError(

@@ -1,8 +1,8 @@
-"""Pulumi's ResourceProvider protocol for the one resource of this plugin.
+"""Pulumi's ResourceProvider protocol for this plugin's two resources.
 
-Knows the protocol's messages. Refuses to know S3: that is s3_bucket.py. The raw protocol and not
-`pulumi.provider.experimental`, because only the raw Diff has the old inputs. Source: pulumi 3.259,
-proto/pulumi/provider.proto.
+Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials. Knows the protocol's
+messages. Refuses to know S3: that is s3_bucket.py. The raw protocol and not `pulumi.provider.experimental`,
+because only the raw Diff has the old inputs. Source: pulumi 3.259, proto/pulumi/provider.proto.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from types import ModuleType
+from typing import Protocol
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -20,6 +21,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.store_policy import canonical
+from gitops_run.plugins.gitops_run import credentials, credentials_answers
 from gitops_run.plugins.gitops_run.declaration import (
     POLICY,
     REPLACING,
@@ -31,6 +33,13 @@ from gitops_run.plugins.gitops_run.declaration import (
     problems,
 )
 from gitops_run.plugins.gitops_run.values import UNKNOWN, plain, with_secrets, with_value
+
+
+class _Typed(Protocol):
+    """A request about one resource."""
+
+    @property
+    def type(self) -> str: ...
 
 
 class GitOpsRunProvider(ResourceProviderServicer):
@@ -64,6 +73,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         """Check what the program declared, and mark as secret what is."""
         with _answering_errors(context):
             _require_known(request.type)
+            if _is_credentials(request):
+                return credentials_answers.check(request)
             failures = [
                 provider_pb2.CheckFailure(property=name, reason=reason)
                 for name, reason in sorted(problems(plain(request.news)).items())
@@ -74,6 +85,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """Tell which inputs changed, whether the policy drifted, and what can't be changed in place."""
+        if _is_credentials(request):
+            return credentials_answers.diff(request)
         state, new = plain(request.olds), plain(request.news)
         changed = changes(plain(request.old_inputs) or state, new)
         replacing = changed & REPLACING
@@ -97,6 +110,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
         """Make the bucket. Its ID is its name."""
+        if _is_credentials(request):
+            return credentials_answers.create(request)
         if request.preview:
             return provider_pb2.CreateResponse(properties=_previewed(request.properties))
         with _answering_errors(context):
@@ -111,6 +126,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
     ) -> provider_pb2.ReadResponse:
         """Look at the bucket with the keys of the state; an empty answer says that it is gone."""
         with _answering_errors(context):
+            if _is_credentials(request):
+                return credentials_answers.read(request)
             known = plain(request.inputs) or plain(request.properties)
             if "secretKey" not in known:
                 raise UsageError(
@@ -141,6 +158,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:
         """Remove the bucket with the keys that the state holds."""
+        if _is_credentials(request):
+            return Empty()
         with _answering_errors(context):
             known = plain(request.old_inputs) or plain(request.properties)
             operations = _bucket()
@@ -159,8 +178,14 @@ def _bucket() -> ModuleType:
 
 
 def _require_known(token: str) -> None:
-    if token and token != TOKEN:
-        raise UsageError(f"the plugin gitops-run has no resource {token}", hint=f"it has {TOKEN}")
+    if token and token not in {TOKEN, credentials.TOKEN}:
+        raise UsageError(
+            f"the plugin gitops-run has no resource {token}", hint=f"it has {TOKEN} and {credentials.TOKEN}"
+        )
+
+
+def _is_credentials(request: _Typed) -> bool:
+    return request.type == credentials.TOKEN
 
 
 def _previewed(properties: Struct) -> Struct:

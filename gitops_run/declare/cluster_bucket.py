@@ -1,0 +1,81 @@
+"""A session's bucket beside the session: an S3 server in its namespace, with a CA and accounts of its own.
+
+Knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket and its
+accounts from its first second on, and all of it goes with the namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.declare.server_credentials import MadeCredentials
+from gitops_run.model import store_server
+from gitops_run.model.session_spec import InClusterStore, KeyPair, SessionSpec
+from gitops_run.model.store_server import ServerCredentials, StoreServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterBucket:
+    """Hold the server's objects, and what its credentials are."""
+
+    made: tuple[pulumi.Resource, ...]
+    credentials: pulumi.Output[ServerCredentials]
+
+
+def declare_cluster_bucket(
+    spec: SessionSpec,
+    store: InClusterStore,
+    labels: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+    cluster: pulumi.ResourceOptions,
+) -> ClusterBucket:
+    """Declare the server. opts: for what is no object of the cluster. cluster: for what is."""
+    server = StoreServer(
+        namespace=spec.namespace, bucket=spec.bucket, region=store.region, image=store.image, labels=labels
+    )
+    made = MadeCredentials(
+        f"{spec.name}-credentials", server_names=store_server.server_names(spec.namespace), opts=opts
+    )
+    credentials = _credentials(made)
+    files = credentials.apply(lambda known: store_server.server_files(spec.bucket, known))
+    secret = KubernetesObject(
+        f"{spec.name}-server-secret", store_server.server_secret(server, {}) | {"stringData": files}, cluster
+    )
+    closed = KubernetesObject(f"{spec.name}-server-policy", store_server.server_policy(server), cluster)
+    manifest = store_server.server_set(server, "")
+    manifest["spec"]["template"]["metadata"]["annotations"] = {
+        store_server.CREDENTIALS_ANNOTATION: made.fingerprint
+    }
+    # Open to nobody before it is closed to everybody but those who may.
+    pod = KubernetesObject(f"{spec.name}-server", manifest, after(cluster, secret, closed))
+    service = KubernetesObject(
+        f"{spec.name}-server-service", store_server.server_service(server), after(cluster, secret)
+    )
+    return ClusterBucket(made=(secret, closed, pod, service), credentials=credentials)
+
+
+def _credentials(made: MadeCredentials) -> pulumi.Output[ServerCredentials]:
+    def gather(values: Mapping[str, str]) -> ServerCredentials:
+        def pair(role: str) -> KeyPair:
+            return KeyPair(access_key=values[f"{role}_access_key"], secret_key=values[f"{role}_secret_key"])
+
+        return ServerCredentials(
+            ca=values["ca_cert"],
+            certificate=values["certificate"],
+            key=values["private_key"],
+            fingerprint=values["fingerprint"],
+            root=pair("root"),
+            reader=pair("reader"),
+            writer=pair("writer"),
+        )
+
+    names = ("ca_cert", "certificate", "private_key", "fingerprint")
+    keys = tuple(
+        f"{role}_{half}_key" for role in ("root", "reader", "writer") for half in ("access", "secret")
+    )
+    known = pulumi.Output.all(**{name: getattr(made, name) for name in (*names, *keys)})
+    return pulumi.Output.secret(known.apply(gather))

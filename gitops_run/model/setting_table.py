@@ -1,0 +1,196 @@
+"""The settings' table: every key with its type, default, range and meaning.
+
+Knows nothing of where values come from: model/settings.py chooses them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+ENVIRONMENT_PREFIX = "GITOPS_RUN_"
+
+Kind = Literal["string", "integer", "array"]
+Value = str | int | tuple[str, ...]
+
+_HTTPS = r"https://[^/?#\s]+"
+_DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Describe one key.
+
+    is_pinned: fixed when a session is made. is_for_loop: read by the loop alone, and not kept in the stack.
+    """
+
+    key: str
+    description: str
+    kind: Kind = "string"
+    default: str | int | tuple[str, ...] | None = None
+    allowed: tuple[str, ...] = ()
+    pattern: str = ""
+    example: str = ""
+    minimum: int = 0
+    maximum: int = 0
+    is_secret: bool = False
+    is_pinned: bool = False
+    is_path: bool = False
+    is_for_loop: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """Name the field of Settings that holds it."""
+        return re.sub(r"(?<!^)([A-Z])", r"_\1", self.key).lower()
+
+    @property
+    def flag(self) -> str:
+        """Name the flag of the command line."""
+        return "--" + self.attribute.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Name the environment variable."""
+        return ENVIRONMENT_PREFIX + self.attribute.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        key="target",
+        description="The directory that is applied, as a path within root; . for root itself.",
+        is_pinned=True,
+    ),
+    Setting(
+        key="applier",
+        description="Who applies the target: kustomize, or helm where it is a chart; seen from its files.",
+        default="kustomize",
+        allowed=("kustomize", "helm"),
+        is_pinned=True,
+    ),
+    Setting(
+        key="substitute",
+        description="Variables of a kustomization, as NAME=VALUE: Flux puts them in for ${NAME}.",
+        kind="array",
+        default=(),
+        pattern=r"[A-Za-z_][A-Za-z0-9_]*=[^\0]*",
+        example="REPLICAS=2",
+    ),
+    Setting(
+        key="substituteFrom",
+        description="ConfigMaps and Secrets of the session's namespace that hold more such variables.",
+        kind="array",
+        default=(),
+        pattern=rf"(ConfigMap|Secret)/{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        example="ConfigMap/settings",
+    ),
+    Setting(
+        key="decryptionKeyFile",
+        description="The file with the age key by which Flux decrypts what SOPS has encrypted.",
+        is_path=True,
+    ),
+    Setting(key="valuesFiles", description="A chart's values files, within root.", kind="array", default=()),
+    Setting(
+        key="releaseName",
+        description="A chart's release name; else the session's name.",
+        pattern=r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?",
+        example="web",
+    ),
+    Setting(
+        key="root",
+        description="The directory that is watched. The cluster learns its last name alone.",
+        is_path=True,
+    ),
+    Setting(
+        key="owner",
+        description="The Kubernetes user who may save in this session; else whoever makes it.",
+        is_pinned=True,
+    ),
+    Setting(key="context", description="The context of the kubeconfig, by name.", is_pinned=True),
+    Setting(
+        key="kubeconfig",
+        description="The kubeconfig file; else the one that KUBECONFIG names, or ~/.kube/config.",
+        is_pinned=True,
+        is_path=True,
+    ),
+    Setting(
+        key="cluster",
+        description="The UID of the cluster's kube-system namespace; written when a session is made.",
+        is_pinned=True,
+    ),
+    Setting(
+        key="namespace",
+        description="The session's own namespace; else run- and the session's name.",
+        pattern=_DNS_LABEL,
+        example="team-a-web",
+        is_pinned=True,
+    ),
+    Setting(
+        key="allowContexts",
+        description="Contexts that sessions may use, besides those that are known as local.",
+        kind="array",
+        default=(),
+    ),
+    Setting(
+        key="store",
+        description=(
+            "Where the session's bucket is: in-cluster, beside the session; s3, at an endpoint of one's own; "
+            "or aws. Else s3 where an endpoint is set, and in-cluster where none is."
+        ),
+        allowed=("in-cluster", "s3", "aws"),
+        is_pinned=True,
+    ),
+    Setting(
+        key="endpoint",
+        description="The S3 endpoint, reachable from here and from the cluster.",
+        pattern=_HTTPS,
+        example="https://s3.example.com:9000",
+        is_pinned=True,
+    ),
+    Setting(
+        key="storeImage",
+        description="The image of the S3 server that store in-cluster runs, with its registry.",
+        default="ghcr.io/versity/versitygw:v1.8.0",
+        pattern=r"[^\s/]+(/[^\s/]+)*[:@][^\s/]+",
+        example="registry.example.com/versitygw:v1.8.0",
+    ),
+    Setting(key="region", description="The bucket's region.", default="us-east-1", is_pinned=True),
+    Setting(
+        key="caFile",
+        description="The file with the CA of the S3 endpoint (PEM), where it isn't a public one.",
+        is_path=True,
+    ),
+    Setting(key="accessKey", description="The access key that makes and removes buckets."),
+    Setting(key="secretKey", description="The secret of accessKey.", is_secret=True),
+    Setting(key="readerAccessKey", description="The access key with which Flux reads the bucket."),
+    Setting(key="readerSecretKey", description="The secret of readerAccessKey.", is_secret=True),
+    Setting(key="writerAccessKey", description="The access key with which saves are written."),
+    Setting(key="writerSecretKey", description="The secret of writerAccessKey.", is_secret=True),
+    Setting(
+        key="settleMs",
+        description="Milliseconds without another change that end a save.",
+        kind="integer",
+        default=80,
+        minimum=0,
+        maximum=60_000,
+        is_for_loop=True,
+    ),
+    Setting(
+        key="settleCapMs",
+        description="Milliseconds after which a save is made while changes still come.",
+        kind="integer",
+        default=2_000,
+        minimum=0,
+        maximum=600_000,
+        is_for_loop=True,
+    ),
+    Setting(
+        key="pruneLimitPercent",
+        description="The share of applied objects that one save may remove unasked.",
+        kind="integer",
+        default=50,
+        minimum=0,
+        maximum=100,
+        is_for_loop=True,
+    ),
+)
