@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from benchmarks.session import Session
 from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.sessions import read_writer_access
+from gitops_run.cli.reach import reached_store
 from gitops_run.model.session import SessionName
 
 
@@ -16,6 +16,8 @@ from gitops_run.model.session import SessionName
 async def open_store(session: Session) -> AsyncIterator[tuple[Connection, str, BucketStore]]:
     """Open the cluster and the store. Yields them with the session's namespace."""
     sandbox, namespace = session.bench.sandbox, SessionName.parse(session.name).namespace
-    async with connect(str(sandbox.kubeconfig), sandbox.context) as connection:
-        access, bucket = await read_writer_access(connection, namespace)
-        yield connection, namespace, BucketStore(access, bucket)
+    async with (
+        connect(str(sandbox.kubeconfig), sandbox.context) as connection,
+        reached_store(connection, namespace) as (store, _),
+    ):
+        yield connection, namespace, store

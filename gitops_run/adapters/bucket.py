@@ -7,7 +7,7 @@ buckets. Source: obstore 0.12 (object_store's S3 client).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,8 +53,12 @@ _Answer = TypeVar("_Answer")
 class BucketStore:
     """Keep the connections to one bucket."""
 
-    def __init__(self, access: StoreAccess, bucket: str) -> None:
-        """Raise UsageError where the CA certificate is none. Nothing is asked yet."""
+    def __init__(self, access: StoreAccess, bucket: str, trouble: Callable[[], str] = lambda: "") -> None:
+        """Raise UsageError where the CA certificate is none. Nothing is asked yet.
+
+        trouble: says what is known to be in the way to the store, "" for nothing.
+        """
+        self._trouble = trouble
         self._access = access
         self._bucket = bucket
         self._store = _open(access, bucket)
@@ -119,16 +123,20 @@ class BucketStore:
             with anyio.fail_after(REQUEST_TIMEOUT_S):
                 return await request
         except TimeoutError as error:
-            raise outage(Fault.TIMED_OUT, access=self._access) from error
+            raise self._outage(Fault.TIMED_OUT) from error
         except (BaseError, OSError) as error:
             raise self._translate(str(error)) from None
 
     def _translate(self, text: str) -> GitOpsRunError:
         for pattern, fault in _FAULT_PATTERNS:
             if pattern in text:
-                return outage(fault, access=self._access)
+                return self._outage(fault)
         codes = [found.group(1) for pattern in _CODES if (found := pattern.search(text))]
         return refusal(codes[0] if codes else "no code given", access=self._access, bucket=self._bucket)
+
+    def _outage(self, fault: Fault) -> GitOpsRunError:
+        error, trouble = outage(fault, access=self._access), self._trouble()
+        return type(error)(f"{error.message}: {trouble}", hint=error.hint) if trouble else error
 
 
 def _open(access: StoreAccess, bucket: str) -> S3Store:

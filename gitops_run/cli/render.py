@@ -23,6 +23,7 @@ from gitops_run.model.events import (
     SaveUndecided,
     ServiceFailed,
     StoreDiffered,
+    StoreReplaced,
     SyncEnded,
     SyncStarted,
     Times,
@@ -86,6 +87,8 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.bad} {event.save} no verdict: waited {event.seconds} s for {event.waited_for}"]
         case StoreDiffered():
             return [f"{marks.bad} {event.save} {event.message}; pushing again"]
+        case StoreReplaced():
+            return [f"{marks.note} {event.message}: filling its bucket again"]
         case HistoryFailed():
             return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
         case ServiceFailed():

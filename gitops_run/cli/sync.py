@@ -21,12 +21,11 @@ from pathlib import Path
 import anyio
 import click
 
-from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
-from gitops_run.adapters.cluster.sessions import LiveSession, read_session, read_writer_access
+from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
@@ -40,6 +39,7 @@ from gitops_run.cli.options import (
     settings_flags,
 )
 from gitops_run.cli.output import event_printer
+from gitops_run.cli.reach import reached_store
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
 from gitops_run.flows.health import HealthFollower
@@ -112,8 +112,10 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
         root = None if request.undo_to else root_of(session, request.root)
-        access, bucket = await read_writer_access(connection, namespace)
-        async with watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux:
+        async with (
+            reached_store(connection, namespace) as (store, store_watch),
+            watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux,
+        ):
             lease = SessionLease(connection, namespace, name)
             try:
                 await lease.take(emit, take_over=request.is_take_over)
@@ -123,7 +125,8 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         inspector=await compose_inspector(
                             connection, session, work / "render", has_dry_run=request.has_dry_run
                         ),
-                        store=BucketStore(access, bucket),
+                        store=store,
+                        store_watch=store_watch,
                         flux=flux,
                         lease=lease,
                         emit=emit,

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import anyio
+
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.dry_run import Look
 from gitops_run.model.events import Event
@@ -80,6 +82,23 @@ class Store(Protocol):
     async def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that is gone already is no error."""
         ...
+
+
+class StoreWatch(Protocol):
+    """Whether the store is still the one that was written to."""
+
+    async def replaced(self) -> str:
+        """Wait until another store stands in its place, with nothing in it; say what happened."""
+        ...
+
+
+class SteadyStore:
+    """A store that stays itself, whatever runs it."""
+
+    async def replaced(self) -> str:
+        """Wait for ever."""
+        await anyio.sleep_forever()
+        raise AssertionError
 
 
 class Flux(Protocol):

@@ -43,6 +43,7 @@ class Pusher:
         self._published: dict[str, _Stored] | None = None
         self._revisions: set[str] = set()
         self._last_token = ""
+        self._doubts = 0
 
     @property
     def is_empty(self) -> bool:
@@ -52,6 +53,7 @@ class Pusher:
     def doubt(self) -> None:
         """Forget what the store holds: something failed, or somebody else wrote to it."""
         self._published = None
+        self._doubts += 1
 
     def holds(self, tree: Tree) -> bool:
         """Say whether this tree is what was pushed last."""
@@ -75,6 +77,7 @@ class Pusher:
         mark, token = f"{self._lease.holder}/{save.number}", self._new_token()
         published, needs_fence = self._published, self._needs_fence(save.plan)
         self._published = None
+        doubts = self._doubts
         await self._lease.ensure()
         while True:
             if needs_fence and not save.is_fenced:
@@ -96,7 +99,9 @@ class Pusher:
             await self._flux.release(mark, token)
         else:
             await self._flux.request_fetch(token)
-        self._published, self._last_token = published, token
+        # What came into doubt after the last listing stays so: another store may stand there by now.
+        self._published = published if self._doubts == doubts else None
+        self._last_token = token
         return self._revision(published, token)
 
     def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:

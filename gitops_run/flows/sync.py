@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,7 +18,17 @@ from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Emit, Files, Flux, History, Lease, Snapshot, Store
+from gitops_run.flows.ports import (
+    Emit,
+    Files,
+    Flux,
+    History,
+    Lease,
+    Snapshot,
+    SteadyStore,
+    Store,
+    StoreWatch,
+)
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
@@ -32,6 +42,7 @@ from gitops_run.model.events import (
     SaveUnchanged,
     ServiceFailed,
     StoreDiffered,
+    StoreReplaced,
     WholeRootNeeded,
 )
 from gitops_run.model.history import UndoRequest
@@ -70,6 +81,7 @@ class Ports:
     new_token: Callable[[], str]
     health: HealthFollower
     history: History
+    store_watch: StoreWatch = field(default_factory=SteadyStore)
 
 
 _Checked = tuple[Snapshot, Preflight | None]
@@ -127,6 +139,7 @@ class SaveLoop:
                 tasks.start_soon(self._watch_files)
                 tasks.start_soon(self._watch_session, tasks)
                 tasks.start_soon(self._watch_requests)
+                tasks.start_soon(self._watch_store)
                 tasks.start_soon(self._ports.health.run)
                 # The watcher's first step sets its watches up: what changes from here on is seen.
                 await anyio.lowlevel.checkpoint()
@@ -145,6 +158,16 @@ class SaveLoop:
                 self._changes.add(frozenset())
         except BackendError as error:
             self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
+
+    async def _watch_store(self) -> None:
+        """Fill a store that began anew without waiting for the next save, which would find it empty."""
+        while True:
+            message = await self._ports.store_watch.replaced()
+            self._pusher.doubt()
+            self._expected = Expected()
+            self._ports.emit(StoreReplaced(message=message))
+            self._retry_s = RETRY_FIRST_S
+            self._changes.add(frozenset())
 
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.

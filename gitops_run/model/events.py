@@ -199,6 +199,13 @@ class StoreDiffered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReplaced:
+    """Another store stands in the place of the one that was written to, empty; it is filled again."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFailed:
     """The cluster or the store failed; the loop tries again by itself. seconds: until it does."""
 
@@ -232,6 +239,7 @@ Event = (
     | SaveSuperseded
     | SaveUndecided
     | StoreDiffered
+    | StoreReplaced
     | ServiceFailed
     | HistoryFailed
 )

@@ -22,7 +22,7 @@ _NO_SEGMENTS = frozenset({"", ".", ".."})
 class StoreAccess:
     """Hold what it takes to speak to an S3 store as one account.
 
-    endpoint: https://host:port without a path, or "" for AWS.
+    endpoint: https://host:port without a path, or "" for AWS. name: what a person is told in its place.
     ca_cert: the PEM certificates to trust beside the system's own, or "".
     """
 
@@ -31,11 +31,12 @@ class StoreAccess:
     access_key: str
     secret_key: str = field(repr=False)
     ca_cert: str = field(default="", repr=False)
+    name: str = ""
 
     @property
     def place(self) -> str:
         """Name the store in a message."""
-        return self.endpoint or f"AWS S3 in {self.region}"
+        return self.name or self.endpoint or f"AWS S3 in {self.region}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

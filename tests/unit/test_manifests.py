@@ -50,8 +50,8 @@ def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
         manifests.applier_binding(spec),
         manifests.owner_role(spec),
         manifests.owner_binding(spec),
-        manifests.reader_secret(spec, KEY),
-        manifests.writer_secret(spec, KEY),
+        manifests.reader_secret(spec, KEY, ""),
+        manifests.writer_secret(spec, KEY, ""),
         manifests.source_bucket(spec),
         manifests.applier(spec),
     ]
@@ -91,7 +91,7 @@ def test_the_loop_s_own_fields_are_not_declared(spec: SessionSpec) -> None:
 
 @given(spec=SPECS)
 def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> None:
-    assert ("certSecretRef" in manifests.source_bucket(spec)["spec"]) == bool(spec.store.ca)
+    assert ("certSecretRef" in manifests.source_bucket(spec)["spec"]) == spec.store.has_ca
 
 
 @given(spec=SPECS)

@@ -27,6 +27,7 @@ REQUEST_S: Final = 8.0
 WATCH_S: Final = 300
 SILENCE_S: Final = 75.0
 """A watch brings a bookmark each minute: one that is silent for longer is a connection that was dropped."""
+WEBSOCKET_CLOSE_S: Final = 1.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -124,6 +125,45 @@ class Connection:
                         yield event["type"], event["object"]
             finally:
                 response.close()
+
+    async def websocket(
+        self, path: str, query: Mapping[str, str], protocol: str
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open a websocket of a subprotocol. The caller closes it.
+
+        Without a heartbeat: the other end answers a ping only when it has taken what was sent before it.
+        """
+        with _translated(self.context), anyio.fail_after(REQUEST_S):
+            try:
+                return await self._open_websocket(_with_query(path, query), protocol)
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == HTTPStatus.UNAUTHORIZED:
+                    await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+                elif error.status == HTTPStatus.FORBIDDEN:
+                    await self._refuse_starting(aiohttp.ClientTimeout(total=REQUEST_S))
+                else:
+                    raise refusal(self.context, error.status, error.message) from error
+            try:
+                return await self._open_websocket(_with_query(path, query), protocol)
+            except aiohttp.WSServerHandshakeError as error:
+                raise refusal(self.context, error.status, error.message) from error
+
+    async def _open_websocket(self, path: str, protocol: str) -> aiohttp.ClientWebSocketResponse:
+        """Open a websocket with the client's own TLS and credentials, as its own ws_client does."""
+        _, url, headers, *_ = await self._api.param_serialize("GET", path, auth_settings=["BearerToken"])
+        rest = self._api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - nothing public makes it
+        session: aiohttp.ClientSession = rest.pool_manager
+        return await session.ws_connect(
+            url,
+            headers=headers,
+            protocols=(protocol,),
+            proxy=rest.proxy,
+            proxy_headers=rest.proxy_headers,
+            timeout=aiohttp.ClientWSTimeout(ws_close=WEBSOCKET_CLOSE_S),
+            max_msg_size=0,
+        )
 
     async def _request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"

@@ -8,6 +8,7 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.flux import applier_path, chart_path, release_path, source_path
+from gitops_run.adapters.cluster.forward import PodPort
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
@@ -106,7 +107,16 @@ def _session(source: Json, applier: Json | None = None, lease: Json | None = Non
     )
 
 
-async def read_writer_access(connection: Connection, namespace: str) -> tuple[StoreAccess, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterAccess:
+    """Hold how the loop reaches its bucket. pod: the port through which it does, where no other way is."""
+
+    access: StoreAccess
+    bucket: str
+    pod: PodPort | None = None
+
+
+async def read_writer_access(connection: Connection, namespace: str) -> WriterAccess:
     """Read the writer's key: how to reach the store, and the bucket's name.
 
     Raises BackendError where this user may not read it: it is the owner's alone.
@@ -128,4 +138,6 @@ async def read_writer_access(connection: Connection, namespace: str) -> tuple[St
         secret_key=data["secretkey"],
         ca_cert=data.get("ca.crt", ""),
     )
-    return access, data["bucket"]
+    pod, _, port = data.get("forward", "").rpartition(":")
+    target = PodPort(namespace=namespace, pod=pod, port=int(port)) if pod else None
+    return WriterAccess(access=access, bucket=data["bucket"], pod=target)

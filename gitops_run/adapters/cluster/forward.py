@@ -1,0 +1,239 @@
+"""A port of this machine that leads to a port of one pod, through the cluster's API.
+
+Each connection is a websocket of its own to the pod of now, so that there is nothing to heal but the choice
+of the pod: it was replaced, the API server was restarted, this machine slept, and the next connection
+works. One that comes while the pod isn't ready is held for a while. Bytes are passed on as they are:
+whoever connects speaks TLS with the pod itself.
+
+Source: cri-streaming 0.36, pkg/streaming/portforward/websocket.go. The API server hands the websocket
+through to the pod's container runtime, as it has done since 1.5; the newer SPDY within a websocket (1.31)
+would save handshakes, for a protocol of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+
+from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.lease import boottime
+from gitops_run.errors import BackendError, NotFound, TransientError, ungrouped
+
+PROTOCOL: Final = "v4.channel.k8s.io"
+LOOPBACK: Final = "127.0.0.1"
+HOLD_S: Final = 10.0
+"""How long a connection waits for the pod: as long as one request to a store may take."""
+RETRY_S: Final = 0.2
+WATCH_RETRY_S: Final = 0.5
+HALF_CLOSED_S: Final = 2.0
+"""This protocol can't say that one direction has ended: the other one is ended after this."""
+SLEEP_CHECK_S: Final = 1.0
+SLEPT_S: Final = 5.0
+"""Connections that were open in so long a sleep are closed: nobody may be at their other end any more."""
+CLOSING_S: Final = 1.0
+
+_DATA, _ERROR = 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPort:
+    """Name a port of a pod. The pod may be replaced by another one of the same name."""
+
+    namespace: str
+    pod: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.pod}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodState:
+    """Hold what is known of the pod. trouble: why it isn't ready."""
+
+    uid: str = ""
+    is_ready: bool = False
+    trouble: str = "it doesn't exist"
+
+
+class PodForward:
+    """Forward connections to one pod. Made by `forward_to_pod`."""
+
+    def __init__(
+        self, connection: Connection, target: PodPort, clock: Callable[[], float] = boottime
+    ) -> None:
+        self._connection = connection
+        self._target = target
+        self._clock = clock
+        self._pods = f"/api/v1/namespaces/{target.namespace}/pods"
+        self._pod = PodState(trouble="it was not seen yet")
+        self._served_uid = ""
+        self._refused = ""
+        self._news = anyio.Event()
+        self._was_replaced = anyio.Event()
+        self._open: set[anyio.CancelScope] = set()
+        self.port = 0
+
+    @property
+    def trouble(self) -> str:
+        """Say why nothing gets through, "" where nothing is known to be in the way."""
+        if self._refused:
+            return self._refused
+        return "" if self._pod.is_ready else f"pod {self._target.pod} is not ready: {self._pod.trouble}"
+
+    async def replaced(self) -> str:
+        """Wait until another pod has taken the place of the one that served, and is ready; say so."""
+        await self._was_replaced.wait()
+        self._was_replaced = anyio.Event()
+        return f"pod {self._target.namespace}/{self._target.pod} was replaced"
+
+    async def handle(self, local: SocketStream) -> None:
+        """Pass one connection on, until either end closes it."""
+        async with local:
+            try:
+                with anyio.fail_after(HOLD_S):
+                    channel = await self._connect()
+            except (TimeoutError, BackendError, NotFound) as error:
+                self._refused = error.message if isinstance(error, BackendError) else ""
+                return  # the end of the connection is all that its client can be told
+            self._refused = ""
+            with anyio.CancelScope() as scope:
+                self._open.add(scope)
+                try:
+                    await self._pass_on(local, channel)
+                finally:
+                    self._open.discard(scope)
+                    with anyio.move_on_after(CLOSING_S, shield=True):
+                        await channel.close()
+
+    async def follow(self) -> None:
+        """Keep what is known of the pod up to date until cancelled."""
+        selector = {"fieldSelector": f"metadata.name={self._target.pod}"}
+        while True:
+            try:
+                listed = await self._connection.get(self._pods, selector)
+                self._see(to_state(listed["items"][0]) if listed["items"] else PodState())
+                query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
+                async for kind, live in self._connection.watch(self._pods, query):
+                    if kind == "ERROR":
+                        break
+                    if kind != "BOOKMARK":
+                        self._see(PodState() if kind == "DELETED" else to_state(live))
+            except TransientError:
+                await anyio.sleep(WATCH_RETRY_S)
+
+    async def notice_sleep(self) -> None:
+        """Close what was open while this machine slept, until cancelled."""
+        while True:
+            before = self._clock() - time.monotonic()
+            await anyio.sleep(SLEEP_CHECK_S)
+            if self._clock() - time.monotonic() - before > SLEPT_S:
+                self._close_all()
+
+    def _see(self, pod: PodState) -> None:
+        self._pod = pod
+        if pod.is_ready and pod.uid != self._served_uid:
+            if self._served_uid:
+                self._close_all()
+                self._was_replaced.set()
+            self._served_uid = pod.uid
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _close_all(self) -> None:
+        for scope in self._open:
+            scope.cancel()
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        """Reach the pod, as soon as it is ready. Raises BackendError where this user may not."""
+        while True:
+            while not self._pod.is_ready:
+                await self._news.wait()
+            try:
+                path = f"{self._pods}/{self._target.pod}/portforward"
+                return await self._connection.websocket(path, {"ports": str(self._target.port)}, PROTOCOL)
+            except (TransientError, NotFound):
+                await anyio.sleep(RETRY_S)
+
+    async def _pass_on(self, local: SocketStream, channel: aiohttp.ClientWebSocketResponse) -> None:
+        """Pass bytes both ways. Each way reads on only when the other end has taken what was read."""
+        async with anyio.create_task_group() as both:
+
+            async def upwards() -> None:
+                try:
+                    async for data in local:
+                        await channel.send_bytes(bytes([_DATA]) + data)
+                except (OSError, aiohttp.ClientError, anyio.BrokenResourceError):
+                    both.cancel_scope.cancel()
+                await anyio.sleep(HALF_CLOSED_S)
+                both.cancel_scope.cancel()
+
+            both.start_soon(upwards)
+            try:
+                async for data in _received(channel):
+                    await local.send(data)
+            except (OSError, anyio.BrokenResourceError):
+                pass  # the local end is gone
+            both.cancel_scope.cancel()
+
+
+async def _received(channel: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
+    """Yield what the pod sends, until it or the way to it ends.
+
+    Both streams begin with the port's number, two bytes. On the second one there is an error or nothing.
+    """
+    skip = 2
+    async for message in channel:
+        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
+            continue
+        number, data = message.data[0], message.data[1:]
+        if number == _DATA:
+            if data[skip:]:
+                yield data[skip:]
+            skip = max(skip - len(data), 0)
+        elif number == _ERROR and len(data) > 2:
+            return
+
+
+def to_state(live: Json) -> PodState:
+    """Read what a pod is, and why it isn't ready."""
+    metadata, status = live["metadata"], live.get("status") or {}
+    if "deletionTimestamp" in metadata:
+        return PodState(uid=metadata["uid"], trouble="it is being deleted")
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    is_ready = conditions.get("Ready", {}).get("status") == "True"
+    return PodState(uid=metadata["uid"], is_ready=is_ready, trouble="" if is_ready else _trouble(status))
+
+
+def _trouble(status: Json) -> str:
+    """Say what a pod waits for: its container's word, else its scheduler's, else its phase."""
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason"):
+            return f"{waiting['reason']} {waiting.get('message', '')}".strip()
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "it has no node")
+    return str(status.get("phase") or "it is new")
+
+
+@asynccontextmanager
+async def forward_to_pod(connection: Connection, target: PodPort) -> AsyncIterator[PodForward]:
+    """Listen on loopback, and forward while inside."""
+    forward = PodForward(connection, target)
+    async with await anyio.create_tcp_listener(local_host=LOOPBACK, local_port=0) as listener:
+        forward.port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(forward.follow)
+                tasks.start_soon(forward.notice_sleep)
+                tasks.start_soon(listener.serve, forward.handle)
+                yield forward
+                tasks.cancel_scope.cancel()
