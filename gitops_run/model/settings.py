@@ -51,8 +51,8 @@ class Settings:
     namespace: str | None
     allow_contexts: tuple[str, ...]
     store: str
-    store_image: str
     endpoint: str | None
+    store_image: str
     region: str
     ca_file: str | None
     access_key: str | None

@@ -30,8 +30,24 @@ def test_the_first_source_that_says_something_wins(said: list[Origin]) -> None:
 
 
 def test_the_default_holds_where_nobody_says_anything() -> None:
-    assert resolve(()).store == "s3"
+    assert resolve(()).region == "us-east-1"
     assert resolve(()).endpoint is None
+
+
+def test_the_bucket_is_in_the_cluster_where_no_endpoint_is_given() -> None:
+    assert resolve(()).store == "in-cluster"
+    assert resolve([source(Origin.FILE, endpoint="https://s3:9000")]).store == "s3"
+
+
+def test_a_session_in_the_cluster_stays_there_when_an_endpoint_is_set_later() -> None:
+    kept = source(Origin.STACK, **to_stack_config(resolve(())))
+    assert resolve([source(Origin.ENVIRONMENT, endpoint="https://s3:9000"), kept]).store == "in-cluster"
+
+
+@pytest.mark.parametrize("image", ["versitygw", "ghcr.io/versity/versitygw", "a b:v1"])
+def test_an_image_without_a_version_is_refused(image: str) -> None:
+    with pytest.raises(UsageError, match="storeImage"):
+        resolve([source(Origin.FILE, storeImage=image)])
 
 
 def test_an_empty_text_says_nothing() -> None:
@@ -68,7 +84,9 @@ def test_a_number_out_of_range_is_refused_with_key_value_origin_and_range(value:
 
 
 def test_an_environment_variable_is_named_as_a_person_sets_it() -> None:
-    with pytest.raises(UsageError, match="GITOPS_RUN_STORE can't be 'minio': allowed is s3 or aws"):
+    with pytest.raises(
+        UsageError, match="GITOPS_RUN_STORE can't be 'minio': allowed is in-cluster or s3 or aws"
+    ):
         resolve([source(Origin.ENVIRONMENT, store="minio")])
 
 

@@ -12,6 +12,7 @@ would save handshakes, for a protocol of its own.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,6 @@ from typing import Final
 
 import aiohttp
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.lease import boottime
@@ -38,6 +38,7 @@ SLEEP_CHECK_S: Final = 1.0
 SLEPT_S: Final = 5.0
 """Connections that were open in so long a sleep are closed: nobody may be at their other end any more."""
 CLOSING_S: Final = 1.0
+CHUNK_BYTES: Final = 64 * 1024
 
 _DATA, _ERROR = 0, 1
 
@@ -94,24 +95,18 @@ class PodForward:
         self._was_replaced = anyio.Event()
         return f"pod {self._target.namespace}/{self._target.pod} was replaced"
 
-    async def handle(self, local: SocketStream) -> None:
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on, until either end closes it."""
-        async with local:
-            try:
-                with anyio.fail_after(HOLD_S):
-                    channel = await self._connect()
-            except (TimeoutError, BackendError, NotFound) as error:
-                self._refused = error.message if isinstance(error, BackendError) else ""
-                return  # the end of the connection is all that its client can be told
+        try:
+            with anyio.fail_after(HOLD_S):
+                channel = await self._connect()
             self._refused = ""
-            with anyio.CancelScope() as scope:
-                self._open.add(scope)
-                try:
-                    await self._pass_on(local, channel)
-                finally:
-                    self._open.discard(scope)
-                    with anyio.move_on_after(CLOSING_S, shield=True):
-                        await channel.close()
+            await self._pass_on(reader, writer, channel)
+        except (TimeoutError, BackendError, NotFound) as error:
+            # The end of the connection is all that its client can be told.
+            self._refused = error.message if isinstance(error, BackendError) else ""
+        finally:
+            writer.close()
 
     async def follow(self) -> None:
         """Keep what is known of the pod up to date until cancelled."""
@@ -162,26 +157,41 @@ class PodForward:
             except (TransientError, NotFound):
                 await anyio.sleep(RETRY_S)
 
-    async def _pass_on(self, local: SocketStream, channel: aiohttp.ClientWebSocketResponse) -> None:
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        channel: aiohttp.ClientWebSocketResponse,
+    ) -> None:
         """Pass bytes both ways. Each way reads on only when the other end has taken what was read."""
-        async with anyio.create_task_group() as both:
 
-            async def upwards() -> None:
-                try:
-                    async for data in local:
-                        await channel.send_bytes(bytes([_DATA]) + data)
-                except (OSError, aiohttp.ClientError, anyio.BrokenResourceError):
-                    both.cancel_scope.cancel()
+        async def upwards() -> None:
+            try:
+                while data := await reader.read(CHUNK_BYTES):
+                    await channel.send_bytes(bytes([_DATA]) + data)
                 await anyio.sleep(HALF_CLOSED_S)
-                both.cancel_scope.cancel()
+            except (OSError, aiohttp.ClientError):
+                pass  # an end is gone, and with it the connection
+            both.cancel_scope.cancel()
 
-            both.start_soon(upwards)
+        async def downwards() -> None:
             try:
                 async for data in _received(channel):
-                    await local.send(data)
-            except (OSError, anyio.BrokenResourceError):
+                    writer.write(data)
+                    await writer.drain()
+            except OSError:
                 pass  # the local end is gone
             both.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as both:
+                self._open.add(both.cancel_scope)
+                both.start_soon(upwards)
+                both.start_soon(downwards)
+        finally:
+            self._open.discard(both.cancel_scope)
+            with anyio.move_on_after(CLOSING_S, shield=True):
+                await channel.close()
 
 
 async def _received(channel: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
@@ -226,14 +236,23 @@ def _trouble(status: Json) -> str:
 
 @asynccontextmanager
 async def forward_to_pod(connection: Connection, target: PodPort) -> AsyncIterator[PodForward]:
-    """Listen on loopback, and forward while inside."""
+    """Listen on loopback, and forward while inside.
+
+    By asyncio's streams: anyio's (4.16) read without end where a client speaks before it is listened to.
+    """
     forward = PodForward(connection, target)
-    async with await anyio.create_tcp_listener(local_host=LOOPBACK, local_port=0) as listener:
-        forward.port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django
-        with ungrouped():
-            async with anyio.create_task_group() as tasks:
+    with ungrouped():
+        async with anyio.create_task_group() as tasks:
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                tasks.start_soon(forward.handle, reader, writer)
+
+            server = await asyncio.start_server(accept, LOOPBACK, 0, limit=CHUNK_BYTES)
+            try:
+                forward.port = server.sockets[0].getsockname()[1]
                 tasks.start_soon(forward.follow)
                 tasks.start_soon(forward.notice_sleep)
-                tasks.start_soon(listener.serve, forward.handle)
                 yield forward
+            finally:
+                server.close()
                 tasks.cancel_scope.cancel()
