@@ -19,6 +19,7 @@ from gitops_run.sandbox.export import export as write_archive
 from gitops_run.sandbox.journal import log_tail
 from gitops_run.sandbox.status import SandboxStatus, status_of
 
+AUTO = "auto"
 _LOG_LINES_SHOWN = 3
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,13 +45,22 @@ def sandbox() -> None:
 
 @sandbox.command()
 @_which
-def start(name: str, base: Path | None) -> None:
+@click.option(
+    "--node",
+    type=click.Choice([AUTO, *state.NodeKind]),
+    default=AUTO,
+    show_default=True,
+    help="Whether pods run in containers, or a simulated node says that they do.",
+)
+def start(name: str, base: Path | None, node: str) -> None:
     """Start a sandbox; the first time, build its programs."""
     began = time.monotonic()
-    started = lifecycle.start(name, base, note)
+    started = lifecycle.start(name, base, note, None if node == AUTO else state.NodeKind(node))
     ok(f"sandbox {name} is ready after {time.monotonic() - began:.1f} s: context {started.context}")
     option = "" if name == state.DEFAULT_NAME else f" --name {name}"
     note(f'to use it here: eval "$(gitops-run sandbox env{option})"')
+    if started.node is state.NodeKind.REAL:
+        note("then bring Flux into the cluster: gitops-run platform up")
 
 
 @sandbox.command()
@@ -70,7 +80,8 @@ def status(name: str, base: Path | None, output: str) -> None:
     if output == "json":
         print_json(_status_document(found))
         return
-    click.echo(f"sandbox {name} is {'up' if found.is_up else 'not up'}, in {found.sandbox.folder}")
+    condition = f"{'up' if found.is_up else 'not up'}, with a {found.sandbox.node} node"
+    click.echo(f"sandbox {name} is {condition}, in {found.sandbox.folder}")
     for part in found.parts:
         memory = f"{part.memory_mb:.0f} MB" if part.memory_mb else ""
         restarts = f"restarts {part.restarts}" if part.restarts else ""
@@ -133,6 +144,7 @@ def _status_document(found: SandboxStatus) -> dict[str, Any]:
         "folder": str(found.sandbox.folder),
         "context": found.sandbox.context,
         "up": found.is_up,
+        "node": found.sandbox.node,
         "ports": dict(found.sandbox.ports),
         "parts": [asdict(part) for part in found.parts],
         "programs": [asdict(program) for program in found.programs],
