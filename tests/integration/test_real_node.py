@@ -113,9 +113,11 @@ def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Sandbox) -> None
 
 
 def test_a_port_of_a_pod_is_forwarded(cluster: Sandbox) -> None:
-    with forwarded(cluster, "deployment/web") as address:
-        with urllib.request.urlopen(address, timeout=SECONDS) as answer:
-            text = answer.read().decode()
+    with (
+        forwarded(cluster, "deployment/web") as address,
+        urllib.request.urlopen(address, timeout=SECONDS) as answer,
+    ):
+        text = answer.read().decode()
 
     assert text.startswith("hello from web-")
 

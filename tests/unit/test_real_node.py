@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
 import yaml
 
 from gitops_run.errors import SandboxError
