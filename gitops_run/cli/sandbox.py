@@ -12,11 +12,12 @@ import click
 
 from gitops_run.cli.options import json_flag
 from gitops_run.cli.output import note, ok, print_json
-from gitops_run.errors import NotFound
+from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
 from gitops_run.sandbox.environment import shell_lines
 from gitops_run.sandbox.export import export as write_archive
 from gitops_run.sandbox.journal import log_tail
+from gitops_run.sandbox.node.importing import import_archive
 from gitops_run.sandbox.status import SandboxStatus, status_of
 
 AUTO = "auto"
@@ -47,7 +48,7 @@ def sandbox() -> None:
 @_which
 @click.option(
     "--node",
-    type=click.Choice([AUTO, *state.NodeKind]),
+    type=click.Choice([AUTO, *(kind.value for kind in state.NodeKind)]),
     default=AUTO,
     show_default=True,
     help="Whether pods run in containers, or a simulated node says that they do.",
@@ -126,6 +127,18 @@ def env(name: str, base: Path | None, output: str) -> None:
         print_json(found.env)
     else:
         click.echo(shell_lines(found))
+
+
+@sandbox.command()
+@_which
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def load(name: str, base: Path | None, archive: Path) -> None:
+    """Import an image, as `docker save` writes it, for the pods of a real node."""
+    found = state.load(name, base)
+    if found.node is not state.NodeKind.REAL:
+        raise UsageError(f"sandbox {name} has a simulated node: no image is ever run there")
+    for image in import_archive(found, archive.absolute()):
+        click.echo(image)
 
 
 @sandbox.command()

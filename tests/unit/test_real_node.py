@@ -180,7 +180,7 @@ def test_a_folder_in_which_no_socket_fits_is_refused_by_itself(
     monkeypatch.setattr(choice, "this_machine", lambda: ABLE)
 
     with pytest.raises(SandboxError, match="too long for a socket"):
-        choice.node_of(Path("/tmp") / ("long" * 25), NodeKind.REAL, lambda _: None)
+        choice.node_of(Path("/tmp") / ("long" * 25) / "trial", NodeKind.REAL, lambda _: None)
 
 
 def test_containerd_keeps_everything_in_the_sandbox(sandbox: Sandbox) -> None:

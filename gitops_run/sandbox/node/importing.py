@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from gitops_run.sandbox.node.configuration import socket_of
 from gitops_run.sandbox.node.machine import node_folder
 from gitops_run.sandbox.state import Sandbox, write_private
 
+_UNPACKED = re.compile(r"^unpacking (\S+) ", re.MULTILINE)
 _KUBERNETES = "k8s.io"
 """The namespace of containerd's in which the kubelet looks."""
 
@@ -27,8 +29,11 @@ def import_missing(sandbox: Sandbox, archives: Iterable[Path]) -> None:
             write_private(record, json.dumps(known))
 
 
-def import_archive(sandbox: Sandbox, archive: Path) -> None:
-    """Import an archive of `docker save`'s form, or of OCI's. Raises SandboxError."""
+def import_archive(sandbox: Sandbox, archive: Path) -> tuple[str, ...]:
+    """Import an archive of `docker save`'s form, or of OCI's; return the names of its images.
+
+    Raises SandboxError.
+    """
     ctr = (str(sandbox.binaries["ctr"]), "--address", str(socket_of(sandbox.folder)))
     answer = subprocess.run(
         [*ctr, "--namespace", _KUBERNETES, "images", "import", str(archive)],
@@ -38,3 +43,4 @@ def import_archive(sandbox: Sandbox, archive: Path) -> None:
     )
     if answer.returncode:
         raise SandboxError(f"{archive} could not be imported: {answer.stderr.strip()}")
+    return tuple(_UNPACKED.findall(answer.stdout))
