@@ -62,6 +62,12 @@ def shell_lines(sandbox: Sandbox) -> str:
     return "\n".join((f'export PATH={shlex.quote(path)}:"$PATH"', *variables))
 
 
+def write_cluster_settings(sandbox: Sandbox) -> None:
+    """Write the settings file for a cluster that has no store beside it: sessions bring their own."""
+    settings = {"kubeconfig": str(sandbox.kubeconfig), "context": sandbox.context}
+    write_private(sandbox.settings, yaml.safe_dump(settings, sort_keys=False))
+
+
 def write_settings(sandbox: Sandbox, accounts: Accounts) -> None:
     """Write the settings file that makes the other commands use the sandbox's cluster and store."""
     settings = {
