@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from anyio.abc import SocketStream
 
 from gitops_run.adapters.cluster import forward as module
@@ -109,6 +109,12 @@ async def running(api: ApiServer, folder: Path) -> AsyncIterator[PodForward]:
         await runner.cleanup()
 
 
+@asynccontextmanager
+async def connected(forward: PodForward) -> AsyncIterator[SocketStream]:
+    async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
+        yield client
+
+
 def kubeconfig_for(port: int) -> str:
     return json.dumps(
         {
@@ -139,10 +145,9 @@ async def ends(stream: SocketStream) -> bool:
 
 
 async def test_bytes_come_through_both_ways_as_they_were(tmp_path: Path) -> None:
-    async with running(ApiServer(), tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(CHUNK)
-            assert await received(client, len(CHUNK)) == CHUNK
+    async with running(ApiServer(), tmp_path) as forward, connected(forward) as client:
+        await client.send(CHUNK)
+        assert await received(client, len(CHUNK)) == CHUNK
 
 
 async def test_connections_stand_side_by_side(tmp_path: Path) -> None:
@@ -156,11 +161,10 @@ async def test_connections_stand_side_by_side(tmp_path: Path) -> None:
 
 
 async def test_an_answer_still_comes_after_the_client_has_sent_its_last_word(tmp_path: Path) -> None:
-    async with running(ApiServer(), tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(b"question")
-            await client.send_eof()
-            assert await received(client, 8) == b"question"
+    async with running(ApiServer(), tmp_path) as forward, connected(forward) as client:
+        await client.send(b"question")
+        await client.send_eof()
+        assert await received(client, 8) == b"question"
 
 
 async def test_a_connection_ends_with_the_pod_s(tmp_path: Path) -> None:
@@ -171,10 +175,9 @@ async def test_a_connection_ends_with_the_pod_s(tmp_path: Path) -> None:
         await channel.close()
 
     api.serve = hang_up
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(b"hello")
-            assert await ends(client)
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        await client.send(b"hello")
+        assert await ends(client)
 
 
 async def test_a_connection_ends_where_nothing_listens_in_the_pod(tmp_path: Path) -> None:
@@ -185,21 +188,19 @@ async def test_a_connection_ends_where_nothing_listens_in_the_pod(tmp_path: Path
         await channel.receive()
 
     api.serve = refuse
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            assert await ends(client)
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        assert await ends(client)
 
 
 async def test_a_connection_waits_for_a_pod_that_is_not_ready(tmp_path: Path) -> None:
     api = ApiServer()
     api.pod = pod_object("first", is_ready=False)
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(b"early")
-            while "not ready: Running" not in forward.trouble:
-                await anyio.lowlevel.checkpoint()
-            await shown(api, forward, pod_object("first"))
-            assert await received(client, 5) == b"early"
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        await client.send(b"early")
+        while "not ready: Running" not in forward.trouble:
+            await anyio.lowlevel.checkpoint()
+        await shown(api, forward, pod_object("first"))
+        assert await received(client, 5) == b"early"
 
 
 async def shown(api: ApiServer, forward: PodForward, pod: dict[str, Any] | None) -> None:
@@ -240,10 +241,9 @@ async def test_a_pod_that_was_only_not_ready_for_a_while_is_not_another_one(tmp_
 async def test_a_connection_comes_through_once_the_api_server_is_back(tmp_path: Path) -> None:
     api = ApiServer()
     api.refusals = [503, 500, 404]
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(b"held")
-            assert await received(client, 4) == b"held"
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        await client.send(b"held")
+        assert await received(client, 4) == b"held"
 
 
 async def test_who_may_not_forward_is_told(tmp_path: Path) -> None:
@@ -257,23 +257,22 @@ async def test_who_may_not_forward_is_told(tmp_path: Path) -> None:
 
 async def test_a_pod_that_reads_slowly_slows_its_client(tmp_path: Path) -> None:
     api, may_read = ApiServer(), anyio.Event()
-    sizes: list[int] = []
+    size = 0
 
     async def read_later(channel: web.WebSocketResponse) -> None:
+        nonlocal size
         await may_read.wait()
         async for message in channel:
-            if message.type is WSMsgType.BINARY:
-                sizes.append(len(message.data) - 1)
+            size += len(message.data) - 1
 
     api.serve = read_later
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            sent = await sent_until_blocked(client)
-            assert sent < MORE_THAN_BUFFERS_HOLD
-            may_read.set()
-            with anyio.fail_after(PATIENCE_S):
-                while sum(sizes) < sent:
-                    await anyio.lowlevel.checkpoint()
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        sent = await sent_until_blocked(client)
+        assert sent < MORE_THAN_BUFFERS_HOLD
+        may_read.set()
+        with anyio.fail_after(PATIENCE_S):
+            while size < sent:
+                await anyio.lowlevel.checkpoint()
 
 
 async def sent_until_blocked(client: SocketStream) -> int:
@@ -298,27 +297,25 @@ async def test_a_client_that_reads_slowly_slows_the_pod(tmp_path: Path) -> None:
             sent += len(CHUNK)
 
     api.serve = pour
-    async with running(api, tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await received(client, 1)
-            before = -1
-            while sent != before:
-                before = sent
-                await anyio.sleep(0.2)
-            assert sent < MORE_THAN_BUFFERS_HOLD
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        await received(client, 1)
+        before = -1
+        while sent != before:
+            before = sent
+            await anyio.sleep(0.2)
+        assert sent < MORE_THAN_BUFFERS_HOLD
 
 
 async def test_what_was_open_while_the_machine_slept_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SLEEP_CHECK_S", 0.01)
-    async with running(ApiServer(), tmp_path) as forward:
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as client:
-            await client.send(b"awake")
-            await received(client, 5)
-            clock = forward._clock
-            forward._clock = lambda: clock() + 3600
-            assert await ends(client)
+    async with running(ApiServer(), tmp_path) as forward, connected(forward) as client:
+        await client.send(b"awake")
+        await received(client, 5)
+        clock = forward._clock
+        forward._clock = lambda: clock() + 3600
+        assert await ends(client)
 
 
 @pytest.mark.parametrize(
