@@ -144,6 +144,21 @@ def deployment(live: Mapping[str, Any]) -> Readiness:
     return READY
 
 
+def stateful_set(live: Mapping[str, Any]) -> Readiness:
+    """Judge a StatefulSet that rolls: every pod is there and ready, and of the revision asked for."""
+    status, replicas = live.get("status") or {}, (live.get("spec") or {}).get("replicas", 1)
+    if _is_behind(live, status.get("observedGeneration", 0)):
+        return Readiness(is_ready=False, message="waiting for the rollout to begin")
+    counts = ("replicas", "readyReplicas", "currentReplicas")
+    if any(status.get(count, 0) != replicas for count in counts):
+        return Readiness(
+            is_ready=False, message=f"{status.get('readyReplicas', 0)} of {replicas} pods are ready"
+        )
+    if status.get("currentRevision") != status.get("updateRevision"):
+        return Readiness(is_ready=False, message="waiting for every pod to be of the new revision")
+    return READY
+
+
 def resource_quota(live: Mapping[str, Any]) -> Readiness:
     """Judge a ResourceQuota: in force as asked for."""
     hard = (live.get("spec") or {}).get("hard")
@@ -189,5 +204,6 @@ def endpoints(live: Mapping[str, Any]) -> Readiness:
 
 RULES: Mapping[tuple[str, str], Rule] = {
     ("apps/v1", "Deployment"): deployment,
+    ("apps/v1", "StatefulSet"): stateful_set,
     ("v1", "ResourceQuota"): resource_quota,
 }

@@ -25,7 +25,7 @@ _STORAGE_CLASS = Kind(
     api_version="storage.k8s.io/v1", name="StorageClass", plural="storageclasses", namespaced=False
 )
 # The kinds whose deletion skipAwait ends early; on all others it counts for creation and update only.
-_SKIPS_DELETION = frozenset({("v1", "Namespace"), ("apps/v1", "Deployment")})
+_SKIPS_DELETION = frozenset({("v1", "Namespace"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")})
 
 
 class NotReady(WaitTimeout):
