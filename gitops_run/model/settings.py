@@ -294,7 +294,7 @@ def resolve(sources: Sequence[Source]) -> Settings:
     """
     for source in sources:
         _refuse_unknown(source)
-    chosen = {setting.attribute: _choose(setting, sources) for setting in SETTINGS}
+    chosen = {setting.attribute: choose(setting, sources) for setting in SETTINGS}
     return Settings(**cast("dict[str, Any]", chosen))
 
 
@@ -320,7 +320,8 @@ def _refuse_unknown(source: Source) -> None:
         )
 
 
-def _choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
+def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
+    """Choose one key's value as resolve does."""
     said = [
         (source, _parse(setting, source, source.values[setting.key]))
         for source in sources
