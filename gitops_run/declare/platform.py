@@ -1,7 +1,7 @@
 """A platform as one Pulumi component.
 
-Knows the order: a namespace and kinds before what lies in them, accounts and rights before the controllers, and
-the rule for sessions' objects last; the other way round when it goes.
+Knows the order: a namespace and kinds before what lies in them, accounts and rights before the controllers,
+and the rule for sessions' objects last; the other way round when it goes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Platform(pulumi.ComponentResource):
 def _declare_flux(
     manifests: tuple[Manifest, ...], opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Resource, ...]:
-    """Declare Flux in three steps, each after the one before."""
+    """Declare Flux in three steps, each after those before it."""
     made: tuple[pulumi.Resource, ...] = ()
     for step in range(3):
         now = [manifest for manifest in manifests if _step_of(manifest) == step]
@@ -47,8 +47,8 @@ def _declare_flux(
 
 
 def _step_of(manifest: Manifest) -> int:
-    if is_pods(manifest):
-        return 2
+    if is_pods(manifest) or manifest["kind"] == "Service":
+        return 2  # a Service is waited for until pods stand behind it
     return 0 if is_kind(manifest) or manifest["kind"] == "Namespace" else 1
 
 

@@ -16,17 +16,12 @@ from gitops_run.errors import UsageError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.lockdown import COMPONENTS, locked_down
 from gitops_run.model.manifests import Manifest
+from gitops_run.model.pod_security import POD_SECURITY
 
 PLATFORM_LABEL: Final = "gitops-run.dev/platform"
 """On everything that a platform's stack has made, with the stack's name."""
 VERSION_LABEL: Final = "app.kubernetes.io/version"
 FLUX_GROUPS: Final = (FLUX_SOURCE_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_HELM_GROUP)
-POD_SECURITY: Final = {
-    f"pod-security.kubernetes.io/{mode}{suffix}": value
-    for mode in ("enforce", "warn")
-    for suffix, value in (("", "restricted"), ("-version", "latest"))
-}
-"""Labels of a namespace by which the API server refuses pods that could harm their node."""
 
 _OTHERS: Final = (
     "notification-controller",

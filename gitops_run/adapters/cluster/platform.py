@@ -68,7 +68,7 @@ class PlatformCluster:
             ) from error
 
     async def remove(self, stack: str, leftovers: Sequence[PendingObject]) -> None:
-        """Delete what a killed run of this stack may have made. Raises GuardError on what isn't the stack's."""
+        """Delete what a killed run may have made. Raises GuardError on what isn't the stack's."""
         async with connect(self._kubeconfig, self._context) as connection:
             await remove_leftovers(connection, (PLATFORM_LABEL, stack), leftovers)
 
