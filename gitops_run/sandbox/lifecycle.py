@@ -25,8 +25,8 @@ from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox import certificates, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
-from gitops_run.sandbox.flux_manifests import manifests_path, write_manifests
 from gitops_run.sandbox.environment import ensure_pulumi_state, with_environment, write_settings
+from gitops_run.sandbox.flux_manifests import manifests_path, write_manifests
 from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
 from gitops_run.sandbox.processes import end, is_running
 from gitops_run.sandbox.pulumi_plugin import plugin_outcome

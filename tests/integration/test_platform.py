@@ -1,6 +1,7 @@
 """A platform on a control plane of its own, from which Flux is taken first: made, bounded, left, taken away.
 
-Pods are simulated there, so that upstream's Deployments become ready; the sandbox's own controllers do their work.
+Pods are simulated there, so that upstream's Deployments become ready; the sandbox's own controllers do their
+work.
 """
 
 from __future__ import annotations

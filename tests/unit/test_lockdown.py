@@ -29,9 +29,7 @@ ARGUMENTS = st.lists(
 
 
 @given(component=st.sampled_from(COMPONENTS), arguments=ARGUMENTS)
-def test_whatever_a_controller_had_it_is_locked_down_afterwards(
-    component: str, arguments: list[str]
-) -> None:
+def test_whatever_a_controller_had_it_is_locked_down_afterwards(component: str, arguments: list[str]) -> None:
     made = locked_down(component, arguments, "")
     assert all(lockdown_of(component, made).values())
     assert locked_down(component, made, "") == made

@@ -118,7 +118,11 @@ def test_flux_is_installed_where_there_is_none_and_the_cluster_is_pinned() -> No
 
 
 def test_manifests_are_not_even_read_where_flux_is_found() -> None:
-    kinds = (*UP.kinds, "kustomize.toolkit.fluxcd.io/v1 Kustomization", "helm.toolkit.fluxcd.io/v2 HelmRelease")
+    kinds = (
+        *UP.kinds,
+        "kustomize.toolkit.fluxcd.io/v1 Kustomization",
+        "helm.toolkit.fluxcd.io/v2 HelmRelease",
+    )
     stage = Stage(FakeCluster([PlatformFacts(uid="uid", version="v2.8.0", kinds=kinds)]))
     stage.ups()
     assert stage.read == []
