@@ -8,7 +8,7 @@ the controllers' own names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,9 +45,9 @@ class FluxChoice:
 
 def install(documents: Iterable[Manifest | None], choice: FluxChoice) -> tuple[Manifest, ...]:
     """Make upstream's documents ours, in their order. Raises UsageError where something is missing."""
-    made = tuple(_ours(document, choice) for document in documents if document and _is_needed(document))
-    _refuse_incomplete(made)
-    return made
+    needed = [document for document in documents if document and _is_needed(document)]
+    _refuse_incomplete(needed)
+    return tuple(_ours(document, choice) for document in needed)
 
 
 def images(manifests: Iterable[Manifest]) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _containers(deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
     return containers
 
 
-def _refuse_incomplete(manifests: tuple[Manifest, ...]) -> None:
+def _refuse_incomplete(manifests: Sequence[Manifest]) -> None:
     controllers = {manifest["metadata"]["name"] for manifest in manifests if is_pods(manifest)}
     groups = {manifest["spec"]["group"] for manifest in manifests if is_kind(manifest)}
     lacking = [

@@ -1,7 +1,7 @@
-"""Flux's install.yaml, as its release is built: upstream's kustomizations over the controllers' own manifests.
+"""Flux's install.yaml, as a release is built: upstream's kustomizations over the controllers' manifests.
 
-A release composes them from files of other releases, by URL; here those lie beside it, from the pinned modules.
-Only the controllers that the sandbox builds are in it. Source: flux2 2.9, manifests/install and its release.
+A release composes them from files of other releases, by URL; here those lie beside it, from the pinned
+modules. Only the controllers that the sandbox builds are in it. Source: flux2 2.9, manifests/install.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_manifests(target: Path, source: Path | None = None) -> None:
 
 
 def _rewrite(folder: Path, parts: Mapping[str, str]) -> None:
-    """Let a base name local folders where it names files of releases: NAME.crds.yaml, NAME.deployment.yaml."""
+    """Let a base name folders where it names files of releases: NAME.crds.yaml, NAME.deployment.yaml."""
     document = _read(folder)
     document["resources"] = [_local(resource, parts) for resource in document["resources"]]
     _write(folder, document)

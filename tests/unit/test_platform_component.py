@@ -53,7 +53,6 @@ def test_beside_a_flux_that_was_found_only_our_own_objects_are_declared(recorder
     declare(recorder, spec_with(has_flux=False))
     kinds = {args.typ.rpartition(":")[2] for args in recorder.declared.values()}
     assert kinds == {
-        "Platform",
         "kubernetes",
         "ClusterRole",
         "ValidatingAdmissionPolicy",
