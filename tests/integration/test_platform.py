@@ -58,8 +58,10 @@ def user_of(sandbox: Sandbox, person: Person, user: str) -> Person:
 def engineer(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """Somebody who may do everything, on a cluster without Flux."""
     person = someone(own_sandbox, tmp_path_factory.mktemp("engineer"))
-    person.kubectl("delete", "crd", *flux_kinds(person))
+    kinds = flux_kinds(person)
+    person.kubectl("delete", "crd", *kinds, "--wait=false")  # one after the other takes ten seconds each
     person.kubectl("delete", "namespace", "flux-system")
+    person.kubectl("wait", "crd", *kinds, "--for=delete", "--timeout=50s")
     return person
 
 
