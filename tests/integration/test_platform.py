@@ -45,8 +45,12 @@ def someone(sandbox: Sandbox, home: Path) -> Person:
 
 
 def user_of(sandbox: Sandbox, person: Person, user: str) -> Person:
+    """Make somebody with a home and settings of his own, known to the cluster by his name alone."""
     kubeconfig = issue_user_kubeconfig(sandbox, user)
-    settings = person.cwd / f"settings-{user.partition('@')[0]}.yaml"
+    home = person.cwd / user.partition("@")[0]
+    home.mkdir()
+    person = someone(sandbox, home)
+    settings = home / "settings.yaml"
     said = yaml.safe_load(sandbox.settings.read_text())
     settings.write_text(yaml.safe_dump({**said, "kubeconfig": str(kubeconfig)}))
     settings.chmod(0o600)
