@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,8 @@ import yaml
 
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
-from gitops_run.sandbox.state import Sandbox
+from gitops_run.sandbox.lifecycle import is_up
+from gitops_run.sandbox.state import Sandbox, sandbox_folder
 from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
 from tests.people import PATIENCE_S, Finished, Person
 
@@ -36,6 +38,9 @@ LABEL = "gitops-run.dev/platform"
 def own_sandbox() -> Iterator[Sandbox]:
     """A control plane that no other test uses: a platform is a whole cluster's."""
     name = f"{SANDBOX}-platform"
+    if is_up(sandbox_folder(name)):
+        lifecycle.stop(name)
+    shutil.rmtree(sandbox_folder(name), ignore_errors=True)  # what a run that was killed has left
     yield lifecycle.start(name)
     lifecycle.stop(name)
 
@@ -97,7 +102,7 @@ def maker(own_sandbox: Sandbox, engineer: Person, platform: dict[str, Any]) -> P
 def session(maker: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root of a session that the maker has made for the developer."""
     root = tmp_path_factory.mktemp("root") / "plain"
-    subprocess.run(["cp", "-r", str(EXAMPLES / "plain"), str(root)], check=True)
+    shutil.copytree(EXAMPLES / "plain", root)
     maker.succeeds("up", NAME, str(root), "--root", str(root), "--owner", DEVELOPER)
     yield root
     maker.succeeds("down", NAME)
