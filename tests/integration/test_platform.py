@@ -105,7 +105,7 @@ def session(maker: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(EXAMPLES / "plain", root)
     maker.succeeds("up", NAME, str(root), "--root", str(root), "--owner", DEVELOPER)
     yield root
-    maker.succeeds("down", NAME)
+    maker.types("down", NAME)  # where the last test, which takes everything away, wasn't run
 
 
 def test_flux_is_installed_locked_down_and_ready(platform: dict[str, Any]) -> None:
@@ -240,9 +240,9 @@ def test_a_platform_with_a_live_session_is_not_taken_down(session: Path, enginee
 
 
 def test_down_leaves_nothing_and_a_flux_that_is_found_stays(
-    engineer: Person, platform: dict[str, Any], maker: Person
+    session: Path, engineer: Person, maker: Person
 ) -> None:
-    maker.types("down", NAME)
+    maker.succeeds("down", NAME)
     engineer.kubectl("delete", "clusterrolebinding", "makers", "viewers", "--ignore-not-found")
     assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
     assert "flux-system" not in engineer.names("namespace")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.adapters.cluster.facts import ANSWER_WITHIN_S, check_context
+from gitops_run.adapters.cluster.facts import check_context
 from gitops_run.adapters.cluster.remains import remove_leftovers
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
@@ -24,6 +24,8 @@ from gitops_run.model.platform_objects import MAKER_ROLE, POLICY, POLICY_GROUP, 
 from gitops_run.model.session import SESSION_LABEL
 from gitops_run.model.stack_events import PendingObject
 
+ANSWER_WITHIN_S: Final = 15.0
+"""Some thirty questions, and each that is refused is asked again."""
 _PART_OF_FLUX: Final = {"labelSelector": "app.kubernetes.io/part-of=flux"}
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _DEFINITIONS: Final = (
