@@ -7,13 +7,13 @@ Decides nothing: it brings sources, gitops_run.model.settings chooses between th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from gitops_run.errors import UsageError
-from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Source
+from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Setting, Source
 
 SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
 _OTHERS_MAY_READ = 0o077
@@ -29,20 +29,22 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     return _xdg(environment, "XDG_CACHE_HOME", ".cache") / PROJECT
 
 
-def sources(environment: Mapping[str, str], *, stack: Source) -> tuple[Source, ...]:
+def sources(
+    environment: Mapping[str, str], *, stack: Source, table: Sequence[Setting] = SETTINGS
+) -> tuple[Source, ...]:
     """Bring what the environment, the settings file, the stack and the defaults say, in that order."""
     return (
-        environment_source(environment),
+        environment_source(environment, table),
         *settings_sources(environment),
         stack,
         default_source(environment),
     )
 
 
-def environment_source(environment: Mapping[str, str]) -> Source:
+def environment_source(environment: Mapping[str, str], table: Sequence[Setting] = SETTINGS) -> Source:
     """Bring what GITOPS_RUN_ variables say; paths are relative to the current directory."""
-    said = {setting.key: environment.get(setting.variable) for setting in SETTINGS}
-    return Source(origin=Origin.ENVIRONMENT, values=_absolute(said, Path.cwd()))
+    said = {setting.key: environment.get(setting.variable) for setting in table}
+    return Source(origin=Origin.ENVIRONMENT, values=_absolute(said, Path.cwd(), table))
 
 
 def settings_sources(environment: Mapping[str, str]) -> tuple[Source, ...]:
@@ -63,7 +65,7 @@ def settings_sources(environment: Mapping[str, str]) -> tuple[Source, ...]:
     return (Source(origin=Origin.FILE, values=_absolute(values, path.parent), place=str(path)),)
 
 
-def read_stack_file(path: Path) -> Source:
+def read_stack_file(path: Path, project: str = PROJECT, table: Sequence[Setting] = SETTINGS) -> Source:
     """Bring what a stack's file says, without what is encrypted; nothing where it doesn't exist.
 
     Raises UsageError on a secret that stands there in the clear.
@@ -72,24 +74,24 @@ def read_stack_file(path: Path) -> Source:
     config = document.get("config") or {}
     if not isinstance(config, dict):
         raise UsageError(f"{path}: config must be a mapping", hint="see stacks/Pulumi.example-kind.yaml")
-    prefix = f"{PROJECT}:"
+    prefix = f"{project}:"
     values = {
         key.removeprefix(prefix): value
         for key, value in config.items()
         if key.startswith(prefix) and not (isinstance(value, dict) and "secure" in value)
     }
-    for setting in SETTINGS:
+    for setting in table:
         if setting.is_secret and values.get(setting.key):
             raise UsageError(
                 f"{path} has {setting.key} in the clear",
                 hint=f"change that key at the store, then: pulumi config set {setting.key} --secret",
             )
-    return stack_source(values, path)
+    return stack_source(values, path, table)
 
 
-def stack_source(values: Mapping[str, object], path: Path) -> Source:
+def stack_source(values: Mapping[str, object], path: Path, table: Sequence[Setting] = SETTINGS) -> Source:
     """Bring what a stack says, wherever it was read; its paths are relative to the project."""
-    return Source(origin=Origin.STACK, values=_absolute(values, path.parent.parent), place=str(path))
+    return Source(origin=Origin.STACK, values=_absolute(values, path.parent.parent, table), place=str(path))
 
 
 def default_source(environment: Mapping[str, str]) -> Source:
@@ -173,12 +175,14 @@ def _has_secrets(values: Mapping[str, object]) -> bool:
     return any(setting.is_secret and values.get(setting.key) for setting in SETTINGS)
 
 
-def _absolute(values: Mapping[str, object], base: Path) -> dict[str, object]:
-    """Make paths absolute: ~ is the home directory, the rest is relative to base."""
-    paths = {setting.key for setting in SETTINGS if setting.is_path}
+def _absolute(
+    values: Mapping[str, object], base: Path, table: Sequence[Setting] = SETTINGS
+) -> dict[str, object]:
+    """Make paths absolute: ~ is the home directory, the rest is relative to base. URLs stay."""
+    paths = {setting.key for setting in table if setting.is_path}
     return {
         key: os.path.normpath(base / Path(value).expanduser())
-        if key in paths and isinstance(value, str) and value
+        if key in paths and isinstance(value, str) and value and "://" not in value
         else value
         for key, value in values.items()
     }

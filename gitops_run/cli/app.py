@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
+    "platform": ("gitops_run.cli.platform:platform", "Give a cluster what sessions need, Flux first."),
     "run": ("gitops_run.cli.run:run", "Make a session on a directory, sync it, and end it."),
     "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane without a cluster."),
     "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why not."),

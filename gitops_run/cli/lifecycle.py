@@ -60,7 +60,9 @@ def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> N
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
     request = session_request(SessionName.parse(name), flags)
     if is_cluster_gone:
-        anyio.run(until_interrupted, lifecycle.down_without_cluster, request, _ports(request.settings), _tell)
+        anyio.run(
+            until_interrupted, lifecycle.down_without_cluster, request, _ports(request.settings), tell_step
+        )
         _forget_history(request)
         ok(f"session {name} is down; its cluster was not asked")
         return
@@ -112,14 +114,14 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     _refuse_missing_values(request.settings)
     key = user_files.read_decryption_key(request.settings.decryption_key_file)
     request = replace(request, decryption_key=key)
-    spec = await lifecycle.up(request, _ports(request.settings), _tell)
+    spec = await lifecycle.up(request, _ports(request.settings), tell_step)
     ok(f"session {request.name} is up")
     return spec
 
 
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
-    receipt = await lifecycle.down(request, _ports(request.settings), _tell)
+    receipt = await lifecycle.down(request, _ports(request.settings), tell_step)
     _forget_history(request)
     return receipt
 
@@ -159,7 +161,8 @@ def _home() -> ProjectHome:
     return find_home(Path.cwd(), user_files.data_directory(os.environ), os.environ)
 
 
-def _tell(event: StackEvent) -> None:
+def tell_step(event: StackEvent) -> None:
+    """Tell a resource that was made, changed or removed."""
     if not isinstance(event, ResourceStep):
         note(event.text)
     elif event.phase == "done" and event.operation != "same":

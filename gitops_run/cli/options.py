@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from gitops_run.adapters import user_files
 from gitops_run.errors import UsageError
 from gitops_run.model import contexts
 from gitops_run.model.session import SessionName
-from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve
+from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source, resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,11 +23,11 @@ APPLIER_KEYS = ("applier", "substitute", "substituteFrom", "decryptionKeyFile", 
 SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile", *APPLIER_KEYS)
 
 
-def settings_flags(*keys: str) -> Callable[[Command], Command]:
+def settings_flags(*keys: str, table: Sequence[Setting] = SETTINGS) -> Callable[[Command], Command]:
     """Add a flag for each of these settings. Secrets have none: arguments are for everyone to see."""
 
     def add(command: Command) -> Command:
-        for setting in reversed([setting for setting in SETTINGS if setting.key in keys]):
+        for setting in reversed([setting for setting in table if setting.key in keys]):
             command = click.option(
                 setting.flag,
                 setting.attribute,
@@ -54,14 +54,15 @@ no_preflight_flag = click.option(
 )
 
 
-def flag_source(flags: Mapping[str, object]) -> Source:
-    """Bring what flags say; paths are relative to the current directory."""
+def flag_source(flags: Mapping[str, object], table: Sequence[Setting] = SETTINGS) -> Source:
+    """Bring what flags say; paths are relative to the current directory, and URLs stay."""
     values: dict[str, object] = {}
-    for setting in SETTINGS:
+    for setting in table:
         value = flags.get(setting.attribute)
         if value in (None, ()):
             continue
-        values[setting.key] = str(Path.cwd() / str(value)) if setting.is_path else value
+        is_path = setting.is_path and "://" not in str(value)
+        values[setting.key] = str(Path.cwd() / str(value)) if is_path else value
     return Source(origin=Origin.FLAG, values=values)
 
 

@@ -16,6 +16,7 @@ from gitops_run.model.access import (
     applier_rules,
     owner_rules,
 )
+from gitops_run.model.pod_security import POD_SECURITY
 from gitops_run.model.session import (
     APPLIER,
     CREATED_ANNOTATION,
@@ -64,11 +65,11 @@ def labels(name: SessionName) -> dict[str, str]:
 
 
 def namespace(spec: SessionSpec) -> Manifest:
-    """Write the session's namespace."""
+    """Write the session's namespace, where only pods run that can't harm their node."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": spec.namespace, "labels": labels(spec.name)},
+        "metadata": {"name": spec.namespace, "labels": labels(spec.name) | POD_SECURITY},
     }
 
 

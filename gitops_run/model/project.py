@@ -1,14 +1,17 @@
-"""The Pulumi project that sessions are stacks of, as the Pulumi.yaml that describes it.
+"""The Pulumi projects, as the Pulumi.yaml files that describe them.
 
 Knows Pulumi's config schema: a key without a default is required there, so what may be left out has the
 default "", and one that is marked secret can't have a default, so the program refuses secrets in the clear.
+There are two projects: the stacks of one are sessions, those of the other are platforms.
 Source: Pulumi 3.259, sdk/go/common/workspace.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from gitops_run.model.platform import PLATFORM_PROJECT, PLATFORM_SETTINGS
 from gitops_run.model.settings import PROJECT, SETTINGS, Setting
 
 STACK_DIRECTORY = "stacks"
@@ -21,18 +24,29 @@ def stack_file(stack: str) -> str:
 
 
 def project(*, plugin: str, virtualenv: str) -> dict[str, Any]:
-    """Write Pulumi.yaml. plugin: the folder of this project's plugin. virtualenv: where the program runs."""
+    """Write sessions' Pulumi.yaml. plugin: the folder of this project's plugin. virtualenv: its Python's."""
+    description = "Every save on your disk, applied by Flux: one stack is one session."
+    head = _project(PROJECT, description, virtualenv, SETTINGS)
+    return head | {"plugins": {"providers": [{"name": PROJECT, "path": plugin}]}}
+
+
+def platform_project(*, virtualenv: str) -> dict[str, Any]:
+    """Write platforms' Pulumi.yaml."""
+    description = "What sessions need of a cluster, Flux first: one stack is one cluster's platform."
+    return _project(PLATFORM_PROJECT, description, virtualenv, PLATFORM_SETTINGS)
+
+
+def _project(name: str, description: str, virtualenv: str, table: Sequence[Setting]) -> dict[str, Any]:
     return {
-        "name": PROJECT,
-        "description": "Every save on your disk, applied by Flux: one stack is one session.",
+        "name": name,
+        "description": description,
         "runtime": {"name": "python", "options": {"toolchain": "pip", "virtualenv": virtualenv}},
         "stackConfigDir": STACK_DIRECTORY,
         "requiredPulumiVersion": ">=3.206.0",
         "config": {
-            **{setting.key: _schema(setting) for setting in SETTINGS},
+            **{setting.key: _schema(setting) for setting in table},
             "pulumi:disable-default-providers": {"value": ["kubernetes", "aws"]},
         },
-        "plugins": {"providers": [{"name": PROJECT, "path": plugin}]},
     }
 
 

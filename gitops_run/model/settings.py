@@ -18,7 +18,18 @@ from typing import Any, cast
 from gitops_run.errors import GuardError, UsageError
 from gitops_run.model.setting_table import SETTINGS, Setting, Value
 
-__all__ = ["PROJECT", "SETTINGS", "Origin", "Setting", "Settings", "Source", "resolve", "to_stack_config"]
+__all__ = [
+    "PROJECT",
+    "SETTINGS",
+    "Origin",
+    "Setting",
+    "Settings",
+    "Source",
+    "Value",
+    "choose",
+    "resolve",
+    "to_stack_config",
+]
 
 PROJECT = "gitops-run"
 
@@ -125,7 +136,7 @@ def resolve(sources: Sequence[Source]) -> Settings:
     """
     for source in sources:
         _refuse_unknown(source)
-    chosen = {setting.attribute: _choose(setting, sources) for setting in SETTINGS}
+    chosen = {setting.attribute: choose(setting, sources) for setting in SETTINGS}
     # Said once, it is kept with the session: an endpoint that is set later does not move its bucket.
     chosen["store"] = chosen["store"] or ("s3" if chosen["endpoint"] else "in-cluster")
     return Settings(**cast("dict[str, Any]", chosen))
@@ -153,7 +164,8 @@ def _refuse_unknown(source: Source) -> None:
         )
 
 
-def _choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
+def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
+    """Choose one key's value as resolve does."""
     said = [
         (source, _parse(setting, source, source.values[setting.key]))
         for source in sources

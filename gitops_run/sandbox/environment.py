@@ -17,6 +17,7 @@ import yaml
 
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
+from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
 from gitops_run.sandbox.state import REGION, Sandbox, write_private
 from gitops_run.sandbox.store import Accounts
 
@@ -45,6 +46,7 @@ def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
     variables = {
         "GITOPS_RUN_SETTINGS": str(sandbox.settings),
         "KUBECONFIG": str(sandbox.kubeconfig),
+        VARIABLE: str(manifests_path(sandbox)),
         "PULUMI_BACKEND_URL": (data / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(data / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

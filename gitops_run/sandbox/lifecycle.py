@@ -31,6 +31,7 @@ from gitops_run.sandbox.environment import (
     write_cluster_settings,
     write_settings,
 )
+from gitops_run.sandbox.flux_manifests import manifests_path, write_manifests
 from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.choice import make_address, make_node, node_of
@@ -139,6 +140,7 @@ def _prepare(sandbox: Sandbox, tell: Progress) -> None:
     """Make or read everything that lasts: keys, kubeconfigs, settings, and what a node stands on."""
     certificates.make_all(sandbox)
     kubeconfigs.write_all(sandbox)
+    write_manifests(manifests_path(sandbox))
     ensure_pulumi_state(data_directory(os.environ))
     accounts = ensure_accounts(sandbox.folder / "store")
     if sandbox.node is NodeKind.REAL:

@@ -18,8 +18,10 @@ _PULUMI = "v3.259.0"
 _HELM = "v4.2.4"
 """The SDK that helm-controller 1.6.4 is built with, so that charts render here as they do there."""
 
-FLUX_VERSION = "v2.9.0"
-"""The Flux release line that source-controller 1.9 and kustomize-controller 1.9 belong to."""
+FLUX_VERSION = "v2.9.5"
+"""The Flux release whose manifests are pinned, and to whose line the controllers belong."""
+
+FLUX_CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,21 @@ def _flux(name: str) -> Group:
     return Group(name=name, programs=(Program(name=name, package=module),), kept=(crds,))
 
 
+def _flux_manifests(folder: str) -> Kept:
+    module = "github.com/fluxcd/flux2/v2"
+    return Kept(group="flux", module=module, files=(f"manifests/{folder}/*.yaml",), into=Path(folder).name)
+
+
+def _flux_manager(name: str) -> Kept:
+    module, into = f"github.com/fluxcd/{name}", f"{name}-manager"
+    return Kept(group=name, module=module, files=("config/manager/*.yaml",), into=into)
+
+
+def _flux_kinds(name: str) -> Kept:
+    module, into = f"github.com/fluxcd/{name}", f"{name}-crds"
+    return Kept(group=name, module=module, files=("config/crd/bases/*.yaml",), into=into)
+
+
 _KWOK_STAGES = Kept(
     group="kwok",
     module="sigs.k8s.io/kwok",
@@ -125,6 +142,18 @@ PULUMI_GROUPS = (
 )
 """Built only where no new enough Pulumi is installed."""
 
+FLUX_MANIFESTS = Group(
+    name="flux",
+    programs=(),
+    kept=(
+        *(_flux_manifests(folder) for folder in ("install", "policies", "rbac")),
+        *(_flux_manifests(f"bases/{name}") for name in FLUX_CONTROLLERS),
+        *(_flux_manager(name) for name in FLUX_CONTROLLERS),
+        *(_flux_kinds(name) for name in FLUX_CONTROLLERS),
+    ),
+)
+"""Upstream's manifests, and what they name of the controllers' own releases."""
+
 GROUPS = (
     Group(name="etcd", programs=(Program(name="etcd", package="go.etcd.io/etcd/server/v3"),)),
     Group(
@@ -141,6 +170,7 @@ GROUPS = (
     _flux("source-controller"),
     _flux("kustomize-controller"),
     _flux("helm-controller"),
+    FLUX_MANIFESTS,
     Group(
         name="helm",
         programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),

@@ -26,7 +26,14 @@ spec:
     spec:
       nodeSelector: {{{selector}}}
       containers:
-        - {{name: {name}, image: busybox:1.37, command: [sleep, infinity]}}
+        - name: {name}
+          image: busybox:1.37
+          command: [sleep, infinity]
+          securityContext:
+            allowPrivilegeEscalation: false
+            runAsNonRoot: true
+            capabilities: {{drop: [ALL]}}
+            seccompProfile: {{type: RuntimeDefault}}
 """
 CLAIM = """
 apiVersion: v1
@@ -153,16 +160,12 @@ def test_a_quota_that_is_used_up_is_told(session: SharedSession, sync: Running, 
         admin.kubectl("-n", session.namespace, "delete", "quota", "tight")
 
 
-def test_what_pod_security_refuses_is_told(session: SharedSession, sync: Running, admin: Person) -> None:
-    label = "pod-security.kubernetes.io/enforce"
-    admin.kubectl("label", "namespace", session.namespace, f"{label}=restricted", "--overwrite")
-    try:
-        add(session, "careless")
-        told = sync.tells("health_changed", object="Deployment run-health/careless", health="failed")
-        assert 'its pods are refused: violates PodSecurity "restricted' in told["message"]
-        assert "allowPrivilegeEscalation" in told["message"]
-    finally:
-        admin.kubectl("label", "namespace", session.namespace, f"{label}-")
+def test_what_pod_security_refuses_is_told(session: SharedSession, sync: Running) -> None:
+    careless = DEPLOYMENT.format(name="careless", selector="").partition("          securityContext:")[0]
+    (session.root / "careless.yaml").write_text(careless)
+    told = sync.tells("health_changed", object="Deployment run-health/careless", health="failed")
+    assert 'its pods are refused: violates PodSecurity "restricted' in told["message"]
+    assert "allowPrivilegeEscalation" in told["message"]
 
 
 @pytest.mark.parametrize(("text", "fact"), REFUSED)

@@ -59,7 +59,14 @@ def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
 
 @given(spec=SPECS)
 def test_everything_carries_the_session_s_labels(spec: SessionSpec) -> None:
-    assert all(manifest["metadata"]["labels"] == manifests.labels(spec.name) for manifest in all_of(spec))
+    wanted = manifests.labels(spec.name).items()
+    assert all(wanted <= manifest["metadata"]["labels"].items() for manifest in all_of(spec))
+
+
+@given(spec=SPECS)
+def test_the_session_s_namespace_refuses_pods_that_are_not_restricted(spec: SessionSpec) -> None:
+    labels = manifests.namespace(spec)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 @given(spec=SPECS)

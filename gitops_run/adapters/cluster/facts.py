@@ -27,7 +27,7 @@ _KINDS: Final = (
     ("source.toolkit.fluxcd.io/v1", "Bucket"),
     ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
 )
-_INSTALL_HINT: Final = "install Flux 2.7 or later: https://fluxcd.io/flux/installation"
+_INSTALL_HINT: Final = "install it: gitops-run platform up"
 
 
 def current_context(kubeconfig: str) -> str:
@@ -38,17 +38,22 @@ def current_context(kubeconfig: str) -> str:
     return current
 
 
+def check_context(kubeconfig: str, context: str) -> None:
+    """Refuse a context that the kubeconfig doesn't have. Raises UsageError."""
+    names, _ = _contexts(kubeconfig)
+    if context not in names:
+        raise UsageError(
+            f"{kubeconfig} has no context {context!r}", hint=f"it has: {', '.join(names) or 'none'}"
+        )
+
+
 async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace: str) -> ClusterFacts:
     """Ask a cluster what a session needs to know of it.
 
     Raises UsageError on a kubeconfig or context that isn't there, or a Flux that is missing or too old;
     BackendError where the cluster doesn't answer within 5 s, or refuses to.
     """
-    names, _ = _contexts(kubeconfig)
-    if context not in names:
-        raise UsageError(
-            f"{kubeconfig} has no context {context!r}", hint=f"it has: {', '.join(names) or 'none'}"
-        )
+    check_context(kubeconfig, context)
     try:
         with anyio.fail_after(ANSWER_WITHIN_S):
             async with connect(kubeconfig, context) as connection:
@@ -103,7 +108,10 @@ def _refuse_flux(version: str, kinds: list[Json]) -> None:
     """Refuse a Flux that is too old, where it can be told, or that lacks a kind in the version we use."""
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers and (int(numbers[1]), int(numbers[2])) < FLUX_AT_LEAST:
-        raise UsageError(f"this cluster's Flux is {version}, and 2.7 or later is needed", hint=_INSTALL_HINT)
+        raise UsageError(
+            f"this cluster's Flux is {version}, and 2.7 or later is needed",
+            hint="upgrade it as it was installed",
+        )
     for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
         if kind not in {resource["kind"] for resource in found.get("resources", ())}:
             raise UsageError(f"this cluster has no {kind} in {api_version}", hint=_INSTALL_HINT)

@@ -54,24 +54,35 @@ class SessionCluster:
         Raises GuardError on an object that isn't this session's, WaitTimeout where one stays for a minute.
         """
         async with connect(self._kubeconfig, self._context) as connection:
-            for leftover in reversed(leftovers):
-                try:
-                    with anyio.fail_after(GONE_WITHIN_S):
-                        await _remove(connection, name, leftover)
-                except TimeoutError as error:
-                    raise WaitTimeout(
-                        f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
-                        hint=f"see what holds it: kubectl get {leftover.kind} {leftover.name} -o yaml",
-                    ) from error
+            await remove_leftovers(connection, (SESSION_LABEL, name.text), leftovers)
 
 
-async def _remove(connection: Connection, name: SessionName, leftover: PendingObject) -> None:
+async def remove_leftovers(
+    connection: Connection, label: tuple[str, str], leftovers: Sequence[PendingObject]
+) -> None:
+    """Delete what a killed run may have made, last things first, and wait until it is gone.
+
+    label: name and value of what the run puts on everything. Raises as SessionCluster.remove.
+    """
+    for leftover in reversed(leftovers):
+        try:
+            with anyio.fail_after(GONE_WITHIN_S):
+                await _remove(connection, label, leftover)
+        except TimeoutError as error:
+            raise WaitTimeout(
+                f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
+                hint=f"see what holds it: kubectl get {leftover.kind} {leftover.name} -o yaml",
+            ) from error
+
+
+async def _remove(connection: Connection, label: tuple[str, str], leftover: PendingObject) -> None:
     collection = _collection(leftover)
+    key, value = label
     try:
         live = await connection.get(f"{collection}/{leftover.name}")
-        if live["metadata"].get("labels", {}).get(SESSION_LABEL) != name.text:
+        if (live["metadata"].get("labels") or {}).get(key) != value:
             raise GuardError(
-                f"{leftover.kind} {leftover.name} exists already, and it is not of session {name}",
+                f"{leftover.kind} {leftover.name} exists already, and it is not {value}'s",
                 hint="choose another session name, or remove it yourself",
             )
         await connection.delete(f"{collection}/{leftover.name}")
@@ -96,7 +107,11 @@ async def _until_gone(connection: Connection, collection: str, name: str) -> Non
 def _collection(leftover: PendingObject) -> str:
     root = "/apis" if "/" in leftover.api_version else "/api"
     place = f"/namespaces/{leftover.namespace}" if leftover.namespace else ""
-    return f"{root}/{leftover.api_version}{place}/{leftover.kind.lower()}s"
+    return f"{root}/{leftover.api_version}{place}/{_plural(leftover.kind.lower())}"
+
+
+def _plural(kind: str) -> str:
+    return f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def _source(name: SessionName, namespace: str) -> str:

@@ -18,11 +18,26 @@ from urllib.parse import quote
 import yaml
 
 from gitops_run.errors import UsageError
-from gitops_run.model.project import PROJECT_FILE, project, stack_file
+from gitops_run.model.platform import PLATFORM_PROJECT
+from gitops_run.model.project import PROJECT_FILE, platform_project, project, stack_file
 from gitops_run.model.settings import PROJECT
 
 _PLUGIN = Path(__file__).parents[2] / "plugins" / "gitops_run" / "bin"
-_PROGRAM = "from gitops_run.declare.program import main\n\nmain()\n"
+_PROGRAM = "from gitops_run.declare.{module} import main\n\nmain()\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectKind:
+    """Describe one of the two projects. folder: where it lies in a repository. own: in the tool's data."""
+
+    name: str
+    folder: str
+    own: str
+    module: str
+
+
+SESSIONS = ProjectKind(name=PROJECT, folder=".", own="project", module="program")
+PLATFORMS = ProjectKind(name=PLATFORM_PROJECT, folder="platform", own="platform", module="platform_program")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +46,22 @@ class ProjectHome:
 
     directory: Path
     environment: Mapping[str, str]
+    kind: ProjectKind = SESSIONS
 
     def stack_file(self, stack: str) -> Path:
         """Name a stack's file."""
         return self.directory / stack_file(stack)
 
 
-def find_home(start: Path, data: Path, environment: Mapping[str, str]) -> ProjectHome:
-    """Find the project: the nearest Pulumi.yaml of this name at or above start, else the tool's own.
+def find_home(
+    start: Path, data: Path, environment: Mapping[str, str], kind: ProjectKind = SESSIONS
+) -> ProjectHome:
+    """Find the project: the nearest Pulumi.yaml of this kind's name at or above start, else the tool's own.
 
     data: the tool's data directory. The backend is the one that the environment, the project or
     `pulumi login` chose, else files in data; so is the passphrase.
     """
-    directory = _nearest(start) or _own(data / "project")
+    directory = _nearest(start, kind) or _own(data / kind.own, kind)
     (directory / "stacks").mkdir(exist_ok=True)
     chosen = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
     if not _has_backend(directory, environment):
@@ -52,22 +70,27 @@ def find_home(start: Path, data: Path, environment: Mapping[str, str]) -> Projec
         chosen["PULUMI_BACKEND_URL"] = f"file://{quote(str(state))}"
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys():
         chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(data))
-    return ProjectHome(directory=directory, environment=chosen)
+    return ProjectHome(directory=directory, environment=chosen, kind=kind)
 
 
-def _nearest(start: Path) -> Path | None:
+def _nearest(start: Path, kind: ProjectKind) -> Path | None:
     for directory in (start, *start.parents):
-        file = directory / PROJECT_FILE
-        if file.is_file() and _read(file).get("name") == PROJECT:
-            return directory
+        file = directory / kind.folder / PROJECT_FILE
+        if file.is_file() and _read(file).get("name") == kind.name:
+            return file.parent
     return None
 
 
-def _own(directory: Path) -> Path:
+def _own(directory: Path, kind: ProjectKind) -> Path:
     """Make the tool's own project, or bring it up to date: the tool may have moved since."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wanted = yaml.safe_dump(project(plugin=str(_PLUGIN), virtualenv=sys.prefix), sort_keys=False)
-    for name, text in ((PROJECT_FILE, wanted), ("__main__.py", _PROGRAM)):
+    document = (
+        project(plugin=str(_PLUGIN), virtualenv=sys.prefix)
+        if kind is SESSIONS
+        else platform_project(virtualenv=sys.prefix)
+    )
+    wanted = yaml.safe_dump(document, sort_keys=False)
+    for name, text in ((PROJECT_FILE, wanted), ("__main__.py", _PROGRAM.format(module=kind.module))):
         file = directory / name
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")

@@ -26,7 +26,6 @@ from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.state import find_torn
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
-from gitops_run.model.settings import PROJECT
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
 from gitops_run.model.stack_state import without_cluster
 
@@ -209,7 +208,7 @@ class Stacks:
             return work(process, report)
 
     def _restore(self, report: Report) -> bool:
-        torn = find_torn({**os.environ, **self._home.environment}, report.stack)
+        torn = find_torn({**os.environ, **self._home.environment}, report.stack, self._home.kind.name)
         if torn is None:
             return False
         if torn.locks:
@@ -229,18 +228,18 @@ class Stacks:
 
     def _make(self, process: PulumiProcess, name: str, config: Mapping[str, str]) -> None:
         """See that the stack's file says what config says, and that a new one gets its stack."""
-        file = self._home.stack_file(name)
+        file, prefix = self._home.stack_file(name), self._home.kind.name
         if not file.is_file():
-            said = {f"{PROJECT}:{key}": _plain(value) for key, value in config.items()}
+            said = {f"{prefix}:{key}": _plain(value) for key, value in config.items()}
             file.write_text(_OURS + yaml.safe_dump({"config": said}, sort_keys=False), encoding="utf-8")
             file.chmod(0o600)
             self._init(process, name)
             return
         document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         said = document.get("config") or {}
-        new = {key: value for key, value in config.items() if said.get(f"{PROJECT}:{key}") != _plain(value)}
+        new = {key: value for key, value in config.items() if said.get(f"{prefix}:{key}") != _plain(value)}
         if new:
-            entries = json.dumps({f"{PROJECT}:{key}": _entry(value) for key, value in new.items()})
+            entries = json.dumps({f"{prefix}:{key}": _entry(value) for key, value in new.items()})
             self._run(process, "config", "set-all", "--stack", name, "--json", entries)
 
     def _init(self, process: PulumiProcess, name: str) -> None:

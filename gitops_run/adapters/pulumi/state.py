@@ -30,7 +30,7 @@ class TornState:
         shutil.copyfile(self.before, self.file)
 
 
-def find_torn(environment: Mapping[str, str], stack: str) -> TornState | None:
+def find_torn(environment: Mapping[str, str], stack: str, project: str = PROJECT) -> TornState | None:
     """Find out whether a stack's state is torn and the one before it whole.
 
     environment: Pulumi's. None as well where the state isn't in files.
@@ -39,11 +39,11 @@ def find_torn(environment: Mapping[str, str], stack: str) -> TornState | None:
     if not url.startswith("file://"):
         return None
     home = Path(unquote(url.removeprefix("file://"))).expanduser() / ".pulumi"
-    file = home / "stacks" / PROJECT / f"{stack}.json"
+    file = home / "stacks" / project / f"{stack}.json"
     before = file.with_name(f"{file.name}.bak")
     if not file.is_file() or _is_whole(file) or not _is_whole(before):
         return None
-    locks = (home / "locks" / "organization" / PROJECT / stack).glob("*.json")
+    locks = (home / "locks" / "organization" / project / stack).glob("*.json")
     return TornState(file=file, before=before, locks=tuple(_read_lock(lock) for lock in sorted(locks)))
 
 

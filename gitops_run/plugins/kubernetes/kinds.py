@@ -147,6 +147,12 @@ _KINDS: Mapping[KindName, Kind] = {
         _kind(_RBAC, "RoleBinding", "rolebindings", "roleRef"),
         _kind(_RBAC, "ClusterRole", "clusterroles", namespaced=False),
         _kind(_RBAC, "ClusterRoleBinding", "clusterrolebindings", "roleRef", namespaced=False),
+        _kind(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            namespaced=False,
+        ),
         _kind(_ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False),
         _kind(
             _ADMISSION,

@@ -1,0 +1,202 @@
+"""What a cluster tells of its platform: its Flux, what stands beside it, and who uses it. Changes nothing.
+
+Knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is named, never
+guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install manifests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.facts import check_context
+from gitops_run.adapters.cluster.remains import remove_leftovers
+from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.flux_install import PLATFORM_LABEL, VERSION_LABEL
+from gitops_run.model.lockdown import COMPONENTS
+from gitops_run.model.platform import NEEDED_KINDS, Component, PlatformFacts
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY, POLICY_GROUP, VIEWER_ROLE
+from gitops_run.model.session import SESSION_LABEL
+from gitops_run.model.stack_events import PendingObject
+
+ANSWER_WITHIN_S: Final = 15.0
+"""Some thirty questions, and each that is refused is asked again."""
+_PART_OF_FLUX: Final = {"labelSelector": "app.kubernetes.io/part-of=flux"}
+_CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_DEFINITIONS: Final = (
+    f"buckets.{FLUX_SOURCE_GROUP}",
+    f"kustomizations.{FLUX_KUSTOMIZE_GROUP}",
+    f"helmreleases.{FLUX_HELM_GROUP}",
+)
+_ADMISSION: Final = f"/apis/{POLICY_GROUP}/v1"
+_POLICIES: Final = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
+_ROLES: Final = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+_USES: Final = (
+    ("source.toolkit.fluxcd.io/v1", "gitrepositories", "GitRepository"),
+    ("source.toolkit.fluxcd.io/v1", "ocirepositories", "OCIRepository"),
+    ("source.toolkit.fluxcd.io/v1", "helmrepositories", "HelmRepository"),
+    ("source.toolkit.fluxcd.io/v1", "buckets", "Bucket"),
+    ("kustomize.toolkit.fluxcd.io/v1", "kustomizations", "Kustomization"),
+    ("helm.toolkit.fluxcd.io/v2", "helmreleases", "HelmRelease"),
+)
+
+
+class PlatformCluster:
+    """Ask one cluster about its platform, and clean it of what a killed run has left."""
+
+    def __init__(self, kubeconfig: str, context: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+
+    async def facts(self) -> PlatformFacts:
+        """Ask for everything at once. Raises UsageError on a context that isn't there, BackendError."""
+        check_context(self._kubeconfig, self._context)
+        try:
+            with anyio.fail_after(ANSWER_WITHIN_S):
+                async with connect(self._kubeconfig, self._context) as connection:
+                    return await _Reader(connection).read()
+        except TimeoutError as error:
+            raise BackendError(
+                f"the cluster of context {self._context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
+                hint="check that it runs and that this machine reaches it",
+            ) from error
+
+    async def remove(self, stack: str, leftovers: Sequence[PendingObject]) -> None:
+        """Delete what a killed run may have made. Raises GuardError on what isn't the stack's."""
+        async with connect(self._kubeconfig, self._context) as connection:
+            await remove_leftovers(connection, (PLATFORM_LABEL, stack), leftovers)
+
+
+class _Reader:
+    """Read a cluster, and note what may not be read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._unread: list[str] = []
+
+    async def read(self) -> PlatformFacts:
+        """Read everything at once, as far as it may be read."""
+        system, namespaces, crds, controllers, uses = await asyncio.gather(
+            self._get("Namespace kube-system", "/api/v1/namespaces/kube-system"),
+            self._list("Namespaces", "/api/v1/namespaces", _PART_OF_FLUX),
+            self._definitions(),
+            self._controllers(),
+            self._uses(),
+        )
+        kinds, policies, roles = await asyncio.gather(self._kinds(), self._policies(), self._roles())
+        ours = [*crds, *controllers]
+        sessions, others = uses
+        return PlatformFacts(
+            uid=system.get("metadata", {}).get("uid", ""),
+            version=_version([*namespaces, *ours]),
+            kinds=kinds,
+            components=tuple(_component(one) for one in controllers),
+            flux_stack=next((stack for one in ours if (stack := _stack(one))), ""),
+            stacks=tuple(sorted({stack for one in (*ours, *policies, *roles) if (stack := _stack(one))})),
+            policy=tuple(one["kind"] for one in policies),
+            roles=tuple(one["metadata"]["name"] for one in roles),
+            sessions=sessions,
+            others=others,
+            unread=tuple(sorted(set(self._unread))),
+        )
+
+    async def _definitions(self) -> list[Json]:
+        found = await asyncio.gather(
+            *(self._get("CustomResourceDefinitions", f"{_CRDS}/{name}") for name in _DEFINITIONS)
+        )
+        return [one for one in found if one]
+
+    async def _controllers(self) -> list[Json]:
+        """Find Flux's controllers by their names, in any namespace: labels differ by who installed it."""
+        named = [{"fieldSelector": f"metadata.name={name}"} for name in COMPONENTS]
+        path = "/apis/apps/v1/deployments"
+        listings = await asyncio.gather(*(self._list("Deployments", path, query) for query in named))
+        return [one for listing in listings for one in listing]
+
+    async def _kinds(self) -> tuple[str, ...]:
+        versions = [needed.split()[0] for needed in NEEDED_KINDS]
+        listings = await asyncio.gather(*(self._get(version, f"/apis/{version}") for version in versions))
+        served = {
+            f"{version} {resource['kind']}"
+            for version, listing in zip(versions, listings, strict=True)
+            for resource in listing.get("resources", ())
+        }
+        return tuple(kind for kind in NEEDED_KINDS if kind in served)
+
+    async def _policies(self) -> list[Json]:
+        found = await asyncio.gather(
+            *(
+                self._get(f"{kind} {POLICY}", f"{_ADMISSION}/{plural}/{POLICY}")
+                for kind, plural in _POLICIES.items()
+            )
+        )
+        return [{**one, "kind": kind} for kind, one in zip(_POLICIES, found, strict=True) if one]
+
+    async def _roles(self) -> list[Json]:
+        names = (VIEWER_ROLE, MAKER_ROLE)
+        found = await asyncio.gather(
+            *(self._get(f"ClusterRole {name}", f"{_ROLES}/{name}") for name in names)
+        )
+        return [one for one in found if one]
+
+    async def _uses(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """List what uses Flux: the sessions, and the rest."""
+        listings = await asyncio.gather(
+            *(self._list(f"{kind} objects", f"/apis/{version}/{plural}") for version, plural, kind in _USES)
+        )
+        sessions, others = set(), set()
+        for (_, _, kind), listing in zip(_USES, listings, strict=True):
+            for one in listing:
+                metadata = one["metadata"]
+                session = (metadata.get("labels") or {}).get(SESSION_LABEL)
+                if session:
+                    sessions.add(f"{metadata['namespace']}/{session}")
+                else:
+                    others.add(f"{kind} {metadata['namespace']}/{metadata['name']}")
+        return tuple(sorted(sessions)), tuple(sorted(others))
+
+    async def _list(self, what: str, path: str, query: Mapping[str, str] | None = None) -> list[Json]:
+        items: list[Json] = (await self._get(what, path, query)).get("items", [])
+        return items
+
+    async def _get(self, what: str, path: str, query: Mapping[str, str] | None = None) -> Json:
+        """Get what may be absent: nothing then. What may not be read is noted."""
+        try:
+            return await self._connection.get(path, query)
+        except TransientError:
+            raise
+        except NotFound:
+            return {}
+        except BackendError:
+            self._unread.append(what)
+            return {}
+
+
+def _component(deployment: Json) -> Component:
+    container: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return Component(
+        name=deployment["metadata"]["name"],
+        namespace=deployment["metadata"]["namespace"],
+        image=container.get("image", ""),
+        ready=(deployment.get("status") or {}).get("readyReplicas", 0),
+        wanted=deployment["spec"].get("replicas", 1),
+        arguments=tuple(container.get("args") or ()),
+    )
+
+
+def _version(objects: Sequence[Json]) -> str:
+    """Read the version from the first label that tells it."""
+    versions = ((one["metadata"].get("labels") or {}).get(VERSION_LABEL, "") for one in objects)
+    return str(next((version for version in versions if version), ""))
+
+
+def _stack(live: Json) -> str:
+    return str((live["metadata"].get("labels") or {}).get(PLATFORM_LABEL, ""))

@@ -1,0 +1,65 @@
+"""Flux's manifests, from a file or a URL, as documents. Knows nothing of what stands in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import anyio
+import yaml
+
+from gitops_run.errors import BackendError, UsageError
+
+DOWNLOAD_S: Final = 60.0
+_HINT: Final = "name another file or URL: --flux-manifests"
+
+
+async def read_manifests(place: str) -> tuple[dict[str, Any], ...]:
+    """Read all documents of a file, or of what a URL leads to.
+
+    Raises UsageError on what isn't YAML of Kubernetes, BackendError where it can't be had.
+    """
+    text = await _download(place) if "://" in place else await _read(place)
+    try:
+        documents = [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
+    except yaml.YAMLError as error:
+        raise UsageError(f"{place} is not YAML: {type(error).__name__}", hint=_HINT) from error
+    if not documents or not all(_is_object(one) for one in documents):
+        raise UsageError(f"{place} doesn't hold manifests of Kubernetes", hint=_HINT)
+    return tuple(documents)
+
+
+async def _read(path: str) -> str:
+    try:
+        return await anyio.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"{Path(path)} can't be read: {reason}", hint=_HINT) from error
+
+
+async def _download(url: str) -> str:
+    """Download by the proxies that the environment names."""
+    limits = aiohttp.ClientTimeout(total=DOWNLOAD_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=limits, trust_env=True, raise_for_status=True) as session,
+            session.get(url) as response,
+        ):
+            return await response.text(encoding="utf-8")
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        reason = str(error) or f"no answer within {DOWNLOAD_S:.0f} s"
+        raise BackendError(
+            f"Flux's manifests can't be had from {url}: {reason}",
+            hint="in a closed network, bring install.yaml along: --flux-manifests FILE",
+        ) from error
+
+
+def _is_object(document: object) -> bool:
+    return (
+        isinstance(document, dict)
+        and bool(document.get("kind"))
+        and bool(document.get("apiVersion"))
+        and isinstance(document.get("metadata"), dict)
+        and bool(document["metadata"].get("name"))
+    )
