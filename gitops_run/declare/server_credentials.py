@@ -12,6 +12,15 @@ import pulumi
 TOKEN = "gitops-run:index:ServerCredentials"  # noqa: S105 - a type's token
 
 _ROLES = ("root", "reader", "writer")
+_SECRETS = {
+    "ca_cert": "caCert",
+    "certificate": "certificate",
+    "private_key": "privateKey",
+    **{f"{role}_access_key": f"{role}AccessKey" for role in _ROLES},
+    **{f"{role}_secret_key": f"{role}SecretKey" for role in _ROLES},
+}
+_NAMES = {"server_names": "serverNames", **_SECRETS, "not_after": "notAfter", "fingerprint": "fingerprint"}
+_PYTHON_NAMES = {wire: name for name, wire in _NAMES.items()}
 
 
 class MadeCredentials(pulumi.CustomResource):
@@ -20,6 +29,7 @@ class MadeCredentials(pulumi.CustomResource):
     ca_cert: pulumi.Output[str]
     certificate: pulumi.Output[str]
     private_key: pulumi.Output[str]
+    not_after: pulumi.Output[str]
     fingerprint: pulumi.Output[str]
     root_access_key: pulumi.Output[str]
     root_secret_key: pulumi.Output[str]
@@ -32,35 +42,19 @@ class MadeCredentials(pulumi.CustomResource):
         self, resource_name: str, *, server_names: Sequence[str], opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare them. server_names: DNS names and addresses of the server; others mean new credentials."""
-        made = {
-            "caCert": None,
-            "certificate": None,
-            "privateKey": None,
-            "notAfter": None,
-            "fingerprint": None,
-            **{f"{role}{half}": None for role in _ROLES for half in ("AccessKey", "SecretKey")},
-        }
-        secret = [name for name in made if name not in ("notAfter", "fingerprint")]
         super().__init__(
             TOKEN,
             resource_name,
-            {"serverNames": list(server_names), **made},
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=secret)),
+            {**dict.fromkeys(_NAMES), "server_names": list(server_names)},
+            pulumi.ResourceOptions.merge(
+                opts, pulumi.ResourceOptions(additional_secret_outputs=list(_SECRETS))
+            ),
         )
 
-    def translate_output_property(self, prop: str) -> str:
-        """Name an output as Python does."""
-        return _SNAKE.get(prop, prop)
-
     def translate_input_property(self, prop: str) -> str:
-        """Name an input as the plugin does; it is named so already."""
-        return prop
+        """Name a property as the plugin does."""
+        return _NAMES.get(prop, prop)
 
-
-_SNAKE = {
-    "caCert": "ca_cert",
-    "privateKey": "private_key",
-    "notAfter": "not_after",
-    **{f"{role}AccessKey": f"{role}_access_key" for role in _ROLES},
-    **{f"{role}SecretKey": f"{role}_secret_key" for role in _ROLES},
-}
+    def translate_output_property(self, prop: str) -> str:
+        """Name a property as Python does."""
+        return _PYTHON_NAMES.get(prop, prop)
