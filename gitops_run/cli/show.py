@@ -35,9 +35,9 @@ def list_sessions(output: str, **flags: object) -> None:
         print_json([_to_json(session) for session in sessions])
     else:
         print_table(
-            ("NAME", "OWNER", "TARGET", "REVISION", "CREATED"),
+            ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
             [
-                (s.name, s.owner, f"{s.root}/{s.target}", _short(s.source.revision), s.created)
+                (s.name, s.owner, f"{s.root}/{s.target}", s.store, _short(s.source.revision), s.created)
                 for s in sessions
             ],
         )
@@ -104,6 +104,7 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
         ("namespace", session.namespace),
         ("owner", session.owner),
         ("target", f"{session.root}/{session.target}"),
+        ("bucket", session.store),
         ("created", session.created),
         ("synced by", session.writer or "nobody"),
         ("fetched", session.source.revision or "nothing yet"),

@@ -17,6 +17,7 @@ from gitops_run.model.session import (
     OWNER_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
+    STORE_SERVER,
     TARGET_ANNOTATION,
     TIMINGS_ANNOTATION,
     UNDONE_ANNOTATION,
@@ -33,6 +34,7 @@ _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
 class LiveSession:
     """Hold what the cluster says of a session. created: RFC 3339. helm: None where no chart is applied.
 
+    store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
     undone_to: the revision that an undo brought back, until the next save; else "".
     """
 
@@ -42,6 +44,7 @@ class LiveSession:
     target: str
     root: str
     created: str
+    store: str
     source: SourceStatus
     applier: ApplierStatus | None = None
     writer: str = ""
@@ -99,6 +102,7 @@ def _session(source: Json, applier: Json | None = None, lease: Json | None = Non
         target=annotations.get(TARGET_ANNOTATION, "."),
         root=annotations.get(ROOT_ANNOTATION, ""),
         created=annotations.get(CREATED_ANNOTATION, ""),
+        store=_store(source["spec"]),
         source=to_source_status(source),
         applier=to_applier_status(applier) if applier else None,
         writer=str((lease or {}).get("spec", {}).get("holderIdentity") or ""),
@@ -114,6 +118,13 @@ class WriterAccess:
     access: StoreAccess
     bucket: str
     pod: PodPort | None = None
+
+
+def _store(bucket: Json) -> str:
+    """Tell the kind of a session's store by where its Flux Bucket fetches from."""
+    if bucket.get("provider") == "aws":
+        return "aws"
+    return "in-cluster" if str(bucket["endpoint"]).startswith(f"{STORE_SERVER}.") else "s3"
 
 
 async def read_writer_access(connection: Connection, namespace: str) -> WriterAccess:
