@@ -59,6 +59,17 @@ class FakeStore:
         self.content: dict[str, bytes] = {}
         self.put_s = 0.01
         self.on_write: Callable[[], None] = lambda: None
+        self._replaced = anyio.Event()
+
+    def begin_anew(self) -> None:
+        """Lose everything, as a server does whose pod is replaced."""
+        self.content.clear()
+        self._replaced.set()
+        self._replaced = anyio.Event()
+
+    async def replaced(self) -> str:
+        await self._replaced.wait()
+        return "its pod was replaced"
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         await anyio.sleep(0.002)

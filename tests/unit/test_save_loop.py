@@ -25,6 +25,7 @@ from gitops_run.model.events import (
     SaveSuspended,
     SaveUnchanged,
     StoreDiffered,
+    StoreReplaced,
 )
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
@@ -79,6 +80,7 @@ class Session:
             files=self.files,
             inspector=inspector(self.renderer),
             store=self.store,
+            store_watch=self.store,
             flux=FakeFlux(self.cluster),
             lease=lease,
             emit=self.emit,
@@ -308,6 +310,42 @@ async def test_a_store_that_was_emptied_behind_our_back_is_put_right() -> None:
         await session.says(StoreDiffered)
         await session.says(SaveApplied, 2)
         assert session.cluster.live == {"a": b"2", "b": b"1"}
+
+
+@scenario
+async def test_a_store_that_began_anew_is_filled_without_waiting_for_a_save() -> None:
+    async with running({"app/a": b"1", "app/b": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.store.begin_anew()
+        await session.says(StoreReplaced)
+        again = await session.says(SaveApplied, 2)
+        assert session.store.content == {"src/app/a": b"1", "src/app/b": b"1"}
+        assert again.revision == session.told(SaveApplied)[0].revision
+        assert not session.told(StoreDiffered)
+
+
+@scenario
+async def test_a_store_that_begins_anew_while_flux_is_asked_is_filled_again() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        release = session.cluster.poke_source
+        session.cluster.poke_source = lambda: (session.store.begin_anew(), release())[1]  # type: ignore[method-assign]
+        session.files.write("app/a", b"2")
+        await session.says(SavePushed, 2)
+        session.cluster.poke_source = release  # type: ignore[method-assign]
+        await session.quiet()
+        assert session.store.content == {"src/app/a": b"2"}
+        assert session.cluster.live == {"a": b"2"}
+
+
+@scenario
+async def test_nothing_is_pruned_where_flux_fetches_from_a_store_that_began_anew() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.poke_source()
+        session.store.begin_anew()
+        await session.quiet()
+        assert session.cluster.live == {"a": b"1"}
 
 
 @scenario

@@ -94,6 +94,11 @@ class Empty:
 
 
 @dataclass(frozen=True)
+class Replace:
+    """The store's pod is replaced by one that holds nothing; Flux doesn't look."""
+
+
+@dataclass(frozen=True)
 class Freeze:
     """The laptop sleeps: the writer stands still at its next look at the lease, and wakes up later."""
 
@@ -121,6 +126,7 @@ troubles: dict[str, st.SearchStrategy[Any]] = {
         st.booleans(),
     ),
     "empty": st.builds(Empty),
+    "replace": st.builds(Replace),
     "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 3600.0])),
     "take over": st.builds(TakeOver),
 }
@@ -263,6 +269,7 @@ class World:
             files=self.files,
             inspector=inspector(self.renderer),
             store=troubles.guard(self.store, "store"),
+            store_watch=self.store,
             flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
             lease=lease,
             emit=self.emit,
@@ -299,6 +306,9 @@ class World:
                 self.see_write()
                 self.store.content.clear()
                 self.cluster.poke_source()
+            case Replace():
+                self.see_write()
+                self.store.begin_anew()
             case Outage(service="controllers"):
                 self.cluster.paused_until = self.trouble_for(step.seconds)
             case Outage():
