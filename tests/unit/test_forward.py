@@ -53,6 +53,7 @@ class ApiServer:
         self.pod: dict[str, Any] | None = pod_object("first")
         self.serve: Pod = echo
         self.refusals: list[int] = []
+        self.readiness = 200
         self._news = anyio.Event()
 
     def show(self, pod: dict[str, Any] | None) -> None:
@@ -83,7 +84,7 @@ class ApiServer:
         return channel
 
     async def ready(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(text="ok")
+        return web.Response(text="ok", status=self.readiness)
 
 
 def deleted() -> dict[str, Any]:
@@ -241,6 +242,17 @@ async def test_a_pod_that_was_only_not_ready_for_a_while_is_not_another_one(tmp_
 async def test_a_connection_comes_through_once_the_api_server_is_back(tmp_path: Path) -> None:
     api = ApiServer()
     api.refusals = [503, 500, 404]
+    async with running(api, tmp_path) as forward, connected(forward) as client:
+        await client.send(b"held")
+        assert await received(client, 4) == b"held"
+
+
+@pytest.mark.parametrize("readiness", [500, 403])
+async def test_a_refusal_by_an_api_server_that_only_starts_is_waited_out(
+    tmp_path: Path, readiness: int
+) -> None:
+    api = ApiServer()
+    api.refusals, api.readiness = [403], readiness
     async with running(api, tmp_path) as forward, connected(forward) as client:
         await client.send(b"held")
         assert await received(client, 4) == b"held"

@@ -201,13 +201,19 @@ class Connection:
     async def _refuse_starting(self, limits: aiohttp.ClientTimeout) -> None:
         """Raise TransientError where the API server has just started.
 
-        It refuses everything then, since it has no roles yet: seen for two seconds with 1.36.
+        It refuses everything then, since it has no roles yet: seen for two seconds with 1.36. To users without
+        rights of their own that includes the question whether it is ready, which any user may ask later.
         """
         response = await self._send_once(Request(method="GET", path="/readyz"), limits)
         response.close()
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(
                 f"the API server of context {self.context!r} is starting", hint="nothing: it is tried again"
+            )
+        if response.status == HTTPStatus.FORBIDDEN:
+            raise TransientError(
+                f"the API server of context {self.context!r} doesn't even say whether it is ready",
+                hint="it is starting, or this user may do nothing there: kubectl auth whoami",
             )
 
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
