@@ -15,6 +15,7 @@ from gitops_run.model.session_spec import (
     AwsStore,
     ClusterPin,
     HelmApplier,
+    InClusterStore,
     KeyPair,
     KustomizeApplier,
     S3Store,
@@ -27,6 +28,7 @@ STORES = st.sampled_from(
         S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY),
         S3Store(endpoint="https://s3:9000", region="a", ca="PEM", admin=KEY, reader=KEY, writer=KEY),
         AwsStore(region="eu-west-1"),
+        InClusterStore(namespace="run-web", region="a", image="registry/versitygw:v1"),
     ]
 )
 SPECS = st.builds(

@@ -14,10 +14,21 @@ from pulumi.runtime import rpc
 from gitops_run.declare.program import declare_session
 from gitops_run.declare.session import Session
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import AwsStore, ClusterPin, KeyPair, S3Store, SessionSpec
+from gitops_run.model.session_spec import (
+    AwsStore,
+    ClusterPin,
+    InClusterStore,
+    KeyPair,
+    S3Store,
+    SessionSpec,
+    Store,
+)
+from gitops_run.plugins.gitops_run.credentials import OUTPUTS, TOKEN
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
 OWN_STORE = S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY)
+
+INSIDE = InClusterStore(namespace="run-web", region="us-east-1", image="registry/versitygw:v1")
 
 
 class Recorder(pulumi.runtime.Mocks):
@@ -28,7 +39,8 @@ class Recorder(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.declared[args.name] = args
-        return f"{args.name}-id", dict(args.inputs)
+        made = {name: f"{name}-made" for name in OUTPUTS} if args.typ == TOKEN else {}
+        return f"{args.name}-id", {**args.inputs, **made}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         return {}
@@ -63,7 +75,7 @@ def run(recorder: Recorder, program: Callable[[], object]) -> None:
     asyncio.run(main())
 
 
-def spec_on(store: S3Store | AwsStore) -> SessionSpec:
+def spec_on(store: Store) -> SessionSpec:
     return SessionSpec(
         name=SessionName.parse("web"),
         namespace="run-web",
@@ -134,6 +146,39 @@ def test_the_secrets_get_their_keys_marked_as_secret(recorder: Recorder) -> None
     wrapped = recorder.declared["web-writer"].inputs["stringData"]
     assert wrapped[rpc._special_sig_key] == rpc._special_secret_sig
     assert wrapped["value"]["secretkey"] == "hunter2"
+
+
+def test_a_server_beside_the_session_starts_behind_its_policy_and_flux_waits_for_it(
+    recorder: Recorder,
+) -> None:
+    after = declare(recorder, spec_on(INSIDE))
+    assert {"web-server-policy", "web-server-secret", "web-namespace"} <= everything_before(
+        "web-server", after
+    )
+    assert {"web-server", "web-server-service"} <= everything_before("web-source", after)
+    assert not {"web-server"} & everything_before("web-writer", after)
+
+
+def test_a_server_beside_the_session_is_trusted_by_its_own_authority_and_known_by_its_pod(
+    recorder: Recorder,
+) -> None:
+    declare(recorder, spec_on(INSIDE))
+    reader = recorder.declared["web-reader"].inputs["stringData"]["value"]
+    writer = recorder.declared["web-writer"].inputs["stringData"]["value"]
+    assert (reader["ca.crt"], writer["ca.crt"]) == ("caCert-made", "caCert-made")
+    assert writer["forward"] == "gitops-run-bucket-0:9000"
+    assert reader["accesskey"] == "readerAccessKey-made"
+    assert recorder.declared["web-source"].inputs["spec"]["certSecretRef"] == {"name": "bucket-reader"}
+
+
+def test_what_the_server_reads_is_marked_as_secret_and_stands_nowhere_else(recorder: Recorder) -> None:
+    declare(recorder, spec_on(INSIDE))
+    files = recorder.declared["web-server-secret"].inputs["stringData"]
+    assert files[rpc._special_sig_key] == rpc._special_secret_sig
+    others = [args.inputs for args in recorder.declared.values() if not args.typ.endswith(":Secret")]
+    assert "SecretKey-made" not in repr(others)
+    annotations = recorder.declared["web-server"].inputs["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"gitops-run.dev/credentials": "fingerprint-made"}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pulumi_aws warns of itself when it is imported

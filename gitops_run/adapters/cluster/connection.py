@@ -201,8 +201,8 @@ class Connection:
     async def _refuse_starting(self, limits: aiohttp.ClientTimeout) -> None:
         """Raise TransientError where the API server has just started.
 
-        It refuses everything then, since it has no roles yet: seen for two seconds with 1.36. To users without
-        rights of their own that includes the question whether it is ready, which any user may ask later.
+        It refuses everything then, since it has no roles yet: seen for two seconds with 1.36. To users who
+        are no administrators that includes the question whether it is ready, which anybody may ask later.
         """
         response = await self._send_once(Request(method="GET", path="/readyz"), limits)
         response.close()
