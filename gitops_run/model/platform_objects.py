@@ -20,6 +20,7 @@ from gitops_run.model.access import (
 from gitops_run.model.flux_install import PLATFORM_LABEL
 from gitops_run.model.manifests import Manifest
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL, SESSION_LABEL, SessionName
+from gitops_run.model.store_server import forward_rules
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
@@ -83,7 +84,7 @@ def maker_rules() -> list[Rule]:
         _rule(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
         *(_rule(group, [resource], _ALL_VERBS) for group, resource in _SESSION_OBJECTS),
         *applier_rules(),
-        *(_unnamed(rule) for rule in owner_rules(name, name.namespace)),
+        *(_unnamed(rule) for rule in (*owner_rules(name, name.namespace), *forward_rules())),
     ]
 
 
