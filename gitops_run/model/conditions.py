@@ -47,6 +47,11 @@ class ApplierStatus:
     inventory: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a reconciliation has begun and not ended."""
+        return self.ready == "Unknown" and self.reason == "Progressing"
+
 
 class Standing(StrEnum):
     """Say how far Flux is with a revision."""

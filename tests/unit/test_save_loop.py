@@ -265,6 +265,17 @@ async def test_a_newer_save_supersedes_the_older_at_once() -> None:
 
 
 @scenario
+async def test_an_apply_that_takes_long_is_waited_for_and_not_asked_for_again() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.apply_s = 10
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        await session.quiet()
+        assert [tree["app/a"] for tree in session.cluster.applied_trees].count(b"2") == 1
+
+
+@scenario
 async def test_a_revision_that_was_live_before_is_not_believed_before_it_is_applied_again() -> None:
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)
