@@ -28,7 +28,7 @@ from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeo
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.conditions import ApplierStatus, Standing, applier_verdict
-from gitops_run.model.events import Event, SaveApplied
+from gitops_run.model.events import Event
 from gitops_run.model.history import KeptSnapshot, before, difference, find, short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings

@@ -6,12 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-import anyio
-import anyio.lowlevel
-import anyio.to_thread
 import pytest
 
-from gitops_run.adapters.files import MAX_BYTES, Snapshot, WorkTree, find_root
+from gitops_run.adapters.files import MAX_BYTES, WorkTree, find_root
 from gitops_run.errors import UsageError
 from tests.work_trees import snapshot, write
 
