@@ -12,7 +12,9 @@ from gitops_run.model.conditions import PENDING, Standing, Verdict, applier_verd
 NUDGE_S = 3.0
 """How long the Kustomization may rest without a word about a fetched revision before it is asked by token.
 
-One that is at work is left to it: asking would have it apply everything once more. A failure that repeats the last one word for word changes nothing in its status, so no watch tells it."""
+One that is at work is left to it: asking would have it apply everything once more. A failure that repeats
+the last one word for word changes nothing in its status, so no watch tells it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
