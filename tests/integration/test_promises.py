@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DEVELOPER
+from tests.conftest import DEVELOPER, SANDBOX
 from tests.integration.conftest import SharedSession
 from tests.people import PATIENCE_S, Person
 
@@ -115,7 +115,7 @@ def test_promise_6_no_orphans_after_down(admin: Person, plain: Path) -> None:
 def test_promise_7_never_a_cluster_that_was_not_named(admin: Person, plain: Path, tmp_path: Path) -> None:
     strange = tmp_path / "kubeconfig"
     config = Path(admin.env["KUBECONFIG"]).read_text()
-    strange.write_text(config.replace("gitops-run-sandbox-tests", "production"))
+    strange.write_text(config.replace(f"gitops-run-sandbox-{SANDBOX}", "production"))
     flags = ("--kubeconfig", str(strange), "--context", "production")
     finished = admin.types("up", "strange", str(plain), "--root", str(plain), *flags, GITOPS_RUN_SETTINGS="")
     assert finished.code == 3

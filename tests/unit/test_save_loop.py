@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -28,7 +28,6 @@ from gitops_run.model.events import (
 )
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
-from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
@@ -44,6 +43,7 @@ from tests.fakes import (
     counting_tokens,
     objects_of,
 )
+from tests.virtual_time import scenario
 
 
 class Session:
@@ -111,14 +111,6 @@ async def running(files: dict[str, bytes], *, confirms: bool = False) -> AsyncIt
         tasks.start_soon(session.sync)
         yield session
         tasks.cancel_scope.cancel()
-
-
-def scenario(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def run() -> None:
-        virtual_time.run(test)
-
-    run.__name__ = test.__name__
-    return run
 
 
 @scenario
