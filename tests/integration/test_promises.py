@@ -14,7 +14,7 @@ from tests.integration.conftest import SharedSession
 from tests.people import PATIENCE_S, Person
 
 MANY = 400
-"""Enough that their upload takes longer than it takes to see the fence."""
+"""Enough that uploading or applying them takes longer than it takes to look at Flux meanwhile."""
 
 
 def config_map(name: str, value: str) -> str:
@@ -32,11 +32,12 @@ def value_of(session: SharedSession, name: str) -> str:
 
 def test_promise_1_exact_applied_means_this_revision_after_this_save(session: SharedSession) -> None:
     with session.syncing() as sync:
-        (session.root / "exact.yaml").write_text(config_map("exact", "new"))
+        objects = [config_map(f"exact-{number}", "new") for number in range(MANY)]
+        (session.root / "exact.yaml").write_text("---\n".join(objects))
         applied = sync.tells("save_applied")
-        assert applied["revision"] == session.source()["status"]["artifact"]["revision"]
         assert applied["revision"] == session.applier()["status"]["lastAppliedRevision"]
-        assert value_of(session, "exact") == "new"
+        assert applied["revision"] == session.source()["status"]["artifact"]["revision"]
+        assert value_of(session, f"exact-{MANY - 1}") == "new"
 
 
 def test_promise_1_exact_a_state_that_was_live_before_is_applied_again(session: SharedSession) -> None:
