@@ -31,7 +31,7 @@ class Size:
 
 TEN = Size(objects=10, rounds=2, saves=20, peers=10, models=3)
 HUNDRED = Size(objects=100, rounds=2, saves=10, peers=3, models=2)
-THOUSAND = Size(objects=1000, rounds=2, saves=6, peers=3, models=2)
+THOUSAND = Size(objects=1000, rounds=2, saves=6, peers=1, models=1)
 
 
 def measure_ten(bench: Bench) -> dict[str, Any]:

@@ -167,6 +167,9 @@ class FakeCluster:
             await self._resumed()
             token, revision = self.applier_token, self.source.revision
             files = {key.removeprefix("src/"): content for key, content in self.artifact.items()}
+            if not self.applier.is_suspended:
+                self.applier = replace(self.applier, ready="Unknown", reason="Progressing")
+                self.tell()
             await anyio.sleep(self.apply_s)
             self.applier = self._apply(files, revision, token)
             self.tell()

@@ -42,3 +42,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine function to its end under virtual time."""
     return anyio.run(main, backend_options={"loop_factory": VirtualTimeLoop})
+
+
+def scenario(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Make a test of a coroutine: it runs under the virtual clock."""
+
+    def started() -> None:
+        run(test)
+
+    started.__name__ = test.__name__
+    return started

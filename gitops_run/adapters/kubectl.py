@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import anyio
 
-from gitops_run.errors import UsageError
+from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.problem import Problem
@@ -78,13 +78,21 @@ class Kustomize:
         )
 
     def _write_wrapper(self, folder: Path, target: str, resources: tuple[str, ...]) -> None:
-        """Write a kustomization around the target, which sets the namespace as Flux does."""
-        self._work.mkdir(parents=True, exist_ok=True)
+        """Write a kustomization around the target, which sets the namespace as Flux does.
+
+        Raises TransientError where the disk refuses.
+        """
         lines = [f"namespace: {self._namespace}", "resources:"]
         for resource in resources:
             path = Path("..") / folder.name / target / resource
             lines.append(f"- {_quoted(path.as_posix())}")
-        (self._work / "kustomization.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        try:
+            self._work.mkdir(parents=True, exist_ok=True)
+            (self._work / "kustomization.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TransientError(
+                f"{self._work} can't be written: {error.strerror}", hint="check its disk and its permissions"
+            ) from error
 
 
 def _quoted(text: str) -> str:

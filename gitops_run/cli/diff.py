@@ -15,6 +15,7 @@ from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import marks_for, print_json
+from gitops_run.cli.render import SIGNS
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
 from gitops_run.errors import ReconcileFailed
@@ -23,7 +24,6 @@ from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
 DIFFERENT = 1
-_SIGNS = {"create": "+", "change": "~", "delete": "-"}
 
 
 @click.command()
@@ -73,7 +73,7 @@ def _no_mark(step: str) -> None:
 
 def _print(found: Preflight) -> None:
     for change in found.changes:
-        click.echo(f"{_SIGNS[change.action]} {change.object}")
+        click.echo(f"{SIGNS[change.action]} {change.object}")
         for field in change.fields:
             click.echo(f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}")
     for text in found.not_checked:

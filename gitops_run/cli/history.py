@@ -28,7 +28,7 @@ from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeo
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.conditions import ApplierStatus, Standing, applier_verdict
-from gitops_run.model.events import Event, SaveApplied
+from gitops_run.model.events import Event
 from gitops_run.model.history import KeptSnapshot, before, difference, find, short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
@@ -98,24 +98,8 @@ async def _undo(request: SyncRequest, rev: str | None, emit: Emit) -> _Undone:
             with past.asking(wanted.revision):
                 await _until_applied(connection, session, wanted)
             return _Undone(snapshot=wanted, by="sync")
-    await _push(replace(request, undo_to=wanted.revision), emit)
+    await sync_session(replace(request, undo_to=wanted.revision), emit)
     return _Undone(snapshot=wanted, by="undo")
-
-
-async def _push(request: SyncRequest, emit: Emit) -> None:
-    """Push a snapshot where nobody syncs. Raises ReconcileFailed where Flux has not applied it."""
-    told: list[Event] = []
-
-    def listen(event: Event) -> None:
-        told.append(event)
-        emit(event)
-
-    await sync_session(request, listen)
-    if not any(isinstance(event, SaveApplied) and event.revision == request.undo_to for event in told):
-        raise ReconcileFailed(
-            f"{short(request.undo_to)} was not applied",
-            hint=f"to see what is live, and why: gitops-run status {request.name}",
-        )
 
 
 def _say_nothing(event: Event) -> None:

@@ -32,6 +32,8 @@ from gitops_run.model.events import (
 from gitops_run.model.problem import Problem
 
 CHANGES_SHOWN = 5
+SIGNS = {"create": "+", "change": "~", "delete": "-"}
+"""What stands before a changed object, by what happens to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +108,11 @@ def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
 
 def _change_lines(changes: tuple[Change, ...]) -> list[str]:
     """Write what a save changes: a few lines, since a first save may create a thousand objects."""
-    signs = {"create": "+", "change": "~", "delete": "-"}
     found = []
     for change in changes[:CHANGES_SHOWN]:
         fields = ", ".join(f"{field.path} {field.before} → {field.after}" for field in change.fields[:2])
         more = f" and {len(change.fields) - 2} more" if len(change.fields) > 2 else ""
-        found.append(f"  {signs[change.action]} {change.object} {fields}{more}".rstrip())
+        found.append(f"  {SIGNS[change.action]} {change.object} {fields}{more}".rstrip())
     if len(changes) > CHANGES_SHOWN:
         found.append(f"  … and {len(changes) - CHANGES_SHOWN} more objects")
     return found

@@ -10,9 +10,11 @@ from gitops_run.flows.ports import Flux
 from gitops_run.model.conditions import PENDING, Standing, Verdict, applier_verdict, source_verdict
 
 NUDGE_S = 3.0
-"""How long the Kustomization may say nothing about a fetched revision before it is asked by token.
+"""How long the Kustomization may rest without a word about a fetched revision before it is asked by token.
 
-A failure that repeats the last one word for word changes nothing in its status, so no watch tells it."""
+One that is at work is left to it: asking would have it apply everything once more. A failure that repeats
+the last one word for word changes nothing in its status, so no watch tells it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,11 @@ async def wait_for_apply(flux: Flux, revision: Revision) -> Verdict:
     """Wait until Flux has applied the fetched revision, or has failed to."""
     token = f"{revision.token}/apply"
     if not revision.was_live:
-        with anyio.move_on_after(NUDGE_S):
-            return await _applier_speaks(flux, revision.text)
+        is_resting = False
+        while not is_resting:
+            with anyio.move_on_after(NUDGE_S):
+                return await _applier_speaks(flux, revision.text)
+            is_resting = not flux.applier.is_at_work
     await flux.request_apply(token)
     return await _applier_speaks(flux, revision.text, token)
 

@@ -47,6 +47,11 @@ class ApplierStatus:
     inventory: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a reconciliation has begun and not ended."""
+        return self.ready == "Unknown" and self.reason == "Progressing"
+
 
 class Standing(StrEnum):
     """Say how far Flux is with a revision."""
@@ -132,7 +137,7 @@ def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") ->
         return Verdict(
             standing=Standing.SUSPENDED,
             message="the session is suspended: this save is stored, and applied when it is resumed",
-            hint="kubectl patch its Kustomization: spec.suspend false",
+            hint="kubectl patch its Kustomization or HelmRelease: spec.suspend false",
         )
     if token and status.handled != token:
         return PENDING

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -47,12 +48,15 @@ def serve(make: Callable[[], ResourceProviderServicer]) -> None:
     )
     add_ResourceProviderServicer_to_server(make(), server)
     port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    signal.sigwait(_ENDING)
-    server.stop(grace=None)
+    with tempfile.TemporaryDirectory(prefix="gitops-run-plugin-") as scratch:
+        # A client library writes its keys to files, and removes them at an end that isn't this one.
+        tempfile.tempdir = scratch
+        server.start()
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        signal.sigwait(_ENDING)
+        server.stop(grace=None)
     os._exit(0)  # without waiting for threads that wait for a service: nobody is left to hear of it
 
 

@@ -362,6 +362,15 @@ def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(engineer: Engi
     assert engineer.finds_no_change(session)
 
 
+def test_a_run_leaves_no_key_in_the_temporary_folder(
+    engineer: Engineer, session: str, tmp_path: Path
+) -> None:
+    engineer.person.succeeds(
+        "up", session, str(engineer.target), "--root", str(engineer.target), TMPDIR=str(tmp_path)
+    )
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_what_a_killed_up_made_and_could_not_record_is_made_anew(engineer: Engineer, session: str) -> None:
     forget(engineer, session, "Kustomization")
     assert f"left undecided: Kustomization {session}" in engineer.up(session)

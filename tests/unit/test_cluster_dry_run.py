@@ -10,7 +10,7 @@ import pytest
 
 from gitops_run.adapters.cluster.connection import Request
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.cluster.dry_run import ClusterDryRun
+from gitops_run.adapters.cluster.dry_run import LIST_FROM, ClusterDryRun
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.dry_run import Look, Obstacle
 from gitops_run.model.objects import parse_document
@@ -28,6 +28,7 @@ class FakeConnection:
 
     read: tuple[int, dict[str, Any]] = ABSENT
     tried: tuple[int, dict[str, Any]] = (200, {"kind": "ConfigMap"})
+    listed: tuple[int, dict[str, Any]] = (403, {"message": "may not list"})
     asked: list[Request] = field(default_factory=list)
     discovered: list[str] = field(default_factory=list)
     kinds: tuple[str, ...] = ("ConfigMap", "Secret")
@@ -44,6 +45,8 @@ class FakeConnection:
 
     async def ask(self, request: Request) -> tuple[int, dict[str, Any]]:
         self.asked.append(request)
+        if request.path.endswith("/configmaps"):
+            return self.listed
         return self.read if request.method == "GET" else self.tried
 
 
@@ -70,6 +73,27 @@ def test_a_changed_object_costs_one_get_and_one_dry_run_in_the_name_of_the_sessi
     [patch] = [request for request in connection.asked if request.method == "PATCH"]
     assert (patch.query["dryRun"], patch.query["fieldValidation"]) == ("All", "Strict")
     assert (found.live, found.result, found.resource) == (None, {"kind": "ConfigMap"}, "configmaps")
+
+
+def many(count: int) -> list[str]:
+    return [CONFIG.replace("name: a", f"name: a{number}") for number in range(count)]
+
+
+def test_many_objects_of_a_kind_are_read_by_one_list_that_has_an_end() -> None:
+    live = {"metadata": {"name": "a3"}, "data": {"k": "v"}}
+    connection = FakeConnection(listed=(200, {"items": [live]}))
+    found = look(connection, *many(LIST_FROM))
+    assert found[3].live == {"apiVersion": "v1", "kind": "ConfigMap", **live}
+    reads = [request for request in connection.asked if request.method == "GET"]
+    assert reads[0].query == {"limit": str(2 * LIST_FROM)}
+    assert len(reads) == LIST_FROM
+    assert not any(request.path.endswith("/a3") for request in reads)
+
+
+def test_many_objects_are_read_one_by_one_where_flux_may_not_list_them() -> None:
+    connection = FakeConnection(read=(200, {"kind": "ConfigMap"}))
+    found = look(connection, *many(LIST_FROM))
+    assert [one.live for one in found] == LIST_FROM * [{"kind": "ConfigMap"}]
 
 
 def test_without_dry_run_nothing_but_reading_is_asked() -> None:

@@ -6,44 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
-import anyio
-import anyio.lowlevel
-import anyio.to_thread
 import pytest
 
-from gitops_run.adapters.files import MAX_BYTES, Snapshot, WorkTree, find_root
+from gitops_run.adapters.files import MAX_BYTES, WorkTree, find_root
 from gitops_run.errors import UsageError
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def work_tree(root: Path, tmp_path: Path) -> WorkTree:
-    return WorkTree(root, tmp_path / "stage")
-
-
-@pytest.fixture
-def app(root: Path, tmp_path: Path) -> WorkTree:
-    """A target app that needs a file beside it, amid others that nobody needs."""
-    write(root, "app/kustomization.yaml", "resources: [../shared/a.yaml]")
-    write(root, "shared/a.yaml", "1")
-    write(root, "other/b.yaml", "1")
-    return WorkTree(root, tmp_path / "stage", "app")
-
-
-def write(root: Path, path: str, content: str = "") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content)
-    return file
-
-
-def snapshot(work_tree: WorkTree, *touched: str) -> Snapshot:
-    return anyio.run(work_tree.snapshot, frozenset(touched))
+from tests.work_trees import snapshot, write
 
 
 def test_a_snapshot_holds_every_file_with_its_bytes(root: Path, work_tree: WorkTree) -> None:

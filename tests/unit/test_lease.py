@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -13,7 +15,7 @@ from gitops_run.adapters.cluster.lease import RENEW_S, Holder, SessionLease
 from gitops_run.errors import LockedError, NotFound, TransientError
 from gitops_run.model.events import Event
 from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
-from tests import virtual_time
+from tests.virtual_time import scenario
 
 
 class LeaseServer:
@@ -64,159 +66,130 @@ def ignore(event: Event) -> None:
     """Hear nothing."""
 
 
-def test_a_note_is_written_at_once() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lease.keep)
-            lease.note({TIMINGS_ANNOTATION: "t"})
-            await anyio.sleep(RENEW_S / 10)
-            tasks.cancel_scope.cancel()
-        assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-        assert server.writes == 2
-
-    virtual_time.run(main)
+@asynccontextmanager
+async def kept(server: LeaseServer) -> AsyncIterator[SessionLease]:
+    """Take the lease and keep it until the block ends."""
+    lease = lease_of(server)
+    await lease.take(ignore)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lease.keep)
+        yield lease
+        tasks.cancel_scope.cancel()
 
 
-def test_notes_that_come_together_are_one_request() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lease.keep)
-            for number in range(10):
-                lease.note({TIMINGS_ANNOTATION: str(number)})
-            lease.note({UNDONE_ANNOTATION: "sha256:a"})
-            await anyio.sleep(RENEW_S / 10)
-            tasks.cancel_scope.cancel()
-        assert server.annotations == {TIMINGS_ANNOTATION: "9", UNDONE_ANNOTATION: "sha256:a"}
-        assert server.writes == 2
-
-    virtual_time.run(main)
+@scenario
+async def test_a_note_is_written_at_once() -> None:
+    server = LeaseServer()
+    async with kept(server) as lease:
+        lease.note({TIMINGS_ANNOTATION: "t"})
+        await anyio.sleep(RENEW_S / 10)
+    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
+    assert server.writes == 2
 
 
-def test_a_note_that_comes_amid_a_renewal_is_not_lost() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lease.keep)
-            lease.note({TIMINGS_ANNOTATION: "first"})
-            await anyio.sleep(0.005)
-            lease.note({TIMINGS_ANNOTATION: "second"})
-            await anyio.sleep(RENEW_S / 10)
-            tasks.cancel_scope.cancel()
-        assert server.annotations == {TIMINGS_ANNOTATION: "second"}
-
-    virtual_time.run(main)
+@scenario
+async def test_notes_that_come_together_are_one_request() -> None:
+    server = LeaseServer()
+    async with kept(server) as lease:
+        for number in range(10):
+            lease.note({TIMINGS_ANNOTATION: str(number)})
+        lease.note({UNDONE_ANNOTATION: "sha256:a"})
+        await anyio.sleep(RENEW_S / 10)
+    assert server.annotations == {TIMINGS_ANNOTATION: "9", UNDONE_ANNOTATION: "sha256:a"}
+    assert server.writes == 2
 
 
-def test_a_note_whose_renewal_failed_goes_with_the_next_one() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
+@scenario
+async def test_a_note_that_comes_amid_a_renewal_is_not_lost() -> None:
+    server = LeaseServer()
+    async with kept(server) as lease:
+        lease.note({TIMINGS_ANNOTATION: "first"})
+        await anyio.sleep(0.005)
+        lease.note({TIMINGS_ANNOTATION: "second"})
+        await anyio.sleep(RENEW_S / 10)
+    assert server.annotations == {TIMINGS_ANNOTATION: "second"}
+
+
+@scenario
+async def test_a_note_whose_renewal_failed_goes_with_the_next_one() -> None:
+    server = LeaseServer()
+    async with kept(server) as lease:
         server.failures = 1
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lease.keep)
-            lease.note({TIMINGS_ANNOTATION: "t"})
-            await anyio.sleep(RENEW_S + 1)
-            tasks.cancel_scope.cancel()
-        assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-        assert server.writes == 2
-
-    virtual_time.run(main)
+        lease.note({TIMINGS_ANNOTATION: "t"})
+        await anyio.sleep(RENEW_S + 1)
+    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
+    assert server.writes == 2
 
 
-def test_an_empty_note_removes_what_was_noted() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        lease.note({UNDONE_ANNOTATION: "sha256:a", TIMINGS_ANNOTATION: "t"})
-        await lease.take(ignore)
-        lease.note({UNDONE_ANNOTATION: ""})
-        assert lease.notes == {TIMINGS_ANNOTATION: "t"}
-        await lease.release()
-        assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-
-    virtual_time.run(main)
+@scenario
+async def test_an_empty_note_removes_what_was_noted() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    lease.note({UNDONE_ANNOTATION: "sha256:a", TIMINGS_ANNOTATION: "t"})
+    await lease.take(ignore)
+    lease.note({UNDONE_ANNOTATION: ""})
+    assert lease.notes == {TIMINGS_ANNOTATION: "t"}
+    await lease.release()
+    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
 
 
-def test_notes_survive_a_hand_over_and_the_next_holder_reads_them() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        first = lease_of(server)
-        await first.take(ignore)
-        first.note({UNDONE_ANNOTATION: "sha256:a"})
-        await first.release()
-        second = lease_of(server, "bob@there/2/y-2")
-        await second.take(ignore)
-        assert second.notes == {UNDONE_ANNOTATION: "sha256:a"}
-        assert server.annotations == {UNDONE_ANNOTATION: "sha256:a"}
-        assert server.live["spec"]["holderIdentity"] == "bob@there/2/y-2"
-
-    virtual_time.run(main)
+@scenario
+async def test_notes_survive_a_hand_over_and_the_next_holder_reads_them() -> None:
+    server = LeaseServer()
+    first = lease_of(server)
+    await first.take(ignore)
+    first.note({UNDONE_ANNOTATION: "sha256:a"})
+    await first.release()
+    second = lease_of(server, "bob@there/2/y-2")
+    await second.take(ignore)
+    assert second.notes == {UNDONE_ANNOTATION: "sha256:a"}
+    assert server.annotations == {UNDONE_ANNOTATION: "sha256:a"}
+    assert server.live["spec"]["holderIdentity"] == "bob@there/2/y-2"
 
 
-def test_an_annotation_of_somebody_else_stays_and_is_no_note() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
-        server.live["metadata"]["annotations"] = {"example.com/theirs": ""}
-        await lease.take(ignore)
-        assert lease.notes == {}
-        assert server.annotations == {"example.com/theirs": ""}
-
-    virtual_time.run(main)
+@scenario
+async def test_an_annotation_of_somebody_else_stays_and_is_no_note() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+    server.live["metadata"]["annotations"] = {"example.com/theirs": ""}
+    await lease.take(ignore)
+    assert lease.notes == {}
+    assert server.annotations == {"example.com/theirs": ""}
 
 
-def test_a_change_by_somebody_else_costs_no_renewal() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
+@scenario
+async def test_a_change_by_somebody_else_costs_no_renewal() -> None:
+    server = LeaseServer()
+    async with kept(server) as lease:
         server.live["metadata"] |= {"resourceVersion": "99", "annotations": {"example.com/theirs": "x"}}
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lease.keep)
-            lease.note({TIMINGS_ANNOTATION: "t"})
-            await anyio.sleep(1)
-            tasks.cancel_scope.cancel()
-        assert server.annotations == {"example.com/theirs": "x", TIMINGS_ANNOTATION: "t"}
-
-    virtual_time.run(main)
+        lease.note({TIMINGS_ANNOTATION: "t"})
+        await anyio.sleep(1)
+    assert server.annotations == {"example.com/theirs": "x", TIMINGS_ANNOTATION: "t"}
 
 
-def test_a_note_after_a_take_over_ends_the_old_holder_and_is_not_written() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        old = lease_of(server)
-        await old.take(ignore)
-        await lease_of(server, "bob@there/2/y-2").take(ignore, take_over=True)
-        old.note({UNDONE_ANNOTATION: "sha256:a"})
-        with pytest.raises(LockedError, match="taken over by bob@there"):
-            await old.keep()
-        assert server.annotations == {}
-
-    virtual_time.run(main)
+@scenario
+async def test_a_note_after_a_take_over_ends_the_old_holder_and_is_not_written() -> None:
+    server = LeaseServer()
+    old = lease_of(server)
+    await old.take(ignore)
+    await lease_of(server, "bob@there/2/y-2").take(ignore, take_over=True)
+    old.note({UNDONE_ANNOTATION: "sha256:a"})
+    with pytest.raises(LockedError, match="taken over by bob@there"):
+        await old.keep()
+    assert server.annotations == {}
 
 
-def test_renewals_of_one_holder_never_conflict_with_each_other() -> None:
-    async def main() -> None:
-        server = LeaseServer()
-        lease = lease_of(server)
-        await lease.take(ignore)
-        await anyio.sleep(25)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(3):
-                tasks.start_soon(lease.ensure)
-        assert server.live["spec"]["holderIdentity"] == lease.holder
-
-    virtual_time.run(main)
+@scenario
+async def test_renewals_of_one_holder_never_conflict_with_each_other() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+    await anyio.sleep(25)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(lease.ensure)
+    assert server.live["spec"]["holderIdentity"] == lease.holder
 
 
 def test_a_process_that_runs_here_is_known_as_one() -> None:

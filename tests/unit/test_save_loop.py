@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -29,7 +29,6 @@ from gitops_run.model.events import (
 )
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
-from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
@@ -45,6 +44,7 @@ from tests.fakes import (
     counting_tokens,
     objects_of,
 )
+from tests.virtual_time import scenario
 
 
 class Session:
@@ -113,14 +113,6 @@ async def running(files: dict[str, bytes], *, confirms: bool = False) -> AsyncIt
         tasks.start_soon(session.sync)
         yield session
         tasks.cancel_scope.cancel()
-
-
-def scenario(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def run() -> None:
-        virtual_time.run(test)
-
-    run.__name__ = test.__name__
-    return run
 
 
 @scenario
@@ -264,6 +256,17 @@ async def test_a_newer_save_supersedes_the_older_at_once() -> None:
         await session.says(SaveApplied, 2)
         assert (superseded.save, superseded.by) == (2, 3)
         assert session.cluster.live == {"a": b"3"}
+
+
+@scenario
+async def test_an_apply_that_takes_long_is_waited_for_and_not_asked_for_again() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.apply_s = 10
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        await session.quiet()
+        assert [tree["app/a"] for tree in session.cluster.applied_trees].count(b"2") == 1
 
 
 @scenario

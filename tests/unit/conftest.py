@@ -1,0 +1,30 @@
+"""Roots of sessions on a real disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitops_run.adapters.files import WorkTree
+from tests.work_trees import write
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def work_tree(root: Path, tmp_path: Path) -> WorkTree:
+    return WorkTree(root, tmp_path / "stage")
+
+
+@pytest.fixture
+def app(root: Path, tmp_path: Path) -> WorkTree:
+    """A target app that needs a file beside it, amid others that nobody needs."""
+    write(root, "app/kustomization.yaml", "resources: [../shared/a.yaml]")
+    write(root, "shared/a.yaml", "1")
+    write(root, "other/b.yaml", "1")
+    return WorkTree(root, tmp_path / "stage", "app")
