@@ -26,6 +26,7 @@ from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand
 from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_sandbox_start
 from benchmarks.memory import measure_memory
+from benchmarks.real import measure_real
 from benchmarks.report import report
 from benchmarks.session import Bench
 from gitops_run.sandbox import lifecycle
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "checkout": measure_checkout,
     "broken": measure_broken,
     "memory": measure_memory,
+    "real": measure_real,
 }
 
 

@@ -43,7 +43,7 @@ def measure_ten(bench: Bench) -> dict[str, Any]:
             first_applied_s = time.monotonic() - began
             idle = idle_cpu_percent(sync)
             made.save(sync, TEN.saves)
-            resident = resident_mb(sync)
+            resident = resident_mb(sync.process.pid)
         floors = floor(made, TEN.saves) + _in_turns(made, TEN)
         results: dict[str, Any] = {
             "by_target": {"10": _beside(made, floors, TEN)},

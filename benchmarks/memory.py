@@ -24,4 +24,4 @@ def measure_memory(bench: Bench) -> dict[str, Any]:
             last = sync.tells("save_pushed")["save"]
             count += 1
         sync.tells("save_applied", save=last)
-        return {"rss_mb_after_1000": resident_mb(sync), "rss_saves": count}
+        return {"rss_mb_after_1000": resident_mb(sync.process.pid), "rss_saves": count}

@@ -56,6 +56,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("save_ms", _of_saves),
         ("by_target", _of_targets),
         ("by_repo", _of_repositories),
+        ("real", _of_a_real_node),
     ):
         if part in results:
             yield from of_part(results)
@@ -101,6 +102,18 @@ def _of_repositories(results: Results) -> Iterator[Row]:
     yield _ratio(
         "repository of 10,000 / of 10 files", sizes["10000"]["save_p50"], sizes["10"]["save_p50"], 1.2
     )
+
+
+def _of_a_real_node(results: Results) -> Iterator[Row]:
+    real = results["real"]
+    yield _ratio("real pods: save p50 / floor p50", real["save_p50_ms"], real["floor_p50_ms"], 2.2)
+    for name, key, bar in (
+        ("real pods: node ready, s", "node_ready_s", 15),
+        ("real pods: up to first applied, s", "up_first_applied_s", 15),
+        ("real pods: bucket filled again, s", "forward_heal_s", 2),
+        ("real pods: S3 server at rest, MB", "store_rest_mb", 64),
+    ):
+        yield Row(name=name, value=real[key], bar=bar)
 
 
 def _ratio(name: str, value: int, other: int, bar: float) -> Row:

@@ -22,6 +22,7 @@ SANDBOX = os.environ.get("GITOPS_RUN_TEST_SANDBOX", "tests")
 REAL_SANDBOX = f"{SANDBOX}-real"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DEVELOPER = "dev@example.com"
+PLATFORM_PATIENCE_S = 150.0
 RUN_VARIABLE = "GITOPS_RUN_TEST_RUN"
 STARTED_BY = "started-by"
 _OF_THE_PLATFORM = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")
@@ -37,6 +38,21 @@ def sandbox() -> Sandbox:
 def real_sandbox() -> Sandbox:
     """A cluster whose pods are containers; one for all tests that are marked real_node, and all workers."""
     return _shared(REAL_SANDBOX, NodeKind.REAL)
+
+
+@pytest.fixture(scope="session")
+def real_admin(real_sandbox: Sandbox) -> Person:
+    """Who brought Flux to the real node and may do everything there; one for all tests and workers."""
+    home = real_sandbox.folder / "engineer"
+    with real_sandbox.folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_new = not home.exists()
+        home.mkdir(exist_ok=True)
+        person = Person(env={**os.environ, **real_sandbox.env, **homes(home)}, cwd=home)
+        if is_new:
+            finished = person.types("platform", "up", timeout_s=PLATFORM_PATIENCE_S)
+            assert finished.code == 0, finished.err
+    return person
 
 
 def _shared(name: str, node: NodeKind) -> Sandbox:
@@ -127,7 +143,7 @@ def plain(tmp_path: Path) -> Path:
 
 def homes(home: Path) -> dict[str, str]:
     """Give a person's state places of its own."""
-    (home / "state").mkdir()
+    (home / "state").mkdir(exist_ok=True)
     passphrase = home / "passphrase"
     passphrase.write_text("a passphrase of the tests")
     passphrase.chmod(0o600)
