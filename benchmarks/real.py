@@ -1,4 +1,4 @@
-"""What a person waits for where pods are containers: the platform, the bucket beside a session, the way there."""
+"""What a person waits for where pods are containers: platform, the bucket beside a session, the way there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A platform on a real node: upstream's manifests in real pods, and what Flux may do there without an account."""
+"""A platform on a real node: upstream's manifests in real pods, and what Flux may do there alone."""
 
 from __future__ import annotations
 
