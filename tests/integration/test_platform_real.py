@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from gitops_run.model.session import APPLIER
 from tests.people import Person
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300)]
 
 NAME = "locked"
 NAMESPACE = f"run-{NAME}"
+WHICH = ("-n", NAMESPACE, f"kustomization/{NAME}")
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {value: one}\n"
 
 
@@ -46,16 +48,19 @@ def test_a_second_platform_up_on_real_pods_changes_nothing(real_admin: Person) -
 
 
 def test_a_kustomization_without_an_account_has_no_rights(session: Person) -> None:
-    patch = [
-        {"op": "remove", "path": "/spec/serviceAccountName"},
-        {"op": "add", "path": "/metadata/annotations/reconcile.fluxcd.io~1requestedAt", "value": "now"},
-    ]
-    which = ("-n", NAMESPACE, "kustomization", NAME)
-    session.kubectl("patch", *which, "--type=json", "-p", json.dumps(patch))
-    session.kubectl(
-        "wait", *which[:2], f"kustomization/{NAME}", "--for=condition=Ready=False", "--timeout=60s"
-    )
-    (found,) = session.get("kustomization", NAMESPACE)
-    ready = next(one for one in found["status"]["conditions"] if one["type"] == "Ready")
-    assert f"system:serviceaccount:{NAMESPACE}:default" in ready["message"]
-    assert "forbidden" in ready["message"]
+    account = "/spec/serviceAccountName"
+    patch(session, {"op": "remove", "path": account})
+    try:
+        session.kubectl("wait", *WHICH, "--for=condition=Ready=False", "--timeout=60s")
+        (found,) = session.get("kustomization", NAMESPACE)
+        ready = next(one for one in found["status"]["conditions"] if one["type"] == "Ready")
+        assert f"system:serviceaccount:{NAMESPACE}:default" in ready["message"]
+        assert "forbidden" in ready["message"]
+    finally:
+        patch(session, {"op": "add", "path": account, "value": APPLIER})
+
+
+def patch(person: Person, operation: dict[str, str]) -> None:
+    """Change the Kustomization, and have Flux look at it."""
+    asked = {"op": "add", "path": "/metadata/annotations/reconcile.fluxcd.io~1requestedAt", "value": "now"}
+    person.kubectl("patch", *WHICH, "--type=json", "-p", json.dumps([operation, asked]))
