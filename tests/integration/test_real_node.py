@@ -20,7 +20,7 @@ import yaml
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
-from gitops_run.sandbox.node.images import TRIAL_IMAGES
+from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import PartStatus, status_of
@@ -129,6 +129,18 @@ def test_a_new_image_is_rolled_out(cluster: Sandbox) -> None:
     assert in_pod(cluster, "get", "http://web/").startswith("changed from web-")
     apply(cluster, deployment(replicas=2))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
+
+
+def test_an_image_that_was_loaded_runs(cluster: Sandbox, tmp_path: Path) -> None:
+    image = Image(program="trial", names=("example.com/own:1",), path="/usr/local/bin/trial")
+    write_archive(image, cluster.binaries["trial"], tmp_path / "own.tar")
+    command = ["gitops-run", "sandbox", "load", str(tmp_path / "own.tar"), "--name", cluster.name]
+
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert told == "example.com/own:1\n"
+    apply(cluster, pod("own", ["serve"], image="example.com/own:1"))
+    kubectl(cluster, "wait", "--for=condition=Ready", "pod/own", "--timeout=60s", "-n", NAMESPACE)
 
 
 def test_a_crash_leaves_its_last_line_and_its_code(cluster: Sandbox) -> None:

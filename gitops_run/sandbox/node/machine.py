@@ -114,6 +114,18 @@ def restore(folder: Path) -> None:
         shutil.rmtree(node_folder(folder) / remains, ignore_errors=True)
 
 
+def members(folder: Path) -> set[int]:
+    """Return the processes of a node: those in its cgroups, and those in its namespaces."""
+    found: set[int] = set()
+    for cgroup in _cgroup_folders(cgroup_of(folder)):
+        with suppress(OSError):
+            found.update(map(int, (cgroup / "cgroup.procs").read_text().split()))
+    own = {f"{name}:[{number}]" for name in _NAMESPACES if (number := _namespace(_held(folder) / name))}
+    if own:
+        found.update(int(p.name) for p in _PROC.iterdir() if p.name.isdigit() and own & _namespaces(p))
+    return found - {0, os.getpid()}
+
+
 def _identity(folder: Path) -> str:
     return hashlib.sha256(str(folder).encode()).hexdigest()[:8]
 
@@ -184,18 +196,6 @@ def _remove_cgroups(name: str) -> bool:
     return not any((root / name.lstrip("/")).exists() for root in _hierarchies())
 
 
-def members(folder: Path) -> set[int]:
-    """Return the processes of a node: those in its cgroups, and those in its namespaces."""
-    found: set[int] = set()
-    for cgroup in _cgroup_folders(cgroup_of(folder)):
-        with suppress(OSError):
-            found.update(map(int, (cgroup / "cgroup.procs").read_text().split()))
-    own = {f"{name}:[{number}]" for name in _NAMESPACES if (number := _namespace(_held(folder) / name))}
-    if own:
-        found.update(int(p.name) for p in _PROC.iterdir() if p.name.isdigit() and own & _namespaces(p))
-    return found - {0, os.getpid()}
-
-
 def _namespace(file: Path) -> int | None:
     """Return the number of the namespace that a file holds, None where it holds none."""
     try:
@@ -233,6 +233,6 @@ def _run(*command: str) -> None:
     )
     if answer.returncode:
         raise SandboxError(
-            f"the node could not be made: {' '.join(command[:4])} … said: {answer.stderr.strip()}",
-            hint="gitops-run sandbox start --node simulated",
+            f"{' '.join(command[:3])} … failed, for the sandbox's node: {answer.stderr.strip()}",
+            hint="gitops-run sandbox start --node simulated, with another --name",
         )
