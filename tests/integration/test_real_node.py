@@ -41,6 +41,7 @@ PARTS = {
     "kubelet",
     "kube-proxy",
 }
+IN_POD = ("exec", "deployment/web", "-n", NAMESPACE, "--", "/usr/local/bin/trial")
 STOPPED_WITHIN_S = 10
 SECONDS = 30
 
@@ -88,25 +89,17 @@ def test_a_pod_reaches_a_service_by_its_name(cluster: Sandbox) -> None:
     address = in_pod(cluster, "lookup", f"web.{NAMESPACE}.svc.cluster.local").strip()
 
     assert address == cluster_ip(cluster)
-    assert in_pod(cluster, "get", "http://web/").startswith("hello from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "hello from web-"), SECONDS)
 
 
 def test_a_pod_reaches_the_address_of_a_service(cluster: Sandbox) -> None:
-    assert in_pod(cluster, "get", f"http://{cluster_ip(cluster)}/").startswith("hello from web-")
+    address = f"http://{cluster_ip(cluster)}/"
+
+    assert wait_until(lambda: answers(cluster, address, "hello from web-"), SECONDS)
 
 
 def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Sandbox) -> None:
-    answer = run_kubectl(
-        cluster,
-        "exec",
-        "deployment/web",
-        "-n",
-        NAMESPACE,
-        "--",
-        "/usr/local/bin/trial",
-        "lookup",
-        "no.example",
-    )
+    answer = run_kubectl(cluster, *IN_POD, "lookup", "no.example")
 
     assert answer.returncode != 0
     assert "no.example" in answer.stderr
@@ -126,7 +119,7 @@ def test_a_new_image_is_rolled_out(cluster: Sandbox) -> None:
     apply(cluster, deployment(replicas=2, image=TRIAL_IMAGES[1], body="changed"))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
 
-    assert in_pod(cluster, "get", "http://web/").startswith("changed from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "changed from web-"), SECONDS)
     apply(cluster, deployment(replicas=2))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
 
@@ -290,8 +283,12 @@ def apply(sandbox: Sandbox, *objects: dict[str, Any]) -> None:
 
 
 def in_pod(sandbox: Sandbox, *arguments: str) -> str:
-    program = ("--", "/usr/local/bin/trial", *arguments)
-    return kubectl(sandbox, "exec", "deployment/web", "-n", NAMESPACE, *program)
+    return kubectl(sandbox, *IN_POD, *arguments)
+
+
+def answers(sandbox: Sandbox, address: str, beginning: str) -> bool:
+    """Ask from within a pod; kube-proxy learns of a service's pods a moment after they are ready."""
+    return run_kubectl(sandbox, *IN_POD, "get", address).stdout.startswith(beginning)
 
 
 def cluster_ip(sandbox: Sandbox) -> str:

@@ -71,6 +71,7 @@ def _kube_proxy(sandbox: Sandbox) -> Part:
     options = {
         "kubeconfig": part_kubeconfig(sandbox, "kube-proxy"),
         "proxy-mode": "nftables",
+        "nftables-min-sync-period": "100ms",  # of 1 s, which a small cluster needn't wait
         "cluster-cidr": PODS,
         "nodeport-addresses": "primary",
         "hostname-override": NODE,
