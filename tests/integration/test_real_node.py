@@ -22,9 +22,8 @@ from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
-from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox
 from gitops_run.sandbox.status import PartStatus, status_of
-from tests.conftest import REAL_SANDBOX
 from tests.machine_facts import machine_facts
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(180)]
@@ -185,6 +184,7 @@ def test_the_kubelet_answers_nobody_whom_the_cluster_does_not_know(real_sandbox:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(address, context=context, timeout=SECONDS)
 
+    refused.value.close()
     assert refused.value.code == 401
 
 
@@ -204,7 +204,7 @@ def test_a_killed_kubelet_is_started_again_and_pods_serve_on(cluster: Sandbox) -
 def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_machine(
     real_sandbox: Sandbox, own_base: Path
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
 
     second = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(second, *(in_default(thing) for thing in (deployment(replicas=1), service())))
@@ -215,14 +215,14 @@ def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_mach
     assert ended
     assert len(processes) > len(PARTS)
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
     assert "sandbox" in kubectl(real_sandbox, "get", "nodes")
 
 
 def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds_the_pods_again(
     own_base: Path,
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
     sandbox = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(sandbox, in_default(deployment(replicas=1)))
     kubectl(sandbox, "rollout", "status", "deployment/web", "--timeout=60s")
@@ -235,7 +235,7 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
 
     assert ended
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
 
     again = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
 
