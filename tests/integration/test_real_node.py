@@ -22,7 +22,7 @@ from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
-from gitops_run.sandbox.state import NodeKind, Sandbox
+from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
 from tests.machine_facts import machine_facts
 
@@ -241,6 +241,19 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
 
     assert again.address == sandbox.address
     assert wait_until(lambda: "hello" in run_kubectl(again, "logs", "deployment/web").stdout, SECONDS)
+
+
+@pytest.mark.parametrize("moment", ["node/namespaces/mnt", "run/processes.json", "run/containerd.sock"])
+def test_a_start_that_is_killed_leaves_nothing_that_stop_does_not_end(own_base: Path, moment: str) -> None:
+    before = machine_facts(own_base / OTHER)
+    command = ["gitops-run", "sandbox", "start", "--node", "real", "--name", OTHER]
+    with subprocess.Popen([*command, "--state-dir", str(own_base)], stderr=subprocess.DEVNULL) as start:
+        assert wait_until((own_base / OTHER / moment).exists, SECONDS)
+        start.kill()
+
+    assert stop_in_time(load(OTHER, own_base))
+    assert machine.members(own_base / OTHER) == set()
+    assert machine_facts(own_base / OTHER) == before
 
 
 def stop_in_time(sandbox: Sandbox) -> bool:
