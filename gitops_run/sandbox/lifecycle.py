@@ -71,9 +71,10 @@ def start(
     can run. Raises SandboxError with the log's tail of a part that doesn't get ready.
     """
     folder = sandbox_folder(name, base)
+    kind = node_of(folder, node, tell)
     make_folder(folder)
     with _only_starter(folder):
-        kind = node_of(folder, node, tell)
+        node_of(folder, kind, tell)  # another starter may have decided otherwise meanwhile
         if is_up(folder):
             return load(name, base)
         programs = ensure_binaries(tell, kind)
