@@ -94,7 +94,8 @@ func crash(arguments []string) error {
 	if err := parse(flags, arguments); err != nil {
 		return err
 	}
-	fmt.Printf("crashing after %s\n", *after)
+	// One stream for both lines: two would reach the log in any order.
+	fmt.Fprintf(os.Stderr, "crashing after %s\n", *after)
 	time.Sleep(*after)
 	fmt.Fprintln(os.Stderr, *line)
 	os.Exit(*code)
