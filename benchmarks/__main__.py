@@ -29,6 +29,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.report import report
 from benchmarks.session import Bench
 from gitops_run.sandbox import lifecycle
+from gitops_run.sandbox.state import NodeKind
 from gitops_run.version import VERSION
 
 SANDBOX = os.environ.get("GITOPS_RUN_BENCH_SANDBOX", "bench")
@@ -77,7 +78,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def measure(names: Sequence[str]) -> dict[str, Any]:
     """Measure parts, one after another, on one sandbox."""
-    sandbox = lifecycle.start(SANDBOX, tell=print)
+    sandbox = lifecycle.start(SANDBOX, tell=print, node=NodeKind.SIMULATED)
     results: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="gitops-run-bench-") as folder:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_run.sandbox import lifecycle
-from gitops_run.sandbox.state import Sandbox
+from gitops_run.sandbox.state import NodeKind, Sandbox
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -37,7 +37,7 @@ def main() -> int:
     """Run the demo; 0 only if every step held."""
     started = time.monotonic()
     try:
-        sandbox = lifecycle.start(SANDBOX, tell=lambda text: say(f"  {text}"))
+        sandbox = lifecycle.start(SANDBOX, tell=lambda text: say(f"  {text}"), node=NodeKind.SIMULATED)
         with tempfile.TemporaryDirectory(prefix="gitops-run-demo-") as folder:
             show(sandbox, Path(shutil.copytree(HERE / "web", Path(folder) / "web")))
     except Failed as failure:

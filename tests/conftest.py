@@ -6,16 +6,20 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from gitops_run.errors import NotFound
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
-from gitops_run.sandbox.state import Sandbox, sandbox_folder
+from gitops_run.sandbox.node.requirements import obstacle, this_machine
+from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.people import Person
 
 SANDBOX = os.environ.get("GITOPS_RUN_TEST_SANDBOX", "tests")
+REAL_SANDBOX = f"{SANDBOX}-real"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DEVELOPER = "dev@example.com"
 RUN_VARIABLE = "GITOPS_RUN_TEST_RUN"
@@ -25,16 +29,42 @@ _OF_THE_PLATFORM = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_
 
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
-    """A real control plane; one for all tests and workers, ended by the run that started it."""
-    folder = sandbox_folder(SANDBOX)
+    """A real control plane with a simulated node; one for all tests and workers."""
+    return _shared(SANDBOX, NodeKind.SIMULATED)
+
+
+@pytest.fixture(scope="session")
+def real_sandbox() -> Sandbox:
+    """A cluster whose pods are containers; one for all tests that are marked real_node, and all workers."""
+    return _shared(REAL_SANDBOX, NodeKind.REAL)
+
+
+def _shared(name: str, node: NodeKind) -> Sandbox:
+    """Start a sandbox that the run which started it ends."""
+    folder = sandbox_folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not lifecycle.is_up(folder):
-            shutil.rmtree(folder, ignore_errors=True)  # what a run that was killed has left
-            lifecycle.start(SANDBOX)
+            _remove(name)  # what a run that was killed has left
+            lifecycle.start(name, node=node)
             (folder / STARTED_BY).write_text(os.environ[RUN_VARIABLE])
-    return lifecycle.start(SANDBOX)
+    return lifecycle.start(name, node=node)
+
+
+def _remove(name: str) -> None:
+    with suppress(NotFound):
+        lifecycle.stop(name)
+    shutil.rmtree(sandbox_folder(name), ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a real node where none can run, and say why."""
+    marked = [item for item in items if item.get_closest_marker("real_node")]
+    problem = obstacle(this_machine()) if marked else None
+    if problem:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"not run, there is no real node here: {problem}"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -44,11 +74,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    mark = sandbox_folder(SANDBOX) / STARTED_BY
-    is_kept = "GITOPS_RUN_KEEP_SANDBOX" in os.environ
-    is_ours = mark.is_file() and mark.read_text() == os.environ.get(RUN_VARIABLE)
-    if not _is_worker(session) and not is_kept and is_ours:
-        lifecycle.stop(SANDBOX)
+    if _is_worker(session) or "GITOPS_RUN_KEEP_SANDBOX" in os.environ:
+        return
+    for name in (SANDBOX, REAL_SANDBOX):
+        mark = sandbox_folder(name) / STARTED_BY
+        if mark.is_file() and mark.read_text() == os.environ.get(RUN_VARIABLE):
+            lifecycle.stop(name)
 
 
 def _is_worker(session: pytest.Session) -> bool:

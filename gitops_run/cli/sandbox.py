@@ -12,13 +12,15 @@ import click
 
 from gitops_run.cli.options import json_flag
 from gitops_run.cli.output import note, ok, print_json
-from gitops_run.errors import NotFound
+from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
 from gitops_run.sandbox.environment import shell_lines
 from gitops_run.sandbox.export import export as write_archive
 from gitops_run.sandbox.journal import log_tail
+from gitops_run.sandbox.node.importing import import_archive
 from gitops_run.sandbox.status import SandboxStatus, status_of
 
+AUTO = "auto"
 _LOG_LINES_SHOWN = 3
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,13 +46,22 @@ def sandbox() -> None:
 
 @sandbox.command()
 @_which
-def start(name: str, base: Path | None) -> None:
+@click.option(
+    "--node",
+    type=click.Choice([AUTO, *(kind.value for kind in state.NodeKind)]),
+    default=AUTO,
+    show_default=True,
+    help="Whether pods run in containers, or a simulated node says that they do.",
+)
+def start(name: str, base: Path | None, node: str) -> None:
     """Start a sandbox; the first time, build its programs."""
     began = time.monotonic()
-    started = lifecycle.start(name, base, note)
+    started = lifecycle.start(name, base, note, None if node == AUTO else state.NodeKind(node))
     ok(f"sandbox {name} is ready after {time.monotonic() - began:.1f} s: context {started.context}")
     option = "" if name == state.DEFAULT_NAME else f" --name {name}"
     note(f'to use it here: eval "$(gitops-run sandbox env{option})"')
+    if started.node is state.NodeKind.REAL:
+        note("then bring Flux into the cluster: gitops-run platform up")
 
 
 @sandbox.command()
@@ -70,7 +81,8 @@ def status(name: str, base: Path | None, output: str) -> None:
     if output == "json":
         print_json(_status_document(found))
         return
-    click.echo(f"sandbox {name} is {'up' if found.is_up else 'not up'}, in {found.sandbox.folder}")
+    condition = f"{'up' if found.is_up else 'not up'}, with a {found.sandbox.node} node"
+    click.echo(f"sandbox {name} is {condition}, in {found.sandbox.folder}")
     for part in found.parts:
         memory = f"{part.memory_mb:.0f} MB" if part.memory_mb else ""
         restarts = f"restarts {part.restarts}" if part.restarts else ""
@@ -119,6 +131,18 @@ def env(name: str, base: Path | None, output: str) -> None:
 
 @sandbox.command()
 @_which
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+def load(name: str, base: Path | None, archive: Path) -> None:
+    """Import an image, as `docker save` writes it, for the pods of a real node."""
+    found = state.load(name, base)
+    if found.node is not state.NodeKind.REAL:
+        raise UsageError(f"sandbox {name} has a simulated node: no image is ever run there")
+    for image in import_archive(found, archive.absolute()):
+        click.echo(image)
+
+
+@sandbox.command()
+@_which
 @click.argument("archive", type=click.Path(path_type=Path, dir_okay=False), required=False)
 def export(name: str, base: Path | None, archive: Path | None) -> None:
     """Write logs, events and Flux's objects into one archive, without secrets."""
@@ -133,6 +157,7 @@ def _status_document(found: SandboxStatus) -> dict[str, Any]:
         "folder": str(found.sandbox.folder),
         "context": found.sandbox.context,
         "up": found.is_up,
+        "node": found.sandbox.node,
         "ports": dict(found.sandbox.ports),
         "parts": [asdict(part) for part in found.parts],
         "programs": [asdict(program) for program in found.programs],

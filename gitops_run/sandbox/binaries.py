@@ -14,7 +14,9 @@ from pathlib import Path
 from gitops_run.errors import SandboxError
 from gitops_run.sandbox.build import Progress, cache_folder, ensure_built, folder_of
 from gitops_run.sandbox.golang import Version, parse_version
-from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS
+from gitops_run.sandbox.node.requirements import PACKAGES, find_program
+from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS, REAL_NODE_GROUPS, SIMULATED_NODE_GROUPS
+from gitops_run.sandbox.state import NodeKind
 
 OLDEST_PULUMI = (3, 259, 0)
 OLDEST_KUBECTL = (1, 30, 0)
@@ -30,10 +32,12 @@ class Binary:
     origin: str
 
 
-def ensure_binaries(tell: Progress) -> dict[str, Binary]:
+def ensure_binaries(tell: Progress, node: NodeKind) -> dict[str, Binary]:
     """Return every program that a sandbox needs, by name, building those that aren't there yet."""
     pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
-    groups = GROUPS if pulumi else GROUPS + PULUMI_GROUPS
+    groups = GROUPS + (REAL_NODE_GROUPS if node is NodeKind.REAL else SIMULATED_NODE_GROUPS)
+    if not pulumi:
+        groups += PULUMI_GROUPS
     ensure_built(groups, tell)
     found = {
         program.name: Binary(path=folder_of(group) / program.name, origin=f"built, {group.name}")
@@ -44,7 +48,16 @@ def ensure_binaries(tell: Progress) -> dict[str, Binary]:
         found["pulumi"] = Binary(path=pulumi, origin="installed")
         found[LANGUAGE_HOST] = Binary(path=pulumi.with_name(LANGUAGE_HOST), origin="installed")
     found["kubectl"] = _kubectl()
+    if node is NodeKind.REAL:
+        found |= {name: _of_the_system(name) for name in ("containerd", "ctr")}
     return found
+
+
+def _of_the_system(name: str) -> Binary:
+    path = find_program(name)
+    if path is None:
+        raise SandboxError(f"there is no {name}", hint=f"apt-get install -y {PACKAGES[name]}")
+    return Binary(path=Path(path), origin="installed")
 
 
 def _kubectl() -> Binary:

@@ -44,6 +44,7 @@ def digest(group: Group) -> str:
         repr(group.programs),
         group.linker_flags,
         repr(group.kept),
+        *(file.read_text() for file in sorted(group.folder.rglob("*.go"))),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 

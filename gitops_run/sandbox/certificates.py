@@ -7,7 +7,6 @@ making the whole set takes milliseconds. Certificates are made once and live as 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gitops_run.sandbox.state import LOOPBACK, write_private
+from gitops_run.sandbox.state import LOOPBACK, NODE, NodeKind, Sandbox, write_private
 
 _LIFETIME = timedelta(days=3650)
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -38,7 +37,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Name a certificate of a client of the cluster: its user and the user's groups."""
+    """Name a certificate of a client of the cluster: its user and the user's groups.
+
+    file: the certificate's name within its folder, without suffix.
+    """
 
     file: str
     user: str
@@ -54,45 +56,56 @@ CLIENTS = (
     Client(file="flux", user="flux", groups=(ADMINISTRATORS,)),
 )
 
+NODE_CLIENTS = (
+    Client(file="kubelet", user=f"system:node:{NODE}", groups=("system:nodes",)),
+    Client(file="kube-proxy", user="system:kube-proxy"),
+    # As kubeadm has it: what the API server shows to the kubelet, for logs, exec and forwards.
+    Client(file="kubelet-client", user="kube-apiserver-kubelet-client", groups=(ADMINISTRATORS,)),
+)
+"""Those of a real node, beside CLIENTS."""
 
-def make_all(folder: Path) -> None:
+
+def clients_of(sandbox: Sandbox) -> tuple[Client, ...]:
+    """Return the clients that a sandbox's cluster has by itself."""
+    return CLIENTS + NODE_CLIENTS if sandbox.node is NodeKind.REAL else CLIENTS
+
+
+def make_all(sandbox: Sandbox) -> None:
     """Make every certificate of a sandbox that isn't there yet."""
+    folder = sandbox.folder / "pki"
     for authority in ("ca", "etcd-ca"):
         if not (folder / f"{authority}.crt").exists():
             _make_authority(folder, authority)
     if not (folder / "service-accounts.key").exists():
         _make_signing_key(folder)
     if not (folder / "serving.crt").exists():
-        issue(folder, "ca", "serving", user="gitops-run-sandbox", groups=())
+        issue(folder, "ca", Client(file="serving", user="gitops-run-sandbox"), address=sandbox.address)
     for name in ("etcd", "etcd-client"):
         if not (folder / f"{name}.crt").exists():
-            issue(folder, "etcd-ca", name, user=name, groups=())
-    for client in CLIENTS:
+            issue(folder, "etcd-ca", Client(file=name, user=name), address=sandbox.address)
+    for client in clients_of(sandbox):
         if not (folder / f"{client.file}.crt").exists():
-            issue(folder, "ca", client.file, user=client.user, groups=client.groups)
+            issue(folder, "ca", client)
 
 
-def issue(folder: Path, authority: str, file: str, *, user: str, groups: Sequence[str]) -> Pair:
-    """Sign a certificate, good as a client of that user and groups.
-
-    file: its name within folder, without suffix. "serving" and "etcd" are good for servers on loopback too.
-    """
+def issue(folder: Path, authority: str, client: Client, *, address: str = LOOPBACK) -> Pair:
+    """Sign a client's certificate; "serving" and "etcd" are good for servers on loopback and address too."""
     ca = x509.load_pem_x509_certificate((folder / f"{authority}.crt").read_bytes())
     stored = serialization.load_pem_private_key((folder / f"{authority}.key").read_bytes(), password=None)
     ca_key = cast("ec.EllipticCurvePrivateKey", stored)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, user))
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in client.groups]
+    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, client.user))
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = _builder(x509.Name(subject), ca.subject, key.public_key())
-    if file in ("serving", "etcd"):
+    if client.file in ("serving", "etcd"):
         usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
-        builder = builder.add_extension(_server_names(), critical=False)
+        builder = builder.add_extension(_server_names(address), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     builder = builder.add_extension(issuer, critical=False)
-    return _write(folder, file, builder.sign(ca_key, hashes.SHA256()), key)
+    return _write(folder, client.file, builder.sign(ca_key, hashes.SHA256()), key)
 
 
 def _make_authority(folder: Path, file: str) -> None:
@@ -130,9 +143,10 @@ def _builder(
     )
 
 
-def _server_names() -> x509.SubjectAlternativeName:
+def _server_names(address: str) -> x509.SubjectAlternativeName:
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in _SERVER_NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in _SERVER_ADDRESSES]
+    addresses = dict.fromkeys((*_SERVER_ADDRESSES, address))
+    names += [x509.IPAddress(ipaddress.ip_address(known)) for known in addresses]
     return x509.SubjectAlternativeName(names)
 
 

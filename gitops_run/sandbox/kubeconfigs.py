@@ -9,14 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from gitops_run.sandbox.certificates import CLIENTS, Pair, issue
+from gitops_run.sandbox.certificates import Client, Pair, clients_of, issue
 from gitops_run.sandbox.state import Sandbox, write_private
 
 
 def write_all(sandbox: Sandbox) -> None:
     """Write the kubeconfig of the administrator and of each part that talks to the API server."""
     pki = sandbox.folder / "pki"
-    for client in CLIENTS:
+    for client in clients_of(sandbox):
         pair = Pair(certificate=pki / f"{client.file}.crt", key=pki / f"{client.file}.key")
         path = sandbox.kubeconfig if client.file == "admin" else part_kubeconfig(sandbox, client.file)
         write_private(path, _kubeconfig(sandbox, pair, client.user))
@@ -30,7 +30,7 @@ def part_kubeconfig(sandbox: Sandbox, client: str) -> Path:
 def issue_user_kubeconfig(sandbox: Sandbox, user: str, groups: Sequence[str] = ()) -> Path:
     """Make a kubeconfig with which requests come from this user, who may do only what RBAC grants."""
     file = "user-" + re.sub(r"[^a-zA-Z0-9.-]", "-", user)
-    pair = issue(sandbox.folder / "pki", "ca", file, user=user, groups=groups)
+    pair = issue(sandbox.folder / "pki", "ca", Client(file=file, user=user, groups=tuple(groups)))
     path = sandbox.folder / "kubeconfigs" / f"{file}.yaml"
     write_private(path, _kubeconfig(sandbox, pair, user))
     return path

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +25,24 @@ from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox import certificates, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
-from gitops_run.sandbox.environment import ensure_pulumi_state, with_environment, write_settings
+from gitops_run.sandbox.environment import (
+    ensure_pulumi_state,
+    with_environment,
+    write_cluster_settings,
+    write_settings,
+)
 from gitops_run.sandbox.flux_manifests import manifests_path, write_manifests
 from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
+from gitops_run.sandbox.node import machine
+from gitops_run.sandbox.node.choice import make_address, make_node, node_of
 from gitops_run.sandbox.processes import end, is_running
 from gitops_run.sandbox.pulumi_plugin import plugin_outcome
 from gitops_run.sandbox.state import (
     DEFAULT_NAME,
+    LOOPBACK,
     PORT_NAMES,
+    REAL_NODE_PORTS,
+    NodeKind,
     Sandbox,
     load,
     make_folder,
@@ -50,23 +60,31 @@ _CRASHES_UNTIL_FAILURE = 4
 _SUPERVISOR_PATIENCE_S = 20.0
 
 
-def start(name: str = DEFAULT_NAME, base: Path | None = None, tell: Progress = lambda _: None) -> Sandbox:
+def start(
+    name: str = DEFAULT_NAME,
+    base: Path | None = None,
+    tell: Progress = lambda _: None,
+    node: NodeKind | None = None,
+) -> Sandbox:
     """Start a sandbox, or find that it runs, and return when everything in it is ready.
 
-    base: as for sandbox_folder. Raises SandboxError with the log's tail of a part that doesn't get ready.
+    base: as for sandbox_folder. node: which kind it gets; None for what it has, else a real one where that
+    can run. Raises SandboxError with the log's tail of a part that doesn't get ready.
     """
     folder = sandbox_folder(name, base)
     make_folder(folder)
     with _only_starter(folder):
+        kind = node_of(folder, node, tell)
         if is_up(folder):
             return load(name, base)
-        programs = ensure_binaries(tell)
+        programs = ensure_binaries(tell, kind)
         (folder / "programs.json").write_text(
             json.dumps({program: [str(b.path), b.origin] for program, b in programs.items()})
         )
         _end_all(folder)  # what a killed supervisor left
-        sandbox = _prepare(name, folder, {program: binary.path for program, binary in programs.items()})
-        with ThreadPoolExecutor(1) as pool:
+        sandbox = _described(name, folder, kind, {p: binary.path for p, binary in programs.items()})
+        _prepare(sandbox, tell)
+        with ThreadPoolExecutor(1) as pool, _undone_on_failure(sandbox):
             plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
             _supervise(sandbox, tell)
             outcome = plugin.result()
@@ -87,21 +105,59 @@ def is_up(folder: Path) -> bool:
     return bool(state["ready"]) and supervisor is not None and is_running(supervisor)
 
 
-def _prepare(name: str, folder: Path, binaries: dict[str, Path]) -> Sandbox:
-    """Make or read everything that lasts: ports, keys, kubeconfigs, accounts, settings."""
+def _described(name: str, folder: Path, kind: NodeKind, binaries: dict[str, Path]) -> Sandbox:
+    """Describe a sandbox, with the ports and the address that it had before, and keep the description."""
     try:
-        ports = load(name, folder.parent).ports
-        refuse_taken_ports(ports)
+        known = load(name, folder.parent)
+        ports, address = known.ports, known.address
+        if kind is NodeKind.SIMULATED:
+            refuse_taken_ports(ports)
     except NotFound:
-        ports = pick_ports(PORT_NAMES, reserved_ports(folder.parent))
-    sandbox = Sandbox(name=name, folder=folder, ports=ports, binaries=binaries, path=(), variables={})
+        ports, address = _new_ports(kind, folder.parent), _new_address(kind, folder.parent)
+    sandbox = Sandbox(
+        name=name,
+        folder=folder,
+        ports=ports,
+        binaries=binaries,
+        path=(),
+        variables={},
+        node=kind,
+        address=address,
+    )
     save(sandbox)
-    certificates.make_all(folder / "pki")
-    kubeconfigs.write_all(sandbox)
-    write_settings(sandbox, ensure_accounts(folder / "store"))
-    write_manifests(manifests_path(sandbox))
-    ensure_pulumi_state(data_directory(os.environ))
     return sandbox
+
+
+def _new_ports(kind: NodeKind, base: Path) -> Mapping[str, int]:
+    return REAL_NODE_PORTS if kind is NodeKind.REAL else pick_ports(PORT_NAMES, reserved_ports(base))
+
+
+def _new_address(kind: NodeKind, base: Path) -> str:
+    return make_address(base) if kind is NodeKind.REAL else LOOPBACK
+
+
+def _prepare(sandbox: Sandbox, tell: Progress) -> None:
+    """Make or read everything that lasts: keys, kubeconfigs, settings, and what a node stands on."""
+    certificates.make_all(sandbox)
+    kubeconfigs.write_all(sandbox)
+    ensure_pulumi_state(data_directory(os.environ))
+    write_manifests(manifests_path(sandbox))
+    accounts = ensure_accounts(sandbox.folder / "store")
+    if sandbox.node is NodeKind.REAL:
+        write_cluster_settings(sandbox)
+        make_node(sandbox, tell)
+    else:
+        write_settings(sandbox, accounts)
+
+
+@contextmanager
+def _undone_on_failure(sandbox: Sandbox) -> Iterator[None]:
+    """Leave nothing of a node behind where the start fails: nobody would think of stopping it."""
+    try:
+        yield
+    except BaseException:
+        _end_all(sandbox.folder)
+        raise
 
 
 def _end_all(folder: Path) -> None:
@@ -114,6 +170,7 @@ def _end_all(folder: Path) -> None:
     if left:
         pids = " ".join(str(process.pid) for process in left)
         raise SandboxError(f"processes {pids} of the sandbox don't end", hint=f"kill -9 {pids}")
+    machine.restore(folder)
 
 
 def _supervise(sandbox: Sandbox, tell: Progress) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gitops_run.sandbox.programs import FLUX_VERSION
+from gitops_run.sandbox.state import NODE
 
-NODE = "sandbox"
+NODES_PATH = "/api/v1/nodes"
 NODE_LEASE_S = 40
 FLUX_NAMESPACE = "flux-system"
 
@@ -50,3 +52,13 @@ def node() -> dict[str, Any]:
         },
         "status": {"capacity": _CAPACITY, "allocatable": _CAPACITY},
     }
+
+
+def has_ready_node(answer: Mapping[str, Any], since: datetime | None = None) -> bool:
+    """Tell whether a list of nodes has one that is ready.
+
+    since: the moment before which its own word doesn't count, since a former run may have left it.
+    """
+    conditions = [c for item in answer["items"] for c in item["status"].get("conditions", ())]
+    ready = [c for c in conditions if c["type"] == "Ready" and c["status"] == "True"]
+    return any(not since or datetime.fromisoformat(c["lastHeartbeatTime"]) >= since for c in ready)

@@ -1,53 +1,47 @@
 """The parts of a sandbox: the command line of each, what it waits for, and where it tells its health.
 
-Knows flags, as values; starts nothing. Every part listens on the loopback interface only, keeps its
-data in the sandbox's folder, and gets secrets by file or environment, never as an argument.
+Knows flags, as values; starts nothing. Every part listens on the loopback interface only, or with a real
+node on the node's own address, keeps its data in the sandbox's folder, and gets secrets by file or
+environment, never as an argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 
 from gitops_run.sandbox.certificates import Pair
 from gitops_run.sandbox.kubeconfigs import part_kubeconfig
+from gitops_run.sandbox.node.machine import inside
+from gitops_run.sandbox.node.parts import api_server_options, node_parts
 from gitops_run.sandbox.nodes import NODE_LEASE_S
-from gitops_run.sandbox.state import LOOPBACK, REGION, Sandbox
+from gitops_run.sandbox.part import Part, command, flags
+from gitops_run.sandbox.state import LOOPBACK, REGION, NodeKind, Sandbox
 from gitops_run.sandbox.store import Account
 
 CLUSTER_STEP = "cluster"
 """The step after which the API server serves Flux's kinds; parts can wait for it as for another part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Describe one process of the sandbox.
-
-    health: an address that answers 200 once the part is ready. identity: what to show it, where it asks.
-    after: names of parts that have to be ready before. environment: added to the supervisor's own.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    health: str
-    after: tuple[str, ...] = ()
-    authority: Path
-    identity: Pair | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
 def parts_of(sandbox: Sandbox, administrator: Account) -> tuple[Part, ...]:
-    """Describe every part of a sandbox, in the order in which they start."""
+    """Describe every part of a sandbox, in the order in which they start.
+
+    With a real node there is neither store nor Flux among them: both run in pods there.
+    """
+    if sandbox.node is NodeKind.REAL:
+        within = inside(sandbox.folder)
+        parts = (*_control_plane(sandbox), *node_parts(sandbox))
+        return tuple(replace(part, argv=(*within, *part.argv)) for part in parts)
     return (
-        _etcd(sandbox),
+        *_control_plane(sandbox),
         _store(sandbox, administrator),
-        _api_server(sandbox),
-        _controller_manager(sandbox),
-        _scheduler(sandbox),
         _kwok(sandbox),
         *(_flux(sandbox, name) for name in ("source-controller", "kustomize-controller", "helm-controller")),
     )
+
+
+def _control_plane(sandbox: Sandbox) -> tuple[Part, ...]:
+    return (_etcd(sandbox), _api_server(sandbox), _controller_manager(sandbox), _scheduler(sandbox))
 
 
 def _etcd(sandbox: Sandbox) -> Part:
@@ -57,7 +51,7 @@ def _etcd(sandbox: Sandbox) -> Part:
     tls = {"cert-file": pki / "etcd.crt", "key-file": pki / "etcd.key", "trusted-ca-file": authority}
     return Part(
         name="etcd",
-        argv=_command(
+        argv=command(
             sandbox,
             "etcd",
             {
@@ -100,7 +94,7 @@ def _store(sandbox: Sandbox, administrator: Account) -> Part:
     posix = {"versioning-dir": folder / "versions", "sidecar": folder / "metadata"}
     return Part(
         name="versitygw",
-        argv=(*_command(sandbox, "versitygw", options), "posix", *_flags(posix), str(folder / "objects")),
+        argv=(*command(sandbox, "versitygw", options), "posix", *flags(posix), str(folder / "objects")),
         health=f"{sandbox.store}/healthz",
         authority=sandbox.ca,
         environment={"ROOT_ACCESS_KEY": administrator.access, "ROOT_SECRET_KEY": administrator.secret},
@@ -111,7 +105,7 @@ def _api_server(sandbox: Sandbox) -> Part:
     pki = sandbox.folder / "pki"
     return Part(
         name="kube-apiserver",
-        argv=_command(
+        argv=command(
             sandbox,
             "kube-apiserver",
             {
@@ -119,8 +113,8 @@ def _api_server(sandbox: Sandbox) -> Part:
                 "etcd-cafile": pki / "etcd-ca.crt",
                 "etcd-certfile": pki / "etcd-client.crt",
                 "etcd-keyfile": pki / "etcd-client.key",
-                "bind-address": LOOPBACK,
-                "advertise-address": LOOPBACK,
+                "bind-address": sandbox.address,
+                "advertise-address": sandbox.address,
                 "secure-port": sandbox.ports["kube-apiserver"],
                 "tls-cert-file": pki / "serving.crt",
                 "tls-private-key-file": pki / "serving.key",
@@ -132,6 +126,7 @@ def _api_server(sandbox: Sandbox) -> Part:
                 "authorization-mode": "RBAC",
                 "allow-privileged": "true",
                 "endpoint-reconciler-type": "none",
+                **(api_server_options(sandbox) if sandbox.node is NodeKind.REAL else {}),
             },
         ),
         after=("etcd",),
@@ -161,7 +156,7 @@ def _kubernetes_client(sandbox: Sandbox, name: str, extra: Mapping[str, object])
         "kubeconfig": config,
         "authentication-kubeconfig": config,
         "authorization-kubeconfig": config,
-        "bind-address": LOOPBACK,
+        "bind-address": sandbox.address,
         "secure-port": sandbox.ports[name],
         "tls-cert-file": pki / "serving.crt",
         "tls-private-key-file": pki / "serving.key",
@@ -169,7 +164,7 @@ def _kubernetes_client(sandbox: Sandbox, name: str, extra: Mapping[str, object])
     }
     return Part(
         name=name,
-        argv=_command(sandbox, name, {**options, **extra}),
+        argv=command(sandbox, name, {**options, **extra}),
         after=("kube-apiserver",),
         health=f"https://{_address(sandbox, name)}/healthz",
         authority=sandbox.ca,
@@ -192,7 +187,7 @@ def _kwok(sandbox: Sandbox) -> Part:
     stages = sorted(sandbox.binaries["kwok"].with_name("stages").glob("*.yaml"))
     return Part(
         name="kwok",
-        argv=(*_command(sandbox, "kwok", options), *(f"--config={stage}" for stage in stages)),
+        argv=(*command(sandbox, "kwok", options), *(f"--config={stage}" for stage in stages)),
         after=("kube-apiserver",),
         health=f"https://{address}/healthz",
         authority=sandbox.ca,
@@ -206,7 +201,7 @@ def _flux(sandbox: Sandbox, name: str) -> Part:
     options = {"metrics-addr": "0", "health-addr": health, "events-addr": "", "log-level": "info"}
     return Part(
         name=name,
-        argv=_command(sandbox, name, {**options, **_flux_options(sandbox, name)}),
+        argv=command(sandbox, name, {**options, **_flux_options(sandbox, name)}),
         after=(CLUSTER_STEP,),
         health=f"http://{health}/readyz",
         authority=sandbox.ca,
@@ -237,12 +232,4 @@ def _flux_options(sandbox: Sandbox, name: str) -> dict[str, object]:
 
 
 def _address(sandbox: Sandbox, port: str) -> str:
-    return f"{LOOPBACK}:{sandbox.ports[port]}"
-
-
-def _command(sandbox: Sandbox, program: str, options: Mapping[str, object]) -> tuple[str, ...]:
-    return (str(sandbox.binaries[program]), *_flags(options))
-
-
-def _flags(options: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(f"--{name}={value}" for name, value in options.items())
+    return f"{sandbox.address}:{sandbox.ports[port]}"

@@ -51,17 +51,19 @@ class Group:
     """Gather the programs that are built from one go.mod.
 
     variables: Go variables set by the linker, as "import/path.Name=value".
+    module: the folder with its go.mod, where that isn't named like the group.
     """
 
     name: str
     programs: tuple[Program, ...]
     variables: tuple[str, ...] = ()
     kept: tuple[Kept, ...] = ()
+    module: str = ""
 
     @property
     def folder(self) -> Path:
-        """Return the folder with the group's go.mod and go.sum."""
-        return TOOLCHAIN / self.name
+        """Return the folder with the group's go.mod and go.sum, and what Go sources of ours it has."""
+        return TOOLCHAIN / (self.module or self.name)
 
     @property
     def linker_flags(self) -> str:
@@ -71,6 +73,13 @@ class Group:
 
 def _kubernetes(name: str) -> Program:
     return Program(name=name, package=f"k8s.io/kubernetes/cmd/{name}")
+
+
+_KUBERNETES_VARIABLES = (
+    f"{_KUBERNETES_VERSION}.gitVersion={_KUBERNETES}",
+    f"{_KUBERNETES_VERSION}.gitMajor={re.split('[v.]', _KUBERNETES)[1]}",
+    f"{_KUBERNETES_VERSION}.gitMinor={re.split('[v.]', _KUBERNETES)[2]}",
+)
 
 
 def _flux(name: str) -> Group:
@@ -156,11 +165,7 @@ GROUPS = (
         programs=tuple(
             _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
         ),
-        variables=(
-            f"{_KUBERNETES_VERSION}.gitVersion={_KUBERNETES}",
-            f"{_KUBERNETES_VERSION}.gitMajor={re.split('[v.]', _KUBERNETES)[1]}",
-            f"{_KUBERNETES_VERSION}.gitMinor={re.split('[v.]', _KUBERNETES)[2]}",
-        ),
+        variables=_KUBERNETES_VARIABLES,
     ),
     _flux("source-controller"),
     _flux("kustomize-controller"),
@@ -171,10 +176,42 @@ GROUPS = (
         programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),
         variables=(f"helm.sh/helm/v4/internal/version.version={_HELM}",),
     ),
+)
+"""Always the sandbox's own: nobody has these installed in the versions that fit together."""
+
+SIMULATED_NODE_GROUPS = (
     Group(
         name="kwok",
         programs=(Program(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
         kept=(_KWOK_STAGES,),
     ),
 )
-"""Always the sandbox's own: nobody has these installed in the versions that fit together."""
+
+REAL_NODE_GROUPS = (
+    Group(
+        name="kubernetes-node",
+        programs=tuple(_kubernetes(name) for name in ("kubelet", "kube-proxy")),
+        variables=_KUBERNETES_VARIABLES,
+        module="kubernetes",
+    ),
+    Group(
+        name="coredns",
+        programs=(Program(name="coredns", package="gitops-run.dev/toolchain/coredns"),),
+    ),
+    Group(
+        name="images",
+        programs=tuple(
+            Program(name=name, package=f"gitops-run.dev/toolchain/images/{name}")
+            for name in ("pause", "trial")
+        ),
+    ),
+)
+
+
+def module_version(group: str, module: str) -> str:
+    """Read from a group's go.mod which version of a module it pins, such as "v1.9.3"."""
+    go_mod = (TOOLCHAIN / group / "go.mod").read_text()
+    pinned = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
+    if pinned is None:
+        raise LookupError(f"{group}/go.mod doesn't name {module}")
+    return pinned.group(1)

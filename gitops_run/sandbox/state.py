@@ -15,14 +15,25 @@ import socket
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from gitops_run.errors import NotFound, SandboxError, UsageError
 
 LOOPBACK = "127.0.0.1"
+NODE = "sandbox"
+"""The name of the one node."""
 REGION = "us-east-1"
 DEFAULT_NAME = "default"
 STATE_DIR_VARIABLE = "GITOPS_RUN_SANDBOX_DIR"
+
+
+class NodeKind(StrEnum):
+    """Tell what stands behind the sandbox's node: nothing, which kwok simulates, or containers."""
+
+    SIMULATED = "simulated"
+    REAL = "real"
+
 
 PORT_NAMES = (
     "etcd",
@@ -37,6 +48,17 @@ PORT_NAMES = (
     "helm-controller-health",
     "store",
 )
+
+REAL_NODE_PORTS = {
+    "etcd": 2379,
+    "etcd-peer": 2380,
+    "kube-apiserver": 6443,
+    "kube-controller-manager": 10257,
+    "kube-scheduler": 10259,
+    "kubelet": 10250,
+    "kube-proxy": 10256,
+}
+"""Upstream's own: with a real node all of them are ports of an address that only this sandbox has."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _OWNER_ONLY = 0o600
@@ -59,7 +81,8 @@ _FOLDERS = (
 class Sandbox:
     """Hold where everything of one sandbox is.
 
-    ports: by the names of PORT_NAMES. binaries: the programs in use, by name.
+    ports: by the names of PORT_NAMES, or of REAL_NODE_PORTS. binaries: the programs in use, by name.
+    address: where the servers listen.
     path: folders that go before the present PATH. variables: what else `sandbox env` prints.
     """
 
@@ -69,6 +92,8 @@ class Sandbox:
     binaries: Mapping[str, Path]
     path: tuple[Path, ...]
     variables: Mapping[str, str]
+    node: NodeKind = NodeKind.SIMULATED
+    address: str = LOOPBACK
 
     @property
     def env(self) -> dict[str, str]:
@@ -99,7 +124,7 @@ class Sandbox:
     @property
     def server(self) -> str:
         """Return the address of the API server."""
-        return f"https://{LOOPBACK}:{self.ports['kube-apiserver']}"
+        return f"https://{self.address}:{self.ports['kube-apiserver']}"
 
     @property
     def store(self) -> str:
@@ -152,6 +177,8 @@ def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
         binaries={program: Path(path) for program, path in facts["binaries"].items()},
         path=tuple(map(Path, facts["path"])),
         variables=facts["variables"],
+        node=NodeKind(facts.get("node", NodeKind.SIMULATED)),
+        address=facts.get("address", LOOPBACK),
     )
 
 
@@ -162,8 +189,15 @@ def save(sandbox: Sandbox) -> None:
         "binaries": {program: str(path) for program, path in sandbox.binaries.items()},
         "path": [str(folder) for folder in sandbox.path],
         "variables": dict(sandbox.variables),
+        "node": sandbox.node,
+        "address": sandbox.address,
     }
     write_private(sandbox.folder / "sandbox.json", json.dumps(facts, indent=2))
+
+
+def known_sandboxes(base: Path) -> list[Sandbox]:
+    """Return the sandboxes in a folder, whether they run or not."""
+    return [load(facts.parent.name, base) for facts in base.glob("*/sandbox.json")]
 
 
 def make_folder(folder: Path) -> None:
@@ -185,11 +219,7 @@ def pick_ports(names: Iterable[str], reserved: Collection[int]) -> dict[str, int
 
 def reserved_ports(base: Path) -> set[int]:
     """Return the ports that the sandboxes in a folder keep, whether they run or not."""
-    return {
-        port
-        for facts in base.glob("*/sandbox.json")
-        for port in json.loads(facts.read_text())["ports"].values()
-    }
+    return {port for sandbox in known_sandboxes(base) for port in sandbox.ports.values()}
 
 
 def refuse_taken_ports(ports: Mapping[str, int]) -> None:

@@ -12,17 +12,20 @@ import os
 import signal
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 from subprocess import STDOUT
 
 import anyio
 from anyio import to_thread
 
-from gitops_run.sandbox import nodes
 from gitops_run.sandbox.journal import Journal, log_tail
-from gitops_run.sandbox.parts import CLUSTER_STEP, Part, parts_of
+from gitops_run.sandbox.node import machine
+from gitops_run.sandbox.part import Part
+from gitops_run.sandbox.parts import parts_of
 from gitops_run.sandbox.processes import end, record
-from gitops_run.sandbox.state import Sandbox, load
+from gitops_run.sandbox.state import NodeKind, Sandbox, load
+from gitops_run.sandbox.steps import Step, steps_of
 from gitops_run.sandbox.store import ensure_accounts
 from gitops_run.sandbox.web import ApiServer, is_healthy
 
@@ -31,10 +34,8 @@ _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _STEADY_AFTER_S = 60.0
 _PATIENCE_S = 4.0
-_NODE_WAIT_S = 60
 _LOG_LIMIT_BYTES = 16_000_000
 """A log longer than this is begun anew when its part is started."""
-NODE_STEP = "node"
 
 
 class Supervisor:
@@ -43,11 +44,10 @@ class Supervisor:
     def __init__(self, sandbox: Sandbox, journal: Journal) -> None:
         self._sandbox = sandbox
         self._journal = journal
-        self._api = ApiServer(sandbox)
+        self._steps = steps_of(sandbox, ApiServer(sandbox))
         self._parts = parts_of(sandbox, ensure_accounts(sandbox.folder / "store").admin)
-        self._ready = {
-            name: anyio.Event() for name in (*(p.name for p in self._parts), CLUSTER_STEP, NODE_STEP)
-        }
+        names = [*(part.name for part in self._parts), *(step.name for step in self._steps)]
+        self._ready = {name: anyio.Event() for name in names}
 
     async def run(self) -> None:
         """Start everything, then keep it running until SIGTERM or SIGINT; end every part."""
@@ -62,7 +62,8 @@ class Supervisor:
             async with anyio.create_task_group() as group:
                 for part in self._parts:
                     group.start_soon(self._keep_running, part)
-                group.start_soon(self._prepare_cluster)
+                for step in self._steps:
+                    group.start_soon(self._take, step)
                 group.start_soon(self._tell_when_ready)
                 async for _ in signals:
                     group.cancel_scope.cancel()
@@ -104,27 +105,15 @@ class Supervisor:
         self._journal.ready(part.name, time.monotonic() - began)
         self._ready[part.name].set()
 
-    async def _prepare_cluster(self) -> None:
-        await self._ready["kube-apiserver"].wait()
+    async def _take(self, step: Step) -> None:
+        for name in step.after:
+            await self._ready[name].wait()
         began = time.monotonic()
-        kinds = tuple(nodes.flux_kinds(self._sandbox.binaries))
-        await to_thread.run_sync(self._api.apply, (nodes.node(), nodes.flux_namespace(), *kinds))
-        for kind in kinds:
-            # A definition is announced as established before its kind can be discovered.
-            while not await to_thread.run_sync(self._api.serves, kind):  # noqa: ASYNC110
-                await anyio.sleep(_PROBE_EVERY_S)
-        self._journal.ready(CLUSTER_STEP, time.monotonic() - began)
-        self._ready[CLUSTER_STEP].set()
-        await self._ready["kwok"].wait()
-        await to_thread.run_sync(self._wait_for_node)
-        self._journal.ready(NODE_STEP, time.monotonic() - began)
-        self._ready[NODE_STEP].set()
-
-    def _wait_for_node(self) -> None:
-        for state in self._api.watch("/api/v1/nodes", nodes.NODE, _NODE_WAIT_S):
-            conditions = state.get("status", {}).get("conditions", ())
-            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
-                return
+        await to_thread.run_sync(step.begin)
+        while not await to_thread.run_sync(_is_done, step):  # noqa: ASYNC110 - nobody announces it
+            await anyio.sleep(_PROBE_EVERY_S)
+        self._journal.ready(step.name, time.monotonic() - began)
+        self._ready[step.name].set()
 
     async def _tell_when_ready(self) -> None:
         for event in self._ready.values():
@@ -132,12 +121,21 @@ class Supervisor:
         self._journal.all_ready()
 
     def _end_parts(self) -> None:
-        """End those that use a part before the part itself: clients, then the API server, then etcd."""
+        """End those that use a part before the part itself: clients, the API server, etcd; then pods."""
         running = self._journal.processes()
         servers = [running.pop(name, None) for name in ("kube-apiserver", "etcd")]
         end(running.values(), _PATIENCE_S)
         for server in servers:
             end([server] if server else [], _PATIENCE_S)
+        if self._sandbox.node is NodeKind.REAL:
+            machine.restore(self._sandbox.folder)
+
+
+def _is_done(step: Step) -> bool:
+    try:
+        return step.is_done()
+    except (OSError, HTTPException):  # a server that is being started again
+        return False
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""HTTPS to the sandbox's own servers: is a part healthy, and apply and watch a few objects.
+"""HTTPS to the sandbox's own servers: is a part healthy, and apply and read a few objects.
 
 The standard library's client is enough for the dozen requests of a start, and importing it takes a
 tenth of the time of a Kubernetes client.
@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
 from gitops_run.errors import SandboxError
 from gitops_run.sandbox.certificates import Pair
-from gitops_run.sandbox.parts import Part
-from gitops_run.sandbox.state import LOOPBACK, Sandbox
+from gitops_run.sandbox.part import Part
+from gitops_run.sandbox.state import Sandbox
 
 _PROBE_TIMEOUT_S = 2.0
 _REQUEST_TIMEOUT_S = 30.0
 _COLLECTIONS = {
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
+    "Service": "/api/v1/namespaces/{namespace}/services",
+    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
 }
 FIELD_MANAGER = "gitops-run-sandbox"
 
@@ -32,12 +39,20 @@ FIELD_MANAGER = "gitops-run-sandbox"
 def is_healthy(part: Part) -> bool:
     """Ask a part once. A server that doesn't answer, or answers anything but 200, is not healthy."""
     url = urlsplit(part.health)
+    if url.scheme == "unix":
+        return _is_listening(url.path)
     try:
         with closing(_connection(part.health, part.authority, part.identity, _PROBE_TIMEOUT_S)) as connection:
             connection.request("GET", url.path)
             return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False
+
+
+def _is_listening(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_PROBE_TIMEOUT_S)
+        return client.connect_ex(path) == 0
 
 
 class ApiServer:
@@ -53,7 +68,8 @@ class ApiServer:
         """Apply objects on one connection, by server-side apply, their status as well where they have one."""
         with closing(self._connect()) as connection:
             for body in objects:
-                path = f"{_COLLECTIONS[body['kind']]}/{body['metadata']['name']}"
+                collection = _COLLECTIONS[body["kind"]].format_map(body["metadata"])
+                path = f"{collection}/{body['metadata']['name']}"
                 options = f"?fieldManager={FIELD_MANAGER}&force=true"
                 self._send(connection, path + options, body)
                 if body["kind"] == "Node":
@@ -81,14 +97,11 @@ class ApiServer:
                     return False
         return True
 
-    def watch(self, collection: str, name: str, seconds: int) -> Iterator[dict[str, Any]]:
-        """Yield the states of one object, the present one first, until that many seconds have passed."""
-        query = f"?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={seconds}"
+    def is_ok(self, path: str) -> bool:
+        """Tell whether the answer is 200, whatever it says."""
         with closing(self._connect()) as connection:
-            connection.request("GET", collection + query)
-            response = connection.getresponse()
-            while line := response.readline():
-                yield json.loads(line)["object"]
+            connection.request("GET", path)
+            return connection.getresponse().status == http.client.OK
 
     def _connect(self) -> http.client.HTTPConnection:
         return _connection(self._server, self._authority, self._identity, _REQUEST_TIMEOUT_S)
@@ -114,8 +127,8 @@ def _connection(
 ) -> http.client.HTTPConnection:
     url = urlsplit(address)
     if url.scheme == "http":
-        return http.client.HTTPConnection(LOOPBACK, url.port, timeout=timeout)
+        return http.client.HTTPConnection(str(url.hostname), url.port, timeout=timeout)
     context = ssl.create_default_context(cafile=str(authority))
     if identity is not None:
         context.load_cert_chain(identity.certificate, identity.key)
-    return http.client.HTTPSConnection(LOOPBACK, url.port, timeout=timeout, context=context)
+    return http.client.HTTPSConnection(str(url.hostname), url.port, timeout=timeout, context=context)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops_run.sandbox import lifecycle
-from gitops_run.sandbox.state import Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import status_of
 from tests.conftest import EXAMPLES, SANDBOX, homes
 from tests.people import Person
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if lifecycle.is_up(sandbox_folder(name)):
         lifecycle.stop(name)
     shutil.rmtree(sandbox_folder(name), ignore_errors=True)  # sessions of an earlier run
-    place = Place(lifecycle.start(name), tmp_path_factory.mktemp("outages"))
+    place = Place(lifecycle.start(name, node=NodeKind.SIMULATED), tmp_path_factory.mktemp("outages"))
     try:
         place.person.succeeds("up", NAME, str(place.root), "--root", str(place.root))
         yield place

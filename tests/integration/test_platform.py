@@ -21,7 +21,7 @@ import yaml
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.lifecycle import is_up
-from gitops_run.sandbox.state import Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
 from tests.people import PATIENCE_S, Finished, Person
 
@@ -41,7 +41,7 @@ def own_sandbox() -> Iterator[Sandbox]:
     if is_up(sandbox_folder(name)):
         lifecycle.stop(name)
     shutil.rmtree(sandbox_folder(name), ignore_errors=True)  # what a run that was killed has left
-    yield lifecycle.start(name)
+    yield lifecycle.start(name, node=NodeKind.SIMULATED)
     lifecycle.stop(name)
 
 

@@ -27,7 +27,7 @@ from gitops_run.sandbox.export import export
 from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.processes import wait_until
-from gitops_run.sandbox.state import LOOPBACK, Sandbox
+from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox
 from gitops_run.sandbox.status import PartStatus, status_of
 
 pytestmark = [
@@ -58,7 +58,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(base: Path) -> Iterator[Sandbox]:
-    yield lifecycle.start(NAME, base)
+    yield lifecycle.start(NAME, base, node=NodeKind.SIMULATED)
     lifecycle.stop(NAME, base)
 
 
@@ -280,7 +280,7 @@ def test_a_crash_of_the_api_server_is_survived(running: Sandbox, base: Path) -> 
 def test_starting_what_runs_changes_nothing(running: Sandbox, base: Path) -> None:
     before = part_of(base, SUPERVISOR)
 
-    again = lifecycle.start(NAME, base)
+    again = lifecycle.start(NAME, base, node=NodeKind.SIMULATED)
 
     assert again == running
     assert part_of(base, SUPERVISOR) == before
@@ -314,13 +314,13 @@ def test_an_export_holds_logs_and_flux_objects_and_no_secret(running: Sandbox, t
 
 
 def test_what_a_killed_supervisor_left_is_ended_and_the_sandbox_is_the_same_again(own_base: Path) -> None:
-    first = lifecycle.start(NAME, own_base)
+    first = lifecycle.start(NAME, own_base, node=NodeKind.SIMULATED)
     left = {part.name: part.pid for part in status_of(NAME, own_base).parts}
     kubectl(first, "create", "namespace", "kept")
     left.pop(SUPERVISOR)
     kill(part_of(own_base, SUPERVISOR), own_base)
 
-    second = lifecycle.start(NAME, own_base)
+    second = lifecycle.start(NAME, own_base, node=NodeKind.SIMULATED)
 
     now = {part.name: part.pid for part in status_of(NAME, own_base).parts}
     assert [name for name, pid in left.items() if now[name] == pid] == []
@@ -336,7 +336,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_the_sandbox_is_the_same_agai
         stranger.bind((LOOPBACK, second.ports["store"]))
         stranger.listen()
         with pytest.raises(SandboxError, match=rf"{second.ports['store']} \(store\)"):
-            lifecycle.start(NAME, own_base)
+            lifecycle.start(NAME, own_base, node=NodeKind.SIMULATED)
 
 
 def test_a_part_that_cannot_start_fails_the_start_with_the_end_of_its_log(own_base: Path) -> None:
@@ -345,7 +345,7 @@ def test_a_part_that_cannot_start_fails_the_start_with_the_end_of_its_log(own_ba
     (folder / "member").write_text("not a folder")
 
     with pytest.raises(SandboxError, match=r"(?s)etcd ended with exit code \d+; .*not a directory"):
-        lifecycle.start(NAME, own_base)
+        lifecycle.start(NAME, own_base, node=NodeKind.SIMULATED)
 
     assert processes_with(str(own_base)) == set()
 

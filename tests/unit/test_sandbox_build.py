@@ -10,9 +10,18 @@ from gitops_run.errors import SandboxError
 from gitops_run.sandbox import programs
 from gitops_run.sandbox.build import digest, ensure_built, folder_of
 from gitops_run.sandbox.golang import Go, choose_go, parse_version, required_version
-from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS, Group, Program
+from gitops_run.sandbox.programs import (
+    GROUPS,
+    PULUMI_GROUPS,
+    REAL_NODE_GROUPS,
+    SIMULATED_NODE_GROUPS,
+    Group,
+    Program,
+    module_version,
+)
 
-ALL_GROUPS = GROUPS + PULUMI_GROUPS
+ALL_GROUPS = GROUPS + PULUMI_GROUPS + SIMULATED_NODE_GROUPS + REAL_NODE_GROUPS
+OWN = "gitops-run.dev/toolchain/"
 
 
 @pytest.fixture
@@ -62,14 +71,46 @@ def test_the_names_of_a_build_lie_in_the_users_cache(group: Group, tmp_path: Pat
 @pytest.mark.parametrize("group", ALL_GROUPS, ids=lambda group: group.name)
 def test_every_program_is_a_tool_of_its_pinned_module(group: Group) -> None:
     go_mod = (group.folder / "go.mod").read_text()
+    foreign = [program.package for program in group.programs if not program.package.startswith(OWN)]
 
-    assert [program.package for program in group.programs if program.package not in go_mod] == []
-    assert (group.folder / "go.sum").stat().st_size > 0
+    assert [package for package in foreign if package not in go_mod] == []
+    assert (group.folder / "go.sum").exists()
+
+
+@pytest.mark.parametrize("group", ALL_GROUPS, ids=lambda group: group.name)
+def test_every_program_of_our_own_has_its_source_in_the_toolchain(group: Group) -> None:
+    own = [program.package for program in group.programs if program.package.startswith(OWN)]
+    sources = [programs.TOOLCHAIN / package.removeprefix(OWN) / "main.go" for package in own]
+
+    assert [source for source in sources if not source.exists()] == []
+
+
+def test_a_digest_changes_with_a_source_of_our_own(group: Group) -> None:
+    before = digest(group)
+
+    (group.folder / "main.go").write_text("package main")
+
+    assert digest(group) != before
+
+
+def test_the_node_is_built_from_the_module_of_its_control_plane() -> None:
+    kubernetes = next(group for group in GROUPS if group.name == "kubernetes")
+    node = next(group for group in REAL_NODE_GROUPS if group.name == "kubernetes-node")
+
+    assert node.folder == kubernetes.folder
+    assert node.linker_flags == kubernetes.linker_flags
+
+
+def test_the_version_of_a_module_is_read_from_its_pin() -> None:
+    assert module_version("versitygw", "github.com/versity/versitygw") == "v1.8.0"
+    with pytest.raises(LookupError, match=r"example\.com/other"):
+        module_version("versitygw", "example.com/other")
 
 
 @pytest.mark.parametrize(
     ("name", "module", "version"),
     [
+        ("coredns", "github.com/coredns/coredns", "v1.15.0"),
         ("etcd", "go.etcd.io/etcd/server/v3", "v3.6.5"),
         ("helm-controller", "github.com/fluxcd/helm-controller", "v1.6.4"),
         ("kubernetes", "k8s.io/kubernetes", "v1.36.3"),

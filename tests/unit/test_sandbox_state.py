@@ -156,11 +156,12 @@ def test_accounts_and_passphrase_are_made_once(sandbox: Sandbox, tmp_path: Path)
     assert ensure_accounts(sandbox.folder / "store") == accounts
 
 
-def test_keys_and_certificates_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
-    certificates.make_all(tmp_path)
-    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_keys_and_certificates_are_made_once_for_their_owner_alone(sandbox: Sandbox) -> None:
+    pki = sandbox.folder / "pki"
+    certificates.make_all(sandbox)
+    made = {path.name: path.read_bytes() for path in pki.iterdir()}
 
-    certificates.make_all(tmp_path)
+    certificates.make_all(sandbox)
 
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert {path.name: path.read_bytes() for path in pki.iterdir()} == made
+    assert {path.stat().st_mode & 0o777 for path in pki.iterdir()} == {0o600}

@@ -1,0 +1,3 @@
+module gitops-run.dev/toolchain/images
+
+go 1.26.0

@@ -1,0 +1,61 @@
+"""What a test compares of the machine before and after: all that a real node could leave behind."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from gitops_run.sandbox.node.machine import cgroup_of, interface_of
+
+_SETTINGS = (
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+    "vm/overcommit_memory",
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/rp_filter",
+    "net/ipv4/conf/default/rp_filter",
+    "net/netfilter/nf_conntrack_max",
+    "net/bridge/bridge-nf-call-iptables",
+)
+
+
+def machine_facts(*, without: Path) -> dict[str, list[str]]:
+    """Gather the facts.
+
+    without: the folder of a sandbox that may come and go meanwhile.
+    """
+    others = (str(without), cgroup_of(without), interface_of(without))
+    facts = {
+        "settings": _settings(),
+        "mounts": sorted(_mounts()),
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "routes": sorted(_output("ip", "route", "show", "table", "all")),
+        "rules": _output("nft", "list", "ruleset"),
+        "namespaces": sorted(path.name for path in Path("/run/netns").glob("*")),
+        "cgroups": sorted(_cgroups()),
+    }
+    return {
+        name: [fact for fact in found if not any(text in fact for text in others)]
+        for name, found in facts.items()
+    }
+
+
+def _settings() -> list[str]:
+    files = [Path("/proc/sys", name) for name in _SETTINGS]
+    return [f"{file} = {file.read_text().strip()}" for file in files if file.exists()]
+
+
+def _mounts() -> list[str]:
+    lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return [f"{fields[4]} {fields[3]}" for fields in lines]
+
+
+def _cgroups() -> list[str]:
+    found = Path("/sys/fs/cgroup").rglob("*")
+    return [str(path) for path in found if path.is_dir() and "gitops-run" in str(path)]
+
+
+def _output(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
