@@ -24,6 +24,7 @@ from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL, S
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
 POLICY: Final = "gitops-run-session-objects"
+POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 POLICY_GROUP: Final = "admissionregistration.k8s.io"
 
 _RBAC: Final = "rbac.authorization.k8s.io"

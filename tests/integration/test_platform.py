@@ -135,6 +135,12 @@ def test_a_second_platform_up_changes_nothing(engineer: Person, platform: dict[s
     assert not [line for line in told.splitlines() if line.split()[1] in {"create", "update", "delete"}]
 
 
+def test_a_policy_that_somebody_deleted_comes_back(engineer: Person, platform: dict[str, Any]) -> None:
+    engineer.kubectl("delete", "validatingadmissionpolicy", "gitops-run-session-objects")
+    assert not engineer.succeeds("platform", "status", "-o", "json").json["has_policy"]
+    assert engineer.succeeds("platform", "up", "-o", "json").json["has_policy"]
+
+
 def test_pulumi_by_hand_finds_the_same_platform(engineer: Person, platform: dict[str, Any]) -> None:
     project = Path(engineer.env["XDG_DATA_HOME"]) / "gitops-run" / "platform"
     command = ["pulumi", "-C", str(project), "--non-interactive", "preview", "--json"]
