@@ -77,7 +77,7 @@ async def _declare(
     """Declare a platform, again where a killed run's remains were in the way."""
     stack, config = spec.stack, to_platform_config(replace(settings, cluster=spec.cluster.uid))
     try:
-        return = await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
+        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
     except LockedError:
         raise
     except GuardError as error:
