@@ -22,9 +22,8 @@ from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
-from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox
 from gitops_run.sandbox.status import PartStatus, status_of
-from tests.conftest import REAL_SANDBOX
 from tests.machine_facts import machine_facts
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(180)]
@@ -41,6 +40,7 @@ PARTS = {
     "kubelet",
     "kube-proxy",
 }
+IN_POD = ("exec", "deployment/web", "-n", NAMESPACE, "--", "/usr/local/bin/trial")
 STOPPED_WITHIN_S = 10
 SECONDS = 30
 
@@ -88,25 +88,17 @@ def test_a_pod_reaches_a_service_by_its_name(cluster: Sandbox) -> None:
     address = in_pod(cluster, "lookup", f"web.{NAMESPACE}.svc.cluster.local").strip()
 
     assert address == cluster_ip(cluster)
-    assert in_pod(cluster, "get", "http://web/").startswith("hello from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "hello from web-"), SECONDS)
 
 
 def test_a_pod_reaches_the_address_of_a_service(cluster: Sandbox) -> None:
-    assert in_pod(cluster, "get", f"http://{cluster_ip(cluster)}/").startswith("hello from web-")
+    address = f"http://{cluster_ip(cluster)}/"
+
+    assert wait_until(lambda: answers(cluster, address, "hello from web-"), SECONDS)
 
 
 def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Sandbox) -> None:
-    answer = run_kubectl(
-        cluster,
-        "exec",
-        "deployment/web",
-        "-n",
-        NAMESPACE,
-        "--",
-        "/usr/local/bin/trial",
-        "lookup",
-        "no.example",
-    )
+    answer = run_kubectl(cluster, *IN_POD, "lookup", "no.example")
 
     assert answer.returncode != 0
     assert "no.example" in answer.stderr
@@ -126,7 +118,7 @@ def test_a_new_image_is_rolled_out(cluster: Sandbox) -> None:
     apply(cluster, deployment(replicas=2, image=TRIAL_IMAGES[1], body="changed"))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
 
-    assert in_pod(cluster, "get", "http://web/").startswith("changed from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "changed from web-"), SECONDS)
     apply(cluster, deployment(replicas=2))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
 
@@ -192,6 +184,7 @@ def test_the_kubelet_answers_nobody_whom_the_cluster_does_not_know(real_sandbox:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(address, context=context, timeout=SECONDS)
 
+    refused.value.close()
     assert refused.value.code == 401
 
 
@@ -211,7 +204,7 @@ def test_a_killed_kubelet_is_started_again_and_pods_serve_on(cluster: Sandbox) -
 def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_machine(
     real_sandbox: Sandbox, own_base: Path
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
 
     second = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(second, *(in_default(thing) for thing in (deployment(replicas=1), service())))
@@ -222,14 +215,14 @@ def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_mach
     assert ended
     assert len(processes) > len(PARTS)
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
     assert "sandbox" in kubectl(real_sandbox, "get", "nodes")
 
 
 def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds_the_pods_again(
     own_base: Path,
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
     sandbox = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(sandbox, in_default(deployment(replicas=1)))
     kubectl(sandbox, "rollout", "status", "deployment/web", "--timeout=60s")
@@ -242,7 +235,7 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
 
     assert ended
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
 
     again = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
 
@@ -290,8 +283,12 @@ def apply(sandbox: Sandbox, *objects: dict[str, Any]) -> None:
 
 
 def in_pod(sandbox: Sandbox, *arguments: str) -> str:
-    program = ("--", "/usr/local/bin/trial", *arguments)
-    return kubectl(sandbox, "exec", "deployment/web", "-n", NAMESPACE, *program)
+    return kubectl(sandbox, *IN_POD, *arguments)
+
+
+def answers(sandbox: Sandbox, address: str, beginning: str) -> bool:
+    """Ask from within a pod; kube-proxy learns of a service's pods a moment after they are ready."""
+    return run_kubectl(sandbox, *IN_POD, "get", address).stdout.startswith(beginning)
 
 
 def cluster_ip(sandbox: Sandbox) -> str:

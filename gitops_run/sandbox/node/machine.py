@@ -47,9 +47,9 @@ mount --make-rshared /
 for folder in {folders}; do mount -t tmpfs -o mode=755 gitops-run "$folder"; done
 for setting in {settings}; do
   [ -e "/proc/sys/$setting" ] || continue
-  mkdir -p "{kept}/${{setting%/*}}"
-  cat "/proc/sys/$setting" > "{kept}/$setting"
-  mount --bind "{kept}/$setting" "/proc/sys/$setting"
+  mkdir -p "$1/${{setting%/*}}"
+  cat "/proc/sys/$setting" > "$1/$setting"
+  mount --bind "$1/$setting" "/proc/sys/$setting"
 done
 {network}
 ip link set lo up
@@ -89,7 +89,9 @@ def prepare(folder: Path, address: str) -> None:
     for name in _NAMESPACES:
         (held / name).touch()
     files = (f"--net={held / 'net'}", f"--mount={held / 'mnt'}")
-    _run("unshare", *files, "--propagation=private", "sh", "-euc", _setup_script(node))
+    _run(
+        "unshare", *files, "--propagation=private", "sh", "-euc", _setup_script(), "sh", str(node / "kernel")
+    )
     _make_link(folder, address)
     _make_cgroup(cgroup_of(folder))
 
@@ -134,12 +136,12 @@ def _held(folder: Path) -> Path:
     return node_folder(folder) / "namespaces"
 
 
-def _setup_script(node: Path) -> str:
+def _setup_script() -> str:
+    """Write what is done within the new namespaces; its argument is the folder of kernel settings."""
     network_lines = (f"echo {value} > /proc/sys/{name}" for name, value in _NETWORK_SETTINGS.items())
     return _SETUP.format(
         folders=" ".join(_PRIVATE_FOLDERS),
         settings=" ".join((*_KERNEL_SETTINGS, *_KEY_SETTINGS)),
-        kept=node / "kernel",
         network="\n".join(network_lines),
     )
 
@@ -222,8 +224,9 @@ def _kill(folder: Path) -> set[int]:
 
 
 def _mounts_below(folder: Path) -> list[str]:
-    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return [point for point in mounts if point == str(folder) or point.startswith(f"{folder}/")]
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = (Path(line.split()[4].replace(r"\040", " ")) for line in lines)
+    return [str(point) for point in points if point.is_relative_to(folder.resolve())]
 
 
 def _run(*command: str) -> None:
