@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.lifecycle import is_up
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
-from tests.people import PATIENCE_S, Finished, Person
+from tests.people import COMMAND, PATIENCE_S, Finished, Person
 
 NAME = "bounded"
 NAMESPACE = f"run-{NAME}"
@@ -245,9 +246,7 @@ def test_a_platform_with_a_live_session_is_not_taken_down(session: Path, enginee
     assert_refused(refused, 3, f"{NAMESPACE}/{NAME}", f"gitops-run down {NAME}")
 
 
-def test_down_leaves_nothing_and_a_flux_that_is_found_stays(
-    session: Path, engineer: Person, maker: Person
-) -> None:
+def test_down_leaves_nothing(session: Path, engineer: Person, maker: Person) -> None:
     maker.succeeds("down", NAME)
     engineer.kubectl("delete", "clusterrolebinding", "makers", "viewers", "--ignore-not-found")
     assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
@@ -255,6 +254,34 @@ def test_down_leaves_nothing_and_a_flux_that_is_found_stays(
     assert flux_kinds(engineer) == []
     assert not engineer.kubectl("get", OF_THE_PLATFORM, "-l", LABEL, "-o", "name")
 
+
+def test_after_kill_9_amid_a_platform_up_a_rerun_carries_on(engineer: Person) -> None:
+    engineer.types("platform", "down")  # where the test before wasn't run
+    process = subprocess.Popen(
+        [*COMMAND, "platform", "up"],
+        cwd=engineer.cwd,
+        env=dict(engineer.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert any("create CustomResourceDefinition" in line for line in process.stderr)
+    state = Path(engineer.env["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi"
+    (lock,) = (state / "locks" / "organization" / "gitops-run-platform").glob("*/*.json")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE_S)
+    process.stderr.close()
+    again = engineer.succeeds("platform", "up", "-o", "json").json
+    assert (again["has_policy"], len(again["components"])) == (True, 3)
+    assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
+
+
+def test_a_flux_that_is_found_is_told_and_stays(engineer: Person) -> None:
+    engineer.types("platform", "down")  # where the test before wasn't run
     manifests = yaml.safe_load_all(Path(engineer.env["GITOPS_RUN_FLUX_MANIFESTS"]).read_text())
     kinds = [one for one in manifests if one["kind"] == "CustomResourceDefinition"]
     file = engineer.cwd / "kinds.yaml"
