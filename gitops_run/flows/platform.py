@@ -62,7 +62,7 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
     spec = make_spec(stack, settings, facts, documents)
     if not is_ours:
         tell(StackNotice(text=describe_flux(facts)))
-    if has_lost(facts, stack):
+    if has_lost(facts, stack) and not await _clean_up(stack, ports, tell):
         tell(StackNotice(text="something of this platform is gone: it is made anew"))
         await ports.stacks.clear_pending(stack)
     outcome = await _declare(spec, settings, ports, tell)
