@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -21,12 +22,15 @@ _SETTINGS = (
 )
 
 
-def machine_facts(*, without: Path) -> dict[str, list[str]]:
+_OF_A_SANDBOX = re.compile(r"gitops-(?:run-)?[0-9a-f]{8}|/node/namespaces")
+
+
+def machine_facts(own: Path) -> dict[str, list[str]]:
     """Gather the facts.
 
-    without: the folder of a sandbox that may come and go meanwhile.
+    own: the folder of a sandbox. Others, which may come and go meanwhile, are left out.
     """
-    others = (str(without), cgroup_of(without), interface_of(without))
+    names = (str(own), cgroup_of(own), interface_of(own))
     facts = {
         "settings": _settings(),
         "mounts": sorted(_mounts()),
@@ -37,7 +41,7 @@ def machine_facts(*, without: Path) -> dict[str, list[str]]:
         "cgroups": sorted(_cgroups()),
     }
     return {
-        name: [fact for fact in found if not any(text in fact for text in others)]
+        name: [f for f in found if not _OF_A_SANDBOX.search(f) or any(text in f for text in names)]
         for name, found in facts.items()
     }
 

@@ -131,7 +131,7 @@ def env(name: str, base: Path | None, output: str) -> None:
 
 @sandbox.command()
 @_which
-@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
 def load(name: str, base: Path | None, archive: Path) -> None:
     """Import an image, as `docker save` writes it, for the pods of a real node."""
     found = state.load(name, base)

@@ -18,7 +18,7 @@ import yaml
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
 from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
-from gitops_run.sandbox.state import REGION, Sandbox, write_private
+from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private
 from gitops_run.sandbox.store import Accounts
 
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
@@ -51,6 +51,10 @@ def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(data / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
+    if sandbox.node is NodeKind.REAL:
+        # Unlike loopback, the node's address would be asked for through a proxy.
+        direct = ",".join(filter(None, (os.environ.get("NO_PROXY"), sandbox.address)))
+        variables |= {"NO_PROXY": direct, "no_proxy": direct}
     if not has_plugin:
         folders.append(STAND_IN)
         variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"

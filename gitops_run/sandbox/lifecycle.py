@@ -72,9 +72,10 @@ def start(
     can run. Raises SandboxError with the log's tail of a part that doesn't get ready.
     """
     folder = sandbox_folder(name, base)
+    kind = node_of(folder, node, tell)
     make_folder(folder)
     with _only_starter(folder):
-        kind = node_of(folder, node, tell)
+        node_of(folder, kind, tell)  # another starter may have decided otherwise meanwhile
         if is_up(folder):
             return load(name, base)
         programs = ensure_binaries(tell, kind)
@@ -162,7 +163,8 @@ def _undone_on_failure(sandbox: Sandbox) -> Iterator[None]:
 
 def _end_all(folder: Path) -> None:
     """End the supervisor, then every recorded part that it didn't end: it may have been killed."""
-    supervisor = recorded_processes(read_state(folder)).get(SUPERVISOR)
+    with _spawning(folder):
+        supervisor = recorded_processes(read_state(folder)).get(SUPERVISOR)
     left = end([supervisor] if supervisor else [], _SUPERVISOR_PATIENCE_S)
     # What it started while it was ending is in what it wrote last.
     parts = recorded_processes(read_state(folder), with_supervisor=False)
@@ -175,16 +177,12 @@ def _end_all(folder: Path) -> None:
 
 def _supervise(sandbox: Sandbox, tell: Progress) -> None:
     """Start the supervisor in a session of its own and wait until it says that everything is ready."""
-    command = [
-        sys.executable,
-        "-m",
-        "gitops_run.sandbox.supervisor",
-        sandbox.name,
-        str(sandbox.folder.parent),
-    ]
-    with (sandbox.folder / "logs" / f"{SUPERVISOR}.log").open("ab") as log:
+    module = "gitops_run.sandbox.supervisor"
+    command = [sys.executable, "-m", module, sandbox.name, str(sandbox.folder.parent)]
+    with (sandbox.folder / "logs" / f"{SUPERVISOR}.log").open("ab") as log, _spawning(sandbox.folder) as lock:
         supervisor = subprocess.Popen(
-            command,
+            [*command, str(lock)],
+            pass_fds=(lock,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -238,6 +236,17 @@ def _events(lines: IO[bytes], deadline: float) -> Iterator[dict[str, Any]]:
             return
         *complete, buffered = (buffered + chunk).split(b"\n")
         yield from map(json.loads, complete)
+
+
+@contextmanager
+def _spawning(folder: Path) -> Iterator[int]:
+    """Wait for a supervisor that was started and isn't recorded yet: it holds the lock until then.
+
+    So a supervisor whose starter was killed at once is found too.
+    """
+    with (folder / "run" / "spawning.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
 
 
 @contextmanager

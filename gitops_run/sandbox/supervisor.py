@@ -1,6 +1,7 @@
 """The process that owns a sandbox's parts: starts them in order, watches them, starts a crashed one again.
 
-Runs as `python -m gitops_run.sandbox.supervisor NAME BASE`, in a session of its own. Tells its starter,
+Runs as `python -m gitops_run.sandbox.supervisor NAME BASE LOCK`, in a session of its own; LOCK is a file
+descriptor that is closed once the supervisor is recorded. Tells its starter,
 by lines of JSON on standard output, what happens until everything is ready; after that the journal in
 the sandbox's folder holds it. Ends itself and every part on SIGTERM.
 """
@@ -140,7 +141,7 @@ def _is_done(step: Step) -> bool:
 
 def main() -> None:
     """Supervise the sandbox that the arguments name; return at once if it is supervised already."""
-    name, base = sys.argv[1:]
+    name, base, told_to_wait = sys.argv[1:]
     sandbox = load(name, Path(base))
     with (sandbox.folder / "run" / "supervisor.lock").open("w") as lock:
         try:
@@ -149,6 +150,7 @@ def main() -> None:
             return
         journal = Journal(sandbox.folder)
         journal.begin(record(os.getpid()))
+        os.close(int(told_to_wait))  # from now on `stop` knows whom to end
         anyio.run(Supervisor(sandbox, journal).run)
 
 

@@ -20,11 +20,10 @@ import yaml
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
-from gitops_run.sandbox.node.images import TRIAL_IMAGES
+from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
-from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
-from tests.conftest import REAL_SANDBOX
 from tests.machine_facts import machine_facts
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(180)]
@@ -41,6 +40,7 @@ PARTS = {
     "kubelet",
     "kube-proxy",
 }
+IN_POD = ("exec", "deployment/web", "-n", NAMESPACE, "--", "/usr/local/bin/trial")
 STOPPED_WITHIN_S = 10
 SECONDS = 30
 
@@ -88,25 +88,17 @@ def test_a_pod_reaches_a_service_by_its_name(cluster: Sandbox) -> None:
     address = in_pod(cluster, "lookup", f"web.{NAMESPACE}.svc.cluster.local").strip()
 
     assert address == cluster_ip(cluster)
-    assert in_pod(cluster, "get", "http://web/").startswith("hello from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "hello from web-"), SECONDS)
 
 
 def test_a_pod_reaches_the_address_of_a_service(cluster: Sandbox) -> None:
-    assert in_pod(cluster, "get", f"http://{cluster_ip(cluster)}/").startswith("hello from web-")
+    address = f"http://{cluster_ip(cluster)}/"
+
+    assert wait_until(lambda: answers(cluster, address, "hello from web-"), SECONDS)
 
 
 def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Sandbox) -> None:
-    answer = run_kubectl(
-        cluster,
-        "exec",
-        "deployment/web",
-        "-n",
-        NAMESPACE,
-        "--",
-        "/usr/local/bin/trial",
-        "lookup",
-        "no.example",
-    )
+    answer = run_kubectl(cluster, *IN_POD, "lookup", "no.example")
 
     assert answer.returncode != 0
     assert "no.example" in answer.stderr
@@ -126,9 +118,21 @@ def test_a_new_image_is_rolled_out(cluster: Sandbox) -> None:
     apply(cluster, deployment(replicas=2, image=TRIAL_IMAGES[1], body="changed"))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
 
-    assert in_pod(cluster, "get", "http://web/").startswith("changed from web-")
+    assert wait_until(lambda: answers(cluster, "http://web/", "changed from web-"), SECONDS)
     apply(cluster, deployment(replicas=2))
     kubectl(cluster, "rollout", "status", "deployment/web", "--timeout=60s", "-n", NAMESPACE)
+
+
+def test_an_image_that_was_loaded_runs(cluster: Sandbox, tmp_path: Path) -> None:
+    image = Image(program="trial", names=("example.com/own:1",), path="/usr/local/bin/trial")
+    write_archive(image, cluster.binaries["trial"], tmp_path / "own.tar")
+    command = ["gitops-run", "sandbox", "load", str(tmp_path / "own.tar"), "--name", cluster.name]
+
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert told == "example.com/own:1\n"
+    apply(cluster, pod("own", ["serve"], image="example.com/own:1"))
+    kubectl(cluster, "wait", "--for=condition=Ready", "pod/own", "--timeout=60s", "-n", NAMESPACE)
 
 
 def test_a_crash_leaves_its_last_line_and_its_code(cluster: Sandbox) -> None:
@@ -180,6 +184,7 @@ def test_the_kubelet_answers_nobody_whom_the_cluster_does_not_know(real_sandbox:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(address, context=context, timeout=SECONDS)
 
+    refused.value.close()
     assert refused.value.code == 401
 
 
@@ -199,7 +204,7 @@ def test_a_killed_kubelet_is_started_again_and_pods_serve_on(cluster: Sandbox) -
 def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_machine(
     real_sandbox: Sandbox, own_base: Path
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
 
     second = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(second, *(in_default(thing) for thing in (deployment(replicas=1), service())))
@@ -210,14 +215,14 @@ def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_mach
     assert ended
     assert len(processes) > len(PARTS)
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
     assert "sandbox" in kubectl(real_sandbox, "get", "nodes")
 
 
 def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds_the_pods_again(
     own_base: Path,
 ) -> None:
-    before = machine_facts(without=sandbox_folder(REAL_SANDBOX))
+    before = machine_facts(own_base / OTHER)
     sandbox = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
     apply(sandbox, in_default(deployment(replicas=1)))
     kubectl(sandbox, "rollout", "status", "deployment/web", "--timeout=60s")
@@ -230,12 +235,25 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
 
     assert ended
     assert [process for process in processes if is_running(process)] == []
-    assert machine_facts(without=sandbox_folder(REAL_SANDBOX)) == before
+    assert machine_facts(own_base / OTHER) == before
 
     again = lifecycle.start(OTHER, own_base, node=NodeKind.REAL)
 
     assert again.address == sandbox.address
     assert wait_until(lambda: "hello" in run_kubectl(again, "logs", "deployment/web").stdout, SECONDS)
+
+
+@pytest.mark.parametrize("moment", ["node/namespaces/mnt", "run/processes.json", "run/containerd.sock"])
+def test_a_start_that_is_killed_leaves_nothing_that_stop_does_not_end(own_base: Path, moment: str) -> None:
+    before = machine_facts(own_base / OTHER)
+    command = ["gitops-run", "sandbox", "start", "--node", "real", "--name", OTHER]
+    with subprocess.Popen([*command, "--state-dir", str(own_base)], stderr=subprocess.DEVNULL) as start:
+        assert wait_until((own_base / OTHER / moment).exists, SECONDS)
+        start.kill()
+
+    assert stop_in_time(load(OTHER, own_base))
+    assert machine.members(own_base / OTHER) == set()
+    assert machine_facts(own_base / OTHER) == before
 
 
 def stop_in_time(sandbox: Sandbox) -> bool:
@@ -278,8 +296,12 @@ def apply(sandbox: Sandbox, *objects: dict[str, Any]) -> None:
 
 
 def in_pod(sandbox: Sandbox, *arguments: str) -> str:
-    program = ("--", "/usr/local/bin/trial", *arguments)
-    return kubectl(sandbox, "exec", "deployment/web", "-n", NAMESPACE, *program)
+    return kubectl(sandbox, *IN_POD, *arguments)
+
+
+def answers(sandbox: Sandbox, address: str, beginning: str) -> bool:
+    """Ask from within a pod; kube-proxy learns of a service's pods a moment after they are ready."""
+    return run_kubectl(sandbox, *IN_POD, "get", address).stdout.startswith(beginning)
 
 
 def cluster_ip(sandbox: Sandbox) -> str:

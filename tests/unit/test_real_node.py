@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from gitops_run.errors import SandboxError
+from gitops_run.cli.sandbox import sandbox as commands
+from gitops_run.errors import NotFound, SandboxError, UsageError
 from gitops_run.sandbox import nodes
+from gitops_run.sandbox.environment import with_environment
 from gitops_run.sandbox.node import choice, configuration, machine
 from gitops_run.sandbox.node.dns import dns_objects
 from gitops_run.sandbox.node.images import Image, images, write_archive
+from gitops_run.sandbox.node.importing import import_archive
 from gitops_run.sandbox.node.network import (
     DNS_ADDRESS,
     PODS,
@@ -134,11 +138,8 @@ def test_a_sandbox_keeps_the_kind_of_node_that_it_was_made_with(sandbox: Sandbox
 
 
 def test_a_link_overlaps_with_nothing_that_the_host_knows() -> None:
-    nearly_all = {IPv4Network("10.213.0.0/17"), *IPv4Network("10.213.128.0/17").subnets(new_prefix=18)}
     free = IPv4Network("10.213.200.4/30")
-    taken = (nearly_all - {IPv4Network("10.213.192.0/18")}) | {
-        link for link in IPv4Network("10.213.192.0/18").subnets(new_prefix=30) if link != free
-    }
+    taken = set(IPv4Network("10.213.0.0/16").address_exclude(free))
 
     assert pick_node_address(taken) == IPv4Address("10.213.200.6")
 
@@ -293,6 +294,32 @@ def test_the_name_server_answers_at_the_address_that_the_kubelet_tells_pods(sand
     service = next(one for one in dns_objects() if one["kind"] == "Service")
 
     assert yaml.safe_load(configuration.kubelet(sandbox))["clusterDNS"] == [service["spec"]["clusterIP"]]
+
+
+def test_an_image_for_a_simulated_node_is_refused(sandbox: Sandbox) -> None:
+    save(replace(sandbox, node=NodeKind.SIMULATED))
+    arguments = ("load", "image.tar", "--name", "trial", "--state-dir", str(sandbox.folder.parent))
+
+    result = CliRunner().invoke(commands, arguments)
+
+    assert isinstance(result.exception, UsageError)
+    assert "no image is ever run there" in str(result.exception)
+
+
+def test_an_archive_that_is_not_there_is_not_found(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no image archive"):
+        import_archive(sandbox, tmp_path / "image.tar")
+
+
+def test_a_shell_asks_a_real_node_s_address_without_a_proxy(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    programs = {name: Path("/cache") / name for name in ("pulumi", "pulumi-language-python", "helm")}
+
+    variables = with_environment(replace(sandbox, binaries=programs), has_plugin=True).variables
+
+    assert variables["NO_PROXY"] == variables["no_proxy"] == f"localhost,{ADDRESS}"
 
 
 def answer(status: str, heartbeat: str) -> dict[str, Any]:

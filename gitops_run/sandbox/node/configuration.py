@@ -13,9 +13,10 @@ from pathlib import Path
 
 import yaml
 
+from gitops_run.sandbox.kubeconfigs import part_kubeconfig
 from gitops_run.sandbox.node.machine import cgroup_of, node_folder
 from gitops_run.sandbox.node.network import DNS_ADDRESS, PODS
-from gitops_run.sandbox.state import Sandbox, write_private
+from gitops_run.sandbox.state import NODE, Sandbox, write_private
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 CLUSTER_DOMAIN = "cluster.local"
@@ -38,6 +39,7 @@ class Files:
 
     containerd: Path
     kubelet: Path
+    kube_proxy: Path
     network: Path
     names: Path
 
@@ -58,6 +60,7 @@ def files_of(folder: Path) -> Files:
     return Files(
         containerd=node / "containerd.toml",
         kubelet=node / "kubelet.yaml",
+        kube_proxy=node / "kube-proxy.yaml",
         network=node / "cni" / "10-pods.conflist",
         names=node / "resolv.conf",
     )
@@ -72,6 +75,7 @@ def write_configuration(sandbox: Sandbox, plugins: Path, *, may_lower_scores: bo
     files.network.parent.mkdir(exist_ok=True)
     write_private(files.containerd, containerd(sandbox.folder, plugins, may_lower_scores=may_lower_scores))
     write_private(files.kubelet, kubelet(sandbox))
+    write_private(files.kube_proxy, kube_proxy(sandbox))
     write_private(files.network, pod_network(node_folder(sandbox.folder)))
     write_private(files.names, "# A pod that doesn't ask the cluster's name server has none.\n")
 
@@ -150,6 +154,31 @@ def kubelet(sandbox: Sandbox) -> str:
         "nodeStatusUpdateFrequency": "5s",
         **access,
         **limits,
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def kube_proxy(sandbox: Sandbox) -> str:
+    """Write kube-proxy's configuration."""
+    content = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(part_kubeconfig(sandbox, "kube-proxy"))},
+        "mode": "nftables",
+        "nftables": {"minSyncPeriod": "100ms"},  # of 1 s, for which a small cluster needn't wait
+        "clusterCIDR": PODS,
+        "nodePortAddresses": ["primary"],
+        "hostnameOverride": NODE,
+        "healthzBindAddress": f"{sandbox.address}:{sandbox.ports['kube-proxy']}",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "oomScoreAdj": 0,
+        # The table of connections is the whole machine's.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
     }
     return yaml.safe_dump(content, sort_keys=False)
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from gitops_run.errors import SandboxError
+from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox.node.configuration import socket_of
 from gitops_run.sandbox.node.machine import node_folder
 from gitops_run.sandbox.state import Sandbox, write_private
@@ -32,8 +32,10 @@ def import_missing(sandbox: Sandbox, archives: Iterable[Path]) -> None:
 def import_archive(sandbox: Sandbox, archive: Path) -> tuple[str, ...]:
     """Import an archive of `docker save`'s form, or of OCI's; return the names of its images.
 
-    Raises SandboxError.
+    Raises NotFound, SandboxError.
     """
+    if not archive.is_file():
+        raise NotFound(f"there is no image archive {archive}", hint="docker save IMAGE --output ARCHIVE")
     ctr = (str(sandbox.binaries["ctr"]), "--address", str(socket_of(sandbox.folder)))
     answer = subprocess.run(
         [*ctr, "--namespace", _KUBERNETES, "images", "import", str(archive)],

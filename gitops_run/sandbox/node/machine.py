@@ -47,9 +47,9 @@ mount --make-rshared /
 for folder in {folders}; do mount -t tmpfs -o mode=755 gitops-run "$folder"; done
 for setting in {settings}; do
   [ -e "/proc/sys/$setting" ] || continue
-  mkdir -p "{kept}/${{setting%/*}}"
-  cat "/proc/sys/$setting" > "{kept}/$setting"
-  mount --bind "{kept}/$setting" "/proc/sys/$setting"
+  mkdir -p "$1/${{setting%/*}}"
+  cat "/proc/sys/$setting" > "$1/$setting"
+  mount --bind "$1/$setting" "/proc/sys/$setting"
 done
 {network}
 ip link set lo up
@@ -89,7 +89,9 @@ def prepare(folder: Path, address: str) -> None:
     for name in _NAMESPACES:
         (held / name).touch()
     files = (f"--net={held / 'net'}", f"--mount={held / 'mnt'}")
-    _run("unshare", *files, "--propagation=private", "sh", "-euc", _setup_script(node))
+    _run(
+        "unshare", *files, "--propagation=private", "sh", "-euc", _setup_script(), "sh", str(node / "kernel")
+    )
     _make_link(folder, address)
     _make_cgroup(cgroup_of(folder))
 
@@ -114,6 +116,18 @@ def restore(folder: Path) -> None:
         shutil.rmtree(node_folder(folder) / remains, ignore_errors=True)
 
 
+def members(folder: Path) -> set[int]:
+    """Return the processes of a node: those in its cgroups, and those in its namespaces."""
+    found: set[int] = set()
+    for cgroup in _cgroup_folders(cgroup_of(folder)):
+        with suppress(OSError):
+            found.update(map(int, (cgroup / "cgroup.procs").read_text().split()))
+    own = {f"{name}:[{number}]" for name in _NAMESPACES if (number := _namespace(_held(folder) / name))}
+    if own:
+        found.update(int(p.name) for p in _PROC.iterdir() if p.name.isdigit() and own & _namespaces(p))
+    return found - {0, os.getpid()}
+
+
 def _identity(folder: Path) -> str:
     return hashlib.sha256(str(folder).encode()).hexdigest()[:8]
 
@@ -122,12 +136,12 @@ def _held(folder: Path) -> Path:
     return node_folder(folder) / "namespaces"
 
 
-def _setup_script(node: Path) -> str:
+def _setup_script() -> str:
+    """Write what is done within the new namespaces; its argument is the folder of kernel settings."""
     network_lines = (f"echo {value} > /proc/sys/{name}" for name, value in _NETWORK_SETTINGS.items())
     return _SETUP.format(
         folders=" ".join(_PRIVATE_FOLDERS),
         settings=" ".join((*_KERNEL_SETTINGS, *_KEY_SETTINGS)),
-        kept=node / "kernel",
         network="\n".join(network_lines),
     )
 
@@ -184,18 +198,6 @@ def _remove_cgroups(name: str) -> bool:
     return not any((root / name.lstrip("/")).exists() for root in _hierarchies())
 
 
-def members(folder: Path) -> set[int]:
-    """Return the processes of a node: those in its cgroups, and those in its namespaces."""
-    found: set[int] = set()
-    for cgroup in _cgroup_folders(cgroup_of(folder)):
-        with suppress(OSError):
-            found.update(map(int, (cgroup / "cgroup.procs").read_text().split()))
-    own = {f"{name}:[{number}]" for name in _NAMESPACES if (number := _namespace(_held(folder) / name))}
-    if own:
-        found.update(int(p.name) for p in _PROC.iterdir() if p.name.isdigit() and own & _namespaces(p))
-    return found - {0, os.getpid()}
-
-
 def _namespace(file: Path) -> int | None:
     """Return the number of the namespace that a file holds, None where it holds none."""
     try:
@@ -222,8 +224,9 @@ def _kill(folder: Path) -> set[int]:
 
 
 def _mounts_below(folder: Path) -> list[str]:
-    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    return [point for point in mounts if point == str(folder) or point.startswith(f"{folder}/")]
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = (Path(line.split()[4].replace(r"\040", " ")) for line in lines)
+    return [str(point) for point in points if point.is_relative_to(folder.resolve())]
 
 
 def _run(*command: str) -> None:
@@ -233,6 +236,6 @@ def _run(*command: str) -> None:
     )
     if answer.returncode:
         raise SandboxError(
-            f"the node could not be made: {' '.join(command[:4])} … said: {answer.stderr.strip()}",
-            hint="gitops-run sandbox start --node simulated",
+            f"{' '.join(command[:3])} … failed, for the sandbox's node: {answer.stderr.strip()}",
+            hint="gitops-run sandbox start --node simulated, with another --name",
         )

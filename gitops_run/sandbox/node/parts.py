@@ -9,7 +9,7 @@ from gitops_run.sandbox.certificates import Pair
 from gitops_run.sandbox.kubeconfigs import part_kubeconfig
 from gitops_run.sandbox.node.configuration import files_of, socket_of
 from gitops_run.sandbox.node.machine import node_folder
-from gitops_run.sandbox.node.network import PODS, SERVICES
+from gitops_run.sandbox.node.network import SERVICES
 from gitops_run.sandbox.node.requirements import SYSTEM_PATH
 from gitops_run.sandbox.part import Part, command
 from gitops_run.sandbox.state import NODE, Sandbox
@@ -68,24 +68,9 @@ def _kubelet(sandbox: Sandbox) -> Part:
 
 def _kube_proxy(sandbox: Sandbox) -> Part:
     health = f"{sandbox.address}:{sandbox.ports['kube-proxy']}"
-    options = {
-        "kubeconfig": part_kubeconfig(sandbox, "kube-proxy"),
-        "proxy-mode": "nftables",
-        "cluster-cidr": PODS,
-        "nodeport-addresses": "primary",
-        "hostname-override": NODE,
-        "healthz-bind-address": health,
-        "metrics-bind-address": "127.0.0.1:10249",
-        "oom-score-adj": 0,
-        # The table of connections is the whole machine's.
-        "conntrack-max-per-core": 0,
-        "conntrack-min": 0,
-        "conntrack-tcp-timeout-established": "0s",
-        "conntrack-tcp-timeout-close-wait": "0s",
-    }
     return Part(
         name="kube-proxy",
-        argv=command(sandbox, "kube-proxy", options),
+        argv=command(sandbox, "kube-proxy", {"config": files_of(sandbox.folder).kube_proxy}),
         after=("kube-apiserver",),
         health=f"http://{health}/healthz",
         authority=sandbox.ca,
