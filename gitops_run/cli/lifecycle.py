@@ -166,7 +166,8 @@ def tell_step(event: StackEvent) -> None:
     if not isinstance(event, ResourceStep):
         note(event.text)
     elif event.phase == "done" and event.operation != "same":
-        note(f"{event.operation} {event.kind} {event.resource}")
+        name = event.resource.removeprefix(f"{event.kind.lower()}-")
+        note(f"{event.operation} {event.kind} {name}")
 
 
 def _to_json(spec: SessionSpec) -> dict[str, str]:

@@ -18,6 +18,7 @@ from gitops_run.model.platform import (
     PlatformSettings,
     PlatformSpec,
     describe_flux,
+    has_lost,
     make_spec,
     needs_manifests,
     refuse_foreign_platform,
@@ -25,7 +26,7 @@ from gitops_run.model.platform import (
     refuse_other_cluster,
     to_platform_config,
 )
-from gitops_run.model.stack_events import PendingObject, StackNotice
+from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
 
 
 class PlatformClusterPort(Protocol):
@@ -61,9 +62,22 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
     spec = make_spec(stack, settings, facts, documents)
     if not is_ours:
         tell(StackNotice(text=describe_flux(facts)))
-    config = to_platform_config(replace(settings, cluster=spec.cluster.uid))
+    if has_lost(facts, stack):
+        tell(StackNotice(text="something of this platform is gone: it is made anew"))
+        await ports.stacks.clear_pending(stack)
+    outcome = await _declare(spec, settings, ports, tell)
+    if outcome.has_pending:
+        await ports.stacks.clear_pending(stack)
+    return spec
+
+
+async def _declare(
+    spec: PlatformSpec, settings: PlatformSettings, ports: PlatformPorts, tell: Tell
+) -> StackOutcome:
+    """Declare a platform, again where a killed run's remains were in the way."""
+    stack, config = spec.stack, to_platform_config(replace(settings, cluster=spec.cluster.uid))
     try:
-        outcome = await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
+        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
     except LockedError:
         raise
     except GuardError as error:
@@ -71,10 +85,7 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
             raise GuardError(
                 error.message, hint="use the backend and passphrase that this platform was made with"
             ) from error
-        outcome = await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
-    if outcome.has_pending:
-        await ports.stacks.clear_pending(stack)
-    return spec
+        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
 
 
 async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell: Tell) -> PlatformFacts:

@@ -15,6 +15,7 @@ from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.model.flux_install import FluxChoice, install
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.manifests import Manifest
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_KINDS, VIEWER_ROLE
 from gitops_run.model.session import suggest_name
 from gitops_run.model.session_spec import ClusterPin
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Source, Value, choose
@@ -127,6 +128,8 @@ class PlatformFacts:
         return bool(self.kinds or self.components)
 
 
+PARTS: Final = (*POLICY_KINDS, VIEWER_ROLE, MAKER_ROLE)
+"""What every platform has, whosever its Flux is."""
 NEEDED_KINDS: Final = (
     "source.toolkit.fluxcd.io/v1 Bucket",
     "kustomize.toolkit.fluxcd.io/v1 Kustomization",
@@ -194,6 +197,15 @@ def stack_name(context: str) -> str:
 def is_to_install(facts: PlatformFacts) -> bool:
     """Decide whether Flux is ours to declare: where there is none, or a platform's stack has made it."""
     return bool(facts.flux_stack) or not facts.has_flux
+
+
+def has_lost(facts: PlatformFacts, stack: str) -> bool:
+    """Tell whether something that a stack has made is gone: its state knows nothing of that yet."""
+    parts = {*facts.policy, *facts.roles}
+    if facts.flux_stack == stack:
+        parts |= {*facts.kinds, *(one.name for one in facts.components)}
+        return len(parts) < len((*PARTS, *NEEDED_KINDS, *COMPONENTS))
+    return stack in facts.stacks and len(parts) < len(PARTS)
 
 
 def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:

@@ -25,6 +25,7 @@ from gitops_run.model.store_server import forward_rules
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
 POLICY: Final = "gitops-run-session-objects"
+POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 POLICY_GROUP: Final = "admissionregistration.k8s.io"
 
 _RBAC: Final = "rbac.authorization.k8s.io"

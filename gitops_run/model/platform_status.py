@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass
 
 from gitops_run.model.lockdown import COMPONENTS, events_go_to, lockdown_of
 from gitops_run.model.platform import Component, PlatformFacts, describe_flux
-from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
-
-_POLICY_PARTS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_KINDS, VIEWER_ROLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ def to_status(facts: PlatformFacts) -> PlatformStatus:
         flux_stack=facts.flux_stack,
         flux=describe_flux(facts),
         components=tuple(_component(one) for one in facts.components),
-        has_policy=set(facts.policy) == set(_POLICY_PARTS),
+        has_policy=len(facts.policy) == len(POLICY_KINDS),
         roles={name: name in facts.roles for name in (VIEWER_ROLE, MAKER_ROLE)},
         sessions=facts.sessions,
         unread=facts.unread,

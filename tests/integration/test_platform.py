@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,9 +22,9 @@ import yaml
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.lifecycle import is_up
-from gitops_run.sandbox.state import Sandbox, sandbox_folder
+from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
-from tests.people import PATIENCE_S, Finished, Person
+from tests.people import COMMAND, PATIENCE_S, Finished, Person
 
 NAME = "bounded"
 NAMESPACE = f"run-{NAME}"
@@ -41,7 +42,7 @@ def own_sandbox() -> Iterator[Sandbox]:
     if is_up(sandbox_folder(name)):
         lifecycle.stop(name)
     shutil.rmtree(sandbox_folder(name), ignore_errors=True)  # what a run that was killed has left
-    yield lifecycle.start(name)
+    yield lifecycle.start(name, node=NodeKind.SIMULATED)
     lifecycle.stop(name)
 
 
@@ -133,6 +134,12 @@ def test_flux_s_namespace_is_restricted(engineer: Person, platform: dict[str, An
 def test_a_second_platform_up_changes_nothing(engineer: Person, platform: dict[str, Any]) -> None:
     told = engineer.succeeds("platform", "up").err
     assert not [line for line in told.splitlines() if line.split()[1] in {"create", "update", "delete"}]
+
+
+def test_a_policy_that_somebody_deleted_comes_back(engineer: Person, platform: dict[str, Any]) -> None:
+    engineer.kubectl("delete", "validatingadmissionpolicy", "gitops-run-session-objects")
+    assert not engineer.succeeds("platform", "status", "-o", "json").json["has_policy"]
+    assert engineer.succeeds("platform", "up", "-o", "json").json["has_policy"]
 
 
 def test_pulumi_by_hand_finds_the_same_platform(engineer: Person, platform: dict[str, Any]) -> None:
@@ -239,9 +246,7 @@ def test_a_platform_with_a_live_session_is_not_taken_down(session: Path, enginee
     assert_refused(refused, 3, f"{NAMESPACE}/{NAME}", f"gitops-run down {NAME}")
 
 
-def test_down_leaves_nothing_and_a_flux_that_is_found_stays(
-    session: Path, engineer: Person, maker: Person
-) -> None:
+def test_down_leaves_nothing(session: Path, engineer: Person, maker: Person) -> None:
     maker.succeeds("down", NAME)
     engineer.kubectl("delete", "clusterrolebinding", "makers", "viewers", "--ignore-not-found")
     assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
@@ -249,6 +254,34 @@ def test_down_leaves_nothing_and_a_flux_that_is_found_stays(
     assert flux_kinds(engineer) == []
     assert not engineer.kubectl("get", OF_THE_PLATFORM, "-l", LABEL, "-o", "name")
 
+
+def test_after_kill_9_amid_a_platform_up_a_rerun_carries_on(engineer: Person) -> None:
+    engineer.types("platform", "down")  # where the test before wasn't run
+    process = subprocess.Popen(
+        [*COMMAND, "platform", "up"],
+        cwd=engineer.cwd,
+        env=dict(engineer.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert any("create CustomResourceDefinition" in line for line in process.stderr)
+    state = Path(engineer.env["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi"
+    (lock,) = (state / "locks" / "organization" / "gitops-run-platform").glob("*/*.json")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE_S)
+    process.stderr.close()
+    again = engineer.succeeds("platform", "up", "-o", "json").json
+    assert (again["has_policy"], len(again["components"])) == (True, 3)
+    assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
+
+
+def test_a_flux_that_is_found_is_told_and_stays(engineer: Person) -> None:
+    engineer.types("platform", "down")  # where the test before wasn't run
     manifests = yaml.safe_load_all(Path(engineer.env["GITOPS_RUN_FLUX_MANIFESTS"]).read_text())
     kinds = [one for one in manifests if one["kind"] == "CustomResourceDefinition"]
     file = engineer.cwd / "kinds.yaml"

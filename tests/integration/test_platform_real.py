@@ -56,6 +56,8 @@ def chain(engineer: Person, platform: dict[str, Any]) -> Iterator[Person]:
     engineer.kubectl("create", "-f", str(manifests))
     engineer.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/s3", "--timeout=60s")
     yield engineer
+    suspended = ("--type=merge", "-p", '{"spec": {"suspend": true}}')  # so that nothing is pruned, by nobody
+    engineer.kubectl("-n", NAMESPACE, "patch", "kustomization", "chain", *suspended)
     engineer.kubectl("-n", NAMESPACE, "delete", "kustomization,bucket", "--all", "--timeout=60s")
     engineer.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
 
@@ -164,17 +166,27 @@ def _server() -> dict[str, Any]:
         "name": "s3",
         "image": f"ghcr.io/versity/versitygw:{version}",
         "imagePullPolicy": "IfNotPresent",
-        "args": ["--port", f":{S3_PORT}", "--health", "/healthz", "posix", "--nometa", "/data"],
+        "args": [
+            "--port",
+            f":{S3_PORT}",
+            "--health",
+            "/healthz",
+            "posix",
+            "--sidecar",
+            "/metadata",
+            "/objects",
+        ],
         "env": [{"name": "ROOT_ACCESS_KEY", "value": ACCESS}, {"name": "ROOT_SECRET_KEY", "value": SECRET}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": S3_PORT}, "periodSeconds": 1},
         "securityContext": RESTRICTED,
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in ("metadata", "objects")],
     }
+    volumes = [{"name": name, "emptyDir": {}} for name in ("metadata", "objects")]
     return {
         "selector": {"matchLabels": {"app": "s3"}},
         "template": {
             "metadata": {"labels": {"app": "s3"}},
-            "spec": {"containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]},
+            "spec": {"containers": [container], "volumes": volumes},
         },
     }
 

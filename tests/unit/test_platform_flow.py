@@ -136,6 +136,12 @@ def test_what_a_killed_run_left_is_removed_and_made_anew() -> None:
     assert stage.stacks.calls == ["up", "clear", "up"]
 
 
+def test_what_was_lost_is_looked_for_before_it_is_made_anew() -> None:
+    stage = Stage(FakeCluster([UP]))
+    stage.ups()
+    assert stage.stacks.calls == ["clear", "up"]
+
+
 def test_what_somebody_else_made_stays_and_is_told() -> None:
     stage = Stage(FakeCluster([EMPTY]), FakeStacks([GuardError("it exists")]))
     with pytest.raises(GuardError, match="it exists") as refused:

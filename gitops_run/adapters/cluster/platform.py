@@ -26,6 +26,8 @@ from gitops_run.model.stack_events import PendingObject
 
 ANSWER_WITHIN_S: Final = 15.0
 """Some thirty questions, and each that is refused is asked again."""
+_TRIES: Final = 8
+_PAUSE_S: Final = 0.25
 _PART_OF_FLUX: Final = {"labelSelector": "app.kubernetes.io/part-of=flux"}
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _DEFINITIONS: Final = (
@@ -170,7 +172,7 @@ class _Reader:
     async def _get(self, what: str, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Get what may be absent: nothing then. What may not be read is noted."""
         try:
-            return await self._connection.get(path, query)
+            return await self._get_when_ready(path, query)
         except TransientError:
             raise
         except NotFound:
@@ -178,6 +180,15 @@ class _Reader:
         except BackendError:
             self._unread.append(what)
             return {}
+
+    async def _get_when_ready(self, path: str, query: Mapping[str, str] | None) -> Json:
+        """Get again for a moment: a kind that has just been made is "storage is (re)initializing" first."""
+        for _ in range(_TRIES):
+            try:
+                return await self._connection.get(path, query)
+            except TransientError:
+                await anyio.sleep(_PAUSE_S)
+        return await self._connection.get(path, query)
 
 
 def _component(deployment: Json) -> Component:
