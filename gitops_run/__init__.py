@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gitops_run.model.session_spec import (
         AwsStore,
         ClusterPin,
+        InClusterStore,
         KeyPair,
         S3Store,
         SessionOutputs,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AwsStore",
     "ClusterPin",
+    "InClusterStore",
     "KeyPair",
     "S3Store",
     "Session",

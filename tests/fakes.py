@@ -233,11 +233,13 @@ class FakeFlux:
         self.cluster.source = replace(source, is_suspended=False, fence="")
         self.cluster.source_token = token
         self.cluster.poke_source()
+        await anyio.sleep(0.001)  # the answer's way back
 
     async def request_fetch(self, token: str) -> None:
         await anyio.sleep(0.001)
         self.cluster.source_token = token
         self.cluster.poke_source()
+        await anyio.sleep(0.001)  # the answer's way back
 
     async def request_apply(self, token: str) -> None:
         await anyio.sleep(0.001)

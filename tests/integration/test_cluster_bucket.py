@@ -139,20 +139,6 @@ def test_after_the_pod_was_replaced_its_bucket_is_filled_again_without_a_save(
     assert value(owner, "settings") == "second"
 
 
-def test_a_save_amid_a_crash_of_the_api_server_is_applied(
-    session: float, own_sandbox: Sandbox, owner: Person, root: Path
-) -> None:
-    with owner.leaves_running("sync", NAME) as sync:
-        sync.tells("save_applied")
-        parts = status_of(own_sandbox.name).parts
-        server = next(part.pid for part in parts if part.name == "kube-apiserver")
-        assert server is not None
-        os.kill(server, signal.SIGKILL)
-        (root / "settings.yaml").write_text(config_map("settings", "third"))
-        sync.tells("save_applied")
-    assert value(owner, "settings") == "third"
-
-
 def test_a_thousand_files_come_through(session: float, engineer: Person, owner: Person, root: Path) -> None:
     many = root / "docs"
     many.mkdir()
@@ -165,6 +151,20 @@ def test_a_thousand_files_come_through(session: float, engineer: Person, owner: 
     assert len(pushed["puts"]) > MANY
     assert upload_s(pushed) < 10
     assert memory_mb(engineer) < 2 * AT_REST_MB
+
+
+def test_a_save_amid_a_crash_of_the_api_server_is_applied(
+    session: float, own_sandbox: Sandbox, owner: Person, root: Path
+) -> None:
+    with owner.leaves_running("sync", NAME) as sync:
+        sync.tells("save_applied")
+        parts = status_of(own_sandbox.name).parts
+        server = next(part.pid for part in parts if part.name == "kube-apiserver")
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        (root / "settings.yaml").write_text(config_map("settings", "third"))
+        sync.tells("save_applied")
+    assert value(owner, "settings") == "third"
 
 
 def kustomization() -> str:

@@ -85,7 +85,7 @@ def test_a_session_without_a_history_says_how_to_get_one(environment: dict[str, 
 
 def shown(**more: object) -> dict[str, str]:
     fields: dict[str, object] = {"name": "web", "namespace": "run-web", "owner": "me", "target": "."}
-    fields |= {"root": "web", "created": "", "source": SourceStatus(), **more}
+    fields |= {"root": "web", "created": "", "store": "s3", "source": SourceStatus(), **more}
     return {row[0].strip(): row[1] for row in status_rows(LiveSession(**fields))}
 
 

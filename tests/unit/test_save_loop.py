@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from gitops_run.errors import LockedError, ungrouped
+from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.push import Pusher
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
     Event,
@@ -327,18 +329,33 @@ async def test_a_store_that_began_anew_is_filled_without_waiting_for_a_save() ->
         assert not session.told(StoreDiffered)
 
 
-@scenario
-async def test_a_store_that_begins_anew_while_flux_is_asked_is_filled_again() -> None:
-    async with running({"app/a": b"1"}) as session:
-        await session.says(SaveApplied)
-        release = session.cluster.poke_source
-        session.cluster.poke_source = lambda: (session.store.begin_anew(), release())[1]  # type: ignore[method-assign]
-        session.files.write("app/a", b"2")
-        await session.says(SavePushed, 2)
-        session.cluster.poke_source = release  # type: ignore[method-assign]
-        await session.quiet()
-        assert session.store.content == {"src/app/a": b"2"}
-        assert session.cluster.live == {"a": b"2"}
+class Doubting(FakeFlux):
+    """Flux whose answer to a push is overtaken by news of the store."""
+
+    def __init__(self, cluster: FakeCluster, doubt: Callable[[], None]) -> None:
+        super().__init__(cluster)
+        self._doubt = doubt
+
+    async def fence(self, mark: str) -> None:
+        del mark
+
+    async def release(self, mark: str, token: str) -> None:
+        del mark, token
+        self._doubt()
+
+
+@pytest.mark.parametrize("is_doubted", [False, True])
+def test_a_store_that_begins_anew_after_a_push_has_listed_it_stays_in_doubt(*, is_doubted: bool) -> None:
+    async def push() -> None:
+        store, lease = FakeStore(), FakeLease(FakeLeases(), "me")
+        await lease.take(lambda event: None)
+        flux = Doubting(FakeCluster(store), lambda: pusher.doubt() if is_doubted else None)
+        pusher = Pusher(store, flux, lease, lambda event: None, counting_tokens())
+        snapshot = await FakeFiles({"app/a": b"1"}).snapshot()
+        await pusher.push(snapshot, Save(1, 0.0))
+        assert pusher.holds(snapshot.tree) is not is_doubted
+
+    virtual_time.run(push)
 
 
 @scenario

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gitops_run.errors import GuardError, UsageError
 from gitops_run.model.project import project
 from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve, to_stack_config
+from gitops_run.sandbox.programs import module_version
 
 REPOSITORY = Path(__file__).parents[2]
 ORIGINS = (Origin.FLAG, Origin.ENVIRONMENT, Origin.FILE, Origin.STACK)
@@ -42,6 +43,11 @@ def test_the_bucket_is_in_the_cluster_where_no_endpoint_is_given() -> None:
 def test_a_session_in_the_cluster_stays_there_when_an_endpoint_is_set_later() -> None:
     kept = source(Origin.STACK, **to_stack_config(resolve(())))
     assert resolve([source(Origin.ENVIRONMENT, endpoint="https://s3:9000"), kept]).store == "in-cluster"
+
+
+def test_the_server_s_image_has_the_version_that_is_built_and_tested_here() -> None:
+    built = module_version("versitygw", "github.com/versity/versitygw")
+    assert resolve(()).store_image == f"ghcr.io/versity/versitygw:{built}"
 
 
 @pytest.mark.parametrize("image", ["versitygw", "ghcr.io/versity/versitygw", "a b:v1"])
