@@ -31,6 +31,7 @@ from gitops_run.model.events import (
 )
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.session import UNDONE_ANNOTATION
+from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
