@@ -285,7 +285,6 @@ def _with_query(path: str, query: Mapping[str, str] | None) -> str:
 async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
     """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
     configuration = client.Configuration()
-    configuration.retries = False
     await _read_kubeconfig(kubeconfig, context, configuration)
     async with client.ApiClient(configuration) as api:
         yield Connection(api, kubeconfig, context)
