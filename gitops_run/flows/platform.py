@@ -120,8 +120,12 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
 
 async def down_without_cluster(stack: str, ports: PlatformPorts, tell: Tell) -> None:
     """Forget a platform whose cluster is gone for good. Asks no cluster. Raises NotFound."""
-    await ports.stacks.drop_cluster(stack)
-    await ports.stacks.destroy(stack, tell)
+    try:
+        await ports.stacks.drop_cluster(stack)
+        await ports.stacks.destroy(stack, tell)
+    except NotFound:
+        await ports.stacks.forget(stack)  # the file of a stack whose state is lost
+        raise
     await ports.stacks.forget(stack)
 
 
