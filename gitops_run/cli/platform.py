@@ -72,11 +72,16 @@ def up(named: str | None, output: str, **flags: object) -> None:
 
 @platform.command()
 @_which_stack
+@click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: forget it.")
 @settings_flags(*CLUSTER_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
-def down(named: str | None, output: str, **flags: object) -> None:
+def down(named: str | None, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """Take away what the platform's stack made. Refused while sessions live."""
     request = _request(named, flags)
+    if is_cluster_gone:
+        anyio.run(until_interrupted, flow.down_without_cluster, request.stack, _ports(request), tell_step)
+        ok(f"platform {request.stack} is forgotten; its cluster was not asked")
+        return
     left = anyio.run(
         until_interrupted, flow.down, request.stack, request.settings, _ports(request), tell_step
     )

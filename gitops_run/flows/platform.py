@@ -118,6 +118,17 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     return left
 
 
+async def down_without_cluster(stack: str, ports: PlatformPorts, tell: Tell) -> None:
+    """Forget a platform whose cluster is gone for good. Asks no cluster. Raises NotFound."""
+    try:
+        await ports.stacks.drop_cluster(stack)
+        await ports.stacks.destroy(stack, tell)
+    except NotFound:
+        await ports.stacks.forget(stack)  # the file of a stack whose state is lost
+        raise
+    await ports.stacks.forget(stack)
+
+
 async def _clean_up(stack: str, ports: PlatformPorts, tell: Tell) -> bool:
     """Remove what a killed run was creating, so that it can be created; say whether there was any."""
     leftovers = await ports.stacks.pending_creates(stack)

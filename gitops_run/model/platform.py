@@ -272,7 +272,7 @@ def refuse_other_cluster(settings: PlatformSettings, facts: PlatformFacts) -> No
         raise GuardError(
             f"this platform was made in another cluster (kube-system {settings.cluster}) than the one that "
             f"context {settings.context!r} leads to now ({facts.uid})",
-            hint="use that cluster's context",
+            hint="if the old cluster is gone for good: gitops-run platform down --cluster-gone",
         )
 
 

@@ -83,6 +83,8 @@ def maker_rules() -> list[Rule]:
     return [
         _rule("", ["namespaces"], _ALL_VERBS),
         _rule(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
+        _rule("", ["endpoints"], READ_VERBS),  # by which Pulumi sees that a Service has its pods
+        _rule("discovery.k8s.io", ["endpointslices"], READ_VERBS),
         *(_rule(group, [resource], _ALL_VERBS) for group, resource in _SESSION_OBJECTS),
         *applier_rules(),
         *(_unnamed(rule) for rule in (*owner_rules(name, name.namespace), *forward_rules())),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gitops_run.errors import BackendError, GuardError, NotFound
-from gitops_run.flows.platform import PlatformPorts, down, up
+from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
 from gitops_run.model.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.settings import Origin, Source
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackOutcome
@@ -174,6 +174,12 @@ def test_after_down_the_cluster_is_asked_again() -> None:
     with pytest.raises(BackendError, match="still there"):
         stage.downs()
     assert Stage(FakeCluster([UP, EMPTY])).downs() == EMPTY
+
+
+def test_a_platform_whose_cluster_is_gone_is_forgotten_without_asking_it() -> None:
+    stage = Stage(FakeCluster([]))
+    asyncio.run(down_without_cluster("kind-dev", stage.ports(), stage.told.append))
+    assert stage.stacks.calls == ["drop", "destroy", "forget"]
 
 
 def test_a_platform_that_was_never_made_is_not_found() -> None:
