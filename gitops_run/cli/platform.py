@@ -36,6 +36,7 @@ from gitops_run.model.platform import (
     stack_name,
 )
 from gitops_run.model.platform_status import PlatformStatus, rows, to_json, to_status
+from gitops_run.model.setting_table import STORE_IMAGE
 from gitops_run.model.settings import Origin, Source
 
 CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
@@ -104,10 +105,10 @@ def status(output: str, **flags: object) -> None:
 @settings_flags(*FLUX_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def images(output: str, **flags: object) -> None:
-    """List the images that the platform runs, for a closed network's registry. Asks no cluster."""
+    """List the images that platform and sessions run, for a closed network's registry. Asks no cluster."""
     settings = _resolve(flags, _NO_STACK)
     documents = anyio.run(read_manifests, settings.manifests)
-    found = images_of(install(documents, flux_choice("", settings)))
+    found = (*images_of(install(documents, flux_choice("", settings))), STORE_IMAGE)
     if output == "json":
         print_json(list(found))
     else:

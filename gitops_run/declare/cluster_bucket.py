@@ -35,7 +35,12 @@ def declare_cluster_bucket(
 ) -> ClusterBucket:
     """Declare the server. opts: for what is no object of the cluster. cluster: for what is."""
     server = StoreServer(
-        namespace=spec.namespace, bucket=spec.bucket, region=store.region, image=store.image, labels=labels
+        namespace=spec.namespace,
+        bucket=spec.bucket,
+        region=store.region,
+        image=store.image,
+        flux_namespace=store.flux_namespace,
+        labels=labels,
     )
     made = MadeCredentials(
         f"{spec.name}-credentials", server_names=store_server.server_names(spec.namespace), opts=opts

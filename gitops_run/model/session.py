@@ -32,6 +32,8 @@ APPLIER = "flux-run"
 READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
 WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
 DECRYPTION_SECRET = "sops-age"  # noqa: S105 - the name of a Secret, not its content
+FLUX_NAMESPACE = "flux-system"
+"""Where Flux's own installer puts it; facts of a cluster may say otherwise."""
 STORE_SERVER = "gitops-run-bucket"
 """StatefulSet, Service, Secret and NetworkPolicy of the S3 server, where it runs beside the session."""
 STORE_SERVER_PORT = 9000

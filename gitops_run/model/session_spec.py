@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
-from gitops_run.model.session import STORE_SERVER, STORE_SERVER_PORT, SessionName
+from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.settings import Settings
 from gitops_run.model.store import StoreAccess
 
@@ -89,11 +89,15 @@ class AwsStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InClusterStore:
-    """Describe a bucket beside the session: a server in its namespace, with keys and a CA of its own."""
+    """Describe a bucket beside the session: a server in its namespace, with keys and a CA of its own.
+
+    flux_namespace: where the source-controller is that may connect.
+    """
 
     namespace: str
     region: str
     image: str
+    flux_namespace: str = FLUX_NAMESPACE
 
     @property
     def kind(self) -> str:
@@ -177,13 +181,14 @@ class ClusterFacts:
     """Hold what a cluster tells before a session is made in it.
 
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
-    its installation's labels tell, or "". owner, target: of the session of that name, or "" where there
-    is none.
+    its installation's labels tell, or "". flux_namespace: where it is, or "". owner, target: of the session
+    of that name, or "" where there is none.
     """
 
     uid: str
     user: str
     flux: str = ""
+    flux_namespace: str = ""
     owner: str = ""
     target: str = ""
 
@@ -218,7 +223,7 @@ def parse_spec(
             context=settings.require("context"),
             uid=facts.uid,
         ),
-        store=_parse_store(settings, settings.namespace or name.namespace, ca),
+        store=_parse_store(settings, settings.namespace or name.namespace, facts, ca),
         applier=_parse_applier(name, settings),
     )
 
@@ -267,10 +272,15 @@ def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | 
     return KustomizeApplier(substitute=settings.substitute, substitute_from=settings.substitute_from)
 
 
-def _parse_store(settings: Settings, namespace: str, ca: str) -> Store:
+def _parse_store(settings: Settings, namespace: str, facts: ClusterFacts, ca: str) -> Store:
     """Choose the store. An endpoint says nothing where the bucket is in the cluster."""
     if settings.store == "in-cluster":
-        return InClusterStore(namespace=namespace, region=settings.region, image=settings.store_image)
+        return InClusterStore(
+            namespace=namespace,
+            region=settings.region,
+            image=settings.store_image,
+            flux_namespace=facts.flux_namespace or FLUX_NAMESPACE,
+        )
     if settings.store == "aws":
         if settings.endpoint:
             raise UsageError(

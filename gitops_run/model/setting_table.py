@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
 
@@ -54,6 +54,8 @@ class Setting:
         """Name the environment variable."""
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
+
+STORE_IMAGE: Final = "ghcr.io/versity/versitygw:v1.8.0"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -150,7 +152,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="storeImage",
         description="The image of the S3 server that store in-cluster runs, with its registry.",
-        default="ghcr.io/versity/versitygw:v1.8.0",
+        default=STORE_IMAGE,
         pattern=r"[^\s/]+(/[^\s/]+)*[:@][^\s/]+",
         example="registry.example.com/versitygw:v1.8.0",
     ),

@@ -29,7 +29,6 @@ TERMINATION_S = 2
 """There is nothing to save: the loop fills the next pod's storage."""
 USER_ID = 65532
 """Any but root; nothing in the image belongs to it."""
-FLUX_NAMESPACE = "flux-system"
 CREDENTIALS_ANNOTATION = "gitops-run.dev/credentials"
 
 _PROGRAM = "/usr/local/bin/versitygw"
@@ -58,12 +57,13 @@ class ServerCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreServer:
-    """Describe one session's server."""
+    """Describe one session's server. flux_namespace: where the source-controller is that reads from it."""
 
     namespace: str
     bucket: str
     region: str
     image: str
+    flux_namespace: str
     labels: Mapping[str, str]
 
 
@@ -107,7 +107,7 @@ def server_policy(server: StoreServer) -> Manifest:
     networks that keep policies let in.
     """
     source_controller = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": FLUX_NAMESPACE}},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.flux_namespace}},
         "podSelector": {"matchLabels": {"app": "source-controller"}},
     }
     port = {"protocol": "TCP", "port": STORE_SERVER_PORT}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.adapters.cluster.facts import _refuse_flux
+from gitops_run.adapters.cluster.facts import _flux, _refuse_flux
 from gitops_run.errors import UsageError
 
 KINDS: list[dict[str, Any]] = [
@@ -31,3 +31,10 @@ def test_a_cluster_without_flux_s_kinds_is_refused(missing: int) -> None:
     kinds = [{} if index == missing else kind for index, kind in enumerate(KINDS)]
     with pytest.raises(UsageError, match="this cluster has no"):
         _refuse_flux("", kinds)
+
+
+def test_where_flux_is_and_which_is_read_from_its_namespace() -> None:
+    labels = {"app.kubernetes.io/part-of": "flux", "app.kubernetes.io/version": "v2.9.5"}
+    found = {"items": [{"metadata": {"name": "gitops", "labels": labels}}]}
+    assert _flux(found) == ("gitops", "v2.9.5")
+    assert _flux({}) == ("", "")

@@ -39,6 +39,7 @@ SERVER = StoreServer(
     bucket="gitops-run-web-1",
     region="us-east-1",
     image="registry.example.com/versitygw:v1.8.0",
+    flux_namespace="gitops",
     labels={"gitops-run.dev/session": "web"},
 )
 
@@ -121,7 +122,7 @@ def test_only_source_controller_may_connect_and_nobody_is_called() -> None:
     spec = server_policy(SERVER)["spec"]
     ((source,),) = [rule["from"] for rule in spec["ingress"]]
     assert source["podSelector"] == {"matchLabels": {"app": "source-controller"}}
-    assert source["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "flux-system"}
+    assert source["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "gitops"}
     assert "Egress" in spec["policyTypes"]
     assert "egress" not in spec
 

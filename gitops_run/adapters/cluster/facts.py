@@ -74,13 +74,14 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         _find(connection, "/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
         *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
     )
-    flux = _flux_version(installations)
+    flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
     return ClusterFacts(
         uid=system["metadata"]["uid"],
         user=me["status"]["userInfo"]["username"],
         flux=flux,
+        flux_namespace=flux_namespace,
         owner=annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
     )
@@ -96,12 +97,13 @@ async def _find(connection: Connection, path: str, query: Mapping[str, str] | No
         return {}
 
 
-def _flux_version(namespaces: Json) -> str:
+def _flux(namespaces: Json) -> tuple[str, str]:
+    """Read where Flux is, and its version, as far as its namespace's labels tell."""
     for item in namespaces.get("items", ()):
         version = item["metadata"].get("labels", {}).get("app.kubernetes.io/version")
         if version:
-            return str(version)
-    return ""
+            return item["metadata"]["name"], str(version)
+    return "", ""
 
 
 def _refuse_flux(version: str, kinds: list[Json]) -> None:
