@@ -126,8 +126,8 @@ def test_a_container_that_takes_too_much_memory_is_told(place: Place) -> None:
 
 def test_a_probe_that_fails_is_told(place: Place) -> None:
     place.write("broken", args="[serve, -unready]")
-    told = place.hears("broken", "progressing", "probe")
-    assert "503" in told
+    told = place.hears("broken", "progressing", "statuscode: 503")
+    assert "Readiness probe failed" in told
 
 
 def test_a_pod_that_fits_no_node_is_told(place: Place) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -57,11 +58,12 @@ def cluster(real_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def own_base(tmp_path: Path) -> Iterator[Path]:
-    """A folder for a sandbox of one test, of which nothing runs on afterwards."""
-    yield tmp_path
-    with suppress(Exception):
-        lifecycle.stop(OTHER, tmp_path)
+def own_base() -> Iterator[Path]:
+    """A folder for a sandbox of one test, short enough for sockets, of which nothing runs on afterwards."""
+    with tempfile.TemporaryDirectory(prefix="node-") as folder:
+        yield Path(folder)
+        with suppress(Exception):
+            lifecycle.stop(OTHER, Path(folder))
 
 
 def test_every_part_is_ready(real_sandbox: Sandbox) -> None:

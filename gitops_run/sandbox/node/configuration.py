@@ -21,7 +21,7 @@ from gitops_run.sandbox.state import NODE, Sandbox, write_private
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 CLUSTER_DOMAIN = "cluster.local"
 
-_LONGEST_SOCKET_PATH = 107
+_LONGEST_SOCKET_PATH = 104
 _DISABLED = (
     "io.containerd.snapshotter.v1.aufs",
     "io.containerd.snapshotter.v1.btrfs",
