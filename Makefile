@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
+# Modules are compiled once, as an installation has them, and not anew in each command that is tested.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check bench format
 

@@ -91,6 +91,12 @@ def deleted() -> dict[str, Any]:
     return {"type": "DELETED", "object": pod_object("first")}
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once: how long is waited before that is none of these tests' concern."""
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+
+
 @asynccontextmanager
 async def running(api: ApiServer, folder: Path) -> AsyncIterator[PodForward]:
     app = web.Application()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_run.model import manifests
@@ -43,6 +43,9 @@ SPECS = st.builds(
     store=STORES,
 )
 
+few = settings(max_examples=25)
+"""There are four stores and three targets; only names come in numbers."""
+
 
 def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
     return [
@@ -59,35 +62,41 @@ def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
     ]
 
 
+@few
 @given(spec=SPECS)
 def test_everything_carries_the_session_s_labels(spec: SessionSpec) -> None:
     wanted = manifests.labels(spec.name).items()
     assert all(wanted <= manifest["metadata"]["labels"].items() for manifest in all_of(spec))
 
 
+@few
 @given(spec=SPECS)
 def test_the_session_s_namespace_refuses_pods_that_are_not_restricted(spec: SessionSpec) -> None:
     labels = manifests.namespace(spec)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+@few
 @given(spec=SPECS)
 def test_everything_but_the_namespace_lies_in_it(spec: SessionSpec) -> None:
     assert {manifest["metadata"].get("namespace") for manifest in all_of(spec)[1:]} == {spec.namespace}
 
 
+@few
 @given(spec=SPECS)
 def test_a_secret_s_content_stands_in_the_two_secrets_alone(spec: SessionSpec) -> None:
     telling = [manifest["kind"] for manifest in all_of(spec) if "hunter2" in repr(manifest)]
     assert telling == ["Secret", "Secret"]
 
 
+@few
 @given(spec=SPECS)
 def test_the_kustomization_s_path_lies_under_src(spec: SessionSpec) -> None:
     path = manifests.applier(spec)["spec"]["path"]
     assert path == "./src" if spec.target == "." else path == f"./src/{spec.target}"
 
 
+@few
 @given(spec=SPECS)
 def test_the_loop_s_own_fields_are_not_declared(spec: SessionSpec) -> None:
     source = manifests.source_bucket(spec)
@@ -98,11 +107,13 @@ def test_the_loop_s_own_fields_are_not_declared(spec: SessionSpec) -> None:
     )
 
 
+@few
 @given(spec=SPECS)
 def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> None:
     assert ("certSecretRef" in manifests.source_bucket(spec)["spec"]) == spec.store.has_ca
 
 
+@few
 @given(spec=SPECS)
 def test_no_rule_has_a_wildcard(spec: SessionSpec) -> None:
     rules = [*applier_rules(), *owner_rules(spec.name, spec.namespace)]
@@ -116,6 +127,7 @@ def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
     assert not resources & {"resourcequotas", "limitranges", "endpoints", "namespaces"}
 
 
+@few
 @given(spec=SPECS)
 def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(spec: SessionSpec) -> None:
     rules = owner_rules(spec.name, spec.namespace)
@@ -125,6 +137,7 @@ def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(sp
     assert {name for rule in changing for name in rule["resourceNames"]} == {spec.name.text}
 
 
+@few
 @given(spec=SPECS)
 def test_substitutions_and_the_key_stand_where_flux_looks_for_them(spec: SessionSpec) -> None:
     applier = KustomizeApplier(
@@ -141,11 +154,13 @@ def test_substitutions_and_the_key_stand_where_flux_looks_for_them(spec: Session
     assert manifests.decryption_secret(spec)["stringData"] == {"age.agekey": "AGE-SECRET-KEY-1"}
 
 
+@few
 @given(spec=SPECS)
 def test_a_plain_kustomization_has_neither(spec: SessionSpec) -> None:
     assert not {"postBuild", "decryption"} & manifests.applier(spec)["spec"].keys()
 
 
+@few
 @given(spec=SPECS)
 def test_a_chart_s_paths_begin_at_the_store_s_root(spec: SessionSpec) -> None:
     applier = HelmApplier(release_name="shop", values_files=("deploy/dev.yaml",))

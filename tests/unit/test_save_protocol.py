@@ -36,7 +36,7 @@ from tests.fakes import (
     revision_of,
 )
 
-CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "120"))
+CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "100"))
 LONG_ENOUGH_S = 120.0
 """After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
