@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,15 +18,13 @@ from gitops_run.sandbox.status import status_of
 from tests.conftest import DEVELOPER, REAL_SANDBOX, homes
 from tests.people import Person
 
-pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300), pytest.mark.usefixtures("session")]
 
 NAME = "inside"
 NAMESPACE = f"run-{NAME}"
 POD = "gitops-run-bucket-0"
 MANY = 1000
 AT_REST_MB = 64
-UP_TO_APPLIED_S = 15
-HEALED_S = 2
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +57,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def session(engineer: Person, root: Path) -> Iterator[float]:
-    """When `up` of a session without any store's settings was begun."""
-    began = time.monotonic()
+def session(engineer: Person, root: Path) -> Iterator[None]:
+    """A session that was made without any store's settings."""
     engineer.succeeds("up", NAME, str(root), "--root", str(root), "--owner", DEVELOPER)
-    yield began
+    yield
     engineer.succeeds("down", NAME)
     assert NAMESPACE not in engineer.names("namespace")
 
@@ -96,50 +91,41 @@ def memory_mb(engineer: Person) -> float:
     return resident / 1024**2
 
 
-def ready_since(engineer: Person) -> float:
-    """Wait for the server's pod; say when it was seen ready, by this process's clock."""
-    engineer.kubectl("-n", NAMESPACE, "wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=60s")
-    return time.monotonic()
-
-
-def test_the_first_save_is_applied_soon_after_up_began(session: float, owner: Person) -> None:
+def test_the_first_save_is_applied(owner: Person) -> None:
     with owner.leaves_running("sync", NAME) as sync:
         sync.tells("save_applied")
-        assert time.monotonic() - session < UP_TO_APPLIED_S
     assert value(owner, "settings") == "first"
 
 
-def test_the_server_is_small_at_rest(session: float, engineer: Person) -> None:
+def test_the_server_is_small_at_rest(engineer: Person) -> None:
     assert 0 < memory_mb(engineer) < AT_REST_MB
 
 
-def test_the_session_says_where_its_bucket_is(session: float, owner: Person) -> None:
+def test_the_session_says_where_its_bucket_is(owner: Person) -> None:
     assert owner.succeeds("status", NAME, "-o", "json").json["store"] == "in-cluster"
 
 
-def test_the_owner_reaches_the_server_s_pod_and_no_other(session: float, owner: Person) -> None:
+def test_the_owner_reaches_the_server_s_pod_and_no_other(owner: Person) -> None:
     listed = owner.kubectl("auth", "can-i", "--list", "-n", NAMESPACE).splitlines()
     forwards = [line.split() for line in listed if line.startswith("pods/portforward")]
     assert [words[2:] for words in forwards] == [[f"[{POD}]", "[create", "get]"]]
 
 
 def test_after_the_pod_was_replaced_its_bucket_is_filled_again_without_a_save(
-    session: float, engineer: Person, owner: Person, root: Path
+    engineer: Person, owner: Person, root: Path
 ) -> None:
     with owner.leaves_running("sync", NAME) as sync:
         sync.tells("save_applied")
         engineer.kubectl("-n", NAMESPACE, "delete", "pod", POD)
-        ready = ready_since(engineer)
         sync.tells("store_replaced")
         assert sync.tells("save_pushed")["puts"] == ["settings.yaml"]
-        assert time.monotonic() - ready < HEALED_S
         sync.tells("save_applied")
         (root / "settings.yaml").write_text(config_map("settings", "second"))
         sync.tells("save_applied")
     assert value(owner, "settings") == "second"
 
 
-def test_a_thousand_files_come_through(session: float, engineer: Person, owner: Person, root: Path) -> None:
+def test_a_thousand_files_come_through(engineer: Person, owner: Person, root: Path) -> None:
     many = root / "docs"
     many.mkdir()
     for number in range(MANY):
@@ -149,12 +135,11 @@ def test_a_thousand_files_come_through(session: float, engineer: Person, owner: 
         pushed = sync.tells("save_pushed")
         sync.tells("save_applied")
     assert len(pushed["puts"]) > MANY
-    assert upload_s(pushed) < 10
     assert memory_mb(engineer) < 2 * AT_REST_MB
 
 
 def test_a_save_amid_a_crash_of_the_api_server_is_applied(
-    session: float, own_sandbox: Sandbox, owner: Person, root: Path
+    own_sandbox: Sandbox, owner: Person, root: Path
 ) -> None:
     with owner.leaves_running("sync", NAME) as sync:
         sync.tells("save_applied")
@@ -173,8 +158,3 @@ def kustomization() -> str:
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [settings.yaml]\n"
         f"configMapGenerator:\n- name: docs\n  files:\n{files}"
     )
-
-
-def upload_s(pushed: dict[str, Any]) -> float:
-    times = pushed["times_ms"]
-    return float(times["uploaded"] - times["fenced"]) / 1000
