@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,13 +123,30 @@ def _with_web(root: Path) -> str:
 def _replace_server(made: Session, sync: Running) -> float:
     """Delete the bucket server's pod. Returns seconds from the new one's readiness to a full bucket."""
     where = ("-n", SessionName.parse(made.name).namespace)
-    pod = f"pod/{STORE_SERVER}-0"
-    made.person.kubectl("delete", pod, *where)
-    made.person.kubectl("wait", "--for=create", pod, *where)
-    made.person.kubectl("wait", "--for=condition=Ready", pod, *where)
-    ready = datetime.now(UTC)
-    filled = datetime.fromisoformat(sync.tells("save_pushed", patience_s=FIRST_PATIENCE_S)["ts"])
-    return max(0.0, (filled - ready).total_seconds())
+    name = f"{STORE_SERVER}-0"
+    old = made.person.kubectl("get", "pod", name, *where, "-o", "jsonpath={.metadata.uid}")
+    states = made.person.starts(
+        "kubectl", "get", "pod", name, *where, "--watch", "-o", f"jsonpath={_STATE}", has_output=True
+    )
+    try:
+        made.person.kubectl("delete", "pod", name, *where, "--wait=false")
+        ready = next(datetime.now(UTC) for uid, is_ready in _states(states) if uid != old and is_ready)
+        filled = datetime.fromisoformat(sync.tells("save_pushed", patience_s=FIRST_PATIENCE_S)["ts"])
+    finally:
+        states.terminate()
+        states.communicate()
+    return (filled - ready).total_seconds()
+
+
+_STATE = '{.metadata.uid} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}'
+
+
+def _states(watch: subprocess.Popen[str]) -> Iterator[tuple[str, bool]]:
+    """Read a watched pod's UID and whether it is ready, as kubectl tells them."""
+    assert watch.stdout is not None
+    for line in watch.stdout:
+        uid, _, ready = line.strip().partition(" ")
+        yield uid, ready == "True"
 
 
 def _thousand(bench: Bench) -> dict[str, Any]:

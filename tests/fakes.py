@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -67,6 +67,9 @@ class FakeStore:
         self._replaced.set()
         self._replaced = anyio.Event()
 
+    def admitting(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     async def replaced(self) -> str:
         await self._replaced.wait()
         return "its pod was replaced"
@@ -109,6 +112,7 @@ class FakeCluster:
     applier_token: str = ""
     refuses: bytes = b"refused"
     fetch_s: float = 0.05
+    fails_to_fetch: bool = False
     apply_s: float = 0.1
     on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
     paused_until: float = 0.0
@@ -145,7 +149,10 @@ class FakeCluster:
             await self._source_work.get()
             await self._resumed()
             token = self.source_token
-            if not self.source.is_suspended:
+            if self.fails_to_fetch:
+                failed = {"ready": "False", "reason": "BucketOperationFailed", "message": "no answer"}
+                self.source = replace(self.source, **failed)
+            elif not self.source.is_suspended:
                 listed = await self.store.list()
                 await anyio.sleep(self.fetch_s)
                 fetched = {s.key: self.store.content[s.key] for s in listed if s.key in self.store.content}

@@ -84,11 +84,10 @@ class Person:
                     process.kill()
                 running.close()
 
-    def starts(self, *command: str) -> subprocess.Popen[str]:
+    def starts(self, *command: str, has_output: bool = False) -> subprocess.Popen[str]:
         """Start any program in this person's environment."""
-        return subprocess.Popen(
-            command, env=dict(self.env), cwd=self.cwd, text=True, stdout=subprocess.DEVNULL
-        )
+        output = subprocess.PIPE if has_output else subprocess.DEVNULL
+        return subprocess.Popen(command, env=dict(self.env), cwd=self.cwd, text=True, stdout=output)
 
     def kubectl(self, *arguments: str) -> str:
         result = subprocess.run(

@@ -7,9 +7,10 @@ buckets. Source: obstore 0.12 (object_store's S3 client).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 import obstore
@@ -50,18 +51,35 @@ _FAULT_PATTERNS = (
 _Answer = TypeVar("_Answer")
 
 
+class Way(Protocol):
+    """The way to a store."""
+
+    @property
+    def trouble(self) -> str:
+        """Say what is known to be in the way, "" for nothing."""
+        ...
+
+    def admitting(self) -> AbstractContextManager[None]:
+        """Lead to a store that began anew while inside; else what is meant for the old one fails."""
+        ...
+
+
 class BucketStore:
     """Keep the connections to one bucket."""
 
-    def __init__(self, access: StoreAccess, bucket: str, trouble: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, access: StoreAccess, bucket: str, way: Way | None = None) -> None:
         """Raise UsageError where the CA certificate is none. Nothing is asked yet.
 
-        trouble: says what is known to be in the way to the store, "" for nothing.
+        way: what leads to the store, where that is not the endpoint itself.
         """
-        self._trouble = trouble
+        self._way = way
         self._access = access
         self._bucket = bucket
         self._store = _open(access, bucket)
+
+    def admitting(self) -> AbstractContextManager[None]:
+        """Let a store that began anew, in this one's place, be written to while inside."""
+        return self._way.admitting() if self._way else nullcontext()
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         """List all objects under a prefix, which is empty or ends in "/", sorted by key."""
@@ -135,7 +153,7 @@ class BucketStore:
         return refusal(codes[0] if codes else "no code given", access=self._access, bucket=self._bucket)
 
     def _outage(self, fault: Fault) -> GitOpsRunError:
-        error, trouble = outage(fault, access=self._access), self._trouble()
+        error, trouble = outage(fault, access=self._access), self._way.trouble if self._way else ""
         return type(error)(f"{error.message}: {trouble}", hint=error.hint) if trouble else error
 
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import pulumi
 
-from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.declare.objects import DELETE_WITHIN, KubernetesObject, after
 from gitops_run.declare.server_credentials import MadeCredentials
 from gitops_run.model import store_server
 from gitops_run.model.session_spec import InClusterStore, KeyPair, SessionSpec
 from gitops_run.model.store_server import ServerCredentials, StoreServer
+
+START_WITHIN = "3m"
+"""One small image has to come: a pod that isn't ready by then won't be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,14 @@ def declare_cluster_bucket(
         store_server.CREDENTIALS_ANNOTATION: made.fingerprint
     }
     # Open to nobody before it is closed to everybody but those who may.
-    pod = KubernetesObject(f"{spec.name}-server", manifest, after(cluster, secret, closed))
+    soon = pulumi.ResourceOptions(
+        custom_timeouts=pulumi.CustomTimeouts(create=START_WITHIN, update=START_WITHIN, delete=DELETE_WITHIN)
+    )
+    pod = KubernetesObject(
+        f"{spec.name}-server",
+        manifest,
+        pulumi.ResourceOptions.merge(after(cluster, secret, closed), soon),
+    )
     service = KubernetesObject(
         f"{spec.name}-server-service", store_server.server_service(server), after(cluster, secret)
     )

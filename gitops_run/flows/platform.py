@@ -24,6 +24,7 @@ from gitops_run.model.platform import (
     refuse_foreign_platform,
     refuse_in_use,
     refuse_other_cluster,
+    refuse_unread,
     to_platform_config,
 )
 from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
@@ -97,6 +98,7 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     facts = await ports.cluster.facts()
     refuse_other_cluster(settings, facts)
     refuse_foreign_platform(facts, stack)
+    refuse_unread(facts)
     refuse_in_use(facts, has_flux=facts.flux_stack == stack)
     try:
         outcome = await ports.stacks.destroy(stack, tell)

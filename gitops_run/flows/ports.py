@@ -6,6 +6,7 @@ The adapters fulfil them for real, tests/fakes.py with small real implementation
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +71,13 @@ class Renderer(Protocol):
 
 class Store(Protocol):
     """The session's S3 bucket."""
+
+    def admitting(self) -> AbstractContextManager[None]:
+        """Let a store that began anew, in this one's place, be written to while inside.
+
+        Outside, writing waits and fails: one object in an empty store must not be what Flux fetches.
+        """
+        ...
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         """List every object."""

@@ -7,6 +7,7 @@ which revisions were live before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from gitops_run.flows.follow import Save
@@ -43,6 +44,7 @@ class Pusher:
         self._published: dict[str, _Stored] | None = None
         self._revisions: set[str] = set()
         self._last_token = ""
+        self._last_revision = ""
         self._doubts = 0
 
     @property
@@ -79,21 +81,21 @@ class Pusher:
         self._published = None
         doubts = self._doubts
         await self._lease.ensure()
-        while True:
-            if needs_fence and not save.is_fenced:
-                await self._flux.fence(mark)
-                save.is_fenced = True
-                save.mark("fenced")
-            if published is None:
-                published = await self._listed()
-                save.plan = diff(_digests(published), snapshot.tree.digests)
-            await self._write(snapshot, save.plan, published)
-            # What others did to the store meanwhile, or since the last save, must not reach Flux.
-            found = await self._listed()
-            if found == published:
-                break
-            self._emit(StoreDiffered(save=save.number, message=_difference(published, found)))
-            published, needs_fence = None, True
+        with ExitStack() as admitted:
+            if needs_fence:
+                await self._fence(save, mark, admitted)
+            while True:
+                if published is None:
+                    published = await self._listed()
+                    save.plan = diff(_digests(published), snapshot.tree.digests)
+                await self._write(snapshot, save.plan, published)
+                # What others did to the store meanwhile, or since the last save, must not reach Flux.
+                found = await self._listed()
+                if found == published:
+                    break
+                self._emit(StoreDiffered(save=save.number, message=_difference(published, found)))
+                published = None
+                await self._fence(save, mark, admitted)
         save.mark("uploaded")
         if save.is_fenced:
             await self._flux.release(mark, token)
@@ -101,8 +103,17 @@ class Pusher:
             await self._flux.request_fetch(token)
         # What came into doubt after the last listing stays so: another store may stand there by now.
         self._published = published if self._doubts == doubts else None
-        self._last_token = token
-        return self._revision(published, token)
+        revision = self._revision(published, token)
+        self._last_token, self._last_revision = token, revision.text
+        return revision
+
+    async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
+        """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""
+        if not save.is_fenced:
+            await self._flux.fence(mark)
+            save.is_fenced = True
+            save.mark("fenced")
+            admitted.enter_context(self._store.admitting())
 
     def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:
         text = flux_revision(
@@ -117,11 +128,13 @@ class Pusher:
         """Spare the fence where one operation leads from a known tree to the next: never at first.
 
         Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
-        and the content of the next but one. So the fetch of the last push has to be over.
+        and the content of the next but one. So the fetch of the last push has to be over, and well: one that
+        failed is tried again by Flux, at any time.
         """
         is_one_step = self._published is not None and plan.is_single
         source = self._flux.source
-        return not is_one_step or source.is_suspended or source.handled != self._last_token
+        is_settled = source.handled == self._last_token and source.revision == self._last_revision
+        return not is_one_step or source.is_suspended or not is_settled
 
     async def _listed(self) -> dict[str, _Stored]:
         """List the store; what has no business there is removed."""

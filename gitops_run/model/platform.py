@@ -6,6 +6,7 @@ sessions need beside it. Knows no Pulumi, no cluster and no file.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from gitops_run.model.flux_install import FluxChoice, install
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.manifests import Manifest
 from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_KINDS, VIEWER_ROLE
-from gitops_run.model.session import suggest_name
+from gitops_run.model.session import NAME_MAX, suggest_name
 from gitops_run.model.session_spec import ClusterPin
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Source, Value, choose
 
@@ -26,6 +27,8 @@ INSTALLS_AT_LEAST: Final = (2, 8)
 """The first whose helm-controller knows the feature gate that the lockdown switches on."""
 
 _SHARED: Final = ("context", "kubeconfig", "cluster", "allowContexts")
+_DIGEST: Final = 8
+_KEPT: Final = "fluxVersion"
 _HTTP: Final = r"https?://\S+"
 
 PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
@@ -172,11 +175,14 @@ def _refuse_unknown(source: Source) -> None:
 
 
 def to_platform_config(settings: PlatformSettings) -> dict[str, str]:
-    """List what the stack keeps, as texts by key: what was said, where it isn't a default."""
+    """List what the stack keeps, as texts by key: what was said, where it isn't a default.
+
+    The version is always kept: a newer gitops-run must not bring another Flux by itself.
+    """
     kept = {}
     for setting in PLATFORM_SETTINGS:
         value: Value | None = getattr(settings, setting.attribute)
-        if value in (None, (), setting.default):
+        if value in (None, (), setting.default) and setting.key != _KEPT:
             continue
         kept[setting.key] = _config_text(value)
     return kept
@@ -190,8 +196,12 @@ def _config_text(value: Value | None) -> str:
 
 
 def stack_name(context: str) -> str:
-    """Name the stack of a context's cluster."""
-    return suggest_name(context)
+    """Name the stack of a context's cluster. A context that is no name gets one of its own, by a digest."""
+    name = suggest_name(context)
+    if name == context:
+        return name
+    digest = hashlib.sha256(context.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: NAME_MAX - _DIGEST - 1].rstrip('-')}-{digest}"
 
 
 def is_to_install(facts: PlatformFacts) -> bool:
@@ -281,17 +291,22 @@ def _numbers(version: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else FLUX_AT_LEAST
 
 
+def refuse_unread(facts: PlatformFacts) -> None:
+    """Refuse to act where something could be there that this user doesn't see. Raises BackendError."""
+    if facts.unread:
+        raise BackendError(
+            f"you may not read {', '.join(facts.unread)}, which it takes to look after a platform",
+            hint="ask an administrator of the cluster",
+        )
+
+
 def needs_manifests(stack: str, settings: PlatformSettings, facts: PlatformFacts) -> bool:
     """Look at a cluster before anything is made there, and decide whether Flux is to be declared.
 
     Raises GuardError on another cluster or another stack's platform, UsageError on a Flux that doesn't do,
     BackendError where too little may be read to decide.
     """
-    if facts.unread:
-        raise BackendError(
-            f"you may not read {', '.join(facts.unread)}, which it takes to look after a platform",
-            hint="ask an administrator of the cluster",
-        )
+    refuse_unread(facts)
     refuse_other_cluster(settings, facts)
     refuse_foreign_platform(facts, stack)
     if is_to_install(facts):

@@ -42,7 +42,7 @@ STORE_PREFIX = "src/"
 
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-_NAME_MAX = 40
+NAME_MAX = 40
 
 
 def applied_path(target: str) -> str:
@@ -69,7 +69,7 @@ class SessionName:
         suggestion = _legal(text)
         hint = f"try: {suggestion}" if suggestion else "try a short word, such as: web"
         raise UsageError(
-            f"session name {text!r} is not allowed: use at most {_NAME_MAX} of a-z, 0-9 and '-', "
+            f"session name {text!r} is not allowed: use at most {NAME_MAX} of a-z, 0-9 and '-', "
             "beginning with a letter and not ending with '-'",
             hint=hint,
         )
@@ -98,4 +98,4 @@ def suggest_name(text: str) -> str:
 
 def _legal(text: str) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")
-    return words[:_NAME_MAX].strip("-")
+    return words[:NAME_MAX].strip("-")

@@ -52,7 +52,7 @@ def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
     if sandbox.node is NodeKind.REAL:
-        # Unlike loopback, the node's address would be asked for through a proxy.
+        # The node's address would be asked for through a proxy.
         direct = ",".join(filter(None, (os.environ.get("NO_PROXY"), sandbox.address)))
         variables |= {"NO_PROXY": direct, "no_proxy": direct}
     if not has_plugin:

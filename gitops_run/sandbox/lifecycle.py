@@ -143,7 +143,6 @@ def _prepare(sandbox: Sandbox, tell: Progress) -> None:
     kubeconfigs.write_all(sandbox)
     write_manifests(manifests_path(sandbox))
     ensure_pulumi_state(data_directory(os.environ))
-    write_manifests(manifests_path(sandbox))
     accounts = ensure_accounts(sandbox.folder / "store")
     if sandbox.node is NodeKind.REAL:
         write_cluster_settings(sandbox)

@@ -218,7 +218,7 @@ async def shown(api: ApiServer, forward: PodForward, pod: dict[str, Any] | None)
             await anyio.wait_all_tasks_blocked()
 
 
-async def test_after_the_pod_was_replaced_the_old_connection_ends_and_the_next_one_works(
+async def test_after_the_pod_was_replaced_the_old_connection_ends_and_who_expects_it_gets_a_new_one(
     tmp_path: Path,
 ) -> None:
     api = ApiServer()
@@ -232,9 +232,28 @@ async def test_after_the_pod_was_replaced_the_old_connection_ends_and_the_next_o
             assert "server-0 was replaced" in await forward.replaced()
         assert await ends(old)
         await old.aclose()
-        async with await anyio.connect_tcp("127.0.0.1", forward.port) as new:
-            await new.send(b"after")
-            assert await received(new, 5) == b"after"
+        with forward.admitting():
+            async with await anyio.connect_tcp("127.0.0.1", forward.port) as new:
+                await new.send(b"after")
+                assert await received(new, 5) == b"after"
+        async with connected(forward) as later:
+            await later.send(b"later")
+            assert await received(later, 5) == b"later"
+
+
+async def test_what_was_meant_for_a_pod_does_not_come_to_the_one_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HOLD_S", 0.05)
+    api = ApiServer()
+    async with running(api, tmp_path) as forward:
+        await shown(api, forward, pod_object("first"))
+        await shown(api, forward, None)
+        async with connected(forward) as held:
+            await held.send(b"one of many")
+            await shown(api, forward, pod_object("second"))
+            assert await ends(held)
+        assert "has to be filled first" in forward.trouble
 
 
 async def test_a_pod_that_was_only_not_ready_for_a_while_is_not_another_one(tmp_path: Path) -> None:

@@ -165,23 +165,37 @@ def test_a_version_that_can_not_be_installed_is_refused(version: str) -> None:
         said(fluxVersion=version)
 
 
-def test_the_stack_keeps_what_was_said_and_no_default() -> None:
+def test_the_stack_keeps_what_was_said_and_no_default_but_the_version() -> None:
     kept = to_platform_config(said(allowContexts=["a b"], fluxRegistry="registry.example.com"))
     assert kept == {
         "context": "kind-dev",
         "kubeconfig": "/k",
         "allowContexts": '["a b"]',
+        "fluxVersion": "2.9.5",
         "fluxRegistry": "registry.example.com",
     }
 
 
 def test_a_context_s_stack_has_a_name_that_pulumi_takes() -> None:
-    assert stack_name("arn:aws:eks:eu-central-1:1:cluster/dev") == "arn-aws-eks-eu-central-1-1-cluster-dev"
+    assert stack_name("kind-dev") == "kind-dev"
+    assert stack_name("arn:aws:eks:eu-central-1:1:cluster/dev") == "arn-aws-eks-eu-central-1-1-clus-6be72ad8"
+
+
+def test_contexts_that_begin_alike_have_stacks_of_their_own() -> None:
+    account = "arn:aws:eks:eu-central-1:123456789012:cluster/"
+    names = {stack_name(f"{account}{name}") for name in ("dev", "staging", "production")}
+    assert len(names) == 3
+    assert all(len(name) <= 40 for name in names)
 
 
 def test_a_viewer_sees_no_secret_and_changes_nothing() -> None:
     assert not [rule for rule in viewer_rules() if "secrets" in rule["resources"]]
     assert {verb for rule in viewer_rules() for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+def test_a_maker_may_hand_out_the_forward_to_bucket_servers_and_has_no_other() -> None:
+    named = [rule.get("resourceNames") for rule in maker_rules() if "pods/portforward" in rule["resources"]]
+    assert named == [["gitops-run-bucket-0"]]
 
 
 def test_a_maker_may_impersonate_the_applier_of_sessions_and_nobody_else() -> None:

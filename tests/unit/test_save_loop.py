@@ -248,6 +248,19 @@ async def test_what_flux_refuses_is_told_with_its_reason() -> None:
 
 
 @scenario
+async def test_a_save_after_a_fetch_that_failed_is_fenced_since_flux_may_try_again_amid_it() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.cluster.fails_to_fetch = True
+        session.files.write("app/a", b"2")
+        await session.says(SaveFailed)
+        session.cluster.fails_to_fetch = False
+        session.files.write("app/a", b"3")
+        await session.says(SaveApplied, 2)
+        assert [pushed.is_fenced for pushed in session.told(SavePushed)] == [True, False, True]
+
+
+@scenario
 async def test_a_newer_save_supersedes_the_older_at_once() -> None:
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)

@@ -180,7 +180,7 @@ class _Guarded:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
-        if name in {"changed", "news", "keep", "note"} or not callable(found):
+        if name in {"admitting", "changed", "news", "keep", "note"} or not callable(found):
             return found
 
         async def call(*arguments: Any, **named: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Each connection is a websocket of its own to the pod of now, so that there is nothing to heal but the choice
 of the pod: it was replaced, the API server was restarted, this machine slept, and the next connection
-works. One that comes while the pod isn't ready is held for a while. Bytes are passed on as they are:
+works. One that comes while the pod isn't ready is held for a while; and to a pod that took another's place
+nothing leads before whoever writes expects it. Bytes are passed on as they are:
 whoever connects speaks TLS with the pod itself.
 
 Source: cri-streaming 0.36, pkg/streaming/portforward/websocket.go. The API server hands the websocket
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,7 +76,9 @@ class PodForward:
         self._clock = clock
         self._pods = f"/api/v1/namespaces/{target.namespace}/pods"
         self._pod = PodState(trouble="it was not seen yet")
+        self._ready_uid = ""
         self._served_uid = ""
+        self._is_admitting = False
         self._refused = ""
         self._news = anyio.Event()
         self._was_replaced = anyio.Event()
@@ -87,7 +90,23 @@ class PodForward:
         """Say why nothing gets through, "" where nothing is known to be in the way."""
         if self._refused:
             return self._refused
-        return "" if self._pod.is_ready else f"pod {self._target.pod} is not ready: {self._pod.trouble}"
+        if not self._pod.is_ready:
+            return f"pod {self._target.pod} is not ready: {self._pod.trouble}"
+        return "" if self._is_open else f"pod {self._target.pod} was replaced, and has to be filled first"
+
+    @property
+    def _is_open(self) -> bool:
+        return self._pod.is_ready and (self._is_admitting or self._pod.uid == self._served_uid)
+
+    @contextmanager
+    def admitting(self) -> Iterator[None]:
+        """Lead to a pod that took another's place, too, while inside: whoever writes knows of it."""
+        self._is_admitting = True
+        self._tell()
+        try:
+            yield
+        finally:
+            self._is_admitting = False
 
     async def replaced(self) -> str:
         """Wait until another pod has taken the place of the one that served, and is ready; say so."""
@@ -134,11 +153,16 @@ class PodForward:
 
     def _see(self, pod: PodState) -> None:
         self._pod = pod
-        if pod.is_ready and pod.uid != self._served_uid:
-            if self._served_uid:
+        if pod.is_ready and pod.uid != self._ready_uid:
+            if self._ready_uid:
                 self._close_all()
                 self._was_replaced.set()
-            self._served_uid = pod.uid
+            else:
+                self._served_uid = pod.uid
+            self._ready_uid = pod.uid
+        self._tell()
+
+    def _tell(self) -> None:
         self._news.set()
         self._news = anyio.Event()
 
@@ -149,8 +173,9 @@ class PodForward:
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         """Reach the pod, as soon as it is ready. Raises BackendError where this user may not."""
         while True:
-            while not self._pod.is_ready:
+            while not self._is_open:
                 await self._news.wait()
+            self._served_uid = self._pod.uid
             try:
                 path = f"{self._pods}/{self._target.pod}/portforward"
                 return await self._connection.websocket(path, {"ports": str(self._target.port)}, PROTOCOL)

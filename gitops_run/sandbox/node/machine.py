@@ -170,6 +170,17 @@ def _hierarchies() -> list[Path]:
 
 
 def _make_cgroup(name: str) -> None:
+    """Make a cgroup in every hierarchy. Raises SandboxError where this is not the machine's own root."""
+    try:
+        _write_cgroup(name)
+    except OSError as error:
+        raise SandboxError(
+            f"no cgroup can be made here for a node's pods: {error}",
+            hint="in a container the node has to be simulated: gitops-run sandbox start --node simulated",
+        ) from error
+
+
+def _write_cgroup(name: str) -> None:
     for root in _hierarchies():
         folder = root / name.lstrip("/")
         folder.mkdir(exist_ok=True)
