@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from gitops_run.errors import BackendError, GuardError, LockedError, NotFound
 from gitops_run.flows.lifecycle import StacksPort, Tell
@@ -28,6 +28,9 @@ from gitops_run.model.platform import (
     to_platform_config,
 )
 from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
+
+CLEANINGS: Final = 3
+"""How often a killed run's remains are cleared out of the way."""
 
 
 class PlatformClusterPort(Protocol):
@@ -75,18 +78,22 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
 async def _declare(
     spec: PlatformSpec, settings: PlatformSettings, ports: PlatformPorts, tell: Tell
 ) -> StackOutcome:
-    """Declare a platform, again where a killed run's remains were in the way."""
+    """Declare a platform, again where a killed run's remains were in the way.
+
+    More than once: what the killed engine had asked for may still come for a moment.
+    """
     stack, config = spec.stack, to_platform_config(replace(settings, cluster=spec.cluster.uid))
-    try:
-        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
-    except LockedError:
-        raise
-    except GuardError as error:
-        if not await _clean_up(stack, ports, tell):
-            raise GuardError(
-                error.message, hint="use the backend and passphrase that this platform was made with"
-            ) from error
-        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
+    for _ in range(CLEANINGS):
+        try:
+            return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
+        except LockedError:
+            raise
+        except GuardError as error:
+            if not await _clean_up(stack, ports, tell):
+                raise GuardError(
+                    error.message, hint="use the backend and passphrase that this platform was made with"
+                ) from error
+    return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
 
 
 async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell: Tell) -> PlatformFacts:

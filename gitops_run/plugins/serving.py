@@ -26,7 +26,7 @@ PARALLEL_REQUESTS: Final = 128
 """More than the engine's own parallelism, since each request may wait for minutes."""
 MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024
 """As the engine's own limit."""
-PARENT_CHECK_S: Final = 2.0
+PARENT_CHECK_S: Final = 0.5
 _ENDING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 

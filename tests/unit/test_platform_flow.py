@@ -142,6 +142,20 @@ def test_what_was_lost_is_looked_for_before_it_is_made_anew() -> None:
     assert stage.stacks.calls == ["clear", "up"]
 
 
+def test_what_a_killed_engine_still_made_after_the_first_cleaning_is_cleaned_up_too() -> None:
+    exists = [GuardError("it exists"), GuardError("it exists")]
+    stage = Stage(FakeCluster([EMPTY]), FakeStacks(exists, (LOST,)))
+    stage.ups()
+    assert stage.stacks.calls == ["up", "clear", "up", "clear", "up"]
+
+
+def test_down_refuses_where_sessions_may_not_be_read() -> None:
+    stage = Stage(FakeCluster([replace(UP, unread=("Buckets",))]))
+    with pytest.raises(BackendError, match="you may not read Buckets"):
+        stage.downs()
+    assert stage.stacks.calls == []
+
+
 def test_what_a_killed_run_left_undecided_is_removed_before_its_state_forgets_it() -> None:
     stage = Stage(FakeCluster([UP]), FakeStacks(pending=(LOST,)))
     stage.ups()
