@@ -26,6 +26,7 @@ from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
 from tests.machine_facts import machine_facts
+from tests.people import COMMAND
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(180)]
 
@@ -128,7 +129,7 @@ def test_a_new_image_is_rolled_out(cluster: Sandbox) -> None:
 def test_an_image_that_was_loaded_runs(cluster: Sandbox, tmp_path: Path) -> None:
     image = Image(program="trial", names=("example.com/own:1",), path="/usr/local/bin/trial")
     write_archive(image, cluster.binaries["trial"], tmp_path / "own.tar")
-    command = ["gitops-run", "sandbox", "load", str(tmp_path / "own.tar"), "--name", cluster.name]
+    command = [*COMMAND, "sandbox", "load", str(tmp_path / "own.tar"), "--name", cluster.name]
 
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -248,7 +249,7 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
 @pytest.mark.parametrize("moment", ["node/namespaces/mnt", "run/processes.json", "run/containerd.sock"])
 def test_a_start_that_is_killed_leaves_nothing_that_stop_does_not_end(own_base: Path, moment: str) -> None:
     before = machine_facts(own_base / OTHER)
-    command = ["gitops-run", "sandbox", "start", "--node", "real", "--name", OTHER]
+    command = [*COMMAND, "sandbox", "start", "--node", "real", "--name", OTHER]
     with subprocess.Popen([*command, "--state-dir", str(own_base)], stderr=subprocess.DEVNULL) as start:
         assert wait_until((own_base / OTHER / moment).exists, SECONDS)
         start.kill()
@@ -259,7 +260,7 @@ def test_a_start_that_is_killed_leaves_nothing_that_stop_does_not_end(own_base: 
 
 
 def stop_in_time(sandbox: Sandbox) -> bool:
-    command = ["gitops-run", "sandbox", "stop", "--name", sandbox.name]
+    command = [*COMMAND, "sandbox", "stop", "--name", sandbox.name]
     command += ["--state-dir", str(sandbox.folder.parent)]
     return subprocess.run(command, timeout=STOPPED_WITHIN_S, check=True).returncode == 0
 
