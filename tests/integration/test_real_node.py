@@ -26,7 +26,7 @@ from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
 from tests.machine_facts import machine_facts
-from tests.people import COMMAND
+from tests.people import COMMAND, PATIENCE_S
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(180)]
 
@@ -43,7 +43,6 @@ PARTS = {
     "kube-proxy",
 }
 IN_POD = ("exec", "deployment/web", "-n", NAMESPACE, "--", "/usr/local/bin/trial")
-STOPPED_WITHIN_S = 10
 SECONDS = 30
 
 
@@ -213,7 +212,7 @@ def test_a_second_sandbox_stands_beside_the_first_and_its_stop_restores_the_mach
     apply(second, *(in_default(thing) for thing in (deployment(replicas=1), service())))
     kubectl(second, "rollout", "status", "deployment/web", "--timeout=60s")
     processes = processes_of(second)
-    ended = stop_in_time(second)
+    ended = is_stopped(second)
 
     assert ended
     assert len(processes) > len(PARTS)
@@ -234,7 +233,7 @@ def test_stop_restores_the_machine_after_everything_was_killed_and_a_start_finds
     for part in sorted(parts, key=lambda part: part.name != SUPERVISOR):
         os.kill(part.pid or 0, signal.SIGKILL)
 
-    ended = stop_in_time(sandbox)
+    ended = is_stopped(sandbox)
 
     assert ended
     assert [process for process in processes if is_running(process)] == []
@@ -254,15 +253,15 @@ def test_a_start_that_is_killed_leaves_nothing_that_stop_does_not_end(own_base: 
         assert wait_until((own_base / OTHER / moment).exists, SECONDS)
         start.kill()
 
-    assert stop_in_time(load(OTHER, own_base))
+    assert is_stopped(load(OTHER, own_base))
     assert machine.members(own_base / OTHER) == set()
     assert machine_facts(own_base / OTHER) == before
 
 
-def stop_in_time(sandbox: Sandbox) -> bool:
+def is_stopped(sandbox: Sandbox) -> bool:
     command = [*COMMAND, "sandbox", "stop", "--name", sandbox.name]
     command += ["--state-dir", str(sandbox.folder.parent)]
-    return subprocess.run(command, timeout=STOPPED_WITHIN_S, check=True).returncode == 0
+    return subprocess.run(command, timeout=PATIENCE_S, check=True).returncode == 0
 
 
 def processes_of(sandbox: Sandbox) -> list[ProcessRecord]:
