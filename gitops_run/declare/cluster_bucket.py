@@ -58,10 +58,10 @@ def declare_cluster_bucket(
     manifest["spec"]["template"]["metadata"]["annotations"] = {
         store_server.CREDENTIALS_ANNOTATION: made.fingerprint
     }
-    # Open to nobody before it is closed to everybody but those who may.
     soon = pulumi.ResourceOptions(
         custom_timeouts=pulumi.CustomTimeouts(create=START_WITHIN, update=START_WITHIN, delete=DELETE_WITHIN)
     )
+    # Open to nobody before it is closed to everybody but those who may.
     pod = KubernetesObject(
         f"{spec.name}-server",
         manifest,

@@ -25,6 +25,7 @@ from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
 from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
+from tests.integration.sandbox_kubectl import apply, kubectl, run_kubectl
 from tests.machine_facts import machine_facts
 from tests.people import COMMAND, PATIENCE_S
 
@@ -279,22 +280,6 @@ def part_of(sandbox: Sandbox, name: str) -> PartStatus:
 def is_restarted(sandbox: Sandbox, before: PartStatus) -> bool:
     now = part_of(sandbox, before.name)
     return now.state == "ready" and now.restarts > before.restarts
-
-
-def run_kubectl(sandbox: Sandbox, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig)}
-    command = [sandbox.binaries["kubectl"], *arguments]
-    return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
-
-
-def kubectl(sandbox: Sandbox, *arguments: str, stdin: str = "") -> str:
-    answer = run_kubectl(sandbox, *arguments, stdin=stdin)
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
-
-
-def apply(sandbox: Sandbox, *objects: dict[str, Any]) -> None:
-    kubectl(sandbox, "apply", "--filename=-", stdin=yaml.safe_dump_all(objects))
 
 
 def in_pod(sandbox: Sandbox, *arguments: str) -> str:

@@ -29,6 +29,7 @@ from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox
 from gitops_run.sandbox.status import PartStatus, status_of
+from tests.integration.sandbox_kubectl import apply, kubectl, run_kubectl
 
 pytestmark = [
     pytest.mark.xdist_group("sandbox"),
@@ -348,22 +349,6 @@ def test_a_part_that_cannot_start_fails_the_start_with_the_end_of_its_log(own_ba
         lifecycle.start(NAME, own_base, node=NodeKind.SIMULATED)
 
     assert processes_with(str(own_base)) == set()
-
-
-def run_kubectl(sandbox: Sandbox, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig)}
-    command = [sandbox.binaries["kubectl"], *arguments]
-    return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
-
-
-def kubectl(sandbox: Sandbox, *arguments: str, stdin: str = "") -> str:
-    answer = run_kubectl(sandbox, *arguments, stdin=stdin)
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
-
-
-def apply(sandbox: Sandbox, *objects: dict[str, Any]) -> None:
-    kubectl(sandbox, "apply", "--filename=-", stdin=yaml.safe_dump_all(objects))
 
 
 def flux_objects(settings: dict[str, str], bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:

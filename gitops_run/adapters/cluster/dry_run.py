@@ -25,7 +25,7 @@ from gitops_run.model.session import APPLIER
 AT_A_TIME: Final = 10
 """Objects that are looked at together: more would be another client's wait."""
 LIST_FROM: Final = 20
-"""So many objects of one kind in one namespace are read by a list: five hundred reads take half a second."""
+"""So many objects of one kind in one namespace are read by one list, and not by as many requests."""
 _DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
