@@ -354,11 +354,17 @@ def test_an_interrupted_up_ends_in_order_and_down_leaves_nothing(engineer: Engin
     assert all(line["is_gone"] for line in engineer.down(fresh))
 
 
-def test_a_state_that_a_kill_has_torn_gives_way_to_the_one_before(engineer: Engineer, session: str) -> None:
-    write_lock(engineer, session, pid=dead_process())
+@pytest.mark.parametrize("file", ["the stack's", "the lock's"])
+def test_what_a_kill_amid_pulumis_writing_has_torn_is_mended(
+    engineer: Engineer, session: str, file: str
+) -> None:
+    lock = write_lock(engineer, session, pid=dead_process())
     state = engineer.locks.parents[2] / "stacks" / "gitops-run" / f"{session}.json"
-    state.write_text("")
-    assert "put back the state before" in engineer.up(session)
+    torn = state if file == "the stack's" else lock
+    Path(f"{torn}.attrs").write_text("")
+    told = engineer.up(session)
+    assert "mended Pulumi's state" in told
+    assert "cleared the lock" in told
     assert engineer.finds_no_change(session)
 
 

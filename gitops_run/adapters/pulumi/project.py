@@ -42,10 +42,11 @@ PLATFORMS = ProjectKind(name=PLATFORM_PROJECT, folder="platform", own="platform"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectHome:
-    """Hold a project's folder, and what Pulumi has to find in its environment."""
+    """Hold a project's folder, what Pulumi has to find in its environment, and the URL of its backend."""
 
     directory: Path
     environment: Mapping[str, str]
+    backend: str
     kind: ProjectKind = SESSIONS
 
     def stack_file(self, stack: str) -> Path:
@@ -64,13 +65,14 @@ def find_home(
     directory = _nearest(start, kind) or _own(data / kind.own, kind)
     (directory / "stacks").mkdir(exist_ok=True)
     chosen = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
-    if not _has_backend(directory, environment):
+    backend = _backend(directory, environment)
+    if not backend:
         state = data / "state"
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        chosen["PULUMI_BACKEND_URL"] = f"file://{quote(str(state))}"
+        backend = chosen["PULUMI_BACKEND_URL"] = f"file://{quote(str(state))}"
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys():
         chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(data))
-    return ProjectHome(directory=directory, environment=chosen, kind=kind)
+    return ProjectHome(directory=directory, environment=chosen, backend=backend, kind=kind)
 
 
 def _nearest(start: Path, kind: ProjectKind) -> Path | None:
@@ -97,17 +99,19 @@ def _own(directory: Path, kind: ProjectKind) -> Path:
     return directory
 
 
-def _has_backend(directory: Path, environment: Mapping[str, str]) -> bool:
-    if environment.get("PULUMI_BACKEND_URL") or (_read(directory / PROJECT_FILE).get("backend") or {}).get(
-        "url"
-    ):
-        return True
+def _backend(directory: Path, environment: Mapping[str, str]) -> str:
+    """Find the backend that the environment, the project or `pulumi login` chose, in this order."""
+    chosen = environment.get("PULUMI_BACKEND_URL") or (
+        _read(directory / PROJECT_FILE).get("backend") or {}
+    ).get("url")
+    if chosen:
+        return str(chosen)
     home = environment.get("PULUMI_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".pulumi")
     try:
         login = json.loads((Path(home) / "credentials.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return bool(isinstance(login, dict) and login.get("current"))
+        return ""
+    return str(login.get("current") or "") if isinstance(login, dict) else ""
 
 
 def _passphrase_file(directory: Path) -> Path:

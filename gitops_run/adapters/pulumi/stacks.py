@@ -7,7 +7,6 @@ happened. Each run costs 0.15 s and more, so none is made to ask what the last o
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,7 +22,7 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
-from gitops_run.adapters.pulumi.state import find_torn
+from gitops_run.adapters.pulumi.state import drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
@@ -190,12 +189,13 @@ class Stacks:
     def _unless_torn(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
     ) -> T:
-        """Do work, again where a killed run's lock was in the way, and again where it left a torn state."""
+        """Do work, again where a killed run's lock was in the way, and again where it left a torn sidecar."""
         try:
             return self._unless_locked(work, process, report)
         except automation.CommandError as error:
-            if "failed to load checkpoint" not in str(error) or not self._restore(report):
+            if "EOF" not in str(error) or not drop_torn_sidecars(self._home.backend):
                 raise
+            report.tell(StackNotice(text="mended Pulumi's state, which a killed run has left half written"))
             return self._unless_locked(work, process, report)
 
     def _unless_locked(
@@ -206,16 +206,6 @@ class Stacks:
         except automation.ConcurrentUpdateError as error:
             clear_dead(parse_locks(str(error)), report.tell)
             return work(process, report)
-
-    def _restore(self, report: Report) -> bool:
-        torn = find_torn({**os.environ, **self._home.environment}, report.stack, self._home.kind.name)
-        if torn is None:
-            return False
-        if torn.locks:
-            clear_dead(torn.locks, report.tell)
-        torn.restore()
-        report.tell(StackNotice(text="put back the state before the one that a killed run has torn"))
-        return True
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(

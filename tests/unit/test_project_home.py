@@ -1,0 +1,49 @@
+"""Which backend keeps the stacks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gitops_run.adapters.pulumi.project import ProjectHome, find_home
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    (tmp_path / "repository").mkdir()
+    return tmp_path / "repository"
+
+
+def home(start: Path, **environment: str) -> ProjectHome:
+    return find_home(start, start.parent / "data", {"HOME": str(start.parent), **environment})
+
+
+def log_in(folder: Path, url: str) -> None:
+    (folder / ".pulumi").mkdir()
+    (folder / ".pulumi" / "credentials.json").write_text(json.dumps({"current": url}))
+
+
+def test_without_a_choice_stacks_are_kept_in_the_users_data(start: Path) -> None:
+    found = home(start)
+    assert found.backend == (start.parent / "data" / "state").as_uri()
+    assert found.environment["PULUMI_BACKEND_URL"] == found.backend
+
+
+def test_the_backend_of_pulumi_login_is_used(start: Path) -> None:
+    log_in(start.parent, "file://~")
+    found = home(start)
+    assert found.backend == "file://~"
+    assert "PULUMI_BACKEND_URL" not in found.environment
+
+
+def test_the_projects_backend_goes_before_the_login(start: Path) -> None:
+    log_in(start.parent, "file://~")
+    (start / "Pulumi.yaml").write_text("name: gitops-run\nruntime: python\nbackend:\n  url: s3://stacks\n")
+    assert home(start).backend == "s3://stacks"
+
+
+def test_the_environments_backend_goes_first(start: Path) -> None:
+    log_in(start.parent, "file://~")
+    assert home(start, PULUMI_BACKEND_URL="file:///srv/state").backend == "file:///srv/state"

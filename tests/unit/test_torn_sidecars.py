@@ -1,0 +1,51 @@
+"""What a kill amid Pulumi's writing leaves in its file backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitops_run.adapters.pulumi.state import drop_torn_sidecars
+
+WHOLE = '{"user.content_type": "text/plain"}'
+
+
+@pytest.fixture
+def sidecar(tmp_path: Path) -> Path:
+    file = tmp_path / ".pulumi/stacks/gitops-run/web.json.attrs"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+@pytest.mark.parametrize("query", ["", "?no_tmp_dir=false"])
+@pytest.mark.parametrize("text", ["", '{"user.con'])
+def test_a_torn_sidecar_is_removed(tmp_path: Path, sidecar: Path, text: str, query: str) -> None:
+    sidecar.write_text(text)
+    assert drop_torn_sidecars(tmp_path.as_uri() + query)
+    assert not sidecar.exists()
+
+
+def test_a_whole_sidecar_stays(tmp_path: Path, sidecar: Path) -> None:
+    sidecar.write_text(WHOLE)
+    assert not drop_torn_sidecars(tmp_path.as_uri())
+    assert sidecar.read_text() == WHOLE
+
+
+def test_files_that_are_no_sidecars_stay(tmp_path: Path, sidecar: Path) -> None:
+    state = sidecar.with_suffix("")
+    state.write_text("")
+    assert not drop_torn_sidecars(tmp_path.as_uri())
+    assert state.exists()
+
+
+def test_a_backend_in_the_home_is_found(
+    tmp_path: Path, sidecar: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sidecar.write_text("")
+    assert drop_torn_sidecars("file://~")
+
+
+def test_a_backend_that_is_not_in_files_has_none() -> None:
+    assert not drop_torn_sidecars("s3://bucket")
