@@ -84,19 +84,36 @@ class Person:
                     process.kill()
                 running.close()
 
+    def begins(self, *arguments: str, until: str, **env: str) -> subprocess.Popen[str]:
+        """Start a command in a group of its own, and return it once it has told a line with these words."""
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.cwd,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        has_told = any(until in line for line in process.stderr)
+        assert has_told
+        return process
+
     def starts(self, *command: str, has_output: bool = False) -> subprocess.Popen[str]:
         """Start any program in this person's environment."""
         output = subprocess.PIPE if has_output else subprocess.DEVNULL
         return subprocess.Popen(command, env=dict(self.env), cwd=self.cwd, text=True, stdout=output)
 
-    def kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str, timeout_s: float = PATIENCE_S) -> str:
         result = subprocess.run(
             [str(Path(sys.executable).parent / "kubectl"), *arguments],
             env=dict(self.env),
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_S,
+            timeout=timeout_s,
         )
         assert result.returncode == 0, result.stderr
         return result.stdout
@@ -109,6 +126,15 @@ class Person:
 
     def names(self, kind: str, namespace: str = "") -> set[str]:
         return {item["metadata"]["name"] for item in self.get(kind, namespace)}
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    """Wait for a command that ends, and return its exit code."""
+    try:
+        return process.wait(PATIENCE_S)
+    finally:
+        assert process.stderr is not None
+        process.stderr.close()
 
 
 class Running:

@@ -68,7 +68,9 @@ def declare_cluster_bucket(
         pulumi.ResourceOptions.merge(after(cluster, secret, closed), soon),
     )
     service = KubernetesObject(
-        f"{spec.name}-server-service", store_server.server_service(server), after(cluster, secret)
+        f"{spec.name}-server-service",
+        store_server.server_service(server),
+        pulumi.ResourceOptions.merge(after(cluster, secret), soon),  # it waits for the pod as well
     )
     return ClusterBucket(made=(secret, closed, pod, service), credentials=credentials)
 

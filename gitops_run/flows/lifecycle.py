@@ -1,12 +1,11 @@
 """A session's beginning and end: guard, look, declare; destroy, look again.
 
-Decides nothing about Pulumi, the cluster or the store: they stand behind ports. What a killed run left is
-cleaned up here, by the name of what it was making and the label that it gave it.
+Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +13,8 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from gitops_run.errors import BackendError, GuardError, LockedError, NotFound
+from gitops_run.errors import BackendError, NotFound
+from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
@@ -27,34 +27,8 @@ from gitops_run.model.session_spec import (
     with_decryption_key,
 )
 from gitops_run.model.settings import Settings, to_stack_config
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack_events import PendingObject, StackOutcome
 from gitops_run.model.store import StoreAccess
-
-Tell = Callable[[StackEvent], None]
-
-
-class StacksPort(Protocol):
-    """Make and remove stacks."""
-
-    async def up(
-        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
-    ) -> StackOutcome:
-        """Make or change a stack."""
-
-    async def destroy(self, name: str, tell: Tell) -> StackOutcome:
-        """Remove what a stack knows."""
-
-    async def drop_cluster(self, name: str) -> None:
-        """Take everything that lies in the cluster out of a stack, without touching the cluster."""
-
-    async def forget(self, name: str) -> None:
-        """Remove an empty stack."""
-
-    async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
-        """List what a killed run was creating."""
-
-    async def clear_pending(self, name: str) -> None:
-        """Forget what a killed run was creating."""
 
 
 class ClusterPort(Protocol):
@@ -119,14 +93,7 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     async def declare() -> StackOutcome:
         return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
 
-    try:
-        outcome = await declare()
-    except LockedError:
-        raise
-    except GuardError:
-        if not await _clean_up(spec, ports, tell):
-            raise
-        outcome = await declare()
+    outcome = await _leftovers(spec, ports, tell).declare(declare)
     if outcome.has_pending:
         await ports.stacks.clear_pending(spec.name.text)
     return spec
@@ -144,7 +111,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         await ports.stacks.forget(spec.name.text)  # the file of a stack that was never made
         raise
     if outcome.has_pending:
-        await _clean_up(spec, ports, tell)
+        await _leftovers(spec, ports, tell).clean_up()
     await ports.stacks.forget(spec.name.text)
     lines = await ports.cluster.remains(spec.name, spec.namespace)
     bucket = await to_thread.run_sync(
@@ -176,16 +143,11 @@ async def _look(request: Request, ports: Ports) -> SessionSpec:
     return with_decryption_key(spec, request.decryption_key)
 
 
-async def _clean_up(spec: SessionSpec, ports: Ports, tell: Tell) -> bool:
-    """Remove what a killed run was creating, so that it can be created; say whether there was any."""
-    leftovers = await ports.stacks.pending_creates(spec.name.text)
-    if not leftovers:
-        return False
-    await ports.cluster.remove(spec.name, leftovers)
-    await ports.stacks.clear_pending(spec.name.text)
-    named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in leftovers)
-    tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
-    return True
+def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
+    async def remove(objects: Sequence[PendingObject]) -> None:
+        await ports.cluster.remove(spec.name, objects)
+
+    return Leftovers(stack=spec.name.text, stacks=ports.stacks, remove=remove, tell=tell)
 
 
 def _look_for_bucket(spec: SessionSpec, ports: Ports, *, is_undecided: bool) -> tuple[ReceiptLine, ...]:

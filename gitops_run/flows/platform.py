@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Protocol
 
-from gitops_run.errors import BackendError, GuardError, LockedError, NotFound
-from gitops_run.flows.lifecycle import StacksPort, Tell
+from gitops_run.errors import BackendError, NotFound
+from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.manifests import Manifest
 from gitops_run.model.platform import (
@@ -28,9 +28,6 @@ from gitops_run.model.platform import (
     to_platform_config,
 )
 from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
-
-CLEANINGS: Final = 3
-"""How often a killed run's remains are cleared out of the way."""
 
 
 class PlatformClusterPort(Protocol):
@@ -66,34 +63,19 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
     spec = make_spec(stack, settings, facts, documents)
     if not is_ours:
         tell(StackNotice(text=describe_flux(facts)))
-    if has_lost(facts, stack) and not await _clean_up(stack, ports, tell):
+    leftovers = _leftovers(stack, ports, tell)
+    if has_lost(facts, stack) and not await leftovers.clean_up():
         tell(StackNotice(text="something of this platform is gone: it is made anew"))
         await ports.stacks.clear_pending(stack)
-    outcome = await _declare(spec, settings, ports, tell)
+    config = to_platform_config(replace(settings, cluster=spec.cluster.uid))
+
+    async def declare() -> StackOutcome:
+        return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
+
+    outcome = await leftovers.declare(declare)
     if outcome.has_pending:
         await ports.stacks.clear_pending(stack)
     return spec
-
-
-async def _declare(
-    spec: PlatformSpec, settings: PlatformSettings, ports: PlatformPorts, tell: Tell
-) -> StackOutcome:
-    """Declare a platform, again where a killed run's remains were in the way.
-
-    More than once: what the killed engine had asked for may still come for a moment.
-    """
-    stack, config = spec.stack, to_platform_config(replace(settings, cluster=spec.cluster.uid))
-    for _ in range(CLEANINGS):
-        try:
-            return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
-        except LockedError:
-            raise
-        except GuardError as error:
-            if not await _clean_up(stack, ports, tell):
-                raise GuardError(
-                    error.message, hint="use the backend and passphrase that this platform was made with"
-                ) from error
-    return await ports.stacks.up(stack, config, lambda: ports.declare(spec), tell)
 
 
 async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell: Tell) -> PlatformFacts:
@@ -116,7 +98,7 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
             hint="to see what the cluster has: gitops-run platform status",
         ) from error
     if outcome.has_pending:
-        await _clean_up(stack, ports, tell)
+        await _leftovers(stack, ports, tell).clean_up()
     await ports.stacks.forget(stack)
     left = await ports.cluster.facts()
     if stack in left.stacks:
@@ -138,13 +120,8 @@ async def down_without_cluster(stack: str, ports: PlatformPorts, tell: Tell) -> 
     await ports.stacks.forget(stack)
 
 
-async def _clean_up(stack: str, ports: PlatformPorts, tell: Tell) -> bool:
-    """Remove what a killed run was creating, so that it can be created; say whether there was any."""
-    leftovers = await ports.stacks.pending_creates(stack)
-    if not leftovers:
-        return False
-    await ports.cluster.remove(stack, leftovers)
-    await ports.stacks.clear_pending(stack)
-    named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in leftovers)
-    tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
-    return True
+def _leftovers(stack: str, ports: PlatformPorts, tell: Tell) -> Leftovers:
+    async def remove(objects: Sequence[PendingObject]) -> None:
+        await ports.cluster.remove(stack, objects)
+
+    return Leftovers(stack=stack, stacks=ports.stacks, remove=remove, tell=tell)

@@ -110,7 +110,7 @@ class PlatformFacts:
     uid: of its kube-system namespace. version: of Flux by its labels, or "". kinds: those served of what a
     session needs. stacks: the labels of whatever a platform's stack has made there. policy, roles: which of
     ours are there. sessions: NAMESPACE/NAME. others: what else of Flux is in use, KIND NAMESPACE/NAME.
-    unread: what may not be read, in words.
+    unread: what may not be read, in words. can_bound: whether the API server takes admission policies.
     """
 
     uid: str
@@ -124,6 +124,7 @@ class PlatformFacts:
     sessions: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    can_bound: bool = True
 
     @property
     def has_flux(self) -> bool:
@@ -303,12 +304,17 @@ def refuse_unread(facts: PlatformFacts) -> None:
 def needs_manifests(stack: str, settings: PlatformSettings, facts: PlatformFacts) -> bool:
     """Look at a cluster before anything is made there, and decide whether Flux is to be declared.
 
-    Raises GuardError on another cluster or another stack's platform, UsageError on a Flux that doesn't do,
-    BackendError where too little may be read to decide.
+    Raises GuardError on another cluster or another stack's platform, UsageError on a Kubernetes or Flux that
+    doesn't do, BackendError where too little may be read to decide.
     """
     refuse_unread(facts)
     refuse_other_cluster(settings, facts)
     refuse_foreign_platform(facts, stack)
+    if not facts.can_bound:
+        raise UsageError(
+            "this cluster has no ValidatingAdmissionPolicy, which holds sessions to their bounds",
+            hint="upgrade it to Kubernetes 1.30 or later",
+        )
     if is_to_install(facts):
         return True
     refuse_found(facts)

@@ -88,7 +88,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r'(?P<what>\S+ "[^"]+") already exists|resource (?P<other>"?[^"\s]+"?) already exists',
         _guard,
         "{what} exists already, and this stack did not make it",
-        "choose another session name, or use the backend and passphrase that the session was made with",
+        "use the backend and passphrase that it was made with; a session may also have another name",
     ),
 )
 
@@ -98,6 +98,11 @@ _LOCK = re.compile(
     r" \(pid (?P<pid>\d+)\) at (?P<since>\S+)",
     re.MULTILINE,
 )
+
+_REASON = re.compile(r"^\s*\* (?!resource \")(.+?)\s*$", re.MULTILINE)
+"""One of several reasons why an object isn't ready; the line before them names it by its URN."""
+_OF_A_POD = re.compile(r"^\s*\* (?:pod |\[Pod ).*$", re.MULTILINE)
+"""What a pod fails of, such as a registry that can't be reached, is no failure of the cluster."""
 
 
 def parse_locks(text: str) -> tuple[StackLock, ...]:
@@ -117,12 +122,17 @@ def parse_locks(text: str) -> tuple[StackLock, ...]:
 
 
 def failure(text: str) -> GitOpsRunError:
-    """Turn what Pulumi printed into our error; the first error line where no row of the table fits."""
+    """Turn what Pulumi printed into our error.
+
+    Where no row of the table fits: why objects didn't become ready, or else the first error line.
+    """
+    of_the_cluster = _OF_A_POD.sub("", text)
     for pattern, make, message, hint in FAILURES:
-        found = re.search(pattern, text)
+        found = re.search(pattern, of_the_cluster)
         if found:
             named = found.groupdict()
             return make(message.format(what=named.get("what") or named.get("other")), hint)
-    lines = [line.strip() for line in text.splitlines() if "error:" in line]
-    told = lines[0].partition("error:")[2].strip() if lines else "it gave no reason"
+    reasons = dict.fromkeys(_REASON.findall(text))
+    lines = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
+    told = "; ".join(reasons) or next(iter(lines), "it gave no reason")
     return BackendError(f"Pulumi failed: {told}", hint="run the same with pulumi for the whole story")

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from gitops_run.errors import INTERRUPTED_EXIT_CODE
+from gitops_run.model.setting_table import STORE_IMAGE
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import status_of
 from tests.conftest import DEVELOPER, REAL_SANDBOX, homes
-from tests.people import Person
+from tests.people import Person, finish
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300), pytest.mark.usefixtures("session")]
 
@@ -123,6 +125,32 @@ def test_after_the_pod_was_replaced_its_bucket_is_filled_again_without_a_save(
         (root / "settings.yaml").write_text(config_map("settings", "second"))
         sync.tells("save_applied")
     assert value(owner, "settings") == "second"
+
+
+def test_after_a_sleep_in_which_the_pod_was_replaced_saves_are_applied(
+    engineer: Person, owner: Person, root: Path
+) -> None:
+    with owner.leaves_running("sync", NAME) as sync:
+        sync.tells("save_applied")
+        os.killpg(sync.process.pid, signal.SIGSTOP)
+        engineer.kubectl("-n", NAMESPACE, "delete", "pod", POD)
+        engineer.kubectl("-n", NAMESPACE, "wait", "pod", POD, "--for=condition=Ready", "--timeout=50s")
+        (root / "settings.yaml").write_text(config_map("settings", "after the sleep"))
+        os.killpg(sync.process.pid, signal.SIGCONT)
+        sync.tells("save_applied")
+    assert value(owner, "settings") == "after the sleep"
+
+
+def test_a_server_that_can_not_start_is_told_with_its_reason_and_the_next_up_mends_it(
+    engineer: Person, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.yaml").write_text(config_map("settings", "first"))
+    up = ("up", "stuck", str(tmp_path), "--root", str(tmp_path))
+    process = engineer.begins(*up, until="can't be pulled", GITOPS_RUN_STORE_IMAGE="registry.invalid/none:1")
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == INTERRUPTED_EXIT_CODE
+    engineer.succeeds(*up, GITOPS_RUN_STORE_IMAGE=STORE_IMAGE)
+    engineer.succeeds("down", "stuck")
 
 
 def test_a_thousand_files_come_through(engineer: Person, owner: Person, root: Path) -> None:

@@ -19,7 +19,7 @@ import yaml
 from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox
-from tests.people import COMMAND, Person
+from tests.people import Person, finish
 
 OWNER = "dev@example.com"
 CREATED = "gitops-run.dev/created"
@@ -76,19 +76,8 @@ class Engineer:
 
     def begins_up(self, name: str) -> tuple[subprocess.Popen[str], int]:
         """Start `up`, and return it with Pulumi's pid when the first object has been made."""
-        process = subprocess.Popen(
-            [*COMMAND, "up", name, str(self.target), "--root", str(self.target)],
-            cwd=self.person.cwd,
-            env=dict(self.person.env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert process.stderr is not None
-        made = any("create Namespace" in line for line in process.stderr)
-        assert made
+        arguments = ("up", name, str(self.target), "--root", str(self.target))
+        process = self.person.begins(*arguments, until="create Namespace")
         (lock,) = (self.locks / name).glob("*.json")
         return process, json.loads(lock.read_text())["pid"]
 
@@ -394,11 +383,3 @@ def forget(engineer: Engineer, name: str, kind: str) -> None:
     begun = [{key: value for key, value in resource.items() if key not in known} for resource in lost]
     latest["pending_operations"] = [{"resource": resource, "type": "creating"} for resource in begun]
     state.write_text(json.dumps(document))
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    try:
-        return process.wait(PATIENCE_S)
-    finally:
-        assert process.stderr is not None
-        process.stderr.close()

@@ -86,6 +86,12 @@ def test_a_flux_that_is_too_old_is_refused_with_its_version(version: str) -> Non
         needs_manifests("kind-dev", said(), replace(FOUND, version=version))
 
 
+def test_a_kubernetes_without_admission_policies_is_refused_with_the_release_that_has_them() -> None:
+    with pytest.raises(UsageError, match="ValidatingAdmissionPolicy") as refused:
+        needs_manifests("kind-dev", said(), replace(EMPTY, can_bound=False))
+    assert "1.30" in refused.value.hint
+
+
 @pytest.mark.parametrize("missing", COMPONENTS)
 def test_a_flux_without_a_controller_that_sessions_need_is_refused(missing: str) -> None:
     left = tuple(one for one in FOUND.components if one.name != missing)

@@ -60,3 +60,16 @@ def test_a_lock_tells_who_holds_it_since_when_and_where() -> None:
 
 def test_other_messages_tell_of_no_lock() -> None:
     assert parse_locks("error: incorrect passphrase") == ()
+
+
+def test_objects_that_did_not_become_ready_are_told_by_their_reasons() -> None:
+    text = (
+        "error: 3 errors occurred:\n"
+        '\t* resource "urn:pulumi:web::gitops-run::kubernetes:apps/v1:StatefulSet::web-server" was created, '
+        "but did not become ready: timed out\n"
+        "\t* 0 of 1 pods are ready\n"
+        "\t* pod gitops-run-bucket-0: image shop:1 can't be pulled: dial tcp 10.0.0.1:443: i/o timeout\n"
+        "error: update failed\n"
+    )
+    pod = "pod gitops-run-bucket-0: image shop:1 can't be pulled: dial tcp 10.0.0.1:443: i/o timeout"
+    assert failure(text).message == f"Pulumi failed: 0 of 1 pods are ready; {pod}"

@@ -93,7 +93,9 @@ class _Reader:
             self._controllers(),
             self._uses(),
         )
-        kinds, policies, roles = await asyncio.gather(self._kinds(), self._policies(), self._roles())
+        kinds, policies, roles, admission = await asyncio.gather(
+            self._kinds(), self._policies(), self._roles(), self._get(POLICY_GROUP, _ADMISSION)
+        )
         ours = [*crds, *controllers]
         sessions, others = uses
         return PlatformFacts(
@@ -108,6 +110,7 @@ class _Reader:
             sessions=sessions,
             others=others,
             unread=tuple(sorted(set(self._unread))),
+            can_bound=_POLICIES.keys() <= {one["kind"] for one in admission.get("resources", ())},
         )
 
     async def _definitions(self) -> list[Json]:

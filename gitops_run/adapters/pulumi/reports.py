@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulumi.automation.events import EngineEvent, OpType, StepEventMetadata
+from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
-from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent
+from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent, StackNotice
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
 _INTERNAL: Final = "pulumi:"
 """The stack itself and providers: nothing of theirs is anywhere but in the state."""
 _PENDING: Final = "pending operations from previous deployment"
+_COLOR: Final = re.compile(r"<\{%[^%]*%\}>")
 _UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
 
 
@@ -27,6 +29,7 @@ class Report:
     errors: list[str] = field(default_factory=list)
     changed: int = 0
     has_pending: bool = False
+    troubles: set[str] = field(default_factory=set)
 
     def take(self, event: EngineEvent) -> None:
         """Take one event."""
@@ -37,9 +40,17 @@ class Report:
         if event.res_op_failed_event:
             self._step(event.res_op_failed_event.metadata, "failed")
         if event.diagnostic_event:
-            if event.diagnostic_event.severity == "error":
-                self.errors.append(event.diagnostic_event.message)
-            self.has_pending |= _PENDING in event.diagnostic_event.message
+            self._said(event.diagnostic_event)
+
+    def _said(self, diagnostic: DiagnosticEvent) -> None:
+        if diagnostic.severity == "error":
+            self.errors.append(diagnostic.message)
+        self.has_pending |= _PENDING in diagnostic.message
+        if diagnostic.severity == "warning" and diagnostic.ephemeral:
+            text = _COLOR.sub("", diagnostic.message).strip()
+            if text not in self.troubles:
+                self.troubles.add(text)
+                self.tell(StackNotice(text=text))
 
     def _done(self, step: StepEventMetadata) -> None:
         if step.type == _STACK_TYPE:

@@ -29,6 +29,10 @@ class Host:
         """Show what a resource is waiting for, until the next such line."""
         self._log(engine_pb2.INFO, message, urn, ephemeral=True)
 
+    def trouble(self, message: str, urn: str) -> None:
+        """Show what keeps a resource from being ready, until the next such line."""
+        self._log(engine_pb2.WARNING, message, urn, ephemeral=True)
+
     def _log(self, severity: Any, message: str, urn: str, *, ephemeral: bool = False) -> None:
         if self._channel is None:
             return

@@ -258,6 +258,7 @@ class Operation:
             until=time.monotonic() + (self.timeout_s or DEFAULT_TIMEOUT_S),
             cancelled=self.cancelled,
             report=lambda message: self.host.status(message, self.urn),
+            warn=lambda message: self.host.trouble(message, self.urn),
         )
 
 

@@ -14,11 +14,14 @@ from gitops_run.plugins.kubernetes.api import Api, ApiError
 from gitops_run.plugins.kubernetes.kinds import SKIP_AWAIT, WAIT_FOR, Kind, Place
 from gitops_run.plugins.kubernetes.objects import annotations_of, metadata
 from gitops_run.plugins.kubernetes.readiness import READY, Readiness
+from gitops_run.plugins.kubernetes.troubles import trouble_of
 from gitops_run.plugins.kubernetes.values import Object
 
 DEFAULT_TIMEOUT_S = 600.0
 # How long a Service without any pod has to stay so before that counts as its final state.
 SETTLE_S = 10.0
+# How long pods may take to become ready before anybody asks them why.
+PATIENCE_S = 5.0
 
 _ENDPOINTS = Kind(api_version="v1", name="Endpoints", plural="endpoints", namespaced=True)
 _STORAGE_CLASS = Kind(
@@ -42,13 +45,14 @@ class NotReady(WaitTimeout):
 class Wait:
     """One operation's patience: with which cluster, how long, and who hears of it.
 
-    until: by time.monotonic(). report: called with what is being waited for.
+    until: by time.monotonic(). report: called with what is being waited for. warn: with what is in its way.
     """
 
     api: Api
     until: float
     cancelled: threading.Event
     report: Callable[[str], None]
+    warn: Callable[[str], None]
 
     def until_ready(self, place: Place, inputs: Object, live: Object) -> Object:
         """Wait until an object that was created or updated is ready, and return it as it is then."""
@@ -79,7 +83,8 @@ class Wait:
         return readiness.RULES.get(_key(kind), lambda _: READY)
 
     def _until(self, place: Place, live: Object, rule: readiness.Rule) -> Object:
-        last, found = live, Readiness(is_ready=False)
+        last, found, trouble = live, Readiness(is_ready=False), ""
+        quiet_until = time.monotonic() + PATIENCE_S
         for seen in self._follow(place, live):
             if seen is None:
                 raise NotReady(f"{place.name} was deleted meanwhile", live=last, reasons=())
@@ -89,8 +94,13 @@ class Wait:
             if found.has_failed:
                 break
             self.report(found.message)
+            if time.monotonic() > quiet_until:
+                trouble = trouble_of(self.api, place, seen)
+                if trouble:
+                    self.warn(trouble)
         ending = self._ending(has_failed=found.has_failed)
-        raise NotReady(f"{ending}: {found.message}", live=last, reasons=(found.message,))
+        reasons = tuple(filter(None, (found.message, trouble)))
+        raise NotReady(f"{ending}: {found.message}", live=last, reasons=reasons)
 
     def _until_serving(self, place: Place, live: Object) -> Object:
         service = self._until(place, live, readiness.service_address)

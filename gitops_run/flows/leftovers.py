@@ -1,0 +1,75 @@
+"""What a killed run leaves in its stack: begun and undecided, in the way of the next run or lost.
+
+It is removed by the name of what was being made and the label that it was given, and then made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gitops_run.errors import GuardError, LockedError
+from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
+
+CLEANINGS: Final = 3
+"""How often: what a killed engine had asked for may still come for a moment."""
+
+Tell = Callable[[StackEvent], None]
+
+
+class StacksPort(Protocol):
+    """Make and remove stacks."""
+
+    async def up(
+        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
+    ) -> StackOutcome:
+        """Make or change a stack."""
+
+    async def destroy(self, name: str, tell: Tell) -> StackOutcome:
+        """Remove what a stack knows."""
+
+    async def drop_cluster(self, name: str) -> None:
+        """Take everything that lies in the cluster out of a stack, without touching the cluster."""
+
+    async def forget(self, name: str) -> None:
+        """Remove an empty stack."""
+
+    async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
+        """List what a killed run was creating."""
+
+    async def clear_pending(self, name: str) -> None:
+        """Forget what a killed run was creating."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """Clean one stack up. remove: deletes of these objects what is the stack's."""
+
+    stack: str
+    stacks: StacksPort
+    remove: Callable[[Sequence[PendingObject]], Awaitable[None]]
+    tell: Tell
+
+    async def declare(self, declare: Callable[[], Awaitable[StackOutcome]]) -> StackOutcome:
+        """Declare the stack, again where a killed run's leftovers were in the way. Raises as declare does."""
+        for _ in range(CLEANINGS):
+            try:
+                return await declare()
+            except LockedError:
+                raise
+            except GuardError:
+                if not await self.clean_up():
+                    raise
+        return await declare()
+
+    async def clean_up(self) -> bool:
+        """Remove what a killed run was creating, so that it can be created; say whether there was any."""
+        found = await self.stacks.pending_creates(self.stack)
+        if not found:
+            return False
+        await self.remove(found)
+        await self.stacks.clear_pending(self.stack)
+        named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in found)
+        self.tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
+        return True
