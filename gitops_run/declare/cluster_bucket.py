@@ -14,7 +14,7 @@ import pulumi
 from gitops_run.declare.objects import DELETE_WITHIN, KubernetesObject, after
 from gitops_run.declare.server_credentials import MadeCredentials
 from gitops_run.model import store_server
-from gitops_run.model.session_spec import InClusterStore, KeyPair, SessionSpec
+from gitops_run.model.session_spec import InClusterStore, SessionSpec
 from gitops_run.model.store_server import ServerCredentials, StoreServer
 
 START_WITHIN = "3m"
@@ -48,7 +48,7 @@ def declare_cluster_bucket(
     made = MadeCredentials(
         f"{spec.name}-credentials", server_names=store_server.server_names(spec.namespace), opts=opts
     )
-    credentials = _credentials(made)
+    credentials = made.known()
     files = credentials.apply(lambda known: store_server.server_files(spec.bucket, known))
     secret = KubernetesObject(
         f"{spec.name}-server-secret", store_server.server_secret(server, {}) | {"stringData": files}, cluster
@@ -73,26 +73,3 @@ def declare_cluster_bucket(
         pulumi.ResourceOptions.merge(after(cluster, secret), soon),  # it waits for the pod as well
     )
     return ClusterBucket(made=(secret, closed, pod, service), credentials=credentials)
-
-
-def _credentials(made: MadeCredentials) -> pulumi.Output[ServerCredentials]:
-    def gather(values: Mapping[str, str]) -> ServerCredentials:
-        def pair(role: str) -> KeyPair:
-            return KeyPair(access_key=values[f"{role}_access_key"], secret_key=values[f"{role}_secret_key"])
-
-        return ServerCredentials(
-            ca=values["ca_cert"],
-            certificate=values["certificate"],
-            key=values["private_key"],
-            fingerprint=values["fingerprint"],
-            root=pair("root"),
-            reader=pair("reader"),
-            writer=pair("writer"),
-        )
-
-    names = ("ca_cert", "certificate", "private_key", "fingerprint")
-    keys = tuple(
-        f"{role}_{half}_key" for role in ("root", "reader", "writer") for half in ("access", "secret")
-    )
-    known = pulumi.Output.all(**{name: getattr(made, name) for name in (*names, *keys)})
-    return pulumi.Output.secret(known.apply(gather))

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import pulumi
 
+from gitops_run.model.store_server import ServerCredentials, read_credentials
+
 TOKEN = "gitops-run:index:ServerCredentials"  # noqa: S105 - a type's token
 
 _ROLES = ("root", "reader", "writer")
@@ -50,6 +52,12 @@ class MadeCredentials(pulumi.CustomResource):
                 opts, pulumi.ResourceOptions(additional_secret_outputs=list(_SECRETS))
             ),
         )
+
+    def known(self) -> pulumi.Output[ServerCredentials]:
+        """Give all of it at once, as one secret."""
+        made = {wire: getattr(self, name) for name, wire in _SECRETS.items()}
+        gathered = pulumi.Output.all(**made, fingerprint=self.fingerprint)
+        return pulumi.Output.secret(gathered.apply(read_credentials))
 
     def translate_input_property(self, prop: str) -> str:
         """Name a property as the plugin does."""

@@ -123,7 +123,7 @@ _FAULTS = {
     Fault.UNTRUSTED: _Meaning(
         error=BackendError,
         message="the certificate of {place} is not trusted",
-        hint="set caFile to the certificate of the authority that signed it",
+        hint="set caFile to its authority's certificate; if up has renewed it meanwhile, start sync again",
     ),
     Fault.TIMED_OUT: _Meaning(
         error=TransientError,

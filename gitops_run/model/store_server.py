@@ -55,6 +55,23 @@ class ServerCredentials:
     writer: KeyPair
 
 
+def read_credentials(made: Mapping[str, str]) -> ServerCredentials:
+    """Read what the plugin has made, by the plugin's names for it."""
+
+    def pair(role: str) -> KeyPair:
+        return KeyPair(access_key=made[f"{role}AccessKey"], secret_key=made[f"{role}SecretKey"])
+
+    return ServerCredentials(
+        ca=made["caCert"],
+        certificate=made["certificate"],
+        key=made["privateKey"],
+        fingerprint=made["fingerprint"],
+        root=pair("root"),
+        reader=pair("reader"),
+        writer=pair("writer"),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreServer:
     """Describe one session's server. flux_namespace: where the source-controller is that reads from it."""

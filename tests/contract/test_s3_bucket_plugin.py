@@ -316,7 +316,7 @@ def test_a_full_bucket_that_may_not_be_emptied_stays_as_it_is(
     assert not admin_store.is_empty(kept["bucket"])
 
 
-def test_a_bucket_that_is_still_written_to_is_emptied_again_until_it_is_gone(
+def test_a_bucket_that_is_still_written_to_is_closed_and_then_gone(
     plugin: ResourceProviderStub, declared: dict[str, Any], accounts: StoreAccounts, admin_store: StoreAdmin
 ) -> None:
     create(plugin, declared)

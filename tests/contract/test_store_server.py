@@ -18,7 +18,13 @@ from gitops_run.adapters.bucket import BucketStore
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.session_spec import KeyPair
 from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_server import ServerCredentials, arguments, server_files, server_names
+from gitops_run.model.store_server import (
+    ServerCredentials,
+    arguments,
+    read_credentials,
+    server_files,
+    server_names,
+)
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
@@ -56,27 +62,11 @@ class Server:
                 return error.code
 
 
-def made_credentials() -> ServerCredentials:
-    made = make(server_names("run-web"), datetime.now(UTC))
-
-    def pair(role: str) -> KeyPair:
-        return KeyPair(access_key=made[f"{role}AccessKey"], secret_key=made[f"{role}SecretKey"])
-
-    return ServerCredentials(
-        ca=made["caCert"],
-        certificate=made["certificate"],
-        key=made["privateKey"],
-        fingerprint=made["fingerprint"],
-        root=pair("root"),
-        reader=pair("reader"),
-        writer=pair("writer"),
-    )
-
-
 @pytest.fixture(scope="module")
 def server(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The sandbox's versitygw, in a folder laid out as the pod's mounts lay it out."""
-    folder, credentials = tmp_path_factory.mktemp("server"), made_credentials()
+    folder = tmp_path_factory.mktemp("server")
+    credentials = read_credentials(make(server_names("run-web"), datetime.now(UTC)))
     lay_out(folder, server_files(BUCKET, credentials))
     port = free_port()
     command = [
@@ -173,7 +163,7 @@ async def test_its_certificate_is_good_for_loopback_too(server: Server) -> None:
 
 async def test_another_session_s_authority_is_not_trusted(server: Server) -> None:
     foreign = ServerCredentials(
-        ca=made_credentials().ca,
+        ca=read_credentials(make(server_names("run-web"), datetime.now(UTC))).ca,
         certificate="",
         key="",
         fingerprint="",

@@ -70,6 +70,8 @@ def delete(declared: BucketDeclaration, *, timeout_s: float = EMPTYING_S) -> Non
         while True:
             try:
                 if declared.force_destroy:
+                    # Closed first: a write amid the removal would bring the bucket back.
+                    store.drop_policy(declared.bucket)
                     store.empty(declared.bucket)
                 store.remove(declared.bucket)
             except NotFound:
