@@ -28,6 +28,7 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py
 
 test: check
+	@$(BIN)/python -m tests.programs
 	@$(BIN)/python -m pytest -n 4 --dist loadscope tests/contract tests/integration
 
 check: $(READY)

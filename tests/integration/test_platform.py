@@ -26,8 +26,6 @@ from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
 from tests.people import PATIENCE_S, Finished, Person, finish
 
-pytestmark = pytest.mark.timeout(240)  # kinds go slowly on a machine that is busy with other clusters
-
 NAME = "bounded"
 NAMESPACE = f"run-{NAME}"
 MAKER, VIEWER = "maker@example.com", "viewer@example.com"

@@ -1,0 +1,15 @@
+"""Build what the tests' sandboxes run, where it isn't in the cache yet: minutes that are no test's own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gitops_run.sandbox.binaries import ensure_binaries
+from gitops_run.sandbox.node.requirements import obstacle, this_machine
+from gitops_run.sandbox.state import NodeKind
+
+if __name__ == "__main__":
+    tell = partial(print, flush=True)
+    ensure_binaries(tell, NodeKind.SIMULATED)
+    if obstacle(this_machine()) is None:
+        ensure_binaries(tell, NodeKind.REAL)
