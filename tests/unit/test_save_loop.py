@@ -12,6 +12,7 @@ import pytest
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.ports import Permit
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
@@ -350,8 +351,8 @@ class Doubting(FakeFlux):
         super().__init__(cluster)
         self._doubt = doubt
 
-    async def fence(self, mark: str) -> None:
-        del mark
+    async def fence(self, mark: str, permit: Permit) -> None:
+        del mark, permit
 
     async def release(self, mark: str, token: str) -> None:
         del mark, token

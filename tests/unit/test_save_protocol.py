@@ -100,8 +100,16 @@ class Replace:
 
 @dataclass(frozen=True)
 class Freeze:
-    """The laptop sleeps: the writer stands still at its next look at the lease, and wakes up later."""
+    """The writer's process is stopped, between any two of its calls, and goes on later."""
 
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stall:
+    """The store holds each put for a while."""
+
+    put_s: float
     seconds: float
 
 
@@ -127,7 +135,8 @@ troubles: dict[str, st.SearchStrategy[Any]] = {
     ),
     "empty": st.builds(Empty),
     "replace": st.builds(Replace),
-    "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 3600.0])),
+    "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 40.0, 3600.0])),
+    "stall": st.builds(Stall, st.sampled_from([4.0, 9.0, 15.0]), st.sampled_from([10.0, 60.0])),
     "take over": st.builds(TakeOver),
 }
 speeds = st.builds(
@@ -160,6 +169,10 @@ class Troubles:
     def guard(self, port: Any, service: str) -> Any:
         return _Guarded(port, self, service)
 
+    async def stopped(self) -> None:
+        """Wait for as long as the writer's process is stopped."""
+        await anyio.sleep(max(0.0, self.frozen_until - anyio.current_time()))
+
     def burns(self) -> bool:
         if self.left is None:
             return False
@@ -185,8 +198,7 @@ class _Guarded:
 
         async def call(*arguments: Any, **named: Any) -> Any:
             troubles = self._troubles
-            if name == "ensure":
-                await anyio.sleep(max(0.0, troubles.frozen_until - anyio.current_time()))
+            await troubles.stopped()
             is_burnt = troubles.burns()
             if is_burnt and troubles.is_before:
                 raise Killed
@@ -263,14 +275,14 @@ class World:
         tasks.start_soon(self.write_for_ever, tasks)
 
     async def _one_writer(self, holder: str, troubles: Troubles) -> None:
-        lease = troubles.guard(FakeLease(self.leases, holder), "cluster")
+        lease = troubles.guard(FakeLease(self.leases, holder, troubles.stopped), "cluster")
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
             inspector=inspector(self.renderer),
             store=troubles.guard(self.store, "store"),
             store_watch=self.store,
-            flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
+            flux=troubles.guard(FakeFlux(self.cluster, troubles.stopped), "cluster"),
             lease=lease,
             emit=self.emit,
             confirm=yes,
@@ -313,6 +325,9 @@ class World:
                 self.cluster.paused_until = self.trouble_for(step.seconds)
             case Outage():
                 self.outages[step.service] = replace(step, seconds=self.trouble_for(step.seconds))
+            case Stall():
+                self.store.stall_s = step.put_s
+                self.store.stalled_until = self.trouble_for(step.seconds)
             case Freeze():
                 self.troubles.frozen_until = self.trouble_for(step.seconds)
 
