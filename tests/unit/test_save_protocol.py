@@ -106,6 +106,14 @@ class Freeze:
 
 
 @dataclass(frozen=True)
+class StopAfter:
+    """The writer's process is stopped at its so-manieth step from here on, and goes on later."""
+
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Stall:
     """The store holds each put for a while."""
 
@@ -164,13 +172,19 @@ class Troubles:
         self.left: int | None = None
         self.is_before = False
         self.frozen_until = 0.0
+        self.stop: StopAfter | None = None
         self._outages = outages
 
     def guard(self, port: Any, service: str) -> Any:
         return _Guarded(port, self, service)
 
     async def stopped(self) -> None:
-        """Wait for as long as the writer's process is stopped."""
+        """Wait for as long as the writer's process is stopped: this is between two of its steps."""
+        if self.stop is not None:
+            self.stop = replace(self.stop, steps=self.stop.steps - 1)
+            if self.stop.steps <= 0:
+                self.frozen_until = anyio.current_time() + self.stop.seconds
+                self.stop = None
         await anyio.sleep(max(0.0, self.frozen_until - anyio.current_time()))
 
     def burns(self) -> bool:
@@ -206,7 +220,7 @@ class _Guarded:
             if outage is not None and not outage.is_late:
                 await anyio.sleep(0.01)
                 raise TransientError(f"{self._service} is away")
-            result = await found(*arguments, **named)
+            result = await found(*map(self._interrupted, arguments), **named)
             if is_burnt:
                 raise Killed
             if outage is not None:
@@ -215,6 +229,17 @@ class _Guarded:
             return result
 
         return call
+
+    def _interrupted(self, argument: Any) -> Any:
+        """Let the process be stopped before it asks for the permit that one request needs, too."""
+        if not callable(argument):
+            return argument
+
+        async def permit() -> None:
+            await self._troubles.stopped()
+            await argument()
+
+        return permit
 
 
 async def yes(question: str) -> bool:
@@ -302,6 +327,9 @@ class World:
                 await anyio.sleep(step.seconds)
             case TakeOver():
                 tasks.start_soon(self.write_for_ever, tasks)
+            case StopAfter():
+                self.troubles.stop = step
+                self.trouble_for(step.seconds)
             case KillAfter():
                 self.troubles.left, self.troubles.is_before = step.calls, step.is_before
             case _:
@@ -361,6 +389,40 @@ def protocol(check: Callable[[World], None]) -> Callable[[], None]:
 
     run.__name__ = check.__name__
     return run
+
+
+stops = st.builds(
+    lambda speed, stall, save, stop, before, after, edits: [
+        speed,
+        Pass(3.0),
+        *stall,
+        stop,
+        *save,
+        Pass(before),
+        TakeOver(),
+        Pass(after),
+        *edits,
+    ],
+    speeds,
+    st.lists(st.builds(Stall, st.sampled_from([4.0, 9.0]), st.just(60.0)), max_size=1),
+    st.lists(st.builds(Write, paths, st.sampled_from([b"3", b"4"])), min_size=1, max_size=4),
+    st.builds(StopAfter, st.integers(1, 20), st.sampled_from([25.0, 40.0, 60.0, 100.0])),
+    st.sampled_from([0.1, 0.5, 3.0, 12.0]),
+    st.sampled_from([0.1, 32.0, 45.0]),
+    saves,
+)
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(stops)
+def test_a_writer_that_is_stopped_between_any_two_steps_harms_no_one_who_takes_over(taken: list[Any]) -> None:
+    world = after(taken)
+    assert world.broken_words == []
+    assert [tree for tree in world.cluster.applied_trees if tree not in world.renderer.passed] == []
+    if BROKEN not in world.files.files.values():
+        assert world.cluster.live == objects_of(world.files.files)
+        assert not world.cluster.source.is_suspended
+        assert world.store.content == {f"src/{path}": text for path, text in world.files.files.items()}
 
 
 @protocol
