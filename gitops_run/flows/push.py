@@ -89,7 +89,6 @@ class Pusher:
                 await self._fence(save, mark, admitted)
             published = await self._brought_to(snapshot, save, published, partial(self._fence, save, mark, admitted))
         save.mark("uploaded")
-        await self._lease.ensure()
         if save.is_fenced:
             await self._flux.release(mark, token)
         else:

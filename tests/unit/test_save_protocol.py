@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
+import pytest
 from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -391,38 +392,50 @@ def protocol(check: Callable[[World], None]) -> Callable[[], None]:
     return run
 
 
-stops = st.builds(
-    lambda speed, stall, save, stop, before, after, edits: [
-        speed,
-        Pass(3.0),
-        *stall,
-        stop,
-        *save,
-        Pass(before),
-        TakeOver(),
-        Pass(after),
-        *edits,
+def assert_unharmed(world: World) -> None:
+    assert world.broken_words == []
+    assert [tree for tree in world.cluster.applied_trees if tree not in world.renderer.passed] == []
+    assert world.cluster.live == objects_of(world.files.files)
+    assert not world.cluster.source.is_suspended
+    assert world.store.content == {f"src/{path}": text for path, text in world.files.files.items()}
+
+
+@pytest.mark.parametrize("put_s", [0.01, 4.0])
+@pytest.mark.parametrize("steps", range(1, 31))
+def test_a_writer_that_is_stopped_before_any_step_harms_nobody_who_takes_over(
+    steps: int, put_s: float
+) -> None:
+    """Stop one amid a save of several waves and a deletion, and let the next one undo all of it."""
+    first = [Write(path, b"1") for path in ("app/b", "app/c", "app/d", "other")]
+    second = [Delete("app/d"), *(Write(path, b"3") for path in ("app/a", "app/b", "app/c", "other"))]
+    third = [Write(path, b"4") for path in ("app/c", "app/d", "other")]
+    stop = [Stall(put_s, 100.0), StopAfter(steps, 60.0)]
+    assert_unharmed(after([*first, Pass(3.0), *stop, *second, Pass(0.5), TakeOver(), Pass(45.0), *third]))
+
+
+several = st.lists(
+    st.builds(Write, st.sampled_from(["app/a", "app/b", "app/c", "other"]), st.sampled_from([b"3", b"4"])),
+    min_size=2,
+    max_size=4,
+    unique_by=lambda write: write.path,
+)
+take_overs = st.builds(
+    lambda speed, stall, save, stop, pauses, edits: [
+        *(speed, Pass(3.0), *stall, stop, *save, Pass(pauses[0]), TakeOver(), Pass(pauses[1]), *edits)
     ],
     speeds,
     st.lists(st.builds(Stall, st.sampled_from([4.0, 9.0]), st.just(60.0)), max_size=1),
-    st.lists(st.builds(Write, paths, st.sampled_from([b"3", b"4"])), min_size=1, max_size=4),
-    st.builds(StopAfter, st.integers(1, 20), st.sampled_from([25.0, 40.0, 60.0, 100.0])),
-    st.sampled_from([0.1, 0.5, 3.0, 12.0]),
-    st.sampled_from([0.1, 32.0, 45.0]),
-    saves,
+    several,
+    st.builds(StopAfter, st.integers(1, 30), st.sampled_from([25.0, 40.0, 60.0, 100.0])),
+    st.tuples(st.sampled_from([0.1, 0.5, 3.0, 12.0]), st.sampled_from([0.1, 32.0, 45.0])),
+    several,
 )
 
 
 @settings(max_examples=CASES, deadline=None)
-@given(stops)
-def test_a_writer_that_is_stopped_between_any_two_steps_harms_no_one_who_takes_over(taken: list[Any]) -> None:
-    world = after(taken)
-    assert world.broken_words == []
-    assert [tree for tree in world.cluster.applied_trees if tree not in world.renderer.passed] == []
-    if BROKEN not in world.files.files.values():
-        assert world.cluster.live == objects_of(world.files.files)
-        assert not world.cluster.source.is_suspended
-        assert world.store.content == {f"src/{path}": text for path, text in world.files.files.items()}
+@given(take_overs)
+def test_a_stopped_writer_harms_nobody_whatever_is_saved_meanwhile(taken: list[Any]) -> None:
+    assert_unharmed(after(taken))
 
 
 @protocol
