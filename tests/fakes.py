@@ -122,9 +122,17 @@ class FakeStore:
     async def _put(self, key: str, content: bytes) -> None:
         is_stalled = anyio.current_time() < self.stalled_until
         takes_s = self.stall_s if is_stalled else self.put_s
-        await anyio.sleep(min(takes_s, self.request_s))
+        try:
+            await anyio.sleep(min(takes_s, self.request_s))
+        except anyio.get_cancelled_exc_class():
+            # What was sent takes effect, whether or not somebody still waits for the answer.
+            self._write(key, content)
+            raise
         if takes_s > self.request_s:
             raise TransientError(f"{key} was not put in time")
+        self._write(key, content)
+
+    def _write(self, key: str, content: bytes) -> None:
         if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
             raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
         self.on_write()
