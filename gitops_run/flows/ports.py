@@ -5,7 +5,7 @@ The adapters fulfil them for real, tests/fakes.py with small real implementation
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -18,18 +18,13 @@ from gitops_run.model.events import Event
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import RenderedObject
+from gitops_run.model.permit import Permit
 from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoredObject
 from gitops_run.model.tree import Tree
 
 Emit = Callable[[Event], None]
 """Takes an event and returns at once."""
-
-Permit = Callable[[], Awaitable[None]]
-"""Returns where a request that writes may be sent now, and raises where it may not be.
-
-It is asked right before each such request, retries included, since the Lease may be lost at any time.
-"""
 
 
 class Snapshot(Protocol):

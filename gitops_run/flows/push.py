@@ -87,7 +87,9 @@ class Pusher:
         with ExitStack() as admitted:
             if needs_fence:
                 await self._fence(save, mark, admitted)
-            published = await self._brought_to(snapshot, save, published, partial(self._fence, save, mark, admitted))
+            published = await self._brought_to(
+                snapshot, save, published, partial(self._fence, save, mark, admitted)
+            )
         save.mark("uploaded")
         if save.is_fenced:
             await self._flux.release(mark, token)
@@ -120,12 +122,14 @@ class Pusher:
             if found == published:
                 return published
             difference = store_difference(_etags(published), _etags(found))
-            self._emit(StoreDiffered(save=save.number, message=f"the store holds something else: {difference}"))
+            self._emit(
+                StoreDiffered(save=save.number, message=f"the store holds something else: {difference}")
+            )
             published = None
             await fence()
         raise TransientError(
             f"the store does not list what was put, {ROUNDS} times in a row: {difference}",
-            hint="somebody else writes to the bucket, or a gateway or cache in front of the store changes its answers",
+            hint="find out who else writes to the bucket, or what changes its listings: a gateway, a cache",
         )
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:

@@ -34,8 +34,7 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.flows.verdict import Revision
-from gitops_run.model.conditions import SourceStatus
+from gitops_run.flows.verdict import Expected, Revision
 from gitops_run.model.events import (
     HistoryFailed,
     ObjectsAwaited,
@@ -88,22 +87,6 @@ class Ports:
 
 _Checked = tuple[Snapshot, Preflight | None]
 """A snapshot with what preflight says; None where it was what is live already."""
-
-
-class Expected:
-    """Know which revision Flux has, once it has fetched it, until the next push."""
-
-    def __init__(self, revision: Revision | None = None) -> None:
-        self._revision = revision
-        self._was_fetched = False
-
-    def is_betrayed_by(self, source: SourceStatus) -> bool:
-        """Say whether Flux has fetched something else than what was pushed, after it had fetched that."""
-        if self._revision is None:
-            return False
-        if source.revision == self._revision.text and source.handled == self._revision.token:
-            self._was_fetched = True
-        return self._was_fetched and source.revision != self._revision.text
 
 
 class SaveLoop:

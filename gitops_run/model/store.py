@@ -74,7 +74,11 @@ def store_difference(put: Mapping[str, str], listed: Mapping[str, str]) -> str:
     missing = sorted(put.keys() - listed.keys())
     unexpected = sorted(listed.keys() - put.keys())
     other = sorted(path for path in put.keys() & listed.keys() if put[path] != listed[path])
-    counts = ((len(missing), "not listed"), (len(other), "with another ETag"), (len(unexpected), "unexpected"))
+    counts = (
+        (len(missing), "not listed"),
+        (len(other), "with another ETag"),
+        (len(unexpected), "unexpected"),
+    )
     summary = ", ".join(f"{count} {what}" for count, what in counts if count)
     if missing:
         example = f"{missing[0]} was put and is not listed"

@@ -12,7 +12,6 @@ import pytest
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Permit
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
@@ -31,6 +30,7 @@ from gitops_run.model.events import (
     StoreReplaced,
 )
 from gitops_run.model.history import UndoRequest
+from gitops_run.model.permit import Permit
 from gitops_run.model.session import UNDONE_ANNOTATION
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
