@@ -163,6 +163,7 @@ class FakeCluster:
     fails_to_fetch: bool = False
     apply_s: float = 0.1
     on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
+    on_fetch: Callable[[], None] = lambda: None
     paused_until: float = 0.0
 
     def __post_init__(self) -> None:
@@ -201,6 +202,7 @@ class FakeCluster:
                 failed = {"ready": "False", "reason": "BucketOperationFailed", "message": "no answer"}
                 self.source = replace(self.source, **failed)
             elif not self.source.is_suspended:
+                self.on_fetch()
                 listed = await self.store.list()
                 await anyio.sleep(self.fetch_s)
                 fetched = {s.key: self.store.content[s.key] for s in listed if s.key in self.store.content}
