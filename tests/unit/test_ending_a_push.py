@@ -58,7 +58,7 @@ async def test_a_push_that_loses_the_lease_ends_at_once() -> None:
         with pytest.raises(LockedError, match="taken over by another"), ungrouped():  # noqa: PT012 - one act
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(session.sync)
-                await amid_a_push(session, others, put_s=5)
+                await amid_a_push(session, others, put_s=9)
                 session.leases.holder = "another"
                 lost_at = anyio.current_time()
         assert anyio.current_time() - lost_at <= 5.1
