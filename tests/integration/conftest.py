@@ -52,17 +52,7 @@ class SharedSession:
     @contextmanager
     def signalled(self, sent: str, step: str, when: str) -> Iterator[Running]:
         """Run a sync that sends itself a signal before or after a step of its first save."""
-        command = [
-            sys.executable,
-            "-m",
-            "tests.signalled",
-            sent,
-            step,
-            when,
-            "sync",
-            self.name,
-            "--allow-prune",
-        ]
+        signalled = [sys.executable, "-m", "tests.signalled", sent, step, when]
         path = f"{EXAMPLES.parent}:{os.environ.get('PYTHONPATH', '')}"
         process = subprocess.Popen(
             [*signalled, "sync", self.name, "--allow-prune", "-o", "json"],
