@@ -150,8 +150,8 @@ class Pusher:
 
     async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
         """Put, then delete, but for what stands in a put's way; published is kept in step."""
-        shadowing = plan.shadowing
-        await self._delete(shadowing, published)
+        shadowing = dict.fromkeys(plan.shadowing)
+        await self._delete(tuple(shadowing), published)
         for start in range(0, len(plan.puts), BATCH):
             await self._lease.ensure()
             batch = plan.puts[start : start + BATCH]
