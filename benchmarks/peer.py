@@ -1,4 +1,4 @@
-"""The peers: `kubectl apply -k` of the same target, which people use without a session, and `kubectl kustomize`."""
+"""The peers: `kubectl apply -k` of the same target, which needs no session, and `kubectl kustomize` of it."""
 
 from __future__ import annotations
 
