@@ -32,7 +32,7 @@ class Size:
 TEN = Size(objects=10, rounds=2, saves=20, peers=10, models=3)
 HUNDRED = Size(objects=100, rounds=2, saves=10, peers=3, models=2)
 THOUSAND = Size(objects=1000, rounds=2, saves=6, peers=1, models=1)
-THREE_THOUSAND = Size(objects=3000, rounds=3, saves=2, peers=0, models=0)
+THREE_THOUSAND = Size(objects=3000, rounds=2, saves=3, peers=0, models=0)
 """kubectl would take three minutes to apply it, and the model half a minute for each save."""
 
 

@@ -81,8 +81,9 @@ class ClusterHealth:
                 last: Mapping[ObjectRef, Health] | None = None
                 while True:
                     news, judged_at = view.news, anyio.current_time()
-                    seen = await self._with_logs(view.health(), last or {}) if view.is_complete else last
-                    pause_s = max(GATHER_S, GATHER_SHARE * (anyio.current_time() - judged_at))
+                    judged = view.health() if view.is_complete else None
+                    took_s = anyio.current_time() - judged_at
+                    seen = last if judged is None else await self._with_logs(judged, last or {})
                     if seen is not None and seen != last:
                         last = seen
                         try:
@@ -92,7 +93,7 @@ class ClusterHealth:
                             return
                     await news.wait()
                     if last is not None:
-                        await anyio.sleep_until(judged_at + pause_s)
+                        await anyio.sleep_until(judged_at + max(GATHER_S, GATHER_SHARE * took_s))
 
     async def _add(self, view: _View, ref: ObjectRef) -> None:
         try:
