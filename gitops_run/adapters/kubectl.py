@@ -100,22 +100,23 @@ class Kustomize:
         The copy is what is uploaded, so its own file comes back, by a rename: a full disk does not prevent
         that. Raises TransientError where the disk refuses.
         """
-        aside, written = self._work / "own", self._work / "written"
-        has_own = file.exists()
+        aside, written, has_own = self._work / "own", self._work / "written", file.exists()
         with _disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
+            aside.unlink(missing_ok=True)
             written.write_bytes(content)
-            if has_own:
-                file.replace(aside)
-            written.replace(file)
         try:
+            with _disk_errors(self._work):
+                if has_own:
+                    file.replace(aside)
+                written.replace(file)
             yield
         finally:
             with _disk_errors(self._work):
-                if has_own:
+                if aside.exists():
                     aside.replace(file)
-                else:
-                    file.unlink()
+                elif not has_own:
+                    file.unlink(missing_ok=True)
 
 
 def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem | None:

@@ -71,18 +71,23 @@ def _is_null(node: yaml.Node | None) -> bool:
 
 def _has_resources(node: yaml.MappingNode) -> bool:
     """Say whether a kustomization names resources. Of keys in several cases, Go's decoder takes the last."""
-    found = {key: value for key, value in _merged_fields(node).items() if key.lower() == "resources"}
+    fields: dict[str, yaml.Node] = {}
+    _collect(node, fields, set())
+    found = {key: value for key, value in fields.items() if key.lower() == "resources"}
     return bool(found) and bool(found[max(found)].value) and not _is_null(found[max(found)])
 
 
-def _merged_fields(node: yaml.Node) -> dict[str, yaml.Node]:
-    """Map a mapping's keys to their values; what it merges in (<<) counts where the key is not its own."""
-    own: dict[str, yaml.Node] = {}
-    merged: dict[str, yaml.Node] = {}
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if key.tag == _MERGE:
-            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                merged = {**_merged_fields(part), **merged}
-        elif isinstance(key, yaml.ScalarNode):
-            own[key.value] = value
-    return {**merged, **own}
+def _collect(node: yaml.Node, fields: dict[str, yaml.Node], seen: set[int]) -> None:
+    """Add a mapping's own fields, then those that it merges in (<<), where they are not there yet.
+
+    seen: the mappings that were added, by identity: a mapping may be merged in often, and into itself.
+    """
+    if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    own = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+    for key, value in own.items():
+        fields.setdefault(key, value)
+    for merged in [value for key, value in node.value if key.tag == _MERGE]:
+        for part in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+            _collect(part, fields, seen)

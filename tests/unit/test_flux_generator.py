@@ -58,3 +58,13 @@ def test_only_the_first_document_counts() -> None:
 def test_broken_yaml_is_reported() -> None:
     with pytest.raises(yaml.YAMLError):
         with_namespace(b"resources: [", "run-x")
+
+
+def test_a_mapping_that_merges_in_itself_is_left_for_kustomize_to_refuse() -> None:
+    assert b"<<" in with_namespace(b"&a\n<<: *a\nresources: [b]\n", "run-x")
+
+
+def test_mappings_that_merge_in_one_another_often_are_read_once() -> None:
+    levels = "".join(f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    text = f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"
+    assert b"buildMetadata" not in with_namespace(text.encode(), "run-x")
