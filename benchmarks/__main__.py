@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.broken import measure_broken
 from benchmarks.by_repo import measure_by_repo
-from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand
+from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand, measure_three_thousand
 from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_sandbox_start
 from benchmarks.memory import measure_memory
@@ -42,6 +42,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "ten": measure_ten,
     "hundred": measure_hundred,
     "thousand": measure_thousand,
+    "three-thousand": measure_three_thousand,
     "repo": measure_by_repo,
     "checkout": measure_checkout,
     "broken": measure_broken,

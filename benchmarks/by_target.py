@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.figures import p50, percentiles, seconds, steps_p50
 from benchmarks.floor import floor
 from benchmarks.model import model
-from benchmarks.peer import kubectl_apply
+from benchmarks.peer import kubectl_apply, kubectl_kustomize
 from benchmarks.process import idle_cpu_percent, resident_mb
 from benchmarks.session import Bench, Session, session
 from benchmarks.targets import make_target
@@ -32,6 +32,8 @@ class Size:
 TEN = Size(objects=10, rounds=2, saves=20, peers=10, models=3)
 HUNDRED = Size(objects=100, rounds=2, saves=10, peers=3, models=2)
 THOUSAND = Size(objects=1000, rounds=2, saves=6, peers=1, models=1)
+THREE_THOUSAND = Size(objects=3000, rounds=2, saves=3, peers=0, models=0)
+"""kubectl would take three minutes to apply it, and the model half a minute for each save."""
 
 
 def measure_ten(bench: Bench) -> dict[str, Any]:
@@ -68,6 +70,30 @@ def measure_hundred(bench: Bench) -> dict[str, Any]:
 def measure_thousand(bench: Bench) -> dict[str, Any]:
     """Measure a target of a thousand objects."""
     return _measure(bench, THOUSAND)
+
+
+def measure_three_thousand(bench: Bench) -> dict[str, Any]:
+    """Measure a target of three thousand objects, beside Flux's own time and one kustomize of the target.
+
+    The three take turns: a machine that is busy for a while is so for all of them.
+    """
+    size = THREE_THOUSAND
+    root = make_target(bench.folder / str(size.objects), size.objects)
+    floors: list[float] = []
+    kustomizes: list[float] = []
+    with session(bench, str(size.objects), root) as made:
+        for _ in range(size.rounds):
+            with made.synced() as sync:
+                made.save(sync, size.saves)
+            floors += floor(made, size.saves)
+            kustomizes += kubectl_kustomize(made, size.saves)
+        figures = {
+            "save_p50": p50(made.saves),
+            "floor_p50": p50(floors),
+            "kustomize_p50": p50(kustomizes),
+            **{f"{step}_p50": share for step, share in steps_p50(made.applied).items()},
+        }
+    return {"by_target": {str(size.objects): figures}}
 
 
 def _measure(bench: Bench, size: Size) -> dict[str, Any]:

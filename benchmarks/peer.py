@@ -1,4 +1,4 @@
-"""The peer: `kubectl apply -k` of the same target, what people do without a session."""
+"""The peers: `kubectl apply -k` of the same target, which needs no session, and `kubectl kustomize` of it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def kubectl_apply(session: Session, times: int) -> list[float]:
         return found
     finally:
         kubectl("delete", "namespace", NAMESPACE)  # waited for: its end would be in the next figures
+
+
+def kubectl_kustomize(session: Session, times: int) -> list[float]:
+    """Render the target again and again. Returns milliseconds."""
+    render = partial(_kubectl, session, "kustomize", str(session.target))
+    return [seconds(render) * 1000 for _ in range(times)]
 
 
 def _kubectl(session: Session, *arguments: str) -> None:

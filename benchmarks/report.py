@@ -92,9 +92,12 @@ def _of_saves(results: Results) -> Iterator[Row]:
 
 
 def _of_targets(results: Results) -> Iterator[Row]:
-    size = results["by_target"].get("1000")
-    if size:
-        yield _ratio("1,000 objects: save / floor", size["save_p50"], size["floor_p50"], 2.2)
+    sizes = results["by_target"]
+    if size := sizes.get("1000"):
+        yield _ratio("1,000 objects: save / floor", size["save_p50"], size["floor_p50"], 1.3)
+    if size := sizes.get("3000"):
+        least = size["floor_p50"] + size["kustomize_p50"]
+        yield _ratio("3,000: save / floor and kustomize", size["save_p50"], least, 1.2)
 
 
 def _of_repositories(results: Results) -> Iterator[Row]:

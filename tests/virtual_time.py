@@ -38,6 +38,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def spend(self, seconds: float) -> None:
+        self._jumping.now += seconds
+
+
+def spend(seconds: float) -> None:
+    """Let the work that calls this take some time of the processor."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.spend(seconds)
+
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine function to its end under virtual time."""

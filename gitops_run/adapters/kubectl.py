@@ -1,6 +1,7 @@
 """Rendering by kubectl's kustomize, as Flux renders: from a copy, with the session's namespace set.
 
-Knows the process and its files. What its errors mean is `model.kustomize`'s job.
+Knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s job, and what
+kustomize's errors mean is `model.kustomize`'s.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
+import yaml
 
 from gitops_run.errors import TransientError, UsageError
+from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
 from gitops_run.model.helm_release import CHART_FILE
-from gitops_run.model.kustomize import explain_failure, generated_resources
+from gitops_run.model.kustomize import explain_failure, generated_resources, yaml_problem
 from gitops_run.model.problem import Problem
 from gitops_run.model.tree import Tree
 
@@ -51,49 +56,92 @@ class Kustomize:
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
-        chart = CHART_FILE if target == "." else f"{target}/{CHART_FILE}"
-        resources = generated_resources(snapshot.tree.files, target)
-        if chart in snapshot.tree.files and resources != ("",):
+        kustomization = kustomization_file(snapshot.tree.files, target)
+        if problem := _refusal(snapshot.tree.files, target, kustomization):
+            return problem
+        written = self._written(snapshot, target, kustomization)
+        if not isinstance(written, bytes):
+            return written
+        with self._in_place(snapshot.folder / kustomization, written):
+            result = await self._build(snapshot.folder / target)
+        if result is None:
             return Problem(
-                path=chart,
-                message="this makes the target a chart, and the session was made for a kustomization",
-                hint="remove it, or make the session anew: gitops-run down, then gitops-run up",
+                path=target,
+                message=f"kustomize did not end within {RENDER_S:.0f} s",
+                hint="does it load something from the network? Flux refuses that too",
             )
-        if not resources:
-            return ""
-        self._write_wrapper(snapshot.folder, target, resources)
-        command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(self._work)]
+        if result.returncode == 0:
+            return result.stdout.decode()
+        message = result.stderr.decode("utf-8", "replace")
+        return explain_failure(message, folder=str(snapshot.folder), target=target, read=snapshot.read_text)
+
+    async def _build(self, folder: Path) -> subprocess.CompletedProcess[bytes] | None:
+        """Run kustomize; None where it takes too long."""
+        command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(folder)]
         with anyio.move_on_after(RENDER_S):
-            result = await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-            if result.returncode == 0:
-                return result.stdout.decode()
-            message = result.stderr.decode("utf-8", "replace")
-            return explain_failure(
-                message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
-            )
-        return Problem(
-            path=target,
-            message=f"kustomize did not end within {RENDER_S:.0f} s",
-            hint="does it load something from the network? Flux refuses that too",
-        )
+            return await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
+        return None
 
-    def _write_wrapper(self, folder: Path, target: str, resources: tuple[str, ...]) -> None:
-        """Write a kustomization around the target, which sets the namespace as Flux does.
-
-        Raises TransientError where the disk refuses.
-        """
-        lines = [f"namespace: {self._namespace}", "resources:"]
-        for resource in resources:
-            path = Path("..") / folder.name / target / resource
-            lines.append(f"- {_quoted(path.as_posix())}")
+    def _written(self, snapshot: StagedSnapshot, target: str, kustomization: str) -> bytes | str | Problem:
+        """Make the kustomization that Flux builds; "" where there is nothing to build."""
+        files = snapshot.tree.files
+        if kustomization not in files:
+            resources = generated_resources(files, target)
+            return with_namespace(generated_kustomization(resources), self._namespace) if resources else ""
         try:
+            return with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
+        except yaml.YAMLError as error:
+            return yaml_problem(kustomization, error)
+
+    @contextmanager
+    def _in_place(self, file: Path, content: bytes) -> Iterator[None]:
+        """Let a file of the copy have another content, or exist, while inside.
+
+        The copy is what is uploaded, so its own file comes back, by a rename: a full disk does not prevent
+        that. Raises TransientError where the disk refuses.
+        """
+        aside, written, has_own = self._work / "own", self._work / "written", file.exists()
+        with _disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
-            (self._work / "kustomization.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise TransientError(
-                f"{self._work} can't be written: {error.strerror}", hint="check its disk and its permissions"
-            ) from error
+            aside.unlink(missing_ok=True)
+            written.write_bytes(content)
+        try:
+            with _disk_errors(self._work):
+                if has_own:
+                    file.replace(aside)
+                written.replace(file)
+            yield
+        finally:
+            with _disk_errors(self._work):
+                if aside.exists():
+                    aside.replace(file)
+                elif not has_own:
+                    file.unlink(missing_ok=True)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem | None:
+    """Refuse what Flux can't build, and a target that has become a chart."""
+    chart = CHART_FILE if target == "." else f"{target}/{CHART_FILE}"
+    if chart in files and kustomization not in files:
+        return Problem(
+            path=chart,
+            message="this makes the target a chart, and the session was made for a kustomization",
+            hint="remove it, or make the session anew: gitops-run down, then gitops-run up",
+        )
+    if any(path.startswith(f"{kustomization}/") for path in files):
+        return Problem(
+            path=kustomization,
+            message="this is a directory, and Flux writes a file of this name before it builds the target",
+            hint="rename it",
+        )
+    return None
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            f"{folder} can't be written: {error.strerror}", hint="check its disk and its permissions"
+        ) from error

@@ -84,7 +84,8 @@ class HealthFollower:
         known = dict(versions)
         objects = tuple(parse_inventory_id(entry, known.get(entry, "v1")) for entry in inventory)
         self._following = _Following(save=save, revision=revision, objects=objects)
-        self._told = {ref: health for ref, health in self._told.items() if ref in objects}
+        kept = frozenset(objects)
+        self._told = {ref: health for ref, health in self._told.items() if ref in kept}
         self._scope.cancel()
         self._applied.set()
 

@@ -175,8 +175,8 @@ class Pusher:
 
     async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
         """Put, then delete, but for what stands in a put's way; published is kept in step."""
-        shadowing = plan.shadowing
-        await self._delete(shadowing, published)
+        shadowing = dict.fromkeys(plan.shadowing)
+        await self._delete(tuple(shadowing), published)
         for start in range(0, len(plan.puts), BATCH):
             batch = plan.puts[start : start + BATCH]
             contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}

@@ -1,7 +1,7 @@
 """How Flux comes from a directory to objects, and how an error of kustomize is told to a person.
 
-Knows which file makes a directory a kustomization, what Flux makes up where there is none, and how to
-find the file and line behind kustomize's nested messages. Renders nothing and reads no disk.
+Knows which file makes a directory a kustomization, what Flux names as resources where there is none, and how
+to find the file and line behind kustomize's nested messages. Renders nothing and reads no disk.
 Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 """
 
@@ -23,16 +23,15 @@ ReadText = Callable[[str], str | None]
 
 
 def generated_resources(paths: Iterable[str], target: str) -> tuple[str, ...]:
-    """List what a kustomization for this target has as resources, relative to the target, sorted.
+    """List the resources that Flux names for a target without a kustomization, in Flux's order.
 
-    paths: every file of the snapshot. ("",) means the target has a kustomization of its own. Else every
-    manifest below the target, and each directory that is a kustomization in its manifests' place.
+    paths: every file of the snapshot. Returns every manifest below the target, and each directory that is a
+    kustomization in its manifests' place, relative to the target. The order is that of a walk: folder by
+    folder, each sorted.
     """
     prefix = "" if target == "." else f"{target}/"
-    inside = sorted(path.removeprefix(prefix) for path in paths if path.startswith(prefix))
+    inside = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
     kustomizations = {_parent(path) for path in inside if _name(path) in KUSTOMIZATION_FILES}
-    if "" in kustomizations:
-        return ("",)
     found = set()
     for path in inside:
         owner = next((d for d in _ancestors(path) if d in kustomizations), None)
@@ -40,7 +39,7 @@ def generated_resources(paths: Iterable[str], target: str) -> tuple[str, ...]:
             found.add(owner)
         elif path.endswith(MANIFEST_SUFFIXES):
             found.add(path)
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda path: path.split("/")))
 
 
 def _parent(path: str) -> str:
@@ -57,15 +56,14 @@ def _ancestors(path: str) -> list[str]:
 
 
 _SOURCE = re.compile(r"from '([^']+)'")
-_WRAPPED = "//"
-"""What the way from the rendering's wrapper to the snapshot's folder is replaced by."""
 _NESTING = re.compile(
     r"^(error: )?((accumulating|merging) (resources|components|generators|transformers)"
-    r"( from '[^']*')?: |accumulation err='|recursed accumulation of path '[^']*': "
-    r"|couldn't make target for path '[^']*': |read [^:]*: is a directory': )+"
+    r"( from '[^']*')?: |accumulation err='|recursed (accumulation of|merging from) path '[^']*': "
+    r"|couldn't make target for path '[^']*': |read [^:]*: is a directory': )*"
 )
 _TAIL = re.compile(r"': must build at directory: '.*$", re.DOTALL)
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
+_MISSING = "no such file or directory"
 _LINE = re.compile(r"\bline (\d+)")
 
 
@@ -78,34 +76,31 @@ def explain_failure(message: str, *, folder: str, target: str, read: ReadText) -
     for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):
         here = found.rstrip("/")
     text = message.strip().replace(f"{folder}/", "").replace(folder, ".")
-    text = text.replace(f"../{_name(folder)}/", _WRAPPED)
-    inner = _TAIL.sub("", _NESTING.sub("", text)).strip().rstrip("'")
+    inner = _TAIL.sub("", _NESTING.sub("", text)).strip()
+    inner = inner if inner.count("'") % 2 == 0 else inner.rstrip("'")
     path = _blamed_path(text, here, read)
     problem = _broken_yaml(path, read)
     if problem is not None:
         return problem
-    if path and read(path) is None:
+    if path and read(path) is None and _MISSING in text:
         return Problem(
             path=path,
             message="this file is named by a kustomization, but isn't there",
             hint="add it, or remove its entry",
         )
-    return Problem(path=path, line=_line(inner, path, read), message=inner or "kustomize failed")
+    shown = "" if path == "." else path
+    return Problem(path=shown, line=_line(inner, path, read), message=inner or "kustomize failed")
 
 
 def _blamed_path(text: str, here: str, read: ReadText) -> str:
     base = here if read(here) is None else _parent(here)
     sources = _SOURCE.findall(text)
-    if sources and read(_normal(sources[-1])) is not None and sources[-1].startswith(_WRAPPED):
-        return _normal(sources[-1])
-    sources = [source for source in sources if not source.startswith(_WRAPPED)]
-    if sources and _name(sources[-1]) == _name(here):
-        return here
-    if sources:
-        return _normal(f"{base}/{sources[-1]}")
-    if read(here) is not None:
-        return here
-    return next((p for name in KUSTOMIZATION_FILES if read(p := _normal(f"{here}/{name}")) is not None), "")
+    is_here = not sources or _name(sources[-1]) in (_name(here), ".")
+    path = here if is_here else _normal(f"{base}/{sources[-1]}")
+    if read(path) is not None:
+        return path
+    inside = (_normal(f"{path}/{name}") for name in KUSTOMIZATION_FILES)
+    return next((file for file in inside if read(file) is not None), path)
 
 
 def _normal(path: str) -> str:
@@ -124,14 +119,19 @@ def _broken_yaml(path: str, read: ReadText) -> Problem | None:
         return None
     try:
         parse_documents(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        return Problem(
-            path=path, line=mark.line + 1 if mark else None, message=f"not valid YAML: {error.problem}"
-        )
     except yaml.YAMLError as error:
-        return Problem(path=path, message=f"not valid YAML: {error}")
+        return yaml_problem(path, error)
     return None
+
+
+def yaml_problem(path: str, error: yaml.YAMLError) -> Problem:
+    """Say where a file is not valid YAML."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(path=path, message=f"not valid YAML: {str(error).splitlines()[0]}")
+    mark = error.problem_mark or error.context_mark
+    return Problem(
+        path=path, line=mark.line + 1 if mark else None, message=f"not valid YAML: {error.problem}"
+    )
 
 
 def _line(inner: str, path: str, read: ReadText) -> int | None:

@@ -21,6 +21,9 @@ Place = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
+    """Hold one document of a file. order: its place among all documents."""
+
+    order: int
     path: str
     text: str
     document: Document
@@ -42,25 +45,40 @@ class Sources:
         return self.target == "." or path.startswith(f"{self.target}/")
 
     @cached_property
-    def _by_kind(self) -> Mapping[str, Sequence[_Source]]:
-        """Sort the named documents by kind, each kind's in the order of the files."""
-        found: dict[str, list[_Source]] = {}
-        for path, text in self.files:
-            for document, node in _composed(text):
-                if document.name:
-                    source = _Source(path=path, text=text, document=document, node=node)
-                    found.setdefault(document.kind, []).append(source)
+    def _by_kind(self) -> Mapping[str, Mapping[str, Sequence[_Source]]]:
+        """Sort the named documents by kind and name, each name's in the order of the files."""
+        found: dict[str, dict[str, list[_Source]]] = {}
+        documents = ((path, text, one) for path, text in self.files for one in _composed(text))
+        for order, (path, text, (document, node)) in enumerate(documents):
+            if document.name:
+                source = _Source(order=order, path=path, text=text, document=document, node=node)
+                found.setdefault(document.kind, {}).setdefault(document.name, []).append(source)
         return found
 
-    def of_kind(self, kind: str) -> Sequence[_Source]:
-        """List the named documents of a kind, in the order of the files."""
-        return self._by_kind.get(kind, ())
+    @cached_property
+    def _lengths(self) -> Mapping[str, Sequence[int]]:
+        """List how long the names of each kind are, the longest first."""
+        return {
+            kind: sorted({len(name) for name in named}, reverse=True) for kind, named in self._by_kind.items()
+        }
 
+    def of_kind(self, kind: str) -> Iterator[_Source]:
+        """List the named documents of a kind."""
+        for sources in self._by_kind.get(kind, {}).values():
+            yield from sources
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    source: _Source
-    rank: tuple[int, bool]
+    def named_like(self, ref: ObjectRef) -> Sequence[_Source]:
+        """List the documents of an object's kind whose name is the longest part of the object's name.
+
+        Looks the parts of the name up: there may be as many objects to find as documents.
+        """
+        named, whole = self._by_kind.get(ref.kind, {}), ref.name
+        for length in self._lengths.get(ref.kind, ()):
+            parts = {whole[start : start + length] for start in range(len(whole) - length + 1)}
+            found = [source for part in parts for source in named.get(part, ())]
+            if found:
+                return sorted(found, key=lambda source: source.order)
+        return ()
 
 
 def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
@@ -69,12 +87,10 @@ def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
     A name prefix or suffix that kustomize added is allowed for, the closest name wins; a Namespace is
     renamed altogether when a namespace is set. field: as the API server names it in its answers.
     """
-    best: tuple[tuple[int, int, bool], Place] | None = None
-    for candidate in _candidates(ref, sources):
-        source = candidate.source
+    best: tuple[tuple[int, bool], Place] | None = None
+    for source in _closest(ref, sources):
         depth, line = _walk(source.node, field)
-        distance, is_outside = candidate.rank
-        rank = (distance, -depth, is_outside)
+        rank = (-depth, not sources.is_in_target(source.path))
         if best is None or rank < best[0]:
             best = (rank, (source.path, line if depth else source.document.line))
     return best[1] if best else ("", None)
@@ -82,36 +98,58 @@ def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
 
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
     """Find the last place of an object that occurs more than once."""
-    found = sorted(_candidates(ref, sources), key=lambda one: one.rank)
-    twins = [one for one in found if one.rank == found[0].rank]
-    return (twins[-1].source.path, twins[-1].source.document.line) if twins else ("", None)
+    found = _closest(ref, sources)
+    twins = [source for source in found if sources.is_in_target(source.path)] or found
+    return (twins[-1].path, twins[-1].document.line) if twins else ("", None)
 
 
 def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:
     """Find the line of an object's file that has this text, from the object's own line on."""
-    for candidate in sorted(_candidates(ref, sources), key=lambda one: one.rank):
-        source = candidate.source
+
+    def rank(source: _Source) -> tuple[int, bool]:
+        return _distance(ref, source), not sources.is_in_target(source.path)
+
+    found = _text_place(sorted(_closest(ref, sources), key=rank), token)
+    found = found or _text_place(sorted(_alike(ref, sources), key=rank), token)
+    return found or next(
+        ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
+        locate(ref, sources),
+    )
+
+
+def _text_place(likely: Iterable[_Source], token: str) -> Place | None:
+    for source in likely:
         lines = source.text.splitlines()
         for number in range(source.document.line, len(lines) + 1):
             if token in lines[number - 1]:
                 return source.path, number
-    return next(
-        ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
-        locate(ref, sources),
-    )
+    return None
 
 
 def _line_with(token: str, text: str) -> int | None:
     return next((n for n, line in enumerate(text.splitlines(), 1) if token in line), None)
 
 
-def _candidates(ref: ObjectRef, sources: Sources) -> Iterator[_Candidate]:
-    is_renamed = ref.kind == "Namespace"
-    for source in sources.of_kind(ref.kind):
-        name = source.document.name
-        if is_renamed or name in ref.name:
-            distance = abs(len(ref.name) - len(name))
-            yield _Candidate(source=source, rank=(distance, not sources.is_in_target(source.path)))
+def _closest(ref: ObjectRef, sources: Sources) -> Sequence[_Source]:
+    """List what an object most likely comes from, in the order of the files."""
+    if ref.kind != "Namespace":
+        return sources.named_like(ref)
+    alike = _alike(ref, sources)
+    return [source for source in alike if _distance(ref, source) == _distance(ref, alike[0])]
+
+
+def _alike(ref: ObjectRef, sources: Sources) -> Sequence[_Source]:
+    """List all that an object may come from, the closest names first; a Namespace may have had any name."""
+    found = (
+        source
+        for source in sources.of_kind(ref.kind)
+        if ref.kind == "Namespace" or source.document.name in ref.name
+    )
+    return sorted(found, key=lambda source: (_distance(ref, source), source.order))
+
+
+def _distance(ref: ObjectRef, source: _Source) -> int:
+    return abs(len(ref.name) - len(source.document.name))
 
 
 def _composed(text: str) -> Iterable[tuple[Document, yaml.MappingNode]]:

@@ -53,6 +53,13 @@ def test_a_repository_is_held_against_the_smallest_one() -> None:
     assert row.value == 1.3
 
 
+def test_three_thousand_objects_are_held_against_flux_and_one_kustomize_together() -> None:
+    sizes = {"3000": {"save_p50": 2_600, "floor_p50": 1_500, "kustomize_p50": 500}}
+    (row,) = rows({"by_target": sizes})
+    assert row.is_missed
+    assert row.value == 1.3
+
+
 def test_fewer_saves_than_a_thousand_are_not_passed_off_as_a_thousand() -> None:
     assert any(row.is_missed for row in rows({"rss_mb_after_1000": 100, "rss_saves": 800}))
 

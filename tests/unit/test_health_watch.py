@@ -11,10 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.adapters.cluster.health import GATHER_S, ClusterHealth
+from gitops_run.adapters.cluster import health
+from gitops_run.adapters.cluster.health import GATHER_S, GATHER_SHARE, ClusterHealth
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.health import MISSING, READY, Health
+from gitops_run.model.health import MISSING, READY, Health, Live
 from gitops_run.model.objects import ObjectRef
+from gitops_run.model.pod_troubles import Surroundings, explained_health
 from tests import virtual_time
 
 Json = dict[str, Any]
@@ -245,6 +247,27 @@ def test_changes_that_keep_coming_are_judged_together() -> None:
             await anyio.sleep(0.001)
         assert (await look())[WEB].message.endswith("exit code 49")
         assert anyio.current_time() - began == pytest.approx(GATHER_S, abs=0.01)
+
+    watching(api, act, WEB)
+
+
+def test_judgements_that_take_long_leave_most_of_the_time_to_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api, took_s = FakeApi({DEPLOYMENTS: [deployment(0)]}), 0.5
+
+    def judged(live: Live, around: Surroundings) -> Health:
+        virtual_time.spend(took_s)
+        return explained_health(live, around)
+
+    monkeypatch.setattr(health, "explained_health", judged)
+
+    async def act(look: Next) -> None:
+        await look()
+        api.tell(DEPLOYMENTS, ("MODIFIED", deployment(1)))
+        began = anyio.current_time()
+        assert await look() == {WEB: READY}
+        assert anyio.current_time() - began == pytest.approx(GATHER_SHARE * took_s)
 
     watching(api, act, WEB)
 

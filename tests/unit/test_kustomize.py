@@ -1,24 +1,26 @@
+import pytest
+
 from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.problem import Problem
 
-WRAP = (
-    "error: accumulating resources: accumulation err='accumulating resources from '../tree/app': "
-    "read /x/tree/app: is a directory': "
+TOP = "error: accumulating resources: "
+IN_BASE = (
+    f"{TOP}accumulation err='accumulating resources from '../base': read /x/tree/base: is a directory': "
 )
-NESTED = WRAP + "recursed accumulation of path '/x/tree/app': accumulating resources: "
 
 
 def explain(message: str, files: dict[str, str]) -> Problem:
     return explain_failure(message, folder="/x/tree", target="app", read=files.get)
 
 
-def test_a_target_with_a_kustomization_is_rendered_as_it_is() -> None:
-    assert generated_resources(["app/kustomization.yaml", "app/a.yaml"], "app") == ("",)
-
-
 def test_a_folder_of_manifests_is_rendered_file_by_file() -> None:
     paths = ["app/b.yml", "app/sub/a.yaml", "app/README.md", "other/c.yaml"]
     assert generated_resources(paths, "app") == ("b.yml", "sub/a.yaml")
+
+
+def test_the_files_of_a_folder_come_before_what_follows_it_by_name() -> None:
+    paths = ["app/a-b.yaml", "app/a/c.yaml"]
+    assert generated_resources(paths, "app") == ("a/c.yaml", "a-b.yaml")
 
 
 def test_a_kustomization_below_stands_for_its_manifests() -> None:
@@ -27,7 +29,7 @@ def test_a_kustomization_below_stands_for_its_manifests() -> None:
 
 
 def test_broken_yaml_is_shown_with_file_and_line() -> None:
-    message = NESTED + (
+    message = TOP + (
         "accumulating resources from 'cm.yaml': MalformedYAMLError: yaml: line 4: "
         "did not find expected key in File: cm.yaml"
     )
@@ -37,27 +39,27 @@ def test_broken_yaml_is_shown_with_file_and_line() -> None:
 
 def test_a_bare_manifest_that_is_broken_is_shown_with_file_and_line() -> None:
     message = (
-        "error: accumulating resources: accumulating resources from '../tree/cm.yaml': MalformedYAMLError: "
-        "yaml: line 2: did not find expected ',' or ']' in File: ../tree/cm.yaml"
+        "error: accumulating resources: accumulating resources from './sub/cm.yaml': MalformedYAMLError: "
+        "yaml: line 2: did not find expected ',' or ']' in File: ./sub/cm.yaml"
     )
-    problem = explain(message, {"cm.yaml": "kind: A\nmetadata:\n  name: [\n"})
-    assert (problem.path, problem.line) == ("cm.yaml", 4)
+    problem = explain(message, {"app/sub/cm.yaml": "kind: A\nmetadata:\n  name: [\n"})
+    assert (problem.path, problem.line) == ("app/sub/cm.yaml", 4)
 
 
 def test_two_files_for_one_object_are_shown_at_the_second_one() -> None:
     message = (
-        "error: accumulating resources: accumulation err='merging resources from '../tree/b.yaml': may not "
+        "error: accumulating resources: accumulation err='merging resources from './b.yaml': may not "
         "add resource with an already registered id: ConfigMap.v1.[noGrp]/a.[noNs]': must build at "
-        "directory: '/x/tree/b.yaml': file is not directory"
+        "directory: '/x/tree/app/b.yaml': file is not directory"
     )
     document = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
-    problem = explain(message, {"a.yaml": document, "b.yaml": document})
-    assert (problem.path, problem.line) == ("b.yaml", 1)
+    problem = explain(message, {"app/a.yaml": document, "app/b.yaml": document})
+    assert (problem.path, problem.line) == ("app/b.yaml", 1)
     assert problem.message.startswith("may not add resource with an already registered id")
 
 
 def test_a_missing_file_is_named() -> None:
-    message = NESTED + (
+    message = TOP + (
         "accumulation err='accumulating resources from 'gone.yaml': open /x/tree/app/gone.yaml: "
         "no such file or directory': must build at directory: '/x/tree/app/gone.yaml': "
     )
@@ -67,7 +69,7 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_two_documents_for_one_object_are_shown_at_the_second_one() -> None:
-    message = NESTED + (
+    message = TOP + (
         "accumulation err='accumulating resources from 'cm.yaml': may not add resource with an already "
         "registered id: ConfigMap.v1.[noGrp]/a.[noNs]': must build at directory: "
         "'/x/tree/app/cm.yaml': file is not directory"
@@ -78,10 +80,39 @@ def test_two_documents_for_one_object_are_shown_at_the_second_one() -> None:
     assert problem.message.startswith("may not add resource with an already registered id")
 
 
-def test_an_unknown_field_of_the_kustomization_is_shown_there() -> None:
-    message = WRAP + (
-        "couldn't make target for path '/x/tree/app': invalid Kustomization: json: unknown field \"resorces\""
-    )
-    problem = explain(message, {"app/kustomization.yaml": "resorces: []\n"})
-    assert problem.path == "app/kustomization.yaml"
+@pytest.mark.parametrize(
+    ("message", "folder"),
+    [("error: ", "app"), (f"{IN_BASE}couldn't make target for path '/x/tree/base': ", "base")],
+)
+def test_an_unknown_field_of_a_kustomization_is_shown_there(message: str, folder: str) -> None:
+    files = {"app/kustomization.yaml": "resources: [../base]\n", "base/kustomization.yaml": "resorces: []\n"}
+    problem = explain(f'{message}invalid Kustomization: json: unknown field "resorces"', files)
+    assert problem.path == f"{folder}/kustomization.yaml"
     assert problem.message == 'invalid Kustomization: json: unknown field "resorces"'
+
+
+def test_a_file_that_a_generator_names_and_nobody_wrote_is_named() -> None:
+    message = (
+        "error: loading KV pairs: file sources: [f.txt]: open /x/tree/app/f.txt: no such file or directory"
+    )
+    problem = explain(message, {"app/kustomization.yaml": "configMapGenerator: []"})
+    assert str(problem).startswith("app/f.txt: this file is named by a kustomization")
+
+
+def test_kustomizations_that_lead_in_a_circle_are_no_missing_file() -> None:
+    message = IN_BASE + (
+        "recursed accumulation of path '/x/tree/base': accumulating resources: accumulation "
+        "err='accumulating resources from '../app': read /x/tree/app: is a directory': cycle detected: "
+        "candidate root '/x/tree/app' contains visited root '/x/tree/app'"
+    )
+    files = {
+        "app/kustomization.yaml": "resources: [../base]",
+        "base/kustomization.yaml": "resources: [../app]",
+    }
+    problem = explain(message, files)
+    assert problem.message == "cycle detected: candidate root 'app' contains visited root 'app'"
+
+
+def test_what_is_wrong_with_manifests_as_a_whole_is_no_missing_file() -> None:
+    problem = explain("error: namespace transformation produces ID conflict", {"app/a.yaml": "kind: A"})
+    assert str(problem) == "app: namespace transformation produces ID conflict"

@@ -279,8 +279,11 @@ class WorkTree:
         """Write a file's copy. Raises TransientError where the disk refuses: there may be room later."""
         copy = self._stage / path
         try:
-            _make_room(copy)
-            copy.write_bytes(content)
+            try:
+                copy.write_bytes(content)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                _make_room(copy)
+                copy.write_bytes(content)
         except OSError as error:
             raise TransientError(
                 f"the copy of {path} can't be written to {self._stage}: {error.strerror}",

@@ -1,0 +1,252 @@
+"""What is rendered here is what Flux builds, object for object: its own generator and kustomize are asked.
+
+The order is another one: kubectl sorts objects by kind, and Flux does so only when it applies them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.model.objects import split_documents
+from gitops_run.model.problem import Problem
+from gitops_run.sandbox.golang import choose_go, installed_go, required_version
+from gitops_run.sandbox.programs import GROUPS
+from tests.contract.test_closure_rendering import SHAPES, A, B, config_map, taken, write
+
+NAMESPACE = "run-x"
+PROGRAM = Path(__file__).parent / "flux_generator" / "main.go"
+
+Built = str | Problem
+Build = Callable[[Path], tuple[str, bool]]
+"""Builds the target app of a root. Returns what came of it, and whether that is an error."""
+
+
+def account(name: str, namespace: str) -> str:
+    return f"apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+
+
+BINDING = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}
+subjects:
+- {kind: ServiceAccount, name: default, namespace: was}
+- {kind: ServiceAccount, name: known, namespace: was}
+- {kind: ServiceAccount, name: unknown, namespace: was}
+"""
+NAMESPACE_REPLACEMENT = """
+replacements:
+- source: {kind: ConfigMap, name: a, fieldPath: metadata.namespace}
+  targets:
+  - select: {kind: ConfigMap, name: b}
+    fieldPaths: [data.k]
+"""
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [b.yaml]\n"
+
+NAMESPACES: dict[str, dict[str, str]] = {
+    "a namespace of its own": {
+        "app/kustomization.yaml": "namespace: own\nresources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "a namespace in another case": {
+        "app/kustomization.yaml": "nameSpace: own\nresources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "a namespace that is an alias": {
+        "app/kustomization.yaml": "namePrefix: &n own\nnamespace: *n\nresources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "a namespace that others are aliases of": {
+        "app/kustomization.yaml": "namespace: &n own\nnamePrefix: *n\nresources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "a namespace that is merged in": {
+        "app/kustomization.yml": "commonAnnotations: &n {namespace: own}\n<<: *n\nresources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "an object with a namespace": {
+        "app/kustomization.yaml": "resources: [a.yaml]",
+        "app/a.yaml": A.replace("name: a", "name: a\n  namespace: own"),
+    },
+    "a namespace of a base": {
+        "app/kustomization.yaml": "resources: [../base]",
+        "base/kustomization.yaml": "namespace: own\nresources: [a.yaml]",
+        "base/a.yaml": A,
+    },
+    "a Namespace": {
+        "app/kustomization.yaml": "resources: [a.yaml, n.yaml]",
+        "app/a.yaml": A,
+        "app/n.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: own}\n",
+    },
+    "subjects": {
+        "app/kustomization.yaml": "resources: [b.yaml, k.yaml]",
+        "app/b.yaml": BINDING,
+        "app/k.yaml": account("known", "was"),
+    },
+    "subjects in a base, with a prefix": {
+        "app/kustomization.yaml": "resources: [../base]\nnamePrefix: p-",
+        "base/kustomization.yaml": "resources: [b.yaml, k.yaml]\nnamespace: was",
+        "base/b.yaml": BINDING,
+        "base/k.yaml": account("known", "was"),
+    },
+    "a replacement that reads the namespace": {
+        "app/kustomization.yaml": f"resources: [a.yaml, b.yaml]\n{NAMESPACE_REPLACEMENT}",
+        "app/a.yaml": A,
+        "app/b.yaml": B,
+    },
+    "a variable that is the namespace": {
+        "app/kustomization.yaml": "resources: [p.yaml]\nvars: [{name: V, fieldref: {fieldPath: "
+        "metadata.namespace}, objref: {kind: Pod, name: p, apiVersion: v1}}]",
+        "app/p.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+        "spec: {containers: [{name: c, args: [$(V)]}]}\n",
+    },
+    "generators alone": {"app/kustomization.yaml": "configMapGenerator: [{name: g, literals: [a=b]}]"},
+    "generators in a file of the third name": {
+        "app/Kustomization": "secretGenerator: [{name: g, literals: [a=b]}]\n"
+        "buildMetadata: [transformerAnnotations]"
+    },
+    "a component alone": {
+        "app/kustomization.yaml": "components: [../c]",
+        "c/kustomization.yaml": COMPONENT,
+        "c/b.yaml": B,
+    },
+    "resources that are null": {
+        "app/kustomization.yaml": "resources:\nconfigMapGenerator: [{name: g, literals: [a=b]}]"
+    },
+    "resources in two cases": {
+        "app/kustomization.yaml": "resources: [a.yaml]\nResources: []\n",
+        "app/a.yaml": A,
+    },
+    "resources that are merged in": {
+        "app/kustomization.yaml": "commonAnnotations: {}\n<<: {resources: [a.yaml]}",
+        "app/a.yaml": A,
+    },
+    "metadata of its own": {
+        "app/kustomization.yaml": "resources: [a.yaml]\n"
+        "buildMetadata: [originAnnotations, transformerAnnotations]",
+        "app/a.yaml": A,
+    },
+    "an empty kustomization": {"app/kustomization.yaml": ""},
+    "a comment alone": {"app/kustomization.yaml": "# nothing yet\n"},
+    "a second document": {"app/kustomization.yaml": "resources: [a.yaml]\n---\nx: [", "app/a.yaml": A},
+    "texts that look like something else": {
+        "app/kustomization.yaml": "resources: [a.yaml]\ncommonAnnotations: {a: 'yes', b: '1.10', c: '012', "
+        "d: \"x: y\", e: '2001-01-01', f: 2001-01-01, g: 'ü', h: '', i: '~', j: !!str 5}",
+        "app/a.yaml": A,
+    },
+    "blocks of text": {
+        "app/kustomization.yaml": "resources: [a.yaml]\ncommonAnnotations:\n  a: |-\n    two\n\n     lines \n"
+        "  b: |+\n    kept\n\n  c: |2\n      moved in\n  d: >\n    folded\n    text\n",
+        "app/a.yaml": A,
+    },
+    "long texts": {
+        "app/kustomization.yaml": f"resources: [a.yaml]\ncommonAnnotations:\n  a: {'word ' * 60}\n  b: >-\n"
+        + "    folded text\n" * 30,
+        "app/a.yaml": A,
+    },
+    "manifests in an order of their own": {
+        "app/b.yaml": config_map("b"),
+        "app/a/z.yaml": config_map("z"),
+        "app/a-b.yaml": config_map("c"),
+        "app/a/k/Kustomization": "resources: [y.yaml]",
+        "app/a/k/y.yaml": config_map("y"),
+    },
+}
+
+REFUSED: dict[str, dict[str, str]] = {
+    "two objects that the namespace makes one": {
+        "app/a.yaml": A.replace("name: a", "name: a\n  namespace: x"),
+        "app/b.yaml": A.replace("name: a", "name: a\n  namespace: y"),
+    },
+    "a directory with the name of the kustomization": {"app/kustomization.yaml/a.yaml": A},
+    "two kustomizations": {
+        "app/kustomization.yaml": "resources: [a.yaml]",
+        "app/Kustomization": "resources: [a.yaml]",
+        "app/a.yaml": A,
+    },
+    "a list": {"app/kustomization.yaml": "- a.yaml\n", "app/a.yaml": A},
+    "a target that includes itself": {"app/kustomization.yaml": "resources: [.]"},
+}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Flux's generator and build, from the modules that the sandbox's kustomize-controller is built from."""
+    folder = next(group.folder for group in GROUPS if group.name == "kustomize-controller")
+    built = tmp_path_factory.mktemp("flux") / "generator"
+    go = choose_go(installed_go(), required_version([(folder / "go.mod").read_text()]))
+    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    command = [str(go.path), "build", "-o", str(built), str(PROGRAM)]
+    subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
+    return built
+
+
+@pytest.fixture
+def flux(program: Path, tmp_path: Path) -> Build:
+    """Build a copy of a root, links as their content: Flux writes into what it builds."""
+
+    def build(root: Path) -> tuple[str, bool]:
+        copy = shutil.copytree(root, tmp_path / "flux")
+        line = f"{copy}\tapp\t{NAMESPACE}\n"
+        answer = json.loads(subprocess.run([program], input=line, stdout=-1, text=True, check=True).stdout)
+        return answer.get("error", answer.get("built")), "error" in answer
+
+    return build
+
+
+def rendered(root: Path, tmp_path: Path) -> Built:
+    snapshot = taken(root, tmp_path / "stage")
+    assert snapshot.problems == ()
+    return anyio.run(Kustomize(NAMESPACE, tmp_path / "work").render, snapshot, "app")
+
+
+@pytest.mark.parametrize("shape", SHAPES | NAMESPACES)
+def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(root, (SHAPES | NAMESPACES)[shape])
+    built, is_error = flux(root)
+    assert not is_error, built
+    here = rendered(root, tmp_path)
+    assert isinstance(here, str), here
+    assert sorted(split_documents(here)) == sorted(split_documents(built))
+
+
+@pytest.mark.parametrize("shape", REFUSED)
+def test_what_flux_cannot_build_is_refused(shape: str, flux: Build, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(root, REFUSED[shape])
+    built, is_error = flux(root)
+    assert is_error, built
+    assert isinstance(rendered(root, tmp_path), Problem)
+
+
+def test_a_misspelt_field_is_refused_although_flux_drops_it(flux: Build, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(root, {"app/kustomization.yaml": "resources: [a.yaml]\nnamePrefx: x-", "app/a.yaml": A})
+    built, is_error = flux(root)
+    assert not is_error, built
+    assert str(rendered(root, tmp_path)) == (
+        'app/kustomization.yaml: invalid Kustomization: json: unknown field "namePrefx"'
+    )
+
+
+@pytest.mark.parametrize("shape", NAMESPACES)
+def test_a_rendering_leaves_the_copy_as_it_was(shape: str, tmp_path: Path) -> None:
+    write(tmp_path / "root", NAMESPACES[shape])
+    rendered(tmp_path / "root", tmp_path)
+    copied = {
+        file.relative_to(tmp_path / "stage").as_posix(): file.read_text()
+        for file in (tmp_path / "stage").rglob("*")
+        if file.is_file()
+    }
+    assert copied == NAMESPACES[shape]

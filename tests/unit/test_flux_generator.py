@@ -1,0 +1,70 @@
+"""What Flux writes into a target's kustomization before it builds the target."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
+
+
+def written(text: str) -> object:
+    return yaml.safe_load(with_namespace(text.encode(), "run-x"))
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ({"app/Kustomization", "app/kustomization.yml"}, "app/kustomization.yml"),
+        ({"app/Kustomization", "kustomization.yaml"}, "app/Kustomization"),
+        ({"app/a.yaml"}, "app/kustomization.yaml"),
+    ],
+)
+def test_flux_takes_the_first_kustomization_or_adds_one(paths: set[str], expected: str) -> None:
+    assert kustomization_file(paths, "app") == expected
+
+
+def test_the_session_namespace_takes_the_place_of_any_other() -> None:
+    assert written("namespace: own\nNameSpace: too\nresources: [a]") == {
+        "resources": ["a"],
+        "namespace": "run-x",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "~", "{}", "resources: []", "resources:", "bases: [a]"])
+def test_without_resources_origin_annotations_are_asked_for(text: str) -> None:
+    expected = {"namespace": "run-x", "buildMetadata": ["originAnnotations"]}
+    assert {**(yaml.safe_load(text) or {}), **expected} == written(text)
+
+
+def test_a_kustomization_that_is_added_names_its_resources_below_the_target() -> None:
+    added = with_namespace(generated_kustomization(["a.yaml", "k"]), "run-x")
+    assert yaml.safe_load(added) == {"resources": ["./a.yaml", "./k"], "namespace": "run-x"}
+
+
+def test_texts_keep_their_form() -> None:
+    text = "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\n"
+    assert "{a: 1.10, b: '1.10', c: yes, d: 2001-01-01}" in with_namespace(text.encode(), "run-x").decode()
+
+
+def test_what_is_no_mapping_is_left_for_kustomize_to_refuse() -> None:
+    assert with_namespace(b"- a\n", "run-x") == b"- a\n"
+
+
+def test_only_the_first_document_counts() -> None:
+    assert written("resources: [a]\n---\nx: [") == {"resources": ["a"], "namespace": "run-x"}
+
+
+def test_broken_yaml_is_reported() -> None:
+    with pytest.raises(yaml.YAMLError):
+        with_namespace(b"resources: [", "run-x")
+
+
+def test_a_mapping_that_merges_in_itself_is_left_for_kustomize_to_refuse() -> None:
+    assert b"<<" in with_namespace(b"&a\n<<: *a\nresources: [b]\n", "run-x")
+
+
+def test_mappings_that_merge_in_one_another_often_are_read_once() -> None:
+    levels = "".join(f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    text = f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"
+    assert b"buildMetadata" not in with_namespace(text.encode(), "run-x")
