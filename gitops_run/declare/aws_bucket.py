@@ -15,7 +15,8 @@ import pulumi_aws as aws
 
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import after
-from gitops_run.model.session_spec import AwsStore, KeyPair, SessionSpec
+from gitops_run.model.session_spec import AwsStore, SessionSpec
+from gitops_run.model.store_keys import KeyPair
 
 READ = ("s3:GetObject",)
 WRITE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")

@@ -78,6 +78,11 @@ _CODES = {
         message="{place} does not know the access key {key}",
         hint="check the access key, and that it belongs to this store",
     ),
+    "XAdminAccessDenied": _Meaning(
+        error=BackendError,
+        message="{place} does not let the access key {key} make and remove accounts",
+        hint="set accessKey to an account of role admin, or provide the session's keys: --keys-file FILE",
+    ),
     "SignatureDoesNotMatch": _Meaning(
         error=BackendError,
         message="{place} says that the secret key of {key} is wrong",
@@ -154,6 +159,15 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
 def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
     """Say why a store could not be asked at all."""
     return _error(_FAULTS[fault], access=access, bucket="", code="")
+
+
+def cannot_make_keys(access: StoreAccess) -> UsageError:
+    """Say that a store makes no keys, and what to do instead."""
+    return UsageError(
+        f"{access.place} has no admin API by which keys for this session could be made",
+        hint="make a reader's and a writer's key at the store for this session, put them into a file, and: "
+        "--keys-file FILE",
+    )
 
 
 def _error(meaning: _Meaning, *, access: StoreAccess, bucket: str, code: str) -> GitOpsRunError:
