@@ -52,7 +52,8 @@ class BucketKeys(pulumi.CustomResource):
             pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
-                    additional_secret_outputs=["secretKey", "reader_secret_key", "writer_secret_key"]
+                    additional_secret_outputs=["secretKey", "reader_secret_key", "writer_secret_key"],
+                    delete_before_replace=True,  # the new accounts bear the old ones' names
                 ),
             ),
         )

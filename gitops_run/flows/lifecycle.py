@@ -149,7 +149,8 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
     """
     settings, name = request.settings, request.name
     store = parse_s3_store(settings, request.ca) if settings.store == "s3" else None
-    bucket = name.bucket(settings.cluster) if settings.cluster else await _told_bucket(name, ports)
+    told = await ports.stacks.outputs(name.text)
+    bucket = told.get("bucket") or (name.bucket(settings.cluster) if settings.cluster else "")
     await ports.stacks.drop_cluster(name.text)
     outcome = await ports.stacks.destroy(name.text, tell)
     await ports.stacks.forget(name.text)
@@ -157,11 +158,6 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
         return Receipt(lines=())
     look = partial(_look_into_store, store, bucket, ports, is_undecided=outcome.has_pending)
     return _proven(name, Receipt(lines=await to_thread.run_sync(look)))
-
-
-async def _told_bucket(name: SessionName, ports: Ports) -> str:
-    """Ask a stack for its bucket; "" where it was never made whole."""
-    return (await ports.stacks.outputs(name.text)).get("bucket", "")
 
 
 def _proven(name: SessionName, receipt: Receipt) -> Receipt:

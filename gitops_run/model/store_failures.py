@@ -43,12 +43,12 @@ _NO_BUCKET = _Meaning(
 )
 _REGION = _Meaning(
     error=UsageError,
-    message="{place} does not serve bucket {bucket} in region {region!r}",
+    message="{place} does not serve buckets in region {region!r}",
     hint="set the region that the store expects; many stores say us-east-1",
 )
 _BUSY = _Meaning(
     error=TransientError,
-    message="{place} can't serve bucket {bucket} at the moment ({code})",
+    message="{place} can't serve requests at the moment ({code})",
     hint="try again; if it stays so, look at the store's own log",
 )
 _SHADOWED = _Meaning(
@@ -150,7 +150,7 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
         meaning = _BUSY
     if meaning is None:
         return BackendError(
-            f"{access.place} refused a request for bucket {bucket}: {code}",
+            f"{access.place} refused a request{f' for bucket {bucket}' if bucket else ''}: {code}",
             hint="look the code up in the store's documentation",
         )
     return _error(meaning, access=access, bucket=bucket, code=code)

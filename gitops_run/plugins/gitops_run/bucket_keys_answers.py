@@ -26,7 +26,11 @@ def check(request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
 
 
 def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-    """Tell which inputs changed. Another bucket or another store needs other keys."""
+    """Tell which inputs changed. Another bucket or another store needs other keys.
+
+    The old keys go first: an endpoint may be another name of the same store, where the new ones bear the
+    same names.
+    """
     changed = changes(plain(request.old_inputs) or plain(request.olds), plain(request.news))
     replacing = changed & REPLACING
     kinds = provider_pb2.PropertyDiff
@@ -35,6 +39,7 @@ def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
         changes=answer.DIFF_SOME if changed else answer.DIFF_NONE,
         diffs=sorted(changed),
         replaces=sorted(replacing),
+        deleteBeforeReplace=True,
         detailedDiff={
             name: kinds(kind=kinds.UPDATE_REPLACE if name in replacing else kinds.UPDATE, inputDiff=True)
             for name in changed
