@@ -1,113 +1,64 @@
-"""Accounts of an S3 store that has an admin API: make one, list them, remove one.
+"""Accounts of an S3 store, by whichever admin API it has: versitygw's or MinIO's.
 
-Knows the admin API of versitygw: signed PATCH requests beside S3's own paths. Knows no sessions. A store
-without that API is recognised by its answer to the question for its accounts, which changes nothing and
-holds no secret. Sources: versitygw 1.8, s3api/admin-router.go and s3api/controllers/admin.go.
+The store is asked which one it has by a request for its accounts, which changes nothing and holds no secret.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Final
-from urllib.parse import quote
-from xml.sax.saxutils import escape
+from importlib.util import find_spec
+from typing import Any, Protocol
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError
-
-from gitops_run.adapters.store_admin import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ca_file, fault_of
-from gitops_run.errors import BackendError
+from gitops_run.adapters.versitygw_keys import VersitygwKeys
 from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_failures import Fault, outage, refusal
+from gitops_run.model.store_failures import cannot_make_keys
 
-LONGEST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes. An account takes about 200 of them in a list."""
 
-_ACCESS = re.compile(r"<Access>([^<]*)</Access>")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_EXISTS = "XAdminUserExists"
-_KEY_TROUBLE = frozenset(
-    {
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "RequestTimeTooSkewed",
-        "AuthorizationHeaderMalformed",
-        "XAdminAccessDenied",
-    }
-)
-"""Answers that say something about the key that asks. Every other refusal says that there is no such API."""
+class _Accounts(Protocol):
+    """One admin API."""
+
+    def names(self) -> frozenset[str] | None: ...
+    def make(self, access_key: str, secret_key: str, policy: Mapping[str, Any]) -> None: ...
+    def remove(self, access_key: str) -> None: ...
 
 
 class StoreKeys:
     """Administer the accounts of one store. Use `open_keys`, which closes what this keeps open."""
 
-    def __init__(self, session: URLLib3Session, access: StoreAccess) -> None:
-        self._session = session
+    def __init__(self, access: StoreAccess, apis: tuple[_Accounts, ...]) -> None:
         self._access = access
+        self._apis = apis
 
     def names(self) -> frozenset[str] | None:
         """List the access keys of all accounts; None where the store has no admin API that is known here.
 
-        Raises BackendError where the key that asks is refused, TransientError where the store is busy.
+        What is left of an account that was removed halfway counts as one. Raises BackendError where the key
+        that asks is refused, TransientError where the store is busy.
         """
-        status, text = self._ask("list-users")
-        if status == 200:
-            return frozenset(_ACCESS.findall(text))
-        code = _code(status, text)
-        if code in _KEY_TROUBLE or (status >= 500 and status != 501):
-            raise refusal(code, access=self._access, bucket="")
+        for api in self._apis:
+            names = api.names()
+            if names is not None:
+                self._apis = (api,)
+                return names
         return None
 
-    def make(self, access_key: str, secret_key: str) -> None:
-        """Make an account that may do nothing yet, or give the one of that name this secret and no role."""
-        status, text = self._ask("create-user", body=_account(access_key, secret_key))
-        if status == 409 and _code(status, text) == _EXISTS:
-            status, text = self._ask("update-user", access_key, body=_changes(secret_key))
-        self._expect_done(status, text)
+    def make(self, access_key: str, secret_key: str, policy: Mapping[str, Any]) -> None:
+        """Make an account, or give the one of that name this secret.
+
+        policy: what it may do, where the store doesn't take that from the bucket's policy. Raises UsageError
+        where the store makes no accounts.
+        """
+        self._api().make(access_key, secret_key, policy)
 
     def remove(self, access_key: str) -> None:
-        """Remove an account. One that is gone already is fine."""
-        self._expect_done(*self._ask("delete-user", access_key))
+        """Remove an account. One that is gone already is fine. Raises as make."""
+        self._api().remove(access_key)
 
-    def _expect_done(self, status: int, text: str) -> None:
-        if status not in {200, 201}:
-            raise refusal(_code(status, text), access=self._access, bucket="")
-
-    def _ask(self, action: str, access_key: str = "", *, body: str = "") -> tuple[int, str]:
-        """Send one signed request. Returns the status and the answer's text."""
-        query = f"?access={quote(access_key, safe='')}" if access_key else ""
-        content = body.encode()
-        request = AWSRequest(
-            method="PATCH",
-            url=f"{self._access.endpoint.rstrip('/')}/{action}{query}",
-            data=content,
-            headers={"X-Amz-Content-SHA256": hashlib.sha256(content).hexdigest()},
-            stream_output=True,
-        )
-        keys = Credentials(self._access.access_key, self._access.secret_key)
-        SigV4Auth(keys, "s3", self._access.region).add_auth(request)
-        try:
-            answer = self._session.send(request.prepare())
-            text = answer.raw.read(LONGEST_ANSWER + 1)
-            answer.raw.close()
-        except BotoCoreError as error:
-            raise outage(fault_of(error), access=self._access) from error
-        except HTTPError as error:
-            raise outage(Fault.BROKEN, access=self._access) from error
-        if len(text) > LONGEST_ANSWER:
-            raise BackendError(
-                f"{self._access.place} answers with more than {LONGEST_ANSWER} bytes",
-                hint="check that the endpoint is an S3 store",
-            )
-        return answer.status_code, text.decode(errors="replace")
+    def _api(self) -> _Accounts:
+        if len(self._apis) != 1 and self.names() is None:
+            raise cannot_make_keys(self._access)
+        return self._apis[0]
 
 
 @contextmanager
@@ -117,26 +68,9 @@ def open_keys(access: StoreAccess) -> Iterator[StoreKeys]:
     Raises UsageError on a CA certificate that is not PEM.
     """
     with ExitStack() as stack:
-        session = URLLib3Session(
-            verify=ca_file(access, stack) or True,  # type: ignore[arg-type] # a path is fine
-            proxies=get_environ_proxies(access.endpoint),
-            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),  # type: ignore[arg-type] # as botocore passes it
-        )
-        stack.callback(session.close)
-        yield StoreKeys(session, access)
+        apis: tuple[_Accounts, ...] = (VersitygwKeys(access, stack),)
+        if find_spec("minio"):
+            from gitops_run.adapters.minio_keys import MinioKeys  # noqa: PLC0415 - an extra
 
-
-def _account(access_key: str, secret_key: str) -> str:
-    return (
-        f"<Account><Access>{escape(access_key)}</Access><Secret>{escape(secret_key)}</Secret>"
-        "<Role>user</Role><UserID>0</UserID><GroupID>0</GroupID><ProjectID>0</ProjectID></Account>"
-    )
-
-
-def _changes(secret_key: str) -> str:
-    return f"<MutableProps><Secret>{escape(secret_key)}</Secret><Role>user</Role></MutableProps>"
-
-
-def _code(status: int, text: str) -> str:
-    found = _CODE.search(text)
-    return found.group(1) if found else str(status)
+            apis = (*apis, MinioKeys(access, stack))
+        yield StoreKeys(access, apis)

@@ -165,8 +165,8 @@ def cannot_make_keys(access: StoreAccess) -> UsageError:
     """Say that a store makes no keys, and what to do instead."""
     return UsageError(
         f"{access.place} has no admin API by which keys for this session could be made",
-        hint="make a reader's and a writer's key at the store for this session, put them into a file, and: "
-        "--keys-file FILE",
+        hint="make a reader's and a writer's key for this session at the store, put them into a file, and: "
+        "--keys-file FILE (on MinIO the store makes them: pip install 'gitops-run[minio]')",
     )
 
 

@@ -17,7 +17,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 import gitops_run
 from gitops_run.adapters.store_admin import StoreAdmin, open_store
-from gitops_run.adapters.store_keys import open_keys
+from gitops_run.adapters.store_keys import StoreKeys, open_keys
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_policy import bucket_policy
 from gitops_run.sandbox.processes import wait_until
@@ -67,7 +67,7 @@ def accounts(sandbox: Sandbox) -> Iterator[StoreAccounts]:
     reader, writer = (access(f"test-{run}-{role}", uuid.uuid4().hex) for role in ("reader", "writer"))
     with open_keys(admin) as keys:
         for made in (reader, writer):
-            keys.make(made.access_key, made.secret_key)
+            keys.make(made.access_key, made.secret_key, {})
         yield StoreAccounts(admin=admin, reader=reader, writer=writer)
         for made in (reader, writer):
             keys.remove(made.access_key)
@@ -77,6 +77,12 @@ def accounts(sandbox: Sandbox) -> Iterator[StoreAccounts]:
 def admin_store(accounts: StoreAccounts) -> Iterator[StoreAdmin]:
     with open_store(accounts.admin) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def store_keys(accounts: StoreAccounts) -> Iterator[StoreKeys]:
+    with open_keys(accounts.admin) as keys:
+        yield keys
 
 
 @pytest.fixture

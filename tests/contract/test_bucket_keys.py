@@ -37,12 +37,6 @@ def plugin() -> Iterator[ResourceProviderStub]:
         yield stub
 
 
-@pytest.fixture(scope="module")
-def store_keys(accounts: StoreAccounts) -> Iterator[StoreKeys]:
-    with open_keys(accounts.admin) as keys:
-        yield keys
-
-
 @pytest.fixture
 def declared(
     accounts: StoreAccounts, new_name: Callable[[], str], store_keys: StoreKeys
@@ -134,7 +128,7 @@ def test_a_create_that_was_killed_halfway_is_continued_with_keys_that_work(
     admin_store: StoreAdmin,
 ) -> None:
     bucket = declared["bucket"]
-    store_keys.make(f"{bucket}-reader", "a secret that the killed run took with it")
+    store_keys.make(f"{bucket}-reader", "a secret that the killed run took with it", {})
 
     made = plain(create(plugin, declared))
 

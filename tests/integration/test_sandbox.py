@@ -95,7 +95,7 @@ def keys(running: Sandbox) -> StoreKeys:
     made = {role: uuid.uuid4().hex for role in ("reader", "writer")}
     with open_keys(admin) as store:
         for role, secret in made.items():
-            store.make(role, secret)
+            store.make(role, secret, {})
     return StoreKeys(
         access={"": admin.access_key, "reader": "reader", "writer": "writer"},
         secret={"": admin.secret_key, **made},

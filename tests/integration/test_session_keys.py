@@ -195,7 +195,7 @@ def test_a_session_s_keys_administer_no_accounts(
         with pytest.raises(BackendError, match="does not let"):
             store.names()
         with pytest.raises(BackendError, match="does not let"):
-            store.make("evil", "evil")
+            store.make("evil", "evil", {})
 
 
 def test_each_bucket_s_policy_names_its_own_keys_and_no_other(
@@ -235,7 +235,7 @@ def own_keys(store_keys: StoreKeys) -> Iterator[dict[str, str]]:
     values = (f"given-{run}-reader", uuid.uuid4().hex, f"given-{run}-writer", uuid.uuid4().hex)
     given = dict(zip(PAIR, values, strict=True))
     for role in ("reader", "writer"):
-        store_keys.make(given[f"{role}AccessKey"], given[f"{role}SecretKey"])
+        store_keys.make(given[f"{role}AccessKey"], given[f"{role}SecretKey"], {})
     yield given
     for role in ("reader", "writer"):
         store_keys.remove(given[f"{role}AccessKey"])
@@ -342,7 +342,7 @@ def test_keys_that_a_killed_up_made_and_could_not_record_stay_nowhere(
     assert process.stderr is not None
     process.stderr.close()
     made = MadeKeys.of(SessionName.parse(name).bucket(cluster_uid(admin)))
-    store_keys.make(made.reader, "a secret that the killed run took with it")
+    store_keys.make(made.reader, "a secret that the killed run took with it", {})
 
     if then == "up":
         admin.succeeds("up", name, *place)

@@ -2,7 +2,7 @@
 
 What a program declares of them, checked, and what happens at the store. The accounts' names follow from the
 bucket's name, and each step can be taken twice: a run that was killed at any point leaves nothing that the
-next one doesn't find. They may do nothing until the bucket's policy names them.
+next one doesn't find.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_failures import cannot_make_keys
 from gitops_run.model.store_keys import MadeKeys
+from gitops_run.model.store_policy import account_policy
 from gitops_run.plugins.gitops_run.declaration import endpoint_problem
 from gitops_run.plugins.gitops_run.values import UNKNOWN
 
@@ -62,13 +63,13 @@ def create(properties: Mapping[str, Any]) -> dict[str, str]:
     """Make both accounts, with new secrets where a killed run has made them already."""
     from gitops_run.adapters.store_keys import open_keys  # noqa: PLC0415 - botocore: 200 ms of an `up` without changes
 
-    require_offered(properties)
-    names = MadeKeys.of(properties["bucket"])
+    bucket = properties["bucket"]
+    names = MadeKeys.of(bucket)
     made: dict[str, str] = {}
     with open_keys(_access(properties)) as store:
         for role, access_key in (("reader", names.reader), ("writer", names.writer)):
             secret_key = _new_secret()
-            store.make(access_key, secret_key)
+            store.make(access_key, secret_key, account_policy(bucket, may_write=role == "writer"))
             made |= {f"{role}AccessKey": access_key, f"{role}SecretKey": secret_key}
     return made
 
