@@ -223,7 +223,7 @@ def test_what_the_server_reads_is_marked_as_secret_and_stands_nowhere_else(recor
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pulumi_aws warns of itself when it is imported
-def test_on_aws_each_user_has_one_key_for_this_bucket_alone_and_the_reader_can_not_write(
+def test_on_aws_each_user_has_one_key_for_this_bucket_and_the_reader_can_not_write(
     recorder: Recorder,
 ) -> None:
     pytest.importorskip("pulumi_aws", reason="the extra aws is not installed")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from gitops_run.model.store_policy import account_policy, bucket_policy, canonical
 
 
