@@ -26,9 +26,10 @@ class _Accounts(Protocol):
 class StoreKeys:
     """Administer the accounts of one store. Use `open_keys`, which closes what this keeps open."""
 
-    def __init__(self, access: StoreAccess, apis: tuple[_Accounts, ...]) -> None:
+    def __init__(self, access: StoreAccess, stack: ExitStack) -> None:
         self._access = access
-        self._apis = apis
+        self._stack = stack
+        self._known: _Accounts | None = None
 
     def names(self) -> frozenset[str] | None:
         """List the access keys of all accounts; None where the store has no admin API that is known here.
@@ -36,10 +37,10 @@ class StoreKeys:
         What is left of an account that was removed halfway counts as one. Raises BackendError where the key
         that asks is refused, TransientError where the store is busy.
         """
-        for api in self._apis:
+        for api in [self._known] if self._known else _apis(self._access, self._stack):
             names = api.names()
             if names is not None:
-                self._apis = (api,)
+                self._known = api
                 return names
         return None
 
@@ -56,21 +57,26 @@ class StoreKeys:
         self._api().remove(access_key)
 
     def _api(self) -> _Accounts:
-        if len(self._apis) != 1 and self.names() is None:
+        if self._known is None:
+            self.names()
+        if self._known is None:
             raise cannot_make_keys(self._access)
-        return self._apis[0]
+        return self._known
 
 
 @contextmanager
 def open_keys(access: StoreAccess) -> Iterator[StoreKeys]:
     """Open the way to a store's accounts, and close it at the end.
 
-    Raises UsageError on a CA certificate that is not PEM.
+    Using it raises UsageError on a CA certificate that is not PEM.
     """
     with ExitStack() as stack:
-        apis: tuple[_Accounts, ...] = (VersitygwKeys(access, stack),)
-        if find_spec("minio"):
-            from gitops_run.adapters.minio_keys import MinioKeys  # noqa: PLC0415 - an extra
+        yield StoreKeys(access, stack)
 
-            apis = (*apis, MinioKeys(access, stack))
-        yield StoreKeys(access, apis)
+
+def _apis(access: StoreAccess, stack: ExitStack) -> Iterator[_Accounts]:
+    yield VersitygwKeys(access, stack)
+    if find_spec("minio"):
+        from gitops_run.adapters.minio_keys import MinioKeys  # noqa: PLC0415 - an extra, and 150 ms
+
+        yield MinioKeys(access, stack)

@@ -266,5 +266,6 @@ def test_a_store_without_an_admin_api_is_told_apart_before_any_key_is_sent(
 
 
 def test_an_authority_that_is_no_certificate_is_reported(accounts: StoreAccounts) -> None:
-    with pytest.raises(UsageError, match="not PEM"), open_keys(replace(accounts.admin, ca_cert="nothing")):
-        pass
+    untrusted = replace(accounts.admin, ca_cert="nothing")
+    with open_keys(untrusted) as keys, pytest.raises(UsageError, match="not PEM"):
+        keys.names()
