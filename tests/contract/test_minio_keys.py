@@ -26,6 +26,7 @@ from gitops_run.adapters.store_admin import StoreAdmin, open_store
 from gitops_run.adapters.store_keys import StoreKeys, open_keys
 from gitops_run.errors import BackendError, TransientError
 from gitops_run.model.store import StoreAccess
+from gitops_run.model.store_policy import account_policy
 from gitops_run.plugins.gitops_run import bucket_keys
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.plugins.gitops_run.declaration import TOKEN
@@ -197,7 +198,7 @@ def test_what_a_kill_left_of_an_account_counts_as_left(
     admin: StoreAccess, keys: StoreKeys, declared: dict[str, Any]
 ) -> None:
     name = f"{declared['bucket']}-reader"
-    keys.make(name, uuid.uuid4().hex, bucket_keys.account_policy("b", may_write=False))
+    keys.make(name, uuid.uuid4().hex, account_policy("b", may_write=False))
     with open_keys(admin) as again:
         again.names()
         api = again._known

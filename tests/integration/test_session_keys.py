@@ -1,231 +1,25 @@
-"""Keys of sessions on store s3: each pair opens its session's bucket alone, and goes with the session."""
+"""Keys of sessions on store s3: whose they are, and that they go with the session."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import signal
+import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 import yaml
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from gitops_run.adapters.store_admin import open_store
-from gitops_run.adapters.store_keys import StoreKeys, open_keys
-from gitops_run.errors import BackendError
+from gitops_run.adapters.pulumi.project import find_home
+from gitops_run.adapters.store_keys import StoreKeys
 from gitops_run.model.session import SessionName
-from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_keys import MadeKeys
-from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
-from gitops_run.sandbox.state import Sandbox
-from tests.conftest import EXAMPLES
 from tests.people import Person
 
 PAIR = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
-KEY = "src/settings.yaml"
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """The owner of one session, and the keys of its bucket."""
-
-    bucket: str
-    reader: Any
-    writer: Any
-
-
-@pytest.fixture(scope="module")
-def admin_access(sandbox: Sandbox) -> StoreAccess:
-    settings = yaml.safe_load(sandbox.settings.read_text())
-    return StoreAccess(
-        endpoint=settings["endpoint"],
-        region=settings["region"],
-        access_key=settings["accessKey"],
-        secret_key=settings["secretKey"],
-        ca_cert=sandbox.ca.read_text(),
-    )
-
-
-@pytest.fixture(scope="module")
-def store_keys(admin_access: StoreAccess) -> Iterator[StoreKeys]:
-    with open_keys(admin_access) as keys:
-        yield keys
-
-
-@pytest.fixture(scope="module")
-def tenants(sandbox: Sandbox, admin: Person) -> Iterator[dict[str, Tenant]]:
-    """Alice and Bob, each with a session that was saved into, and with every key that opens their bucket."""
-    names = ("alice", "bob")
-    place = str(EXAMPLES / "plain")
-    for name in names:
-        admin.succeeds("up", name, place, "--root", place, "--owner", f"{name}@example.com")
-        owner = owner_of(sandbox, admin, name)
-        with owner.leaves_running("sync", name) as sync:
-            sync.tells("save_applied")
-    yield {name: tenant_of(sandbox, owner_of(sandbox, admin, name), name) for name in names}
-    for name in names:
-        admin.succeeds("down", name)
-
-
-def owner_of(sandbox: Sandbox, admin: Person, name: str) -> Person:
-    """Somebody with no right but those of their session, at the session's files."""
-    kubeconfig = issue_user_kubeconfig(sandbox, f"{name}@example.com")
-    hidden = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")
-    env = {key: value for key, value in admin.env.items() if key not in hidden}
-    env |= {"KUBECONFIG": str(kubeconfig), "GITOPS_RUN_CONTEXT": sandbox.context}
-    return Person(env=env, cwd=EXAMPLES / "plain")
-
-
-def tenant_of(sandbox: Sandbox, owner: Person, name: str) -> Tenant:
-    """Read both keys with the owner's own rights: the reader's by those of the account that applies."""
-    namespace = f"run-{name}"
-    applier = ("--as", f"system:serviceaccount:{namespace}:flux-run")
-    written = secret(owner, namespace, "bucket-writer")
-    try:
-        read = secret(owner, namespace, "bucket-reader", *applier)
-    except AssertionError:  # where even that is closed to the owner, an administrator hands it over
-        admin = Person(env={**owner.env, "KUBECONFIG": str(sandbox.kubeconfig)}, cwd=owner.cwd)
-        read = secret(admin, namespace, "bucket-reader")
-    return Tenant(bucket=written["bucket"], reader=client(sandbox, read), writer=client(sandbox, written))
-
-
-def secret(person: Person, namespace: str, name: str, *flags: str) -> dict[str, str]:
-    document = json.loads(person.kubectl("get", "secret", name, "-n", namespace, "-o", "json", *flags))
-    return {key: base64.b64decode(value).decode() for key, value in document["data"].items()}
-
-
-def client(sandbox: Sandbox, keys: dict[str, str]) -> Any:
-    settings = yaml.safe_load(sandbox.settings.read_text())
-    return boto3.client(
-        "s3",
-        endpoint_url=settings["endpoint"],
-        region_name=settings["region"],
-        verify=settings["caFile"],
-        config=Config(request_checksum_calculation="when_required", retries={"total_max_attempts": 1}),
-        aws_access_key_id=keys["accesskey"],
-        aws_secret_access_key=keys["secretkey"],
-    )
-
-
-ATTEMPTS: dict[str, Callable[[Any, str, str], object]] = {
-    "list": lambda s3, bucket, _: s3.list_objects_v2(Bucket=bucket),
-    "list versions": lambda s3, bucket, _: s3.list_object_versions(Bucket=bucket),
-    "list uploads": lambda s3, bucket, _: s3.list_multipart_uploads(Bucket=bucket),
-    "look": lambda s3, bucket, _: s3.head_bucket(Bucket=bucket),
-    "get": lambda s3, bucket, _: s3.get_object(Bucket=bucket, Key=KEY),
-    "head": lambda s3, bucket, _: s3.head_object(Bucket=bucket, Key=KEY),
-    "tags": lambda s3, bucket, _: s3.get_object_tagging(Bucket=bucket, Key=KEY),
-    "put": lambda s3, bucket, _: s3.put_object(Bucket=bucket, Key="src/evil.yaml", Body=b"evil"),
-    "replace": lambda s3, bucket, _: s3.put_object(Bucket=bucket, Key=KEY, Body=b"evil"),
-    "upload": lambda s3, bucket, _: s3.create_multipart_upload(Bucket=bucket, Key="src/evil.yaml"),
-    "copy into": lambda s3, bucket, own: s3.copy_object(
-        Bucket=bucket, Key="src/evil.yaml", CopySource=f"{own}/{KEY}"
-    ),
-    "copy from": lambda s3, bucket, own: s3.copy_object(
-        Bucket=own, Key="src/stolen.yaml", CopySource=f"{bucket}/{KEY}"
-    ),
-    "delete": lambda s3, bucket, _: s3.delete_object(Bucket=bucket, Key=KEY),
-    "delete bucket": lambda s3, bucket, _: s3.delete_bucket(Bucket=bucket),
-    "read policy": lambda s3, bucket, _: s3.get_bucket_policy(Bucket=bucket),
-    "write policy": lambda s3, bucket, _: s3.put_bucket_policy(Bucket=bucket, Policy="{}"),
-    "delete policy": lambda s3, bucket, _: s3.delete_bucket_policy(Bucket=bucket),
-    "read acl": lambda s3, bucket, _: s3.get_bucket_acl(Bucket=bucket),
-    "write acl": lambda s3, bucket, _: s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write"),
-    "versioning": lambda s3, bucket, _: s3.put_bucket_versioning(
-        Bucket=bucket, VersioningConfiguration={"Status": "Suspended"}
-    ),
-}
-
-
-@pytest.mark.parametrize("attempt", ATTEMPTS)
-@pytest.mark.parametrize("role", ["reader", "writer"])
-@pytest.mark.parametrize(("who", "whose"), [("alice", "bob"), ("bob", "alice")])
-def test_neither_key_of_one_session_does_anything_in_another_s_bucket(
-    tenants: dict[str, Tenant], who: str, whose: str, role: str, attempt: str
-) -> None:
-    own, other = tenants[who], tenants[whose]
-
-    with pytest.raises(ClientError) as refused:
-        ATTEMPTS[attempt](getattr(own, role), other.bucket, own.bucket)
-
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-
-
-@pytest.mark.parametrize("role", ["reader", "writer"])
-def test_both_keys_of_a_session_open_its_own_bucket(tenants: dict[str, Tenant], role: str) -> None:
-    alice = tenants["alice"]
-
-    listed = getattr(alice, role).list_objects_v2(Bucket=alice.bucket)
-
-    assert KEY in {entry["Key"] for entry in listed["Contents"]}
-
-
-@pytest.mark.parametrize("role", ["reader", "writer"])
-def test_a_session_s_keys_see_no_other_bucket_and_make_none(tenants: dict[str, Tenant], role: str) -> None:
-    s3 = getattr(tenants["alice"], role)
-
-    assert s3.list_buckets()["Buckets"] == []
-    with pytest.raises(ClientError) as refused:
-        s3.create_bucket(Bucket="evil")
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-
-
-def test_a_session_s_keys_administer_no_accounts(
-    tenants: dict[str, Tenant], admin_access: StoreAccess, sandbox: Sandbox, admin: Person
-) -> None:
-    del tenants
-    keys = secret(owner_of(sandbox, admin, "alice"), "run-alice", "bucket-writer")
-    access = StoreAccess(
-        endpoint=admin_access.endpoint,
-        region=admin_access.region,
-        access_key=keys["accesskey"],
-        secret_key=keys["secretkey"],
-        ca_cert=admin_access.ca_cert,
-    )
-    with open_keys(access) as store:
-        with pytest.raises(BackendError, match="does not let"):
-            store.names()
-        with pytest.raises(BackendError, match="does not let"):
-            store.make("evil", "evil", {})
-
-
-def test_each_bucket_s_policy_names_its_own_keys_and_no_other(
-    tenants: dict[str, Tenant], admin_access: StoreAccess
-) -> None:
-    with open_store(admin_access) as store:
-        for tenant in tenants.values():
-            policy = store.policy(tenant.bucket) or {}
-            named = {
-                key for statement in policy["Statement"] for key in to_list(statement["Principal"]["AWS"])
-            }
-            assert named == set(MadeKeys.of(tenant.bucket).both)
-
-
-def to_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def test_a_session_s_secrets_are_nowhere_but_in_the_cluster(
-    tenants: dict[str, Tenant], sandbox: Sandbox, admin: Person
-) -> None:
-    del tenants
-    state = Path(admin.env["HOME"])
-    keys = secret(owner_of(sandbox, admin, "alice"), "run-alice", "bucket-writer")
-    holders = [
-        file
-        for file in state.rglob("*")
-        if file.is_file() and keys["secretkey"].encode() in file.read_bytes()
-    ]
-    assert holders == []
 
 
 @contextmanager
@@ -299,6 +93,71 @@ def test_a_keys_file_gives_one_session_its_own_keys(
     assert second.code == 3
     assert "Pulumi.own.yaml" in second.err or str(file) in second.err
     assert all(line["is_gone"] for line in receipt)
+
+
+def test_keys_in_one_stack_file_are_that_session_s_own_and_in_two_they_are_shared(
+    admin: Person, plain: Path, given: dict[str, str]
+) -> None:
+    project = project_of(admin)
+    place = (str(plain), "--root", str(plain))
+    for name in ("declared", "copied"):
+        write_stack_file(admin, project, name, {} if name == "copied" else given)
+    try:
+        admin.succeeds("up", "declared", *place)
+        written = admin.secret("bucket-writer", "run-declared")
+        write_stack_file(admin, project, "copied", given)
+        refused = admin.types("up", "copied", *place)
+        by_hand = pulumi(admin, project, "preview", "--stack", "copied")
+        receipt = admin.succeeds("down", "declared", "-o", "json").json
+    finally:
+        for name in ("declared", "copied"):
+            pulumi(admin, project, "stack", "rm", "--yes", "--force", "--stack", name)
+            (project / "stacks" / f"Pulumi.{name}.yaml").unlink(missing_ok=True)
+
+    assert written["accesskey"] == given["writerAccessKey"]
+    assert written["secretkey"] == given["writerSecretKey"]
+    assert refused.code == 3
+    assert "Pulumi.declared.yaml" in refused.err
+    assert by_hand.returncode != 0
+    assert "can write every other session's bucket" in by_hand.stdout
+    assert all(line["is_gone"] for line in receipt)
+
+
+def project_of(admin: Person) -> Path:
+    data = Path(admin.env["XDG_DATA_HOME"]) / "gitops-run"
+    return find_home(admin.cwd, data, admin.env).directory
+
+
+def write_stack_file(admin: Person, project: Path, name: str, given: dict[str, str]) -> None:
+    """Declare a session by hand: its access keys in the clear, their secrets encrypted by Pulumi."""
+    context = admin.kubectl("config", "current-context").strip()
+    values = {"context": context, "target": ".", "root": "plain"}
+    values |= {key: value for key, value in given.items() if key.endswith("AccessKey")}
+    file = project / "stacks" / f"Pulumi.{name}.yaml"
+    if not file.is_file():
+        file.write_text("")
+        pulumi(admin, project, "stack", "init", name)
+    document = yaml.safe_load(file.read_text()) or {}
+    document["config"] = {f"gitops-run:{key}": value for key, value in values.items()}
+    file.write_text(yaml.safe_dump(document))
+    for key in (key for key in given if key.endswith("SecretKey")):
+        set_secret = ("config", "set", key, "--secret", "--stack", name)
+        assert pulumi(admin, project, *set_secret, typed=given[key]).returncode == 0
+
+
+def pulumi(
+    admin: Person, project: Path, *arguments: str, typed: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["pulumi", "--non-interactive", *arguments],
+        cwd=project,
+        env={**admin.env},
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_the_end_of_a_session_asks_for_its_keys(admin: Person, plain: Path, store_keys: StoreKeys) -> None:
@@ -382,9 +241,7 @@ def test_a_running_sync_goes_on_with_keys_that_up_replaced(admin: Person, plain:
 
 def replace_keys(admin: Person, name: str) -> None:
     """Have Pulumi make a session's keys anew."""
-    project = Path(admin.env["XDG_DATA_HOME"]) / "gitops-run" / "project"
     urn = f"urn:pulumi:{name}::gitops-run::gitops-run:index:Session$gitops-run:index:BucketKeys::{name}-keys"
-    command = ("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "-C", str(project))
-    process = admin.starts(*command, "--stack", name, "--replace", urn, has_output=True)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, told
+    command = ("up", "--yes", "--skip-preview", "--stack", name, "--replace", urn)
+    finished = pulumi(admin, project_of(admin), *command)
+    assert finished.returncode == 0, finished.stdout
