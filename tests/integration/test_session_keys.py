@@ -7,7 +7,6 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,8 @@ from tests.people import Person
 PAIR = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
 
 
-@contextmanager
-def own_keys(store_keys: StoreKeys) -> Iterator[dict[str, str]]:
+@pytest.fixture
+def given(store_keys: StoreKeys) -> Iterator[dict[str, str]]:
     """Keys that somebody made by hand at the store."""
     run = uuid.uuid4().hex[:8]
     values = (f"given-{run}-reader", uuid.uuid4().hex, f"given-{run}-writer", uuid.uuid4().hex)
@@ -33,12 +32,6 @@ def own_keys(store_keys: StoreKeys) -> Iterator[dict[str, str]]:
     yield given
     for role in ("reader", "writer"):
         store_keys.remove(given[f"{role}AccessKey"])
-
-
-@pytest.fixture
-def given(store_keys: StoreKeys) -> Iterator[dict[str, str]]:
-    with own_keys(store_keys) as made:
-        yield made
 
 
 def variables(given: dict[str, str]) -> dict[str, str]:
@@ -52,13 +45,13 @@ def variables(given: dict[str, str]) -> dict[str, str]:
 def test_keys_that_serve_all_sessions_are_refused_before_anything_is_made(
     admin: Person, plain: Path, given: dict[str, str]
 ) -> None:
-    refused = admin.types("up", "shared", str(plain), "--root", str(plain), **variables(given))
+    refused = admin.types("up", "unasked", str(plain), "--root", str(plain), **variables(given))
 
     assert refused.code == 3
     assert "can write every other session's bucket" in refused.err
     assert "--shared-keys" in refused.err
     assert given["writerSecretKey"] not in refused.err
-    assert "run-shared" not in admin.names("namespaces")
+    assert "run-unasked" not in admin.names("namespaces")
 
 
 def test_a_person_may_accept_the_risk_of_shared_keys(
