@@ -15,15 +15,16 @@ if TYPE_CHECKING:
         AwsStore,
         ClusterPin,
         InClusterStore,
-        KeyPair,
         S3Store,
         SessionOutputs,
         SessionSpec,
     )
+    from gitops_run.model.store_keys import GivenKeys, KeyPair
 
 __all__ = [
     "AwsStore",
     "ClusterPin",
+    "GivenKeys",
     "InClusterStore",
     "KeyPair",
     "S3Store",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "GivenKeys": "gitops_run.model.store_keys",
+    "KeyPair": "gitops_run.model.store_keys",
     "Session": "gitops_run.declare.session",
     "SessionName": "gitops_run.model.session",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import queue
@@ -123,6 +124,11 @@ class Person:
         where = ("-n", namespace) if namespace else ()
         items: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, *where, "-o", "json"))["items"]
         return items
+
+    def secret(self, name: str, namespace: str, *flags: str) -> dict[str, str]:
+        """Read a Secret's values."""
+        document = json.loads(self.kubectl("get", "secret", name, "-n", namespace, "-o", "json", *flags))
+        return {key: base64.b64decode(value).decode() for key, value in document["data"].items()}
 
     def names(self, kind: str, namespace: str = "") -> set[str]:
         return {item["metadata"]["name"] for item in self.get(kind, namespace)}

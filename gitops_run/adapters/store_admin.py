@@ -145,7 +145,7 @@ class StoreAdmin:
         except ParamValidationError as error:
             raise refusal("InvalidBucketName", access=self._access, bucket=bucket) from error
         except BotoCoreError as error:
-            raise outage(_fault(error), access=self._access) from error
+            raise outage(fault_of(error), access=self._access) from error
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def open_store(access: StoreAccess) -> Iterator[StoreAdmin]:
     Raises UsageError on an endpoint that is no URL and on a CA certificate that is not PEM.
     """
     with ExitStack() as stack:
-        client = _client(access, ca_file=_ca_file(access, stack))
+        client = _client(access, ca_file=ca_file(access, stack))
         stack.callback(client.close)
         yield StoreAdmin(client, access)
 
@@ -186,7 +186,7 @@ def _client(access: StoreAccess, *, ca_file: str | None) -> S3Client:
         ) from error
 
 
-def _ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
+def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
     """Write the CA certificate where botocore can read it: it takes a path and nothing else."""
     if not access.ca_cert:
         return None
@@ -203,7 +203,8 @@ def _ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
     return str(file)
 
 
-def _fault(error: BotoCoreError) -> Fault:
+def fault_of(error: BotoCoreError) -> Fault:
+    """Say why a store could not be asked."""
     if isinstance(error, SSLError):
         return Fault.UNTRUSTED
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):

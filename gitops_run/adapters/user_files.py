@@ -59,10 +59,26 @@ def settings_sources(environment: Mapping[str, str]) -> tuple[Source, ...]:
     )
     if not named and not path.is_file():
         return ()
+    values = read_private_mapping(path)
+    return (Source(origin=Origin.FILE, values=_absolute(values, path.parent), place=str(path)),)
+
+
+def read_private_mapping(path: Path) -> dict[str, object]:
+    """Read a YAML file. Raises UsageError where it holds secrets and is open to others."""
     values = _read_mapping(path)
     if _has_secrets(values) and path.stat().st_mode & _OTHERS_MAY_READ:
         raise UsageError(f"{path} holds secrets, and others may read it", hint=f"close it: chmod 600 {path}")
-    return (Source(origin=Origin.FILE, values=_absolute(values, path.parent), place=str(path)),)
+    return values
+
+
+def has_encrypted_keys(path: Path) -> bool:
+    """Say whether a stack's file holds keys of the store that Pulumi has encrypted."""
+    config = (_read_mapping(path).get("config") or {}) if path.is_file() else {}
+    return isinstance(config, dict) and any(
+        isinstance(value := config.get(f"{PROJECT}:{setting.key}"), dict) and "secure" in value
+        for setting in SETTINGS
+        if setting.is_store_key
+    )
 
 
 def read_stack_file(path: Path, project: str = PROJECT, table: Sequence[Setting] = SETTINGS) -> Source:

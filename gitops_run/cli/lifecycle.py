@@ -18,7 +18,9 @@ from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import forget_history, history_folder
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.adapters.store_admin import open_store
+from gitops_run.adapters.store_keys import open_keys
 from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json_flag, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
@@ -29,7 +31,7 @@ from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.receipt import Receipt
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import SessionSpec
-from gitops_run.model.settings import Origin, Settings, Source, resolve
+from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve
 from gitops_run.model.stack_events import ResourceStep, StackEvent
 
 
@@ -58,15 +60,12 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @json_flag
 def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
-    request = session_request(SessionName.parse(name), flags)
+    request = session_request(SessionName.parse(name), flags, is_ending=True)
     if is_cluster_gone:
-        anyio.run(
-            until_interrupted, lifecycle.down_without_cluster, request, _ports(request.settings), tell_step
-        )
-        _forget_history(request)
+        receipt = anyio.run(until_interrupted, end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
-        return
-    receipt = anyio.run(until_interrupted, end_session, request)
+    else:
+        receipt = anyio.run(until_interrupted, end_session, request)
     if output == "json":
         print_json([asdict(line) for line in receipt.lines])
     else:
@@ -91,22 +90,40 @@ def said(flags: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in flags.items() if value not in (None, ())}
 
 
-def session_request(name: SessionName, flags: Mapping[str, object]) -> lifecycle.Request:
-    """Gather what a session is made or ended with.
+def session_request(
+    name: SessionName, flags: Mapping[str, object], *, is_ending: bool = False
+) -> lifecycle.Request:
+    """Gather what a session is made or ended with. is_ending: its reader's and writer's keys aren't needed.
 
     The kubeconfig's current context counts when a session is made, and never again: it's pinned then.
     """
     stack_file = _home().stack_file(name.text)
-    sources = (
+    sources: tuple[Source, ...] = (
         flag_source(flags),
-        *user_files.sources(os.environ, stack=user_files.read_stack_file(stack_file)),
+        *user_files.sources(os.environ, stack=_stack_source(name, stack_file)),
     )
     settings = resolve(sources)
     if settings.context is None and not stack_file.is_file():
         current = current_context(settings.require("kubeconfig"))
-        settings = resolve((*sources, Source(origin=Origin.DEFAULT, values={"context": current})))
+        sources = (*sources, Source(origin=Origin.DEFAULT, values={"context": current}))
+        settings = resolve(sources)
+    elsewhere: dict[str, str] = {}
+    if not is_ending:
+        settings = with_keys_file(settings, sources)
+        elsewhere = keys_elsewhere(os.environ, stack_file, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return lifecycle.Request(name=name, settings=settings, ca=user_files.read_ca(settings.ca_file), now=now)
+    ca = user_files.read_ca(settings.ca_file)
+    return lifecycle.Request(name=name, settings=settings, ca=ca, now=now, keys_elsewhere=elsewhere)
+
+
+def _stack_source(name: SessionName, stack_file: Path) -> Source:
+    """Bring what a session's stack file says, with the keys of the store that Pulumi has encrypted in it."""
+    plain = user_files.read_stack_file(stack_file)
+    if not user_files.has_encrypted_keys(stack_file):
+        return plain
+    encrypted = anyio.run(Stacks(_home()).encrypted_settings, name.text)
+    keys = {setting.key: encrypted.get(setting.key) for setting in SETTINGS if setting.is_store_key}
+    return replace(plain, values={**plain.values, **{key: value for key, value in keys.items() if value}})
 
 
 async def make_session(request: lifecycle.Request) -> SessionSpec:
@@ -122,6 +139,13 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
     receipt = await lifecycle.down(request, _ports(request.settings), tell_step)
+    _forget_history(request)
+    return receipt
+
+
+async def end_without_cluster(request: lifecycle.Request) -> Receipt:
+    """End what a session has outside of its cluster."""
+    receipt = await lifecycle.down_without_cluster(request, _ports(request.settings), tell_step)
     _forget_history(request)
     return receipt
 
@@ -153,6 +177,7 @@ def _ports(settings: Settings) -> lifecycle.Ports:
         stacks=Stacks(_home()),
         cluster=SessionCluster(settings.require("kubeconfig"), settings.require("context")),
         open_store=open_store,
+        open_keys=open_keys,
         declare=declare_session,
     )
 

@@ -20,7 +20,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
 LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
 APPLIER_KEYS = ("applier", "substitute", "substituteFrom", "decryptionKeyFile", "valuesFiles", "releaseName")
-SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile", *APPLIER_KEYS)
+SESSION_KEYS = (
+    "owner",
+    "store",
+    "endpoint",
+    "region",
+    "caFile",
+    "keysFile",
+    "sharedKeys",
+    *APPLIER_KEYS,
+)
 
 
 def settings_flags(*keys: str, table: Sequence[Setting] = SETTINGS) -> Callable[[Command], Command]:
@@ -28,17 +37,25 @@ def settings_flags(*keys: str, table: Sequence[Setting] = SETTINGS) -> Callable[
 
     def add(command: Command) -> Command:
         for setting in reversed([setting for setting in table if setting.key in keys]):
-            command = click.option(
-                setting.flag,
-                setting.attribute,
-                type=int if setting.kind == "integer" else str,
-                multiple=setting.kind == "array",
-                help=setting.description,
-                metavar=setting.kind.upper() if setting.kind == "integer" else "TEXT",
-            )(command)
+            command = _option(setting)(command)
         return command
 
     return add
+
+
+def _option(setting: Setting) -> Callable[[Command], Command]:
+    if setting.kind == "boolean":
+        return click.option(
+            setting.flag, setting.attribute, is_flag=True, default=None, help=setting.description
+        )
+    return click.option(
+        setting.flag,
+        setting.attribute,
+        type=int if setting.kind == "integer" else str,
+        multiple=setting.kind == "array",
+        help=setting.description,
+        metavar=setting.kind.upper() if setting.kind == "integer" else "TEXT",
+    )
 
 
 json_flag = click.option(

@@ -12,7 +12,8 @@ from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.model import manifests
 from gitops_run.model.manifests import Manifest
-from gitops_run.model.session_spec import KeyPair, KustomizeApplier, SessionSpec
+from gitops_run.model.session_spec import KustomizeApplier, SessionSpec
+from gitops_run.model.store_keys import KeyPair
 
 
 def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:

@@ -1,25 +1,21 @@
 """A session's bucket on AWS: the bucket, closed to the public, and two users with a key each.
 
-Knows the least that Flux needs to read and the loop needs to write. Source: pulumi-aws 7, where s3.Bucket
-is what was BucketV2; source-controller 1.9, which looks at the bucket, lists it and gets its objects.
+What each user may do is model/store_policy.py. Source: pulumi-aws 7, where s3.Bucket is what was BucketV2.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
 
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import after
-from gitops_run.model.session_spec import AwsStore, KeyPair, SessionSpec
-
-READ = ("s3:GetObject",)
-WRITE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
-LOOK = ("s3:GetBucketLocation", "s3:ListBucket")
+from gitops_run.model.session_spec import AwsStore, SessionSpec
+from gitops_run.model.store_keys import KeyPair
+from gitops_run.model.store_policy import account_policy
 
 
 def declare_aws_bucket(
@@ -45,8 +41,8 @@ def declare_aws_bucket(
         restrict_public_buckets=True,
         opts=here,
     )
-    reading, reader = _declare_user(spec, "reader", READ, after(here, bucket))
-    writing, writer = _declare_user(spec, "writer", WRITE, after(here, bucket))
+    reading, reader = _declare_user(spec, "reader", after(here, bucket))
+    writing, writer = _declare_user(spec, "writer", after(here, bucket))
     return SessionBucket(
         made=(bucket, closed, *reading, *writing),
         reader=reader,
@@ -55,19 +51,8 @@ def declare_aws_bucket(
     )
 
 
-def policy(bucket: str, actions: Sequence[str]) -> dict[str, Any]:
-    """Write a policy that lets its bearer look at one bucket, and do this with its objects."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": list(LOOK), "Resource": f"arn:aws:s3:::{bucket}"},
-            {"Effect": "Allow", "Action": list(actions), "Resource": f"arn:aws:s3:::{bucket}/*"},
-        ],
-    }
-
-
 def _declare_user(
-    spec: SessionSpec, role: str, actions: Sequence[str], opts: pulumi.ResourceOptions
+    spec: SessionSpec, role: str, opts: pulumi.ResourceOptions
 ) -> tuple[tuple[pulumi.Resource, ...], pulumi.Output[KeyPair]]:
     user = aws.iam.User(
         f"{spec.name}-{role}-user", name=f"{spec.bucket}-{role[0]}", force_destroy=True, opts=opts
@@ -75,7 +60,7 @@ def _declare_user(
     allowed = aws.iam.UserPolicy(
         f"{spec.name}-{role}-policy",
         user=user.name,
-        policy=json.dumps(policy(spec.bucket, actions)),
+        policy=json.dumps(account_policy(spec.bucket, may_write=role == "writer")),
         opts=opts,
     )
     key = aws.iam.AccessKey(f"{spec.name}-{role}-key", user=user.name, opts=after(opts, allowed))

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import pulumi
 
+from gitops_run.declare.bucket_keys import BucketKeys
 from gitops_run.declare.cluster_bucket import declare_cluster_bucket
 from gitops_run.declare.s3_bucket import S3Bucket
-from gitops_run.model.session_spec import AwsStore, InClusterStore, KeyPair, S3Store, SessionSpec
+from gitops_run.model.session_spec import AwsStore, InClusterStore, S3Store, SessionSpec
+from gitops_run.model.store_keys import KeyPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ def declare_bucket(
 
 
 def _declare_s3_bucket(spec: SessionSpec, store: S3Store, opts: pulumi.ResourceOptions) -> SessionBucket:
+    reader, writer = _declare_keys(spec, store, opts)
     bucket = S3Bucket(
         f"{spec.name}-bucket",
         bucket=spec.bucket,
@@ -67,13 +70,28 @@ def _declare_s3_bucket(spec: SessionSpec, store: S3Store, opts: pulumi.ResourceO
         access_key=store.admin.access_key,
         secret_key=pulumi.Output.secret(store.admin.secret_key),
         force_destroy=True,
-        reader_access_key=store.reader.access_key,
-        writer_access_key=store.writer.access_key,
+        reader_access_key=_access_key(reader),
+        writer_access_key=_access_key(writer),
         opts=opts,
     )
     return SessionBucket(
         made=(bucket,),
-        reader=pulumi.Output.secret(store.reader),
-        writer=pulumi.Output.secret(store.writer),
+        reader=reader,
+        writer=writer,
         ca=pulumi.Output.from_input(store.ca),
     )
+
+
+def _declare_keys(
+    spec: SessionSpec, store: S3Store, opts: pulumi.ResourceOptions
+) -> tuple[pulumi.Output[KeyPair], pulumi.Output[KeyPair]]:
+    """Take the keys that a person provides, else declare keys that the store makes for this bucket."""
+    if store.keys:
+        return pulumi.Output.secret(store.keys.reader), pulumi.Output.secret(store.keys.writer)
+    made = BucketKeys(f"{spec.name}-keys", bucket=spec.bucket, admin=store.access, opts=opts)
+    return made.reader, made.writer
+
+
+def _access_key(pair: pulumi.Output[KeyPair]) -> pulumi.Output[str]:
+    """Name the account of a pair, which is no secret: it stands in the bucket's policy."""
+    return pulumi.Output.unsecret(pair.apply(lambda known: known.access_key))

@@ -17,12 +17,19 @@ import pulumi
 
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign, with_decryption_key
+from gitops_run.model.session_spec import (
+    SessionSpec,
+    parse_spec,
+    refuse_foreign,
+    with_decryption_key,
+    with_given_keys,
+)
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 
 
@@ -44,7 +51,8 @@ def declare_session(spec: SessionSpec) -> None:
 
 def _read_spec() -> SessionSpec:
     name = SessionName.parse(pulumi.get_stack())
-    settings = resolve(user_files.sources(os.environ, stack=_stack_config(name)))
+    sources = user_files.sources(os.environ, stack=_stack_config(name))
+    settings = with_keys_file(resolve(sources), sources)
     contexts.guard(settings.require("context"), settings.allow_contexts)
     with ThreadPoolExecutor(max_workers=1) as pool:  # this thread's event loop is Pulumi's, and is running
         facts = pool.submit(
@@ -57,6 +65,8 @@ def _read_spec() -> SessionSpec:
         ).result()
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
+    elsewhere = keys_elsewhere(os.environ, Path.cwd() / stack_file(name.text), settings)
+    spec = with_given_keys(spec, settings, elsewhere)
     return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
 
 

@@ -35,6 +35,9 @@ class StacksPort(Protocol):
     async def forget(self, name: str) -> None:
         """Remove an empty stack."""
 
+    async def outputs(self, name: str) -> dict[str, str]:
+        """Read what a stack tells of its session."""
+
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         """List what a killed run was creating."""
 

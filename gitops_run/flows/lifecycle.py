@@ -5,7 +5,7 @@ Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,13 +22,18 @@ from gitops_run.model.session_spec import (
     ClusterFacts,
     S3Store,
     SessionSpec,
+    Store,
+    parse_s3_store,
     parse_spec,
     refuse_foreign,
     with_decryption_key,
+    with_given_keys,
 )
 from gitops_run.model.settings import Settings, to_stack_config
 from gitops_run.model.stack_events import PendingObject, StackOutcome
 from gitops_run.model.store import StoreAccess
+from gitops_run.model.store_failures import cannot_make_keys
+from gitops_run.model.store_keys import MadeKeys
 
 
 class ClusterPort(Protocol):
@@ -57,6 +62,16 @@ class StorePort(Protocol):
         """Remove it."""
 
 
+class KeysPort(Protocol):
+    """Look after the accounts of one store; sync."""
+
+    def names(self) -> frozenset[str] | None:
+        """List their access keys; None where the store doesn't make any."""
+
+    def remove(self, access_key: str) -> None:
+        """Remove one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Hold the doors of both flows. declare: the Pulumi program of one session."""
@@ -64,6 +79,7 @@ class Ports:
     stacks: StacksPort
     cluster: ClusterPort
     open_store: Callable[[StoreAccess], AbstractContextManager[StorePort]]
+    open_keys: Callable[[StoreAccess], AbstractContextManager[KeysPort]]
     declare: Callable[[SessionSpec], None]
 
 
@@ -72,7 +88,8 @@ class Request:
     """Ask for one session's beginning or end.
 
     settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
-    decryption_key: what decryptionKeyFile holds; needed to make a session, not to end one.
+    decryption_key: what decryptionKeyFile holds. keys_elsewhere: as for refuse_shared_keys. Both are needed
+    to make a session, not to end one.
     """
 
     name: SessionName
@@ -80,14 +97,19 @@ class Request:
     ca: str
     now: str
     decryption_key: str = field(default="", repr=False)
+    keys_elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     """Make a session, or bring it up to its settings, and return what it is made of.
 
-    Raises GuardError on a context that nobody allowed or a session of someone else.
+    Raises GuardError on a context that nobody allowed, a session of someone else, or keys that open the
+    buckets of other sessions.
     """
-    spec = await _look(request, ports)
+    spec, is_new = await _look(request, ports)
+    spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
+    if is_new:
+        await to_thread.run_sync(_require_keys, spec, ports)
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
 
     async def declare() -> StackOutcome:
@@ -104,7 +126,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
 
     Raises GuardError on a session of someone else, BackendError where something stayed.
     """
-    spec = await _look(request, ports)
+    spec, _ = await _look(request, ports)
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
@@ -114,33 +136,56 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         await _leftovers(spec, ports, tell).clean_up()
     await ports.stacks.forget(spec.name.text)
     lines = await ports.cluster.remains(spec.name, spec.namespace)
-    bucket = await to_thread.run_sync(
-        partial(_look_for_bucket, spec, ports, is_undecided=outcome.has_pending)
+    stored = await to_thread.run_sync(
+        partial(_look_into_store, spec.store, spec.bucket, ports, is_undecided=outcome.has_pending)
     )
-    receipt = Receipt(lines=(*lines, *bucket))
+    return _proven(spec.name, Receipt(lines=(*lines, *stored)))
+
+
+async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
+    """Take away what a session has outside of its cluster, which is gone for good. Asks no cluster.
+
+    Raises BackendError where something stayed in the store.
+    """
+    settings, name = request.settings, request.name
+    store = parse_s3_store(settings, request.ca) if settings.store == "s3" else None
+    told = await ports.stacks.outputs(name.text)
+    bucket = told.get("bucket") or (name.bucket(settings.cluster) if settings.cluster else "")
+    await ports.stacks.drop_cluster(name.text)
+    outcome = await ports.stacks.destroy(name.text, tell)
+    await ports.stacks.forget(name.text)
+    if store is None or not bucket:
+        return Receipt(lines=())
+    look = partial(_look_into_store, store, bucket, ports, is_undecided=outcome.has_pending)
+    return _proven(name, Receipt(lines=await to_thread.run_sync(look)))
+
+
+def _proven(name: SessionName, receipt: Receipt) -> Receipt:
     if receipt.left:
         raise BackendError(
-            f"session {spec.name} is down, and this is still there: {', '.join(receipt.left)}",
+            f"session {name} is down, and this is still there: {', '.join(receipt.left)}",
             hint="see what holds it, and remove it by hand",
         )
     return receipt
 
 
-async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> None:
-    """Take away what a session has outside of its cluster, which is gone for good. Asks no cluster."""
-    await ports.stacks.drop_cluster(request.name.text)
-    await ports.stacks.destroy(request.name.text, tell)
-    await ports.stacks.forget(request.name.text)
-
-
-async def _look(request: Request, ports: Ports) -> SessionSpec:
-    """Look at the cluster before anything is touched there."""
+async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, bool]:
+    """Look at the cluster before anything is touched there, and say whether the session is new to it."""
     settings = request.settings
     contexts.guard(settings.require("context"), settings.allow_contexts)
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return with_decryption_key(spec, request.decryption_key)
+    return with_decryption_key(spec, request.decryption_key), not facts.target
+
+
+def _require_keys(spec: SessionSpec, ports: Ports) -> None:
+    """Ask the store whether it makes keys, before anything is made. Raises UsageError where it doesn't."""
+    if not isinstance(spec.store, S3Store) or spec.store.keys:
+        return
+    with ports.open_keys(spec.store.access) as keys:
+        if keys.names() is None:
+            raise cannot_make_keys(spec.store.access)
 
 
 def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
@@ -150,16 +195,31 @@ def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
     return Leftovers(stack=spec.name.text, stacks=ports.stacks, remove=remove, tell=tell)
 
 
-def _look_for_bucket(spec: SessionSpec, ports: Ports, *, is_undecided: bool) -> tuple[ReceiptLine, ...]:
-    """Ask the store, and remove the empty bucket that a killed run may have left there.
+def _look_into_store(
+    store: Store, bucket: str, ports: Ports, *, is_undecided: bool
+) -> tuple[ReceiptLine, ...]:
+    """Ask the store for the bucket and its keys, and remove what a killed run may have left there.
 
     On AWS the keys went with the bucket, and Pulumi has waited for both.
     """
-    if not isinstance(spec.store, S3Store):
+    if not isinstance(store, S3Store):
         return ()
-    with ports.open_store(spec.store.access(spec.store.admin)) as store:
-        is_there = store.exists(spec.bucket)
-        if is_there and is_undecided and store.is_empty(spec.bucket):
-            store.remove(spec.bucket)
-            is_there = False
-    return (ReceiptLine(what=f"S3 bucket {spec.bucket}", is_gone=not is_there),)
+    with ports.open_store(store.access) as buckets:
+        is_there = buckets.exists(bucket)
+        if is_there and is_undecided and buckets.is_empty(bucket):
+            buckets.remove(bucket)
+            is_there = buckets.exists(bucket)
+    line = ReceiptLine(what=f"S3 bucket {bucket}", is_gone=not is_there)
+    with ports.open_keys(store.access) as keys:
+        return (line, *_look_for_keys(keys, MadeKeys.of(bucket).both, is_unused=not is_there))
+
+
+def _look_for_keys(keys: KeysPort, made: tuple[str, ...], *, is_unused: bool) -> tuple[ReceiptLine, ...]:
+    """Ask for the accounts that bear the bucket's name, and remove what is left of them without a bucket."""
+    names = keys.names()
+    if names is None:
+        return ()
+    for left in names & set(made) if is_unused else ():
+        keys.remove(left)
+        names = keys.names() or frozenset()
+    return tuple(ReceiptLine(what=f"S3 key {name}", is_gone=name not in names) for name in made)

@@ -40,10 +40,10 @@ from gitops_run.model.session_spec import (
     AwsStore,
     HelmApplier,
     InClusterStore,
-    KeyPair,
     KustomizeApplier,
     SessionSpec,
 )
+from gitops_run.model.store_keys import KeyPair
 from gitops_run.model.store_server import forward_rules
 
 Manifest = dict[str, Any]

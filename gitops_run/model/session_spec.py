@@ -5,20 +5,15 @@ Knows no Pulumi and no cluster: the program declares from it, the loop and the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
+from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.settings import Settings
 from gitops_run.model.store import StoreAccess
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyPair:
-    """Hold a key of the store. The secret is left out of its representation."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
+from gitops_run.model.store_keys import GivenKeys, KeyPair, refuse_shared_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +27,17 @@ class ClusterPin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Store:
-    """Describe a bucket at an S3 endpoint of one's own, with the three keys that use it.
+    """Describe a bucket at an S3 endpoint of one's own.
 
-    endpoint: an https URL. ca: PEM, empty where a public CA signed the endpoint's certificate.
+    endpoint: an https URL. ca: PEM, empty where a public CA signed the endpoint's certificate. admin: the key
+    that makes and removes buckets. keys: those that a person provides; None where the store makes them.
     """
 
     endpoint: str
     region: str
     ca: str = ""
     admin: KeyPair
-    reader: KeyPair
-    writer: KeyPair
+    keys: GivenKeys | None = None
 
     @property
     def kind(self) -> str:
@@ -54,13 +49,14 @@ class S3Store:
         """Say whether Flux has to be told whom to trust."""
         return bool(self.ca)
 
-    def access(self, key: KeyPair) -> StoreAccess:
-        """Say how to reach the store with one of its keys."""
+    @property
+    def access(self) -> StoreAccess:
+        """Say how to reach the store with the key that makes and removes buckets."""
         return StoreAccess(
             endpoint=self.endpoint,
             region=self.region,
-            access_key=key.access_key,
-            secret_key=key.secret_key,
+            access_key=self.admin.access_key,
+            secret_key=self.admin.secret_key,
             ca_cert=self.ca,
         )
 
@@ -249,6 +245,24 @@ def with_decryption_key(spec: SessionSpec, key: str) -> SessionSpec:
     return replace(spec, applier=replace(spec.applier, decryption_key=key))
 
 
+def with_given_keys(spec: SessionSpec, settings: Settings, elsewhere: Mapping[str, str]) -> SessionSpec:
+    """Add the keys of an S3 store that a person provides; without any of them, the store makes them.
+
+    elsewhere: as for refuse_shared_keys. Raises UsageError where a part of them is missing, GuardError where
+    they open other sessions' buckets too and sharedKeys isn't set.
+    """
+    is_given = any(getattr(settings, to_attribute(key)) for key in SESSION_KEY_SETTINGS)
+    if not is_given or not isinstance(spec.store, S3Store):
+        return spec
+    keys = GivenKeys(
+        reader=_key_pair(settings, "readerAccessKey", "readerSecretKey"),
+        writer=_key_pair(settings, "writerAccessKey", "writerSecretKey"),
+    )
+    if not settings.shared_keys:
+        refuse_shared_keys(spec.name, keys, elsewhere)
+    return replace(spec, store=replace(spec.store, keys=keys))
+
+
 def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | HelmApplier:
     """Choose what applies the target. Raises UsageError on a setting of the other kind."""
     is_helm = settings.applier == "helm"
@@ -288,13 +302,16 @@ def _parse_store(settings: Settings, namespace: str, facts: ClusterFacts, ca: st
                 hint="leave endpoint out, or choose store s3",
             )
         return AwsStore(region=settings.region)
+    return parse_s3_store(settings, ca)
+
+
+def parse_s3_store(settings: Settings, ca: str) -> S3Store:
+    """Describe the S3 store without the session's own keys. Raises UsageError on what is missing."""
     return S3Store(
         endpoint=settings.require("endpoint"),
         region=settings.region,
         ca=ca,
         admin=_key_pair(settings, "accessKey", "secretKey"),
-        reader=_key_pair(settings, "readerAccessKey", "readerSecretKey"),
-        writer=_key_pair(settings, "writerAccessKey", "writerSecretKey"),
     )
 
 

@@ -11,11 +11,16 @@ from typing import Final, Literal
 
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
 
-Kind = Literal["string", "integer", "array"]
-Value = str | int | tuple[str, ...]
+Kind = Literal["string", "integer", "boolean", "array"]
+Value = str | int | bool | tuple[str, ...]
 
 _HTTPS = r"https://[^/?#\s]+"
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def to_attribute(key: str) -> str:
+    """Write a key as Python does: readerAccessKey, reader_access_key."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", key).lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,12 @@ class Setting:
     @property
     def attribute(self) -> str:
         """Name the field of Settings that holds it."""
-        return re.sub(r"(?<!^)([A-Z])", r"_\1", self.key).lower()
+        return to_attribute(self.key)
+
+    @property
+    def is_store_key(self) -> bool:
+        """Say whether it is a key of the store, which the tool never writes into a stack's file."""
+        return self.key.endswith("Key")
 
     @property
     def flag(self) -> str:
@@ -54,6 +64,9 @@ class Setting:
         """Name the environment variable."""
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
+
+SESSION_KEY_SETTINGS: Final = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
+"""The keys of one session's bucket. What the session's own stack file says of them wins over all else."""
 
 STORE_IMAGE: Final = "ghcr.io/versity/versitygw:v1.8.0"
 
@@ -162,12 +175,34 @@ SETTINGS: tuple[Setting, ...] = (
         description="The file with the CA of the S3 endpoint (PEM), where it isn't a public one.",
         is_path=True,
     ),
-    Setting(key="accessKey", description="The access key that makes and removes buckets."),
+    Setting(
+        key="accessKey",
+        description="The access key that makes and removes buckets and, if the store can, sessions' keys.",
+    ),
     Setting(key="secretKey", description="The secret of accessKey.", is_secret=True),
-    Setting(key="readerAccessKey", description="The access key with which Flux reads the bucket."),
+    Setting(
+        key="readerAccessKey",
+        description="The access key with which Flux reads the bucket, where the store makes no keys.",
+    ),
     Setting(key="readerSecretKey", description="The secret of readerAccessKey.", is_secret=True),
-    Setting(key="writerAccessKey", description="The access key with which saves are written."),
+    Setting(
+        key="writerAccessKey",
+        description="The access key with which saves are written, where the store makes no keys.",
+    ),
     Setting(key="writerSecretKey", description="The secret of writerAccessKey.", is_secret=True),
+    Setting(
+        key="keysFile",
+        description="The file with this session's readerAccessKey, readerSecretKey, writerAccessKey and "
+        "writerSecretKey, where the store makes no keys.",
+        is_path=True,
+    ),
+    Setting(
+        key="sharedKeys",
+        description="Whether keys may be used that also open other sessions' buckets: the owner of any such "
+        "session can then write all of these buckets.",
+        kind="boolean",
+        default=False,
+    ),
     Setting(
         key="settleMs",
         description="Milliseconds without another change that end a save.",

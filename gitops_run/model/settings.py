@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from gitops_run.errors import GuardError, UsageError
-from gitops_run.model.setting_table import SETTINGS, Setting, Value
+from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, SETTINGS, Setting, Value
 
 __all__ = [
     "PROJECT",
@@ -33,10 +33,16 @@ __all__ = [
 
 PROJECT = "gitops-run"
 
-_KIND_NAMES = {"string": "text", "integer": "a whole number", "array": "a list of texts"}
+_KIND_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list of texts",
+}
 
 _UNSAID = (None, "")
 """An empty text says nothing: Pulumi's config schema knows no key that may be left out."""
+_BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 _WITHIN_ROOT = ("target", "valuesFiles")
 
 
@@ -72,6 +78,8 @@ class Settings:
     reader_secret_key: str | None
     writer_access_key: str | None
     writer_secret_key: str | None
+    keys_file: str | None
+    shared_keys: bool
     settle_ms: int
     settle_cap_ms: int
     prune_limit_percent: int
@@ -130,7 +138,8 @@ class Source:
 def resolve(sources: Sequence[Source]) -> Settings:
     """Choose each key's value from the first source that has it.
 
-    sources: the strongest first: flag, environment, settings file, stack config.
+    sources: the strongest first: flag, environment, settings file, stack config. For the keys of the
+    session's bucket the stack config comes first: whatever else names them speaks for other sessions too.
     Raises UsageError on an unknown key or a value that isn't allowed, GuardError where a source contradicts
     what the stack config pins.
     """
@@ -147,9 +156,9 @@ def to_stack_config(settings: Settings) -> dict[str, str]:
     kept = {}
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
-        if value in (None, ()) or setting.is_for_loop or setting.key.endswith("Key"):
+        if value is None or value in ((), False) or setting.is_for_loop or setting.is_store_key:
             continue
-        kept[setting.key] = json.dumps(value) if setting.kind == "array" else str(value)
+        kept[setting.key] = str(value) if setting.kind == "string" else json.dumps(value)
     return kept
 
 
@@ -166,6 +175,8 @@ def _refuse_unknown(source: Source) -> None:
 
 def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
     """Choose one key's value as resolve does."""
+    if setting.key in SESSION_KEY_SETTINGS:
+        sources = sorted(sources, key=lambda source: source.origin is not Origin.STACK)
     said = [
         (source, _parse(setting, source, source.values[setting.key]))
         for source in sources
@@ -188,7 +199,11 @@ def _parse(setting: Setting, source: Source, raw: object) -> Value:
     value = _typed(setting, raw)
     if value is None:
         raise _refusal(setting, source, raw, _KIND_NAMES[setting.kind])
-    if isinstance(value, int) and not setting.minimum <= value <= setting.maximum:
+    if (
+        setting.kind == "integer"
+        and isinstance(value, int)
+        and not setting.minimum <= value <= setting.maximum
+    ):
         raise _refusal(setting, source, raw, f"{setting.minimum} to {setting.maximum}")
     if isinstance(value, str):
         return _parse_text(setting, source, value)
@@ -210,6 +225,8 @@ def _typed(setting: Setting, raw: object) -> Value | None:
         if isinstance(raw, int) and not isinstance(raw, bool):
             return raw
         return int(raw) if isinstance(raw, str) and re.fullmatch(r"-?[0-9]{1,9}", raw) else None
+    if setting.kind == "boolean":
+        return raw if isinstance(raw, bool) else _BOOLEANS.get(str(raw))
     if setting.kind == "array":
         return _texts(raw)
     return raw if isinstance(raw, str) else None

@@ -43,12 +43,12 @@ _NO_BUCKET = _Meaning(
 )
 _REGION = _Meaning(
     error=UsageError,
-    message="{place} does not serve bucket {bucket} in region {region!r}",
+    message="{place} does not serve buckets in region {region!r}",
     hint="set the region that the store expects; many stores say us-east-1",
 )
 _BUSY = _Meaning(
     error=TransientError,
-    message="{place} can't serve bucket {bucket} at the moment ({code})",
+    message="{place} can't serve requests at the moment ({code})",
     hint="try again; if it stays so, look at the store's own log",
 )
 _SHADOWED = _Meaning(
@@ -77,6 +77,11 @@ _CODES = {
         error=BackendError,
         message="{place} does not know the access key {key}",
         hint="check the access key, and that it belongs to this store",
+    ),
+    "XAdminAccessDenied": _Meaning(
+        error=BackendError,
+        message="{place} does not let the access key {key} make and remove accounts",
+        hint="set accessKey to an account of role admin, or provide the session's keys: --keys-file FILE",
     ),
     "SignatureDoesNotMatch": _Meaning(
         error=BackendError,
@@ -145,7 +150,7 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
         meaning = _BUSY
     if meaning is None:
         return BackendError(
-            f"{access.place} refused a request for bucket {bucket}: {code}",
+            f"{access.place} refused a request{f' for bucket {bucket}' if bucket else ''}: {code}",
             hint="look the code up in the store's documentation",
         )
     return _error(meaning, access=access, bucket=bucket, code=code)
@@ -154,6 +159,15 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
 def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
     """Say why a store could not be asked at all."""
     return _error(_FAULTS[fault], access=access, bucket="", code="")
+
+
+def cannot_make_keys(access: StoreAccess) -> UsageError:
+    """Say that a store makes no keys, and what to do instead."""
+    return UsageError(
+        f"{access.place} has no admin API by which keys for this session could be made",
+        hint="make a reader's and a writer's key for this session at the store, put them into a file, and: "
+        "--keys-file FILE (on MinIO the store makes them: pip install 'gitops-run[minio]')",
+    )
 
 
 def _error(meaning: _Meaning, *, access: StoreAccess, bucket: str, code: str) -> GitOpsRunError:

@@ -33,6 +33,21 @@ def bucket_policy(bucket: str, *, reader: str, writer: str) -> Mapping[str, Any]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def account_policy(bucket: str, *, may_write: bool) -> Mapping[str, Any]:
+    """Let an account look at one bucket and read its objects, or write them as well.
+
+    For stores whose accounts have policies of their own, and so without a principal.
+    """
+    arn = f"arn:aws:s3:::{bucket}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": list(_LOOK), "Resource": [arn]},
+            {"Effect": "Allow", "Action": list(_WRITE if may_write else _READ), "Resource": [f"{arn}/*"]},
+        ],
+    }
+
+
 def canonical(policy: Mapping[str, Any] | None) -> str:
     """Write a policy so that two which say the same are the same text; "" for none.
 

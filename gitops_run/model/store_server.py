@@ -15,7 +15,7 @@ from typing import Any
 
 from gitops_run.model.access import Rule
 from gitops_run.model.session import STORE_SERVER, STORE_SERVER_PORT
-from gitops_run.model.session_spec import KeyPair
+from gitops_run.model.store_keys import KeyPair
 from gitops_run.model.store_policy import bucket_policy
 
 Manifest = dict[str, Any]

@@ -19,7 +19,7 @@ from gitops_run.adapters.user_files import data_directory
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
 from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
 from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private
-from gitops_run.sandbox.store import Accounts
+from gitops_run.sandbox.store import Account
 
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
 
@@ -74,8 +74,11 @@ def write_cluster_settings(sandbox: Sandbox) -> None:
     write_private(sandbox.settings, yaml.safe_dump(settings, sort_keys=False))
 
 
-def write_settings(sandbox: Sandbox, accounts: Accounts) -> None:
-    """Write the settings file that makes the other commands use the sandbox's cluster and store."""
+def write_settings(sandbox: Sandbox, administrator: Account) -> None:
+    """Write the settings file that makes the other commands use the sandbox's cluster and store.
+
+    The store makes each session's own keys: there are none that sessions could share.
+    """
     settings = {
         "kubeconfig": str(sandbox.kubeconfig),
         "context": sandbox.context,
@@ -83,11 +86,7 @@ def write_settings(sandbox: Sandbox, accounts: Accounts) -> None:
         "endpoint": sandbox.store,
         "region": REGION,
         "caFile": str(sandbox.ca),
-        "accessKey": accounts.admin.access,
-        "secretKey": accounts.admin.secret,
-        "readerAccessKey": accounts.reader.access,
-        "readerSecretKey": accounts.reader.secret,
-        "writerAccessKey": accounts.writer.access,
-        "writerSecretKey": accounts.writer.secret,
+        "accessKey": administrator.access,
+        "secretKey": administrator.secret,
     }
     write_private(sandbox.settings, yaml.safe_dump(settings, sort_keys=False))

@@ -52,7 +52,7 @@ from gitops_run.sandbox.state import (
     sandbox_folder,
     save,
 )
-from gitops_run.sandbox.store import ensure_accounts
+from gitops_run.sandbox.store import ensure_administrator
 
 _READY_WITHIN_S = 90.0
 _PART_PATIENCE_S = 5.0
@@ -77,7 +77,9 @@ def start(
     with _only_starter(folder):
         node_of(folder, kind, tell)  # another starter may have decided otherwise meanwhile
         if is_up(folder):
-            return load(name, base)
+            running = load(name, base)
+            _write_settings(running)  # what runs may have been started by an older version
+            return running
         programs = ensure_binaries(tell, kind)
         (folder / "programs.json").write_text(
             json.dumps({program: [str(b.path), b.origin] for program, b in programs.items()})
@@ -143,12 +145,17 @@ def _prepare(sandbox: Sandbox, tell: Progress) -> None:
     kubeconfigs.write_all(sandbox)
     write_manifests(manifests_path(sandbox))
     ensure_pulumi_state(data_directory(os.environ))
-    accounts = ensure_accounts(sandbox.folder / "store")
+    _write_settings(sandbox)
+    if sandbox.node is NodeKind.REAL:
+        make_node(sandbox, tell)
+
+
+def _write_settings(sandbox: Sandbox) -> None:
+    administrator = ensure_administrator(sandbox.folder / "store")
     if sandbox.node is NodeKind.REAL:
         write_cluster_settings(sandbox)
-        make_node(sandbox, tell)
     else:
-        write_settings(sandbox, accounts)
+        write_settings(sandbox, administrator)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""The S3 store's three accounts: one that administers buckets, one that writes and one that reads.
+"""The S3 store's administrator, who makes buckets, and the keys of each bucket.
 
-The store is versitygw. A bucket belongs to the administrator; what the other two may do with it is
-granted by a bucket policy that names their access keys as principals.
+The store is versitygw. Its other accounts are made while it runs, by the plugin gitops-run, and kept in
+accounts/users.json by the store itself (versitygw 1.8, auth/iam_internal.go).
 """
 
 from __future__ import annotations
@@ -26,34 +26,15 @@ class Account:
     secret: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
-    """Hold the keys of the store's three accounts."""
+def ensure_administrator(folder: Path) -> Account:
+    """Read the administrator's keys, or make them once.
 
-    admin: Account
-    reader: Account
-    writer: Account
-
-
-def ensure_accounts(folder: Path) -> Accounts:
-    """Read the store's accounts, or make them once.
-
-    folder: the store's. The administrator is handed to versitygw by environment; the others are in
-    accounts/users.json, the file of its internal account service (versitygw 1.8, auth/iam_internal.go).
+    folder: the store's. They are handed to versitygw by environment.
     """
     path = folder / "accounts.json"
     if not path.exists():
-        made = Accounts(admin=_new_account(), reader=_new_account(), writer=_new_account())
-        write_private(path, json.dumps(asdict(made), indent=2))
-    kept = json.loads(path.read_text())
-    accounts = Accounts(**{role: Account(**keys) for role, keys in kept.items()})
-    users = {account.access: _user(account) for account in (accounts.reader, accounts.writer)}
-    write_private(folder / "accounts" / "users.json", json.dumps({"accessAccounts": users}))
-    return accounts
-
-
-def _user(account: Account) -> dict[str, str | int]:
-    return {"access": account.access, "secret": account.secret, "role": "user", "userID": 0, "groupID": 0}
+        write_private(path, json.dumps({"admin": asdict(_new_account())}, indent=2))
+    return Account(**json.loads(path.read_text())["admin"])
 
 
 def _new_account() -> Account:

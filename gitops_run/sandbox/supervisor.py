@@ -27,7 +27,7 @@ from gitops_run.sandbox.parts import parts_of
 from gitops_run.sandbox.processes import end, record
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.steps import Step, steps_of
-from gitops_run.sandbox.store import ensure_accounts
+from gitops_run.sandbox.store import ensure_administrator
 from gitops_run.sandbox.web import ApiServer, is_healthy
 
 _PROBE_EVERY_S = 0.05
@@ -46,7 +46,7 @@ class Supervisor:
         self._sandbox = sandbox
         self._journal = journal
         self._steps = steps_of(sandbox, ApiServer(sandbox))
-        self._parts = parts_of(sandbox, ensure_accounts(sandbox.folder / "store").admin)
+        self._parts = parts_of(sandbox, ensure_administrator(sandbox.folder / "store"))
         names = [*(part.name for part in self._parts), *(step.name for step in self._steps)]
         self._ready = {name: anyio.Event() for name in names}
 

@@ -1,19 +1,29 @@
-"""The sandbox's S3 store, its three accounts, and buckets of one's own in it."""
+"""The sandbox's S3 store, three accounts, and buckets of one's own in it."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 import yaml
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
+import gitops_run
 from gitops_run.adapters.store_admin import StoreAdmin, open_store
+from gitops_run.adapters.store_keys import StoreKeys, open_keys
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_policy import bucket_policy
-from gitops_run.sandbox.state import Sandbox
+from gitops_run.sandbox.processes import wait_until
+from gitops_run.sandbox.state import LOOPBACK, Sandbox
+
+EXECUTABLE = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin/pulumi-resource-gitops-run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,35 +33,56 @@ class StoreAccounts:
     writer: StoreAccess
 
 
+@contextmanager
+def started_plugin() -> Iterator[ResourceProviderStub]:
+    """Start the plugin gitops-run as the engine does, and end it."""
+    process = subprocess.Popen([EXECUTABLE, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout, grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
+        yield ResourceProviderStub(channel)
+        process.terminate()
+        assert process.wait(10) == 0
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
-def accounts(sandbox: Sandbox) -> StoreAccounts:
+def accounts(sandbox: Sandbox) -> Iterator[StoreAccounts]:
     settings = yaml.safe_load(sandbox.settings.read_text())
 
     def access(access_key: str, secret_key: str) -> StoreAccess:
         return StoreAccess(
             endpoint=settings["endpoint"],
             region=settings["region"],
-            access_key=settings[access_key],
-            secret_key=settings[secret_key],
+            access_key=access_key,
+            secret_key=secret_key,
             ca_cert=Path(settings["caFile"]).read_text(),
         )
 
-    return StoreAccounts(
-        admin=access("accessKey", "secretKey"),
-        reader=access("readerAccessKey", "readerSecretKey"),
-        writer=access("writerAccessKey", "writerSecretKey"),
-    )
+    admin = access(settings["accessKey"], settings["secretKey"])
+    run = uuid.uuid4().hex[:12]
+    reader, writer = (access(f"test-{run}-{role}", uuid.uuid4().hex) for role in ("reader", "writer"))
+    with open_keys(admin) as keys:
+        for made in (reader, writer):
+            keys.make(made.access_key, made.secret_key, {})
+        yield StoreAccounts(admin=admin, reader=reader, writer=writer)
+        for made in (reader, writer):
+            keys.remove(made.access_key)
 
 
 @pytest.fixture(scope="session")
 def admin_store(accounts: StoreAccounts) -> Iterator[StoreAdmin]:
     with open_store(accounts.admin) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def store_keys(accounts: StoreAccounts) -> Iterator[StoreKeys]:
+    with open_keys(accounts.admin) as keys:
+        yield keys
 
 
 @pytest.fixture
@@ -81,3 +112,35 @@ def bucket(admin_store: StoreAdmin, accounts: StoreAccounts) -> Iterator[str]:
     yield name
     admin_store.empty(name)
     admin_store.remove(name)
+
+
+@pytest.fixture
+def plain_s3(sandbox: Sandbox, tmp_path: Path) -> Iterator[StoreAccess]:
+    """A store whose one account is its administrator's: it makes no others."""
+    for name in ("objects", "metadata"):
+        (tmp_path / name).mkdir()
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        address = f"{LOOPBACK}:{free.getsockname()[1]}"
+    pki = sandbox.folder / "pki"
+    command: list[str | Path] = [sandbox.binaries["versitygw"], "--port", address, "--region", "us-east-1"]
+    command += ["--cert", pki / "serving.crt", "--key", pki / "serving.key", "--quiet"]
+    command += ["posix", "--sidecar", tmp_path / "metadata", tmp_path / "objects"]
+    access = StoreAccess(
+        endpoint=f"https://{address}",
+        region="us-east-1",
+        access_key="root",
+        secret_key=uuid.uuid4().hex,
+        ca_cert=sandbox.ca.read_text(),
+    )
+    keys = {"ROOT_ACCESS_KEY": access.access_key, "ROOT_SECRET_KEY": access.secret_key}
+    with subprocess.Popen(command, env=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        wait_until(lambda: _listens(address), 10)
+        yield access
+        server.terminate()
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as asking:
+        return asking.connect_ex((host, int(port))) == 0

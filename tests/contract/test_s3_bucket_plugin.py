@@ -17,14 +17,12 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-import gitops_run
 from gitops_run.adapters.store_admin import StoreAdmin, open_store
 from gitops_run.errors import BackendError
 from gitops_run.model.store_policy import bucket_policy, canonical
 from gitops_run.plugins.gitops_run.values import plain, with_secrets
-from tests.contract.conftest import StoreAccounts
+from tests.contract.conftest import EXECUTABLE, StoreAccounts, started_plugin
 
-EXECUTABLE = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin/pulumi-resource-gitops-run"
 TOKEN = "gitops-run:index:S3Bucket"
 
 
@@ -36,12 +34,8 @@ def struct(values: Mapping[str, Any]) -> Struct:
 
 @pytest.fixture(scope="module")
 def plugin() -> Iterator[ResourceProviderStub]:
-    process = subprocess.Popen([EXECUTABLE, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout, grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
-        yield ResourceProviderStub(channel)
-        process.terminate()
-        assert process.wait(10) == 0
+    with started_plugin() as stub:
+        yield stub
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 from gitops_run.adapters.bucket import BucketStore
 from gitops_run.errors import BackendError, NotFound
-from gitops_run.model.session_spec import KeyPair
 from gitops_run.model.store import StoreAccess
+from gitops_run.model.store_keys import KeyPair
 from gitops_run.model.store_server import (
     ServerCredentials,
     arguments,

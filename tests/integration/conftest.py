@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from gitops_run.adapters.store_keys import StoreKeys, open_keys
+from gitops_run.model.store import StoreAccess
+from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.people import Person, Running
 
@@ -88,3 +92,21 @@ def session(_module_session: SharedSession) -> SharedSession:
     shutil.rmtree(_module_session.root)
     shutil.copytree(EXAMPLES / "plain", _module_session.root)
     return _module_session
+
+
+@pytest.fixture(scope="session")
+def admin_access(sandbox: Sandbox) -> StoreAccess:
+    settings = yaml.safe_load(sandbox.settings.read_text())
+    return StoreAccess(
+        endpoint=settings["endpoint"],
+        region=settings["region"],
+        access_key=settings["accessKey"],
+        secret_key=settings["secretKey"],
+        ca_cert=sandbox.ca.read_text(),
+    )
+
+
+@pytest.fixture(scope="session")
+def store_keys(admin_access: StoreAccess) -> Iterator[StoreKeys]:
+    with open_keys(admin_access) as keys:
+        yield keys

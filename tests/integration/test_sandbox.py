@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import tarfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from gitops_run.adapters.store_keys import open_keys
 from gitops_run.errors import SandboxError
+from gitops_run.model.store import StoreAccess
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.environment import shell_lines
 from gitops_run.sandbox.export import export
@@ -70,8 +74,36 @@ def own_base(tmp_path: Path) -> Iterator[Path]:
     lifecycle.stop(NAME, tmp_path)
 
 
+@dataclass(frozen=True)
+class StoreKeys:
+    """The keys of the sandbox's store: the administrator's, and those that it made for one bucket."""
+
+    access: dict[str, str]
+    secret: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def accounts(running: Sandbox) -> Callable[[str], Any]:
+def keys(running: Sandbox) -> StoreKeys:
+    settings = yaml.safe_load(running.settings.read_text())
+    admin = StoreAccess(
+        endpoint=settings["endpoint"],
+        region=settings["region"],
+        access_key=settings["accessKey"],
+        secret_key=settings["secretKey"],
+        ca_cert=Path(settings["caFile"]).read_text(),
+    )
+    made = {role: uuid.uuid4().hex for role in ("reader", "writer")}
+    with open_keys(admin) as store:
+        for role, secret in made.items():
+            store.make(role, secret, {})
+    return StoreKeys(
+        access={"": admin.access_key, "reader": "reader", "writer": "writer"},
+        secret={"": admin.secret_key, **made},
+    )
+
+
+@pytest.fixture(scope="module")
+def accounts(running: Sandbox, keys: StoreKeys) -> Callable[[str], Any]:
     settings = yaml.safe_load(running.settings.read_text())
 
     def client(prefix: str) -> Any:
@@ -81,21 +113,20 @@ def accounts(running: Sandbox) -> Callable[[str], Any]:
             region_name=settings["region"],
             verify=settings["caFile"],
             config=Config(request_checksum_calculation="when_required"),
-            aws_access_key_id=settings[f"{prefix}AccessKey" if prefix else "accessKey"],
-            aws_secret_access_key=settings[f"{prefix}SecretKey" if prefix else "secretKey"],
+            aws_access_key_id=keys.access[prefix],
+            aws_secret_access_key=keys.secret[prefix],
         )
 
     return client
 
 
 @pytest.fixture(scope="module")
-def bucket(running: Sandbox, accounts: Callable[[str], Any]) -> str:
+def bucket(accounts: Callable[[str], Any]) -> str:
     """A bucket of the administrator's, in which the reader may read and the writer may write."""
-    settings = yaml.safe_load(running.settings.read_text())
     name, arn = "trial-bucket", "arn:aws:s3:::trial-bucket"
     grants = {
-        settings["readerAccessKey"]: ["s3:GetObject"],
-        settings["writerAccessKey"]: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+        "reader": ["s3:GetObject"],
+        "writer": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
     }
     statements = [
         {"Effect": "Allow", "Principal": {"AWS": [key]}, "Action": actions, "Resource": resource}
@@ -150,13 +181,11 @@ def test_files_belong_to_their_owner_alone(running: Sandbox) -> None:
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
 
 
-def test_no_command_line_holds_a_secret(running: Sandbox, base: Path) -> None:
-    settings = yaml.safe_load(running.settings.read_text())
-    secrets = [value for key, value in settings.items() if key.endswith(("ecretKey", "ccessKey"))]
+def test_no_command_line_holds_a_secret(running: Sandbox, base: Path, keys: StoreKeys) -> None:
+    secrets = [*keys.secret.values(), keys.access[""]]
 
     lines = " ".join(Path(f"/proc/{part.pid}/cmdline").read_text() for part in status_of(NAME, base).parts)
 
-    assert len(secrets) == 6
     assert [secret for secret in secrets if secret in lines] == []
 
 
@@ -201,14 +230,14 @@ def test_many_small_puts_in_a_row_succeed(accounts: Callable[[str], Any]) -> Non
 
 
 def test_flux_reads_a_bucket_with_the_reading_account_over_tls(
-    running: Sandbox, accounts: Callable[[str], Any]
+    running: Sandbox, accounts: Callable[[str], Any], keys: StoreKeys
 ) -> None:
     settings = yaml.safe_load(running.settings.read_text())
     admin, name = accounts(""), "trial-flux"
     admin.create_bucket(Bucket=name)
     statement = {
         "Effect": "Allow",
-        "Principal": {"AWS": [settings["readerAccessKey"]]},
+        "Principal": {"AWS": ["reader"]},
         "Action": ["s3:ListBucket", "s3:GetObject"],
         "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
     }
@@ -216,7 +245,7 @@ def test_flux_reads_a_bucket_with_the_reading_account_over_tls(
     admin.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     etag = admin.put_object(Bucket=name, Key="src/a.yaml", Body=b"{}")["ETag"].strip('"')
 
-    apply(running, *flux_objects(settings, name))
+    apply(running, *flux_objects(settings, keys, name))
     kubectl(running, "wait", "--for=jsonpath={.status.artifact.revision}", f"bucket/{name}", "--timeout=30s")
 
     source = json.loads(kubectl(running, "get", f"bucket/{name}", "-o", "json"))
@@ -351,14 +380,16 @@ def test_a_part_that_cannot_start_fails_the_start_with_the_end_of_its_log(own_ba
     assert processes_with(str(own_base)) == set()
 
 
-def flux_objects(settings: dict[str, str], bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def flux_objects(
+    settings: dict[str, str], keys: StoreKeys, bucket: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     metadata = {"name": bucket, "namespace": "default"}
-    keys = {"accesskey": settings["readerAccessKey"], "secretkey": settings["readerSecretKey"]}
+    reader = {"accesskey": keys.access["reader"], "secretkey": keys.secret["reader"]}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": metadata,
-        "stringData": {**keys, "ca.crt": Path(settings["caFile"]).read_text()},
+        "stringData": {**reader, "ca.crt": Path(settings["caFile"]).read_text()},
     }
     source = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",

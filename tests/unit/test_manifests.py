@@ -16,17 +16,17 @@ from gitops_run.model.session_spec import (
     ClusterPin,
     HelmApplier,
     InClusterStore,
-    KeyPair,
     KustomizeApplier,
     S3Store,
     SessionSpec,
 )
+from gitops_run.model.store_keys import KeyPair
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
 STORES = st.sampled_from(
     [
-        S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY),
-        S3Store(endpoint="https://s3:9000", region="a", ca="PEM", admin=KEY, reader=KEY, writer=KEY),
+        S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY),
+        S3Store(endpoint="https://s3:9000", region="a", ca="PEM", admin=KEY),
         AwsStore(region="eu-west-1"),
         InClusterStore(namespace="run-web", region="a", image="registry/versitygw:v1"),
     ]

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gitops_run.errors import NotFound, SandboxError, UsageError
 from gitops_run.sandbox import certificates
-from gitops_run.sandbox.environment import STAND_IN, ensure_pulumi_state, shell_lines, with_environment
+from gitops_run.sandbox.environment import (
+    STAND_IN,
+    ensure_pulumi_state,
+    shell_lines,
+    with_environment,
+    write_settings,
+)
 from gitops_run.sandbox.state import (
     LOOPBACK,
     PORT_NAMES,
@@ -22,7 +30,7 @@ from gitops_run.sandbox.state import (
     sandbox_folder,
     save,
 )
-from gitops_run.sandbox.store import ensure_accounts
+from gitops_run.sandbox.store import Account, ensure_administrator
 
 
 @pytest.fixture
@@ -135,25 +143,45 @@ def test_a_shell_reads_the_environment_whatever_characters_are_in_it(
 
 
 def test_the_environment_holds_no_secret(sandbox: Sandbox) -> None:
-    accounts = ensure_accounts(sandbox.folder / "store")
+    administrator = ensure_administrator(sandbox.folder / "store")
 
     printed = shell_lines(with_environment(sandbox, has_plugin=False))
 
-    assert accounts.admin.secret not in printed
-    assert accounts.writer.access not in printed
+    assert administrator.secret not in printed
+    assert administrator.access not in printed
 
 
-def test_accounts_and_passphrase_are_made_once(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_settings_hold_no_key_that_sessions_could_share(sandbox: Sandbox) -> None:
+    write_settings(sandbox, ensure_administrator(sandbox.folder / "store"))
+
+    keys = {key for key in yaml.safe_load(sandbox.settings.read_text()) if key.endswith("Key")}
+
+    assert keys == {"accessKey", "secretKey"}
+
+
+def test_a_sandbox_of_an_older_version_keeps_its_administrator_and_its_sessions_accounts(
+    sandbox: Sandbox,
+) -> None:
+    store = sandbox.folder / "store"
+    keys = {"access": "AK", "secret": "hunter2"}
+    (store / "accounts.json").write_text(json.dumps(dict.fromkeys(("admin", "reader", "writer"), keys)))
+    (store / "accounts" / "users.json").write_text("{}")
+
+    assert ensure_administrator(store) == Account(access="AK", secret="hunter2")
+    assert (store / "accounts" / "users.json").read_text() == "{}"
+
+
+def test_the_administrator_and_passphrase_are_made_once(sandbox: Sandbox, tmp_path: Path) -> None:
     ensure_pulumi_state(tmp_path / "data")
     passphrase = (tmp_path / "data" / "passphrase").read_text()
-    accounts = ensure_accounts(sandbox.folder / "store")
+    administrator = ensure_administrator(sandbox.folder / "store")
 
     ensure_pulumi_state(tmp_path / "data")
 
     assert passphrase
     assert (tmp_path / "data" / "passphrase").read_text() == passphrase
     assert (tmp_path / "data" / "passphrase").stat().st_mode & 0o777 == 0o600
-    assert ensure_accounts(sandbox.folder / "store") == accounts
+    assert ensure_administrator(sandbox.folder / "store") == administrator
 
 
 def test_keys_and_certificates_are_made_once_for_their_owner_alone(sandbox: Sandbox) -> None:

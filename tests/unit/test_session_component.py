@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,15 +20,19 @@ from gitops_run.model.session_spec import (
     AwsStore,
     ClusterPin,
     InClusterStore,
-    KeyPair,
     S3Store,
     SessionSpec,
     Store,
 )
+from gitops_run.model.store_keys import GivenKeys, KeyPair
+from gitops_run.plugins.gitops_run import bucket_keys
 from gitops_run.plugins.gitops_run.credentials import OUTPUTS, TOKEN
 
+ADMIN = KeyPair(access_key="ADMIN", secret_key="hunter1")
+READER = KeyPair(access_key="RK", secret_key="hunter3")
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
-OWN_STORE = S3Store(endpoint="https://s3:9000", region="us-east-1", admin=KEY, reader=KEY, writer=KEY)
+OWN_STORE = S3Store(endpoint="https://s3:9000", region="us-east-1", admin=ADMIN)
+GIVEN_STORE = replace(OWN_STORE, keys=GivenKeys(reader=READER, writer=KEY))
 
 INSIDE = InClusterStore(namespace="run-web", region="us-east-1", image="registry/versitygw:v1")
 
@@ -39,7 +45,8 @@ class Recorder(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.declared[args.name] = args
-        made = {name: f"{name}-made" for name in OUTPUTS} if args.typ == TOKEN else {}
+        outputs = {TOKEN: OUTPUTS, bucket_keys.TOKEN: bucket_keys.OUTPUTS}.get(args.typ, ())
+        made = {name: f"{name}-made" for name in outputs}
         return f"{args.name}-id", {**args.inputs, **made}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
@@ -142,10 +149,44 @@ def test_the_types_are_those_of_pulumi_kubernetes(recorder: Recorder) -> None:
 
 
 def test_the_secrets_get_their_keys_marked_as_secret(recorder: Recorder) -> None:
-    declare(recorder, spec_on(OWN_STORE))
+    declare(recorder, spec_on(GIVEN_STORE))
     wrapped = recorder.declared["web-writer"].inputs["stringData"]
     assert wrapped[rpc._special_sig_key] == rpc._special_secret_sig
     assert wrapped["value"]["secretkey"] == "hunter2"
+
+
+def test_a_session_without_given_keys_gets_keys_that_the_store_makes_for_it_alone(recorder: Recorder) -> None:
+    after = declare(recorder, spec_on(OWN_STORE))
+    keys, bucket = recorder.declared["web-keys"].inputs, recorder.declared["web-bucket"].inputs
+    assert (keys["bucket"], keys["accessKey"]) == (bucket["bucket"], "ADMIN")
+    assert (bucket["readerAccessKey"], bucket["writerAccessKey"]) == (
+        "readerAccessKey-made",
+        "writerAccessKey-made",
+    )
+    for role in ("reader", "writer"):
+        wrapped = recorder.declared[f"web-{role}"].inputs["stringData"]
+        assert wrapped[rpc._special_sig_key] == rpc._special_secret_sig
+        assert wrapped["value"]["secretkey"] == f"{role}SecretKey-made"
+    assert "web-namespace" in everything_before("web-keys", after)
+
+
+def test_a_session_with_given_keys_gets_no_others(recorder: Recorder) -> None:
+    declare(recorder, spec_on(GIVEN_STORE))
+    bucket = recorder.declared["web-bucket"].inputs
+    assert "web-keys" not in recorder.declared
+    assert (bucket["readerAccessKey"], bucket["writerAccessKey"]) == ("RK", "AK")
+
+
+@pytest.mark.parametrize("store", [OWN_STORE, GIVEN_STORE])
+def test_the_keys_of_an_s3_bucket_stand_in_its_two_secrets_and_nowhere_else(
+    recorder: Recorder, store: S3Store
+) -> None:
+    declare(recorder, spec_on(store))
+    others = [
+        args.inputs for name, args in recorder.declared.items() if name not in {"web-reader", "web-writer"}
+    ]
+    told = repr(others)
+    assert not [secret for secret in ("SecretKey-made", "hunter2", "hunter3") if secret in told]
 
 
 def test_a_server_beside_the_session_starts_behind_its_policy_and_flux_waits_for_it(
@@ -182,12 +223,17 @@ def test_what_the_server_reads_is_marked_as_secret_and_stands_nowhere_else(recor
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pulumi_aws warns of itself when it is imported
-def test_on_aws_each_user_has_one_key_and_the_reader_can_not_write(recorder: Recorder) -> None:
+def test_on_aws_each_user_has_one_key_for_this_bucket_and_the_reader_can_not_write(
+    recorder: Recorder,
+) -> None:
     pytest.importorskip("pulumi_aws", reason="the extra aws is not installed")
     after = declare(recorder, spec_on(AwsStore(region="eu-west-1")))
     reader = recorder.declared["web-reader-policy"].inputs["policy"]
     assert "PutObject" not in reader
-    assert '"*"' not in reader
+    own = f"arn:aws:s3:::{spec_on(AwsStore(region='eu-west-1')).bucket}"
+    for role in ("reader", "writer"):
+        statements = json.loads(recorder.declared[f"web-{role}-policy"].inputs["policy"])["Statement"]
+        assert {arn for one in statements for arn in one["Resource"]} == {own, f"{own}/*"}
     assert {"web-reader-key", "web-writer-key"} <= everything_before("web-source", after)
     assert recorder.declared["web-bucket"].inputs["forceDestroy"] is True
 

@@ -152,8 +152,32 @@ def test_no_key_of_the_store_is_kept_in_the_stack() -> None:
     assert not set(to_stack_config(resolve([source(Origin.FLAG, **keys)]))) & set(keys)
 
 
+def test_what_the_stack_says_of_the_session_s_keys_wins_over_what_serves_all_sessions() -> None:
+    shared = source(Origin.FILE, readerAccessKey="shared", readerSecretKey="s1")
+    own = source(Origin.STACK, readerAccessKey="own", readerSecretKey="s2")
+    settings = resolve([source(Origin.ENVIRONMENT, readerAccessKey="env"), shared, own])
+    assert (settings.reader_access_key, settings.reader_secret_key) == ("own", "s2")
+
+
+@pytest.mark.parametrize("value", [True, "true"])
+def test_a_choice_means_the_same_in_yaml_and_as_text(value: object) -> None:
+    assert resolve([source(Origin.ENVIRONMENT, sharedKeys=value)]).shared_keys is True
+
+
+@pytest.mark.parametrize("value", ["yes", "1", 1, "True"])
+def test_a_choice_is_true_or_false_and_nothing_like_it(value: object) -> None:
+    with pytest.raises(UsageError, match="allowed is true or false"):
+        resolve([source(Origin.FILE, sharedKeys=value)])
+
+
 def test_what_the_stack_keeps_resolves_to_the_same_settings() -> None:
-    values = {"target": "deploy", "context": "kind-a", "allowContexts": ["a", "b"], "store": "aws"}
+    values: dict[str, object] = {
+        "target": "deploy",
+        "context": "kind-a",
+        "allowContexts": ["a", "b"],
+        "store": "s3",
+    }
+    values |= {"store": "s3", "sharedKeys": True, "keysFile": "/keys.yaml"}
     settings = resolve([source(Origin.FLAG, **values)])
     assert resolve([source(Origin.STACK, **to_stack_config(settings))]) == settings
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gitops_run.model.store_policy import bucket_policy, canonical
+import pytest
+
+from gitops_run.model.store_policy import account_policy, bucket_policy, canonical
 
 
 def grants(policy: Mapping[str, Any] | None, account: str) -> set[tuple[str, str]]:
@@ -62,3 +64,16 @@ def test_another_policy_is_not_the_same() -> None:
     assert canonical(bucket_policy("b", reader="r", writer="")) != canonical(
         bucket_policy("b", reader="x", writer="")
     )
+
+
+@pytest.mark.parametrize("may_write", [False, True])
+def test_an_account_s_own_policy_reaches_its_bucket_and_no_other(*, may_write: bool) -> None:
+    statements = account_policy("b-1", may_write=may_write)["Statement"]
+    actions = {action for statement in statements for action in statement["Action"]}
+
+    assert {arn for statement in statements for arn in statement["Resource"]} == {
+        "arn:aws:s3:::b-1",
+        "arn:aws:s3:::b-1/*",
+    }
+    assert ("s3:PutObject" in actions) is may_write
+    assert not {action for action in actions if "*" in action or "Policy" in action}

@@ -16,7 +16,7 @@ from pulumi.runtime.proto import provider_pb2
 from gitops_run.errors import UsageError
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.session_spec import KeyPair
+from gitops_run.model.store_keys import KeyPair
 from gitops_run.model.store_server import (
     ServerCredentials,
     StoreServer,

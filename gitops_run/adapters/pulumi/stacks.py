@@ -128,6 +128,22 @@ class Stacks:
 
         return await self._drive(work, stack=name)
 
+    async def encrypted_settings(self, name: str) -> dict[str, str]:
+        """Decrypt what is encrypted in a stack's file, by key; nothing where the stack isn't made yet."""
+        prefix = f"{self._home.kind.name}:"
+
+        def work(process: PulumiProcess, _: Report) -> dict[str, str]:
+            with suppress(automation.StackNotFoundError):
+                told = json.loads(self._run(process, "config", "--show-secrets", "--json", "--stack", name))
+                return {
+                    key.removeprefix(prefix): str(entry["value"])
+                    for key, entry in told.items()
+                    if key.startswith(prefix) and entry["secret"]
+                }
+            return {}
+
+        return await self._drive(work, stack=name)
+
     async def names(self) -> tuple[str, ...]:
         """List the stacks of this project in this backend."""
 

@@ -79,8 +79,8 @@ def problems(properties: Mapping[str, Any]) -> dict[str, str]:
             found[name] = f"is no input of {TOKEN}; it has {', '.join(_TYPES)}"
         elif not isinstance(value, _TYPES[name]):
             found[name] = f"must be a {_TYPES[name].__name__}"
-        elif name == "endpoint" and not _is_endpoint(str(value)):
-            found[name] = f"must be https://host:port or http://host:port, without a path: {value!r}"
+        elif name == "endpoint" and (problem := endpoint_problem(str(value))):
+            found[name] = problem
     return found
 
 
@@ -94,6 +94,13 @@ def has_drifted(state: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     if UNKNOWN in new.values():
         return False
     return bool(state.get(POLICY, "") != canonical(BucketDeclaration.of(new).policy))
+
+
+def endpoint_problem(text: str) -> str:
+    """Say what is wrong with an endpoint, "" for nothing."""
+    if _is_endpoint(text):
+        return ""
+    return f"must be https://host:port or http://host:port, without a path: {text!r}"
 
 
 def _is_endpoint(text: str) -> bool:

@@ -1,8 +1,9 @@
-"""Pulumi's ResourceProvider protocol for this plugin's two resources.
+"""Pulumi's ResourceProvider protocol for this plugin's three resources.
 
-Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials. Knows the protocol's
-messages. Refuses to know S3: that is s3_bucket.py. The raw protocol and not `pulumi.provider.experimental`,
-because only the raw Diff has the old inputs. Source: pulumi 3.259, proto/pulumi/provider.proto.
+Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials, bucket_keys_answers.py for
+BucketKeys. Knows the protocol's messages. Refuses to know S3: that is s3_bucket.py. The raw protocol and not
+`pulumi.provider.experimental`, because only the raw Diff has the old inputs. Source: pulumi 3.259,
+proto/pulumi/provider.proto.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.store_policy import canonical
-from gitops_run.plugins.gitops_run import credentials, credentials_answers
+from gitops_run.plugins.gitops_run import bucket_keys, bucket_keys_answers, credentials, credentials_answers
 from gitops_run.plugins.gitops_run.declaration import (
     POLICY,
     REPLACING,
@@ -75,6 +76,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
             _require_known(request.type)
             if _is_credentials(request):
                 return credentials_answers.check(request)
+            if _is_keys(request):
+                return bucket_keys_answers.check(request)
             failures = [
                 provider_pb2.CheckFailure(property=name, reason=reason)
                 for name, reason in sorted(problems(plain(request.news)).items())
@@ -87,6 +90,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         """Tell which inputs changed, whether the policy drifted, and what can't be changed in place."""
         if _is_credentials(request):
             return credentials_answers.diff(request)
+        if _is_keys(request):
+            return bucket_keys_answers.diff(request)
         state, new = plain(request.olds), plain(request.news)
         changed = changes(plain(request.old_inputs) or state, new)
         replacing = changed & REPLACING
@@ -112,6 +117,9 @@ class GitOpsRunProvider(ResourceProviderServicer):
         """Make the bucket. Its ID is its name."""
         if _is_credentials(request):
             return credentials_answers.create(request)
+        if _is_keys(request):
+            with _answering_errors(context):
+                return bucket_keys_answers.create(request)
         if request.preview:
             return provider_pb2.CreateResponse(properties=_previewed(request.properties))
         with _answering_errors(context):
@@ -128,6 +136,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         with _answering_errors(context):
             if _is_credentials(request):
                 return credentials_answers.read(request)
+            if _is_keys(request):
+                return bucket_keys_answers.read(request)
             known = plain(request.inputs) or plain(request.properties)
             if "secretKey" not in known:
                 raise UsageError(
@@ -147,6 +157,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
         """Write the policy; keys and CA change in the state alone."""
+        if _is_keys(request):
+            return bucket_keys_answers.update(request)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_previewed(request.news))
         with _answering_errors(context):
@@ -161,6 +173,9 @@ class GitOpsRunProvider(ResourceProviderServicer):
         if _is_credentials(request):
             return Empty()
         with _answering_errors(context):
+            if _is_keys(request):
+                bucket_keys_answers.delete(request)
+                return Empty()
             known = plain(request.old_inputs) or plain(request.properties)
             operations = _bucket()
             operations.delete(BucketDeclaration.of(known), timeout_s=request.timeout or operations.EMPTYING_S)
@@ -178,14 +193,17 @@ def _bucket() -> ModuleType:
 
 
 def _require_known(token: str) -> None:
-    if token and token not in {TOKEN, credentials.TOKEN}:
-        raise UsageError(
-            f"the plugin gitops-run has no resource {token}", hint=f"it has {TOKEN} and {credentials.TOKEN}"
-        )
+    known = (TOKEN, bucket_keys.TOKEN, credentials.TOKEN)
+    if token and token not in known:
+        raise UsageError(f"the plugin gitops-run has no resource {token}", hint=f"it has {', '.join(known)}")
 
 
 def _is_credentials(request: _Typed) -> bool:
     return request.type == credentials.TOKEN
+
+
+def _is_keys(request: _Typed) -> bool:
+    return request.type == bucket_keys.TOKEN
 
 
 def _previewed(properties: Struct) -> Struct:

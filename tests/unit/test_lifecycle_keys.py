@@ -1,0 +1,217 @@
+"""A session's keys at its beginning and its end, on small fakes: what is refused, asked and cleaned up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import pytest
+
+from gitops_run.errors import BackendError, GuardError, UsageError
+from gitops_run.flows import lifecycle
+from gitops_run.model.receipt import ReceiptLine
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import ClusterFacts, SessionSpec
+from gitops_run.model.settings import Origin, Source, resolve
+from gitops_run.model.stack_events import PendingObject, StackOutcome
+from gitops_run.model.store import StoreAccess
+from gitops_run.model.store_keys import MadeKeys
+
+NAME = SessionName.parse("web")
+BUCKET = NAME.bucket("uid")
+KEYS = MadeKeys.of(BUCKET).both
+NEW = ClusterFacts(uid="uid", user="jane")
+KNOWN = replace(NEW, owner="jane", target="deploy")
+BASE: dict[str, object] = {
+    "target": "deploy",
+    "context": "kind-a",
+    "kubeconfig": "/k",
+    "endpoint": "https://s3:9000",
+    "accessKey": "ADMIN",
+    "secretKey": "hunter1",
+}
+GIVEN: dict[str, object] = {
+    "readerAccessKey": "R",
+    "readerSecretKey": "r",
+    "writerAccessKey": "W",
+    "writerSecretKey": "w",
+}
+
+
+@dataclass
+class World:
+    """A cluster, a store and the stacks of somebody. accounts: None where the store makes none."""
+
+    facts: ClusterFacts = NEW
+    accounts: set[str] | None = field(default_factory=set)
+    stuck: frozenset[str] = frozenset()
+    buckets: set[str] = field(default_factory=set)
+    has_pending: bool = False
+    declared: list[SessionSpec] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def ports(self) -> lifecycle.Ports:
+        return lifecycle.Ports(
+            stacks=Stacks(self),
+            cluster=Cluster(self),
+            open_store=self.opened(Buckets(self)),
+            open_keys=self.opened(Accounts(self)),
+            declare=self.declared.append,
+        )
+
+    def opened(self, door: Any) -> Any:
+        @contextmanager
+        def open_door(access: StoreAccess) -> Iterator[Any]:
+            assert access.access_key == "ADMIN"
+            yield door
+
+        return open_door
+
+
+@dataclass
+class Stacks:
+    world: World
+
+    async def up(
+        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Any
+    ) -> StackOutcome:
+        self.world.calls.append("up")
+        program()
+        return StackOutcome(outputs={}, changed=1, has_pending=False)
+
+    async def destroy(self, name: str, tell: Any) -> StackOutcome:
+        self.world.calls.append("destroy")
+        return StackOutcome(outputs={}, changed=1, has_pending=self.world.has_pending)
+
+    async def drop_cluster(self, name: str) -> None:
+        self.world.calls.append("drop")
+
+    async def forget(self, name: str) -> None:
+        self.world.calls.append("forget")
+
+    async def outputs(self, name: str) -> dict[str, str]:
+        return {}
+
+    async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
+        return ()
+
+    async def clear_pending(self, name: str) -> None:
+        self.world.calls.append("clear")
+
+
+@dataclass
+class Cluster:
+    world: World
+
+    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+        return self.world.facts
+
+    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+        return ()
+
+    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+        raise AssertionError
+
+
+@dataclass
+class Buckets:
+    world: World
+
+    def exists(self, bucket: str) -> bool:
+        return bucket in self.world.buckets
+
+    def is_empty(self, bucket: str) -> bool:
+        return True
+
+    def remove(self, bucket: str) -> None:
+        self.world.buckets.remove(bucket)
+
+
+@dataclass
+class Accounts:
+    world: World
+
+    def names(self) -> frozenset[str] | None:
+        return None if self.world.accounts is None else frozenset(self.world.accounts)
+
+    def remove(self, access_key: str) -> None:
+        assert self.world.accounts is not None
+        self.world.accounts -= {access_key} - self.world.stuck
+
+
+def request(elsewhere: Mapping[str, str] | None = None, **stack: object) -> lifecycle.Request:
+    settings = resolve([Source(origin=Origin.STACK, values={**BASE, **stack})])
+    return lifecycle.Request(name=NAME, settings=settings, ca="", now="now", keys_elsewhere=elsewhere or {})
+
+
+def up(world: World, asked: lifecycle.Request) -> SessionSpec:
+    return anyio.run(lifecycle.up, asked, world.ports, print)
+
+
+def test_shared_keys_are_refused_before_anything_is_made() -> None:
+    world = World()
+    with pytest.raises(GuardError, match="every other session's bucket"):
+        up(world, request({"W": "the settings file"}, **GIVEN))
+    assert world.calls == []
+
+
+def test_a_store_that_makes_no_keys_is_refused_before_anything_is_made() -> None:
+    world = World(accounts=None)
+    with pytest.raises(UsageError, match="no admin API") as refused:
+        up(world, request())
+    assert "--keys-file" in refused.value.hint
+    assert world.calls == []
+
+
+def test_a_store_that_makes_no_keys_is_fine_for_keys_of_this_session_alone() -> None:
+    assert up(World(accounts=None), request(**GIVEN)).store == up(World(), request(**GIVEN)).store
+
+
+def test_a_session_with_shared_keys_can_be_ended_as_it_is() -> None:
+    world = World(facts=KNOWN)
+    receipt = anyio.run(lifecycle.down, request({"W": "the settings file"}, **GIVEN), world.ports, print)
+    assert not receipt.left
+
+
+def test_the_receipt_names_both_keys() -> None:
+    receipt = anyio.run(lifecycle.down, request(), World(facts=KNOWN).ports, print)
+    assert {line.what for line in receipt.lines} == {f"S3 bucket {BUCKET}", *(f"S3 key {k}" for k in KEYS)}
+
+
+def test_keys_that_the_stack_knew_nothing_of_are_removed_at_the_end_and_others_stay() -> None:
+    world = World(facts=KNOWN, accounts={*KEYS, "other"})
+    receipt = anyio.run(lifecycle.down, request(), world.ports, print)
+    assert not receipt.left
+    assert world.accounts == {"other"}
+
+
+def test_a_key_that_can_not_be_removed_is_reported_as_left() -> None:
+    world = World(facts=KNOWN, accounts={*KEYS}, stuck=frozenset(KEYS[:1]))
+    with pytest.raises(BackendError, match=f"still there: S3 key {KEYS[0]}"):
+        anyio.run(lifecycle.down, request(), world.ports, print)
+
+
+def test_keys_of_a_bucket_that_is_still_there_stay() -> None:
+    world = World(facts=KNOWN, accounts={*KEYS}, buckets={BUCKET})
+    with pytest.raises(BackendError, match=f"S3 bucket {BUCKET}, S3 key"):
+        anyio.run(lifecycle.down, request(), world.ports, print)
+    assert world.accounts == {*KEYS}
+
+
+def test_where_the_cluster_is_gone_the_store_is_asked_all_the_same() -> None:
+    world = World(accounts={*KEYS}, buckets={BUCKET}, has_pending=True)
+    asked = request(cluster="uid")
+    receipt = anyio.run(lifecycle.down_without_cluster, asked, world.ports, print)
+    assert len(receipt.lines) == 3
+    assert not receipt.left
+    assert world.accounts == set()
+    assert world.buckets == set()
+
+
+def test_a_store_without_accounts_has_no_keys_to_ask_for() -> None:
+    receipt = anyio.run(lifecycle.down, request(), World(facts=KNOWN, accounts=None).ports, print)
+    assert [line.what for line in receipt.lines] == [f"S3 bucket {BUCKET}"]
