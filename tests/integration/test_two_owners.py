@@ -43,7 +43,7 @@ def tenants(sandbox: Sandbox, admin: Person) -> Iterator[dict[str, Tenant]]:
     for name in names:
         admin.succeeds("up", name, place, "--root", place, "--owner", f"{name}@example.com")
         owner = owner_of(sandbox, admin, name)
-        with owner.leaves_running("sync", name) as sync:
+        with owner.leaves_running("sync", name, "--root", place) as sync:
             sync.tells("save_applied")
     yield {name: tenant_of(sandbox, owner_of(sandbox, admin, name), name) for name in names}
     for name in names:
