@@ -254,7 +254,7 @@ def test_a_key_that_may_not_make_keys_is_reported_without_its_secret(
     assert accounts.writer.secret_key not in str(refused.value)
 
 
-def test_a_store_without_an_admin_api_is_told_apart_before_any_key_is_sent(
+def test_a_store_without_an_admin_api_is_recognised_before_any_key_is_sent(
     plugin: ResourceProviderStub, declared: dict[str, Any], plain_s3: StoreAccess
 ) -> None:
     without = {**declared, "endpoint": plain_s3.endpoint, "accessKey": plain_s3.access_key}

@@ -226,7 +226,7 @@ def test_a_store_that_cannot_be_administered_says_why(
         keys.names()
 
 
-def test_a_key_without_the_right_to_make_keys_is_told_so(
+def test_a_key_without_the_right_to_make_keys_is_reported(
     plugin: ResourceProviderStub, admin: StoreAccess, keys: StoreKeys, declared: dict[str, Any]
 ) -> None:
     made = plain(create_keys(plugin, declared))

@@ -40,14 +40,16 @@ def tenants(sandbox: Sandbox, admin: Person) -> Iterator[dict[str, Tenant]]:
     """Alice and Bob, each with a session that was saved into, and with every key that opens their bucket."""
     names = ("alice", "bob")
     place = str(EXAMPLES / "plain")
-    for name in names:
-        admin.succeeds("up", name, place, "--root", place, "--owner", f"{name}@example.com")
-        owner = owner_of(sandbox, admin, name)
-        with owner.leaves_running("sync", name) as sync:
-            sync.tells("save_applied")
-    yield {name: tenant_of(sandbox, owner_of(sandbox, admin, name), name) for name in names}
-    for name in names:
-        admin.succeeds("down", name)
+    try:
+        for name in names:
+            admin.succeeds("up", name, place, "--root", place, "--owner", f"{name}@example.com")
+            owner = owner_of(sandbox, admin, name)
+            with owner.leaves_running("sync", name, "--root", place) as sync:
+                sync.tells("save_applied")
+        yield {name: tenant_of(sandbox, owner_of(sandbox, admin, name), name) for name in names}
+    finally:
+        for name in names:
+            admin.types("down", name)
 
 
 def owner_of(sandbox: Sandbox, admin: Person, name: str) -> Person:
