@@ -16,6 +16,7 @@ from gitops_run.model.events import (
     SaveBroken,
     SaveFailed,
     SaveHealthy,
+    SavePartlyHealthy,
     SavePushed,
     SaveSuperseded,
     SaveSuspended,
@@ -76,6 +77,10 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [head, *(f"  | {line}" for line in event.log)]
         case SaveHealthy():
             return [f"{marks.good} {event.save} healthy after {event.times_ms['healthy']} ms"]
+        case SavePartlyHealthy():
+            count, ms = event.ready + event.not_watched, event.times_ms["partly_healthy"]
+            head = f"{marks.note} {event.save} {event.ready} of {count} objects are ready after {ms} ms"
+            return [f"{head}; the other {event.not_watched} can't be watched: {', '.join(event.kinds)}"]
         case WholeRootNeeded():
             return [f"{marks.note} the whole root is part of each save: {event.reason}"]
         case SaveFailed():

@@ -150,6 +150,22 @@ class SaveHealthy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavePartlyHealthy:
+    """What can be watched of a save's objects is ready; the health of the others is unknown.
+
+    ready, not_watched: how many objects. kinds: of those that this user may not watch, or that the cluster
+    doesn't serve.
+    """
+
+    save: int
+    revision: str
+    ready: int
+    not_watched: int
+    kinds: tuple[str, ...]
+    times_ms: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveFailed:
     """Flux could not fetch or apply this revision."""
 
@@ -234,6 +250,7 @@ Event = (
     | SaveApplied
     | HealthChanged
     | SaveHealthy
+    | SavePartlyHealthy
     | SaveFailed
     | SaveSuspended
     | SaveSuperseded

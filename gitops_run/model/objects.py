@@ -65,6 +65,11 @@ class ObjectRef:
         return f"{self.namespace}_{self.name.replace(':', '__')}_{self.group}_{self.kind}"
 
     @property
+    def group_kind(self) -> str:
+        """Write kind and group as the Kubernetes API does: "Deployment.apps"."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
     def api_version(self) -> str:
         """Write group and version as an object's apiVersion has them."""
         return f"{self.group}/{self.version}" if self.group else self.version
