@@ -123,7 +123,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                     ports = Ports(
                         files=work_tree(session, root or work, work / "tree"),
                         inspector=await compose_inspector(
-                            connection, session, work / "render", has_dry_run=request.has_dry_run
+                            connection, session, work / "render", emit, has_dry_run=request.has_dry_run
                         ),
                         store=store,
                         store_watch=store_watch,

@@ -77,6 +77,37 @@ class WholeRootNeeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedNamespace:
+    """One place that names a namespace. kind, name: of the manifest; "" for a kustomization. line: from 1."""
+
+    path: str
+    line: int
+    kind: str
+    name: str
+    named: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Tell it from others, whatever line it has moved to."""
+        return self.path, self.kind, self.name, self.named
+
+    def __str__(self) -> str:
+        """Write it as "app/web.yaml:4: Deployment web names production"."""
+        return f"{self.path}:{self.line}: {f'{self.kind} {self.name}'.strip() or 'this'} names {self.named}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceOverridden:
+    """Manifests name another namespace, and Flux applies them in the session's. Told once for each place.
+
+    namespace: the session's.
+    """
+
+    namespace: str
+    places: tuple[NamedNamespace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
     """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
 
@@ -244,6 +275,7 @@ Event = (
     | LeaseAwaited
     | ObjectsAwaited
     | WholeRootNeeded
+    | NamespaceOverridden
     | SaveBroken
     | SaveUnchanged
     | SavePushed

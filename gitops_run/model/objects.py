@@ -231,6 +231,14 @@ def _scalars(node: yaml.MappingNode) -> dict[str, str]:
     }
 
 
+def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
+    """Find the text, number or the like that a path of keys leads to, with its line."""
+    found: yaml.Node | None = node
+    for key in keys:
+        found = _value(found, key) if isinstance(found, yaml.MappingNode) else None
+    return found if isinstance(found, yaml.ScalarNode) else None
+
+
 def _value(node: yaml.MappingNode, name: str) -> yaml.Node | None:
     """Find a key's value. A key may be a mapping itself, as in Helm's templates."""
     return next((value for key, value in node.value if key.value == name), None)
