@@ -68,7 +68,7 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             head = f"{marks.bad} {event.save} {_files(event.paths)}: not pushed, what was live stays live"
             return [head, *_problem_lines(event.problems)]
         case SaveUnchanged():
-            return [f"{marks.good} {event.save} as it is live: nothing to push"]
+            return [f"{marks.good} {event.save} as it was last pushed: nothing to push"]
         case SavePushed():
             return [*_change_lines(event.changes), *(f"  not checked: {text}" for text in event.not_checked)]
         case SaveApplied():

@@ -182,7 +182,10 @@ class _Judgement:
             return
         findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
-        if look.result is not None:
+        if look.is_hidden and not look.findings:
+            reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
+            self._not_checked.append(f"{ref}: {reason}")
+        elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
         elif not look.findings and self._settings.has_dry_run:

@@ -119,7 +119,7 @@ class SaveBroken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveUnchanged:
-    """The files are again what is live; nothing has to be pushed."""
+    """The files are again what was last pushed; nothing has to be pushed."""
 
     save: int
 
