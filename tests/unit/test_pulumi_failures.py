@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
+from gitops_run.errors import (
+    BackendError,
+    GitOpsRunError,
+    GuardError,
+    NotFound,
+    TransientError,
+    UsageError,
+    WaitTimeout,
+)
 from gitops_run.model.pulumi_failures import FAILURES, failure, parse_locks
 from gitops_run.model.stack_events import StackLock
 
@@ -21,6 +29,11 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     ),
     ("error: The Pulumi CLI encountered a snapshot integrity error. This …", BackendError, "damaged"),
     ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
+    (
+        "error: timed out …: finalizers might be preventing deletion (finalizers.fluxcd.io)",
+        WaitTimeout,
+        "(finalizers.fluxcd.io)",
+    ),
     ('error: namespaces "run-web" already exists', GuardError, 'namespaces "run-web"'),
 )
 LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or …
