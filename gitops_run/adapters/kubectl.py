@@ -15,7 +15,7 @@ import anyio
 
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.helm_release import CHART_FILE
-from gitops_run.model.kustomize import explain_failure, generated_resources
+from gitops_run.model.kustomize import explain_failure, find_obstacle, generated_resources
 from gitops_run.model.problem import Problem
 from gitops_run.model.tree import Tree
 
@@ -61,6 +61,8 @@ class Kustomize:
             )
         if not resources:
             return ""
+        if resources != ("",) and (obstacle := find_obstacle(snapshot.tree.files, target)):
+            return obstacle
         self._write_wrapper(snapshot.folder, target, resources)
         command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(self._work)]
         with anyio.move_on_after(RENDER_S):

@@ -43,6 +43,21 @@ def generated_resources(paths: Iterable[str], target: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def find_obstacle(paths: Iterable[str], target: str) -> Problem | None:
+    """Find a directory where Flux has to write the kustomization that it makes up for this target.
+
+    paths: every file of the snapshot.
+    """
+    place = KUSTOMIZATION_FILES[0] if target == "." else f"{target}/{KUSTOMIZATION_FILES[0]}"
+    if not any(path.startswith(f"{place}/") for path in paths):
+        return None
+    return Problem(
+        path=place,
+        message="this is a directory, and Flux has to write a file here",
+        hint="rename the directory",
+    )
+
+
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 

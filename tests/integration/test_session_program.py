@@ -227,7 +227,7 @@ def test_a_lock_that_this_tool_did_not_take_stays_though_its_process_is_gone(
     assert refused.code == 3
     assert lock.exists()
     assert f"cancel -s {session}" in refused.err
-    engineer.pulumi("cancel", "-s", session)
+    engineer.pulumi("cancel", "-s", session, "--yes")
     assert not lock.exists()
     engineer.up(session)
 
