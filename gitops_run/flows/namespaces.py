@@ -61,7 +61,7 @@ async def _read(path: str, snapshot: Snapshot) -> tuple[NamedNamespace, ...]:
         return ()
     try:
         return tuple(_named(path, text))
-    except yaml.YAMLError:  # a template, say: the target renders, so this is no manifest of it
+    except (yaml.YAMLError, RecursionError):  # the target renders, so this is no manifest of it
         return ()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from gitops_run.flows.building import Builder, Built, sources_of
+from gitops_run.flows.building import Builder, Built, Completing, sources_of
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.model.changes import find_change
@@ -86,7 +86,8 @@ class Inspector:
     ) -> None:
         """emit: is given what a person should know of a snapshot, once, whatever becomes of it."""
         self._builder = Builder(renderer, settings.target, settings.variables)
-        self._namespaces = NamespaceFinder(settings.target, settings.session.namespace)
+        finder = NamespaceFinder(settings.target, settings.session.namespace)
+        self._namespaces = None if isinstance(renderer, Completing) else finder
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings
@@ -104,7 +105,7 @@ class Inspector:
         mark("rendered")
         if built.problems:
             return Preflight(problems=built.problems)
-        overridden = await self._namespaces.find(snapshot, built.objects)
+        overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
         changed = [
             item

@@ -117,7 +117,7 @@ def _candidates(ref: ObjectRef, sources: Sources) -> Iterator[_Candidate]:
 def _composed(text: str) -> Iterable[tuple[Document, yaml.MappingNode]]:
     try:
         return list(compose_documents(text))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):  # a list may contain itself
         return ()
 
 

@@ -73,6 +73,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         "check PULUMI_BACKEND_URL",
     ),
     (
+        r"performing HTTP request",
+        _transient,
+        "the service where stacks are kept can't be reached",
+        "check the network, and PULUMI_BACKEND_URL",
+    ),
+    (
         r"PULUMI_ACCESS_TOKEN must be set",
         _usage,
         "nobody is logged in to Pulumi's service",

@@ -12,6 +12,7 @@ from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.events import Event, NamedNamespace, NamespaceOverridden
+from gitops_run.model.objects import RenderedObject
 from gitops_run.model.problem import Problem
 from tests.fake_cluster_checks import PLACE, FakeCluster
 from tests.fakes import FakeSnapshot
@@ -36,8 +37,11 @@ class AsFluxRenders:
 class AsHelmRenders(AsFluxRenders):
     """A renderer that leaves namespaces as they are."""
 
+    async def complete(self, item: RenderedObject) -> RenderedObject:
+        return item
+
     async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
-        return "---\n".join(text.decode() for text in snapshot.files.values())
+        return snapshot.files["app/a.yaml"].decode()
 
 
 @dataclass
@@ -179,10 +183,18 @@ def test_other_overlays_are_not_told_where_the_whole_root_is_part_of_a_save() ->
     assert inspection.named == ["app/a.yaml:5: ConfigMap a names production"]
 
 
-def test_a_template_of_a_chart_keeps_its_namespace_and_is_not_told() -> None:
+@pytest.mark.parametrize("namespace", ["production", "ns"])
+def test_a_template_of_a_chart_keeps_its_namespace_and_is_not_told(namespace: str) -> None:
     inspection = Inspection(renderer=AsHelmRenders())
-    inspection.of({"app/a.yaml": manifest("production")})
+    inspection.of({"app/a.yaml": manifest(namespace), KUSTOMIZATION: "namespace: production\n"})
     assert inspection.named == []
+
+
+@pytest.mark.parametrize("odd", ["&l {kind: List, items: [*l], namespace: x}", "{{ namespace: x", "[" * 9999])
+def test_a_file_that_is_no_manifest_stops_nothing(odd: str) -> None:
+    inspection = Inspection()
+    inspection.of({"app/a.yaml": manifest("production"), "base/odd.yaml": f"{odd} # namespace: x"})
+    assert inspection.named == ["app/a.yaml:5: ConfigMap a names production"]
 
 
 def test_many_places_are_told_in_a_few_lines() -> None:
