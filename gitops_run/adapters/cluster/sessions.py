@@ -56,8 +56,14 @@ class LiveSession:
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
-    """List every session of the cluster, by name."""
-    listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+    """List every session of the cluster, by name. Raises NotFound where it has no Flux."""
+    try:
+        listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+    except NotFound as error:
+        raise NotFound(
+            f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
+            hint="install it: gitops-run platform up",
+        ) from error
     return tuple(sorted((_session(item) for item in listed["items"]), key=lambda session: session.name))
 
 
