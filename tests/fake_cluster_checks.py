@@ -20,11 +20,15 @@ PLACE = SessionPlace(name="web", namespace="ns")
 
 @dataclass
 class FakeCluster:
-    """live: by inventory id. refuses: what a dry run finds, by name. looked_at: each look, in order."""
+    """live: by inventory id. refuses: what a dry run finds, by name. looked_at: each look, in order.
+
+    hides: names of objects that Flux may not read.
+    """
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     refuses: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     looked_at: list[tuple[str, bool]] = field(default_factory=list)
+    hides: frozenset[str] = frozenset()
 
     def has(self, ref: ObjectRef, **body: Any) -> None:
         """Put an object there; labels and all of it as in body."""
@@ -44,8 +48,14 @@ class FakeCluster:
         result = None if findings else _merged(live or {}, item.body)
         resource = f"{item.ref.kind.lower()}s"
         is_namespaced = item.ref.kind not in ("Namespace", "ClusterRole", "CustomResourceDefinition")
+        is_hidden = item.ref.name in self.hides
         return Look(
-            live=live, result=result, findings=findings, resource=resource, is_namespaced=is_namespaced
+            live=None if is_hidden else live,
+            result=result,
+            findings=findings,
+            resource=resource,
+            is_namespaced=is_namespaced,
+            is_hidden=is_hidden,
         )
 
 

@@ -18,14 +18,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import anyio.to_thread
 import watchfiles
 
-from gitops_run.adapters.host import is_alive
+from gitops_run.adapters.host import parse_witness, witness
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.history import (
@@ -155,7 +155,7 @@ class SessionHistory:
         request = self._requests / f"{time.time_ns():0{_ORDER_DIGITS}d}-{secrets.token_hex(4)}.json"
         with _disk_errors(self._folder):
             _make_private(self._requests)
-            _write(request, json.dumps({"revision": revision, "pid": os.getpid()}).encode())
+            _write(request, json.dumps({"revision": revision, **asdict(witness(os.getpid()))}).encode())
         try:
             yield
         finally:
@@ -334,7 +334,7 @@ def _read_request(path: Path) -> str:
     """Read which revision is asked for; "" where whoever asked has ended, or the file says nothing."""
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
-        return str(asked["revision"]) if is_alive(int(asked["pid"])) else ""
+        return str(asked["revision"]) if parse_witness(asked).is_running else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

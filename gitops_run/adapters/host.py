@@ -1,9 +1,83 @@
-"""Processes of this machine, as far as locks and leases have to know of them."""
+"""Processes of this machine, as far as locks, leases and the sandbox have to know of them.
+
+A process id alone proves nothing: it is given again to another process, another container counts its own ids,
+and a shared home directory brings ids of another machine. A process is known by its id and the moment of its
+start, within one boot of one machine and one namespace of process ids.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc")
+_THREADS_FIELD, _START_FIELD = 16, 18
+"""Indexes in /proc/PID/stat, counted from the field after the state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRecord:
+    """Identify a process.
+
+    start: an opaque text that differs for another process of the same id.
+    """
+
+    pid: int
+    start: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Identify a process so that another one can say for certain whether it has ended.
+
+    place: the boot of the machine and the namespace that its id counts in; "" where the system doesn't tell.
+    """
+
+    pid: int
+    start: str
+    place: str
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether it runs here; False for a process of another place."""
+        if self.place != _place():
+            return False
+        now = record(self.pid)
+        return is_alive(self.pid) if now is None else now.start == self.start
+
+    @property
+    def has_ended(self) -> bool:
+        """Say whether it has ended for certain; False where that can't be told from here."""
+        return bool(self.place) and self.place == _place() and not self.is_running
+
+
+def record(pid: int) -> ProcessRecord | None:
+    """Identify a process that runs now; None where none does, or only its exit code is left."""
+    start = _start_from_proc(pid) if _PROC.is_dir() else _start_from_ps(pid)
+    return ProcessRecord(pid=pid, start=start) if start else None
+
+
+def is_running(process: ProcessRecord) -> bool:
+    """Say whether just this process still runs."""
+    return record(process.pid) == process
+
+
+def witness(pid: int) -> Witness:
+    """Identify a process that was just started, or this one."""
+    known = record(pid)
+    return Witness(pid=pid, start=known.start if known else "", place=_place())
+
+
+def parse_witness(document: Mapping[str, object]) -> Witness:
+    """Read what dataclasses.asdict made of a witness. Raises KeyError, TypeError or ValueError."""
+    pid = document["pid"]
+    if not isinstance(pid, int):
+        raise TypeError(f"a process id is a number, not {type(pid).__name__}")
+    return Witness(pid=pid, start=str(document["start"]), place=str(document["place"]))
 
 
 def is_alive(pid: int) -> bool:
@@ -15,7 +89,41 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        state = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
     except OSError:
         return True  # a system without /proc can't tell
     return state.split()[0] not in {"Z", "X"}
+
+
+def _place() -> str:
+    try:
+        namespace = (_PROC / "self" / "ns" / "pid").readlink()
+    except OSError:
+        return ""
+    boot = _boot()
+    return f"{boot}/{namespace}" if boot else ""
+
+
+def _boot() -> str:
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _start_from_proc(pid: int) -> str:
+    try:
+        state, *fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    # The first thread may be gone while others still hold the process's ports.
+    has_ended = state in "ZX" and int(fields[_THREADS_FIELD]) <= 1
+    boot = _boot()
+    return "" if has_ended or not boot else f"{boot}/{fields[_START_FIELD]}"
+
+
+def _start_from_ps(pid: int) -> str:
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    state, _, start = answer.stdout.strip().partition(" ")
+    return "" if state.startswith("Z") else start.strip()

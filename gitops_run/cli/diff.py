@@ -15,7 +15,7 @@ from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import marks_for, print_json
-from gitops_run.cli.render import SIGNS
+from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
 from gitops_run.errors import ReconcileFailed
@@ -37,17 +37,19 @@ def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
     Exit code: 0 without differences, 1 with some, above 1 on an error; 4 where the save would be refused.
     """
     parsed = SessionName.parse(name)
-    found: Preflight = anyio.run(until_interrupted, _inspect, parsed, session_settings(parsed, flags), root)
+    settings = session_settings(parsed, flags)
+    found: Preflight = anyio.run(until_interrupted, _inspect, parsed, settings, root)
     if output == "json":
         print_json(
             {
                 "changes": [asdict(change) for change in found.changes],
                 "problems": [asdict(problem) for problem in found.problems],
                 "not_checked": list(found.not_checked),
+                "overridden": [asdict(place) for place in found.overridden],
             }
         )
     else:
-        _print(found)
+        _print(found, settings.namespace or parsed.namespace)
     if found.problems:
         return ReconcileFailed.exit_code
     return DIFFERENT if found.changes else 0
@@ -71,15 +73,18 @@ def _no_mark(step: str) -> None:
     del step
 
 
-def _print(found: Preflight) -> None:
+def _print(found: Preflight, namespace: str) -> None:
     for change in found.changes:
         click.echo(f"{SIGNS[change.action]} {change.object}")
         for field in change.fields:
             click.echo(f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}")
+    marks = marks_for(sys.stdout)
+    for line in overridden_lines(namespace, found.overridden, marks):
+        click.echo(line)
     for text in found.not_checked:
         click.echo(f"not checked: {text}")
     for problem in found.problems:
-        click.echo(f"{marks_for(sys.stdout).bad} {problem}")
+        click.echo(f"{marks.bad} {problem}")
         if problem.hint:
             click.echo(f"  {problem.hint}")
     if not (found.changes or found.problems):

@@ -149,14 +149,14 @@ def _history(name: SessionName, settings: Settings) -> SessionHistory:
     return SessionHistory(folder, Path(cache_directory(os.environ)))
 
 
-async def _live_revision(name: SessionName, settings: Settings) -> str:
-    """Ask the cluster which revision is live; "" where it doesn't answer, or the session is gone."""
+async def _live_revision(name: SessionName, settings: Settings) -> str | None:
+    """Ask the cluster which revision is live, "" for none; None where it doesn't say."""
     try:
         async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
             return _applied(await read_session(connection, name.text, settings.namespace or name.namespace))
     except (BackendError, NotFound) as error:
         note(f"which one is live is not known: {error.message}")
-        return ""
+        return None
 
 
 def _applied(session: LiveSession) -> str:
@@ -165,14 +165,14 @@ def _applied(session: LiveSession) -> str:
     return applied if applied == session.source.revision else ""
 
 
-def _row(kept: Sequence[KeptSnapshot], number: int, live: str) -> tuple[str, ...]:
+def _row(kept: Sequence[KeptSnapshot], number: int, live: str | None) -> tuple[str, ...]:
     snapshot = kept[number]
     changed = str(difference(kept[number - 1], snapshot)) if number else ""
     mark = "live" if snapshot.revision == live else ""
     return (short(snapshot.revision), snapshot.taken, str(len(snapshot.files)), changed, mark)
 
 
-def _to_json(kept: Sequence[KeptSnapshot], number: int, live: str) -> dict[str, object]:
+def _to_json(kept: Sequence[KeptSnapshot], number: int, live: str | None) -> dict[str, object]:
     snapshot = kept[number]
     changed = difference(kept[number - 1], snapshot) if number else None
     return {
@@ -181,5 +181,5 @@ def _to_json(kept: Sequence[KeptSnapshot], number: int, live: str) -> dict[str, 
         "taken": snapshot.taken,
         "files": len(snapshot.files),
         "changed": asdict(changed) if changed else None,
-        "is_live": snapshot.revision == live,
+        "is_live": None if live is None else snapshot.revision == live,
     }

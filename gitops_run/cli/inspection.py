@@ -13,7 +13,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.flows.ports import Renderer
+from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.ownership import SessionPlace
 
@@ -29,7 +29,12 @@ def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
 
 
 async def compose_inspector(
-    connection: Connection, session: LiveSession, work: Path, *, has_dry_run: bool = True
+    connection: Connection,
+    session: LiveSession,
+    work: Path,
+    emit: Emit = lambda _: None,
+    *,
+    has_dry_run: bool = True,
 ) -> Inspector:
     """Make an inspector of a session's saves. work: a folder for rendering, made when needed."""
     renderer: Renderer
@@ -48,4 +53,4 @@ async def compose_inspector(
     )
     manager = _HELM_MANAGER if session.helm is not None else _KUSTOMIZE_MANAGER
     cluster = ClusterDryRun(connection, session.namespace, discovery, manager)
-    return Inspector(renderer, cluster, settings)
+    return Inspector(renderer, cluster, settings, emit)

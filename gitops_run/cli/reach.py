@@ -17,6 +17,7 @@ from gitops_run.adapters.cluster.forward import LOOPBACK, forward_to_pod
 from gitops_run.adapters.cluster.sessions import WriterAccess, read_writer_access
 from gitops_run.errors import BackendError, TransientError
 from gitops_run.flows.ports import SteadyStore, Store, StoreWatch
+from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoredObject
 
 NEW_KEY_WITHIN_S: Final = 5.0
@@ -52,13 +53,13 @@ class RenewedStore:
         """List objects."""
         return await self._unless_replaced(self._store.list(prefix))
 
-    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
         """Write objects and return their ETags by key."""
-        return await self._unless_replaced(self._store.put_many(objects))
+        return await self._unless_replaced(self._store.put_many(objects, permit))
 
-    async def delete(self, keys: Iterable[str]) -> None:
+    async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects."""
-        await self._unless_replaced(self._store.delete(keys))
+        await self._unless_replaced(self._store.delete(keys, permit))
 
     async def _unless_replaced(self, request: Awaitable[_Answer]) -> _Answer:
         """Wait for a request. Raises TransientError where it was refused and there is another key now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gitops_run.model.events import (
@@ -11,11 +11,14 @@ from gitops_run.model.events import (
     HealthChanged,
     HistoryFailed,
     LeaseAwaited,
+    NamedNamespace,
+    NamespaceOverridden,
     ObjectsAwaited,
     SaveApplied,
     SaveBroken,
     SaveFailed,
     SaveHealthy,
+    SavePartlyHealthy,
     SavePushed,
     SaveSuperseded,
     SaveSuspended,
@@ -65,7 +68,7 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             head = f"{marks.bad} {event.save} {_files(event.paths)}: not pushed, what was live stays live"
             return [head, *_problem_lines(event.problems)]
         case SaveUnchanged():
-            return [f"{marks.good} {event.save} as it is live: nothing to push"]
+            return [f"{marks.good} {event.save} as it was last pushed: nothing to push"]
         case SavePushed():
             return [*_change_lines(event.changes), *(f"  not checked: {text}" for text in event.not_checked)]
         case SaveApplied():
@@ -76,8 +79,14 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [head, *(f"  | {line}" for line in event.log)]
         case SaveHealthy():
             return [f"{marks.good} {event.save} healthy after {event.times_ms['healthy']} ms"]
+        case SavePartlyHealthy():
+            count, ms = event.ready + event.not_watched, event.times_ms["partly_healthy"]
+            head = f"{marks.note} {event.save} {event.ready} of {count} objects are ready after {ms} ms"
+            return [f"{head}; the other {event.not_watched} can't be watched: {', '.join(event.kinds)}"]
         case WholeRootNeeded():
             return [f"{marks.note} the whole root is part of each save: {event.reason}"]
+        case NamespaceOverridden():
+            return overridden_lines(event.namespace, event.places, marks)
         case SaveFailed():
             head = f"{marks.bad} {event.save} {_files(event.paths)}: {event.reason}"
             return [head, *_indented(event.message), *_indented(event.hint)]
@@ -96,6 +105,16 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case ServiceFailed():
             head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
             return [head, *_indented(event.hint)]
+
+
+def overridden_lines(namespace: str, places: Sequence[NamedNamespace], marks: Marks) -> list[str]:
+    """Write which manifests name another namespace than the session's; nothing where none does."""
+    if not places:
+        return []
+    head = f"{marks.note} everything is applied in {namespace}, whatever namespace a manifest names:"
+    more = len(places) - CHANGES_SHOWN
+    rest = [f"  … and {more} more places"] if more > 0 else []
+    return [head, *(f"  {place}" for place in places[:CHANGES_SHOWN]), *rest]
 
 
 def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:

@@ -106,7 +106,7 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
         ("target", f"{session.root}/{session.target}"),
         ("bucket", session.store),
         ("created", session.created),
-        ("synced by", session.writer or "nobody"),
+        ("synced by", f"{session.writer}, seen {session.renewed}" if session.writer else "nobody"),
         ("fetched", session.source.revision or "nothing yet"),
         ("fenced", f"by {session.source.fence}" if session.source.is_suspended else "no"),
     ]

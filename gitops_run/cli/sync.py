@@ -22,7 +22,6 @@ from typing import TypeVar
 import anyio
 import click
 
-from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
@@ -47,7 +46,7 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Emit, StoreWatch
+from gitops_run.flows.ports import Emit, Store, StoreWatch
 from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
@@ -118,7 +117,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     Raises NotFound where there is no such session, LockedError where it is taken. An undo waits for nothing.
     """
     async with AsyncExitStack() as stack:
-        opened = await _once_reached(lambda: stack.enter_async_context(_opened(request)), request, emit)
+        opened = await _once_reached(lambda: stack.enter_async_context(_opened(request, emit)), request, emit)
         lease = opened.lease
         try:
             await _once_reached(partial(lease.take, emit, take_over=request.is_take_over), request, emit)
@@ -159,7 +158,7 @@ class _Opened:
     root: Path | None
     work: Path
     inspector: Inspector
-    store: BucketStore
+    store: Store
     store_watch: StoreWatch
     flux: WatchedFlux
     lease: SessionLease
@@ -194,7 +193,7 @@ class _Opened:
 
 
 @asynccontextmanager
-async def _opened(request: SyncRequest) -> AsyncIterator[_Opened]:
+async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
     settings, name = request.settings, request.name.text
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
@@ -211,7 +210,7 @@ async def _opened(request: SyncRequest) -> AsyncIterator[_Opened]:
                     root=root,
                     work=work,
                     inspector=await compose_inspector(
-                        connection, session, work / "render", has_dry_run=request.has_dry_run
+                        connection, session, work / "render", emit, has_dry_run=request.has_dry_run
                     ),
                     store=store,
                     store_watch=store_watch,

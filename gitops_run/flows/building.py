@@ -29,7 +29,7 @@ _ANY_VARIABLE = "${"
 
 @runtime_checkable
 class Completing(Protocol):
-    """A renderer whose YAML leaves out what Flux fills in as it applies."""
+    """A renderer of charts, whose YAML leaves out what Flux fills in as it applies."""
 
     async def complete(self, item: RenderedObject) -> RenderedObject:
         """Fill in what Flux will. Raises TransientError where the cluster fails."""

@@ -17,7 +17,7 @@ import anyio
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit
-from gitops_run.model.events import HealthChanged, SaveHealthy
+from gitops_run.model.events import HealthChanged, SaveHealthy, SavePartlyHealthy
 from gitops_run.model.health import Health, HealthState
 from gitops_run.model.objects import ObjectRef, parse_inventory_id
 
@@ -155,15 +155,24 @@ class HealthFollower:
         return True
 
     def _tell_healthy(self, following: _Following) -> None:
-        seen = following.seen
+        """Tell once that all is ready, or as much of it as can be watched."""
+        seen, save, revision = following.seen, following.save, following.revision
         if following.is_told_healthy or seen is None or not all(health.is_ready for health in seen.values()):
             return
         following.is_told_healthy = True
-        following.save.mark("healthy")
+        hidden = [ref for ref in following.objects if ref not in seen]
+        if not hidden:
+            save.mark("healthy")
+            self._emit(SaveHealthy(save=save.number, revision=revision, times_ms=dict(save.times_ms)))
+            return
+        save.mark("partly_healthy")
         self._emit(
-            SaveHealthy(
-                save=following.save.number,
-                revision=following.revision,
-                times_ms=dict(following.save.times_ms),
+            SavePartlyHealthy(
+                save=save.number,
+                revision=revision,
+                ready=len(seen),
+                not_watched=len(hidden),
+                kinds=tuple(sorted({ref.group_kind for ref in hidden})),
+                times_ms=dict(save.times_ms),
             )
         )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from gitops_run.errors import BackendError, NotFound
+from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.receipt import Receipt, ReceiptLine
@@ -124,9 +124,13 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
 async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     """Take a session away, and ask the cluster and the store whether it is gone.
 
-    Raises GuardError on a session of someone else, BackendError where something stayed.
+    Raises GuardError on a session of someone else, BackendError where something stayed or nobody could look.
     """
-    spec, _ = await _look(request, ports)
+    try:
+        spec, _ = await _look(request, ports)
+    except TransientError as error:
+        gone = f"gitops-run down {request.name} --cluster-gone"
+        raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
@@ -135,11 +139,9 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     if outcome.has_pending:
         await _leftovers(spec, ports, tell).clean_up()
     await ports.stacks.forget(spec.name.text)
-    lines = await ports.cluster.remains(spec.name, spec.namespace)
-    stored = await to_thread.run_sync(
-        partial(_look_into_store, spec.store, spec.bucket, ports, is_undecided=outcome.has_pending)
+    return _proven(
+        spec.name, spec.namespace, await _look_again(spec, ports, is_undecided=outcome.has_pending)
     )
-    return _proven(spec.name, Receipt(lines=(*lines, *stored)))
 
 
 async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
@@ -148,6 +150,7 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
     Raises BackendError where something stayed in the store.
     """
     settings, name = request.settings, request.name
+    namespace = settings.namespace or name.namespace
     store = parse_s3_store(settings, request.ca) if settings.store == "s3" else None
     told = await ports.stacks.outputs(name.text)
     bucket = told.get("bucket") or (name.bucket(settings.cluster) if settings.cluster else "")
@@ -157,16 +160,37 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
     if store is None or not bucket:
         return Receipt(lines=())
     look = partial(_look_into_store, store, bucket, ports, is_undecided=outcome.has_pending)
-    return _proven(name, Receipt(lines=await to_thread.run_sync(look)))
+    return _proven(name, namespace, Receipt(lines=await to_thread.run_sync(look)))
 
 
-def _proven(name: SessionName, receipt: Receipt) -> Receipt:
+def _proven(name: SessionName, namespace: str, receipt: Receipt) -> Receipt:
     if receipt.left:
         raise BackendError(
             f"session {name} is down, and this is still there: {', '.join(receipt.left)}",
             hint="see what holds it, and remove it by hand",
         )
+    if receipt.unseen:
+        raise BackendError(
+            f"session {name} is down, and you may not see whether this is gone: " + ", ".join(receipt.unseen),
+            hint=f"ask somebody who may look: kubectl get namespace {namespace}",
+        )
     return receipt
+
+
+async def _look_again(spec: SessionSpec, ports: Ports, *, is_undecided: bool) -> Receipt:
+    """Ask the cluster and the store what is left. Raises BackendError where one of them fails now."""
+    try:
+        lines = await ports.cluster.remains(spec.name, spec.namespace)
+        stored = await to_thread.run_sync(
+            partial(_look_into_store, spec.store, spec.bucket, ports, is_undecided=is_undecided)
+        )
+    except BackendError as error:
+        raise BackendError(
+            f"session {spec.name} is down, and nobody could look whether anything of it is left: "
+            + error.message,
+            hint=error.hint,
+        ) from error
+    return Receipt(lines=(*lines, *stored))
 
 
 async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, bool]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from gitops_run.errors import BackendError, NotFound
+from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.manifests import Manifest
@@ -84,7 +84,11 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     Raises GuardError while sessions live, or anything else uses the Flux that would go.
     """
     contexts.guard(settings.require("context"), settings.allow_contexts)
-    facts = await ports.cluster.facts()
+    try:
+        facts = await ports.cluster.facts()
+    except TransientError as error:
+        gone = "gitops-run platform down --cluster-gone"
+        raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     refuse_other_cluster(settings, facts)
     refuse_foreign_platform(facts, stack)
     refuse_unread(facts)

@@ -7,15 +7,16 @@ what was pushed last are looked at in the cluster. docs/decisions/0005-preflight
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from gitops_run.flows.building import Builder, Built, sources_of
-from gitops_run.flows.ports import ClusterLook, Renderer, Snapshot
+from gitops_run.flows.building import Builder, Built, Completing, sources_of
+from gitops_run.flows.namespaces import NamespaceFinder
+from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
-from gitops_run.model.events import Change
+from gitops_run.model.events import Change, NamedNamespace, NamespaceOverridden
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
 from gitops_run.model.places import Sources, locate
@@ -47,6 +48,7 @@ class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
     not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
+    overridden: what names a namespace other than the session's.
     """
 
     objects: tuple[ObjectRef, ...] = ()
@@ -54,6 +56,7 @@ class Preflight:
     changes: tuple[Change, ...] = ()
     not_checked: tuple[str, ...] = ()
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
+    overridden: tuple[NamedNamespace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +77,21 @@ class InspectionSettings:
 class Inspector:
     """Inspect the snapshots of one session."""
 
-    def __init__(self, renderer: Renderer, cluster: ClusterLook, settings: InspectionSettings) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        cluster: ClusterLook,
+        settings: InspectionSettings,
+        emit: Emit = lambda _: None,
+    ) -> None:
+        """emit: is given what a person should know of a snapshot, once, whatever becomes of it."""
         self._builder = Builder(renderer, settings.target, settings.variables)
+        finder = NamespaceFinder(settings.target, settings.session.namespace)
+        self._namespaces = None if isinstance(renderer, Completing) else finder
+        self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings
+        self._emit = emit
 
     async def inspect(self, snapshot: Snapshot, live: Live, mark: Callable[[str], None]) -> Preflight:
         """Build a snapshot and check every object of it that changed.
@@ -91,6 +105,8 @@ class Inspector:
         mark("rendered")
         if built.problems:
             return Preflight(problems=built.problems)
+        overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
+        self._tell_overridden(overridden)
         changed = [
             item
             for item in built.objects
@@ -100,7 +116,14 @@ class Inspector:
         for item, look in await self._looks(changed, built):
             judged.judge(item, look)
         mark("checked")
-        return judged.result()
+        return replace(judged.result(), overridden=overridden)
+
+    def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
+        """Tell what names another namespace, but not again at each save."""
+        new = tuple(one for one in found if one.identity not in self._overridden)
+        self._overridden = frozenset(one.identity for one in found)
+        if new:
+            self._emit(NamespaceOverridden(namespace=self._settings.session.namespace, places=new))
 
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
@@ -160,7 +183,10 @@ class _Judgement:
             return
         findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
-        if look.result is not None:
+        if look.is_hidden and not look.findings:
+            reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
+            self._not_checked.append(f"{ref}: {reason}")
+        elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
         elif not look.findings and self._settings.has_dry_run:

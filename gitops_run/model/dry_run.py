@@ -45,7 +45,8 @@ class Finding:
 class Look:
     """Hold what the cluster says of one object. live: None where it has none. result: of the dry run.
 
-    resource: the kind's plural. Values of Secrets are in here, so nothing of it is in the representation.
+    resource: the kind's plural. is_hidden: Flux may not read what is there, so None says nothing. Values of
+    Secrets are in here, so nothing of it is in the representation.
     """
 
     live: Json | None = field(default=None, repr=False)
@@ -53,6 +54,7 @@ class Look:
     findings: tuple[Finding, ...] = ()
     resource: str = ""
     is_namespaced: bool = True
+    is_hidden: bool = False
 
 
 _TYPED = "failed to create typed patch object"

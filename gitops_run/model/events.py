@@ -77,6 +77,37 @@ class WholeRootNeeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedNamespace:
+    """One place that names a namespace. kind, name: of the manifest; "" for a kustomization. line: from 1."""
+
+    path: str
+    line: int
+    kind: str
+    name: str
+    named: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Tell it from others, whatever line it has moved to."""
+        return self.path, self.kind, self.name, self.named
+
+    def __str__(self) -> str:
+        """Write it as "app/web.yaml:4: Deployment web names production"."""
+        return f"{self.path}:{self.line}: {f'{self.kind} {self.name}'.strip() or 'this'} names {self.named}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceOverridden:
+    """Manifests name another namespace, and Flux applies them in the session's. Told once for each place.
+
+    namespace: the session's.
+    """
+
+    namespace: str
+    places: tuple[NamedNamespace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
     """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
 
@@ -88,7 +119,7 @@ class SaveBroken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveUnchanged:
-    """The files are again what is live; nothing has to be pushed."""
+    """The files are again what was last pushed; nothing has to be pushed."""
 
     save: int
 
@@ -146,6 +177,22 @@ class SaveHealthy:
 
     save: int
     revision: str
+    times_ms: Times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavePartlyHealthy:
+    """What can be watched of a save's objects is ready; the health of the others is unknown.
+
+    ready, not_watched: how many objects. kinds: of those that this user may not watch, or that the cluster
+    doesn't serve.
+    """
+
+    save: int
+    revision: str
+    ready: int
+    not_watched: int
+    kinds: tuple[str, ...]
     times_ms: Times
 
 
@@ -228,12 +275,14 @@ Event = (
     | LeaseAwaited
     | ObjectsAwaited
     | WholeRootNeeded
+    | NamespaceOverridden
     | SaveBroken
     | SaveUnchanged
     | SavePushed
     | SaveApplied
     | HealthChanged
     | SaveHealthy
+    | SavePartlyHealthy
     | SaveFailed
     | SaveSuspended
     | SaveSuperseded

@@ -65,6 +65,11 @@ class ObjectRef:
         return f"{self.namespace}_{self.name.replace(':', '__')}_{self.group}_{self.kind}"
 
     @property
+    def group_kind(self) -> str:
+        """Write kind and group as the Kubernetes API does: "Deployment.apps"."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
     def api_version(self) -> str:
         """Write group and version as an object's apiVersion has them."""
         return f"{self.group}/{self.version}" if self.group else self.version
@@ -224,6 +229,14 @@ def _scalars(node: yaml.MappingNode) -> dict[str, str]:
         for key, value in node.value
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
     }
+
+
+def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
+    """Find the text, number or the like that a path of keys leads to, with its line."""
+    found: yaml.Node | None = node
+    for key in keys:
+        found = _value(found, key) if isinstance(found, yaml.MappingNode) else None
+    return found if isinstance(found, yaml.ScalarNode) else None
 
 
 def _value(node: yaml.MappingNode, name: str) -> yaml.Node | None:

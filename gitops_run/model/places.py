@@ -155,7 +155,7 @@ def _distance(ref: ObjectRef, source: _Source) -> int:
 def _composed(text: str) -> Iterable[tuple[Document, yaml.MappingNode]]:
     try:
         return list(compose_documents(text))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):  # a list may contain itself
         return ()
 
 

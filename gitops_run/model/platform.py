@@ -254,7 +254,7 @@ def refuse_found(facts: PlatformFacts) -> None:
 def describe_flux(facts: PlatformFacts) -> str:
     """Say in a sentence which Flux there is."""
     if not facts.has_flux:
-        return "there is no Flux"
+        return "no Flux was seen" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
     whose = f"installed by the stack {facts.flux_stack}" if facts.flux_stack else "found, and left as it is"
     if not facts.components:

@@ -62,7 +62,8 @@ def to_json(status: PlatformStatus, context: str) -> dict[str, object]:
 
 def rows(status: PlatformStatus) -> list[tuple[str, str]]:
     """Write a status as names and values."""
-    found = [("platform", f"the stack {status.stack}'s" if status.stack else "none"), ("flux", status.flux)]
+    nobody = "none was seen" if status.unread else "none"
+    found = [("platform", f"the stack {status.stack}'s" if status.stack else nobody), ("flux", status.flux)]
     for one in status.components:
         found += _component_rows(one)
     found.append(("admission policy", _word(status, "ValidatingAdmission", is_there=status.has_policy)))

@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
+from gitops_run.errors import (
+    BackendError,
+    GitOpsRunError,
+    GuardError,
+    NotFound,
+    TransientError,
+    UsageError,
+    WaitTimeout,
+)
 from gitops_run.model.stack_events import StackLock
 
 Make = Callable[[str, str], GitOpsRunError]
@@ -33,6 +41,10 @@ def _backend(message: str, hint: str) -> GitOpsRunError:
 
 def _transient(message: str, hint: str) -> GitOpsRunError:
     return TransientError(message, hint=hint)
+
+
+def _timeout(message: str, hint: str) -> GitOpsRunError:
+    return WaitTimeout(message, hint=hint)
 
 
 FAILURES: tuple[tuple[str, Make, str, str], ...] = (
@@ -61,6 +73,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         "check PULUMI_BACKEND_URL",
     ),
     (
+        r"performing HTTP request",
+        _transient,
+        "the service where stacks are kept can't be reached",
+        "check the network, and PULUMI_BACKEND_URL",
+    ),
+    (
         r"PULUMI_ACCESS_TOKEN must be set",
         _usage,
         "nobody is logged in to Pulumi's service",
@@ -83,6 +101,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         _transient,
         "the cluster can't be reached",
         "check that it runs and that this machine reaches it",
+    ),
+    (
+        r"finalizers might be preventing deletion(?: \((?P<what>[^)]*)\))?",
+        _timeout,
+        "an object is to be deleted, and whatever holds its finalizers doesn't let it go ({what})",
+        "for Flux's, see whether its controllers run: gitops-run platform status; then try again",
     ),
     (
         r'(?P<what>\S+ "[^"]+") already exists|resource (?P<other>"?[^"\s]+"?) already exists',

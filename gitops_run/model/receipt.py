@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLine:
-    """Tell whether one thing is gone. what: its kind and name."""
+    """Tell whether one thing is gone. what: its kind and name. unseen: why nobody could look, else ""."""
 
     what: str
     is_gone: bool
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,4 +23,9 @@ class Receipt:
     @property
     def left(self) -> tuple[str, ...]:
         """Name what is still there."""
-        return tuple(line.what for line in self.lines if not line.is_gone)
+        return tuple(line.what for line in self.lines if not (line.is_gone or line.unseen))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Name what may be there or not, each with the reason why nobody could look."""
+        return tuple(f"{line.what} ({line.unseen})" for line in self.lines if line.unseen)

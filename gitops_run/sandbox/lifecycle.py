@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from gitops_run.adapters.host import is_running
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox import certificates, kubeconfigs
@@ -35,7 +36,7 @@ from gitops_run.sandbox.flux_manifests import manifests_path, write_manifests
 from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorded_processes
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.choice import make_address, make_node, node_of
-from gitops_run.sandbox.processes import end, is_running
+from gitops_run.sandbox.processes import end
 from gitops_run.sandbox.pulumi_plugin import plugin_outcome
 from gitops_run.sandbox.state import (
     DEFAULT_NAME,

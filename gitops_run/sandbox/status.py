@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gitops_run.adapters.host import ProcessRecord, is_running
 from gitops_run.sandbox.journal import SUPERVISOR, read_events, read_state
-from gitops_run.sandbox.processes import ProcessRecord, is_running, resident_bytes
+from gitops_run.sandbox.processes import resident_bytes
 from gitops_run.sandbox.state import DEFAULT_NAME, Sandbox, load
 
 _CRASHES_SHOWN = 5

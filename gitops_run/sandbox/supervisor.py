@@ -20,11 +20,12 @@ from subprocess import STDOUT
 import anyio
 from anyio import to_thread
 
+from gitops_run.adapters.host import record
 from gitops_run.sandbox.journal import Journal, log_tail
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.part import Part
 from gitops_run.sandbox.parts import parts_of
-from gitops_run.sandbox.processes import end, record
+from gitops_run.sandbox.processes import end
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.steps import Step, steps_of
 from gitops_run.sandbox.store import ensure_administrator

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,3 +180,48 @@ def test_what_flux_can_not_apply_is_told_by_object_and_fact(
         told = sync.tells("save_failed")
     assert told["message"].startswith(fact)
     assert told["hint"]
+
+
+GADGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Gadget, plural: gadgets}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object}}
+"""
+
+
+@pytest.fixture
+def gadgets(admin: Person, session: SharedSession, tmp_path: Path) -> Iterator[None]:
+    """A kind that the session may apply, by somebody's word, and that its owner may not see."""
+    (tmp_path / "gadgets.yaml").write_text(GADGETS)
+    admin.kubectl("apply", "-f", str(tmp_path / "gadgets.yaml"))
+    admin.kubectl("wait", "crd/gadgets.example.com", "--for=condition=Established")
+    here, account = ("-n", session.namespace), f"--serviceaccount={session.namespace}:flux-run"
+    admin.kubectl("create", "role", "gadgets", "--verb=*", "--resource=gadgets.example.com", *here)
+    admin.kubectl("create", "rolebinding", "gadgets", "--role=gadgets", account, *here)
+    yield
+    for kind in ("role", "rolebinding"):
+        admin.kubectl("delete", kind, "gadgets", *here)
+    admin.kubectl("delete", "crd", "gadgets.example.com")
+
+
+@pytest.mark.usefixtures("gadgets")
+def test_a_save_is_not_reported_healthy_over_objects_that_the_owner_may_not_watch(
+    session: SharedSession, sync: Running
+) -> None:
+    gadget = session.root / "gadget.yaml"
+    gadget.write_text("apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g}\n")
+    save = sync.tells("save_applied")["save"]
+    told = sync.tells("save_partly_healthy", save=save)
+    assert (told["not_watched"], told["kinds"]) == (1, ["Gadget.example.com"])
+    assert told["ready"] > 0
+    gadget.unlink()
+    sync.tells("save_healthy")

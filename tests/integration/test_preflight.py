@@ -283,3 +283,27 @@ def test_a_session_of_an_older_version_is_told_to_be_brought_up_to_date(
     assert finished.code == 4
     assert f"gitops-run up {session.name}" in finished.out
     assert finished.out.count("older gitops-run") == 1
+
+
+def test_a_manifest_that_names_another_namespace_is_applied_in_the_session_s_and_that_is_reported_once(
+    session: SharedSession, developer_there: Person
+) -> None:
+    copied = config("copied").replace("  name: copied\n", "  name: copied\n  namespace: production\n")
+    expected = {
+        "path": "copied.yaml",
+        "line": 5,
+        "kind": "ConfigMap",
+        "name": "copied",
+        "named": "production",
+    }
+    with syncing(session, developer_there) as sync:
+        (session.root / "copied.yaml").write_text(copied)
+        assert sync.tells("namespace_overridden")["places"] == [expected]
+        sync.tells("save_applied")
+        assert "copied" in session.owner.names("configmaps", session.namespace)
+        edit(session.root, "copied.yaml", "mine", "still mine")
+        sync.tells("save_applied")
+        assert [one["type"] for one in sync.told].count("namespace_overridden") == 1
+    shown = diff(session, developer_there, "-o", "json")
+    assert (shown.code, shown.json["overridden"]) == (0, [expected])
+    assert "copied.yaml:5: ConfigMap copied names production" in diff(session, developer_there).out

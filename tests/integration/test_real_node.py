@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 import yaml
 
+from gitops_run.adapters.host import ProcessRecord, is_running, record
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.images import TRIAL_IMAGES, Image, write_archive
-from gitops_run.sandbox.processes import ProcessRecord, is_running, record, wait_until
+from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import NodeKind, Sandbox, load
 from gitops_run.sandbox.status import PartStatus, status_of
 from tests.integration.sandbox_kubectl import apply, kubectl, run_kubectl

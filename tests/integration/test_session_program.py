@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from gitops_run.adapters.pulumi.project import find_home
+from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox
 from tests.people import Person, finish
@@ -208,7 +209,7 @@ def test_a_lock_of_a_living_process_is_told_with_who_and_since_when(engineer: En
     refused = engineer.person.types("up", session, str(engineer.target), "--root", str(engineer.target))
     lock.unlink()
     assert refused.code == 3
-    assert f"locked by jane on {platform.node()} (process {os.getpid()}) since 2026-11-23" in refused.err
+    assert f"locked by jane on {platform.node()} (process {os.getpid()}) since 2099-11-23" in refused.err
 
 
 def test_a_lock_of_another_host_stays(engineer: Engineer, session: str) -> None:
@@ -218,11 +219,17 @@ def test_a_lock_of_another_host_stays(engineer: Engineer, session: str) -> None:
     lock.unlink()
 
 
-def test_a_lock_of_a_dead_process_of_this_host_is_cleared_and_said(engineer: Engineer, session: str) -> None:
-    pid = dead_process()
-    lock = write_lock(engineer, session, pid=pid)
-    assert f"cleared the lock of process {pid}" in engineer.up(session)
+def test_a_lock_that_this_tool_did_not_take_stays_though_its_process_is_gone(
+    engineer: Engineer, session: str
+) -> None:
+    lock = write_lock(engineer, session, pid=dead_process())
+    refused = engineer.person.types("up", session, str(engineer.target), "--root", str(engineer.target))
+    assert refused.code == 3
+    assert lock.exists()
+    assert f"cancel -s {session}" in refused.err
+    engineer.pulumi("cancel", "-s", session, "--yes")
     assert not lock.exists()
+    engineer.up(session)
 
 
 def dead_process() -> int:
@@ -231,11 +238,22 @@ def dead_process() -> int:
     return ended.pid
 
 
+def killed_run(engineer: Engineer, name: str) -> int:
+    """Leave the record of a run that this tool began and that was killed; return its process id."""
+    env = engineer.person.env
+    folder = Path(env["XDG_DATA_HOME"]) / "gitops-run" / "runs"
+    runs = Runs(folder=folder, backend=env["PULUMI_BACKEND_URL"], stack=f"gitops-run/{name}")
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process:
+        runs.begin(process.pid)
+        process.kill()
+    return process.pid
+
+
 def write_lock(engineer: Engineer, name: str, *, pid: int, host: str = "") -> Path:
     lock = engineer.locks / name / f"{uuid.uuid4()}.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = {"pid": pid, "username": "jane", "hostname": host or platform.node()}
-    lock.write_text(json.dumps({**held, "timestamp": "2026-11-23T19:10:00.1Z"}))
+    lock.write_text(json.dumps({**held, "timestamp": "2099-11-23T19:10:00.1Z"}))
     return lock
 
 
@@ -347,7 +365,7 @@ def test_an_interrupted_up_ends_in_order_and_down_leaves_nothing(engineer: Engin
 def test_what_a_kill_amid_pulumis_writing_has_torn_is_mended(
     engineer: Engineer, session: str, file: str
 ) -> None:
-    lock = write_lock(engineer, session, pid=dead_process())
+    lock = write_lock(engineer, session, pid=killed_run(engineer, session))
     state = engineer.locks.parents[2] / "stacks" / "gitops-run" / f"{session}.json"
     torn = state if file == "the stack's" else lock
     Path(f"{torn}.attrs").write_text("")

@@ -75,6 +75,14 @@ def test_a_changed_object_costs_one_get_and_one_dry_run_in_the_name_of_the_sessi
     assert (found.live, found.result, found.resource) == (None, {"kind": "ConfigMap"}, "configmaps")
 
 
+def test_an_object_that_flux_may_not_read_is_hidden_and_not_absent() -> None:
+    refused = 'configmaps "a" is forbidden: User "system:serviceaccount:ns:flux-run" cannot get resource'
+    [found] = look(FakeConnection(read=(403, {"message": refused})), CONFIG)
+    assert (found.is_hidden, found.live, found.findings) == (True, None, ())
+    [found] = look(FakeConnection(), CONFIG)
+    assert not found.is_hidden
+
+
 def many(count: int) -> list[str]:
     return [CONFIG.replace("name: a", f"name: a{number}") for number in range(count)]
 

@@ -1,13 +1,18 @@
-"""Which Flux is good enough."""
+"""Which Flux is good enough, and what is asked of a cluster before a session is made."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from gitops_run.adapters.cluster.facts import _flux, _refuse_flux
-from gitops_run.errors import UsageError
+from gitops_run.adapters.cluster.facts import _ask, _flux, _refuse_flux
+from gitops_run.errors import BackendError, NotFound, UsageError
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import ClusterFacts
 
 KINDS: list[dict[str, Any]] = [
     {"resources": [{"kind": "Bucket"}]},
@@ -38,3 +43,50 @@ def test_where_flux_is_and_which_is_read_from_its_namespace() -> None:
     found = {"items": [{"metadata": {"name": "gitops", "labels": labels}}]}
     assert _flux(found) == ("gitops", "v2.9.5")
     assert _flux({}) == ("", "")
+
+
+@dataclass
+class FakeApi:
+    """refused: paths that this user may not see."""
+
+    refused: str = ""
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        del query
+        if path == self.refused:
+            raise BackendError(f"the cluster refuses: {path} is forbidden")
+        if path.endswith("kube-system"):
+            return {"metadata": {"uid": "uid"}}
+        if path.endswith("/buckets/web"):
+            raise NotFound(path)
+        return {"resources": [{"kind": "Bucket"}, {"kind": "Kustomization"}]}
+
+    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        del path, body
+        return {"status": {"userInfo": {"username": "jane"}}}
+
+
+def facts_of(api: FakeApi) -> ClusterFacts:
+    name = SessionName.parse("web")
+    return asyncio.run(_ask(api, name, "run-web"))  # type: ignore[arg-type]
+
+
+def test_a_session_that_is_not_there_has_no_owner() -> None:
+    assert (facts_of(FakeApi()).user, facts_of(FakeApi()).owner) == ("jane", "")
+
+
+def test_flux_may_hide_its_version() -> None:
+    assert facts_of(FakeApi(refused="/api/v1/namespaces")).flux == ""
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "/apis/source.toolkit.fluxcd.io/v1/namespaces/run-web/buckets/web",
+        "/apis/source.toolkit.fluxcd.io/v1",
+        "/apis/kustomize.toolkit.fluxcd.io/v1",
+    ],
+)
+def test_what_this_user_may_not_see_is_not_taken_for_absent(hidden: str) -> None:
+    with pytest.raises(BackendError, match="forbidden"):
+        facts_of(FakeApi(refused=hidden))

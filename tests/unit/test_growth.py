@@ -30,6 +30,7 @@ from gitops_run.model.flux_generator import generated_kustomization, with_namesp
 from gitops_run.model.health import Health, HealthState
 from gitops_run.model.kustomize import generated_resources
 from gitops_run.model.objects import ObjectRef
+from gitops_run.model.permit import Permit
 from gitops_run.model.places import Sources, locate, locate_last, locate_text
 from gitops_run.model.pod_troubles import Surroundings, explained_health
 from gitops_run.model.problem import Problem
@@ -169,8 +170,8 @@ class InstantStore:
 class ObedientFlux(FakeFlux):
     """A Flux that is fenced at once."""
 
-    async def fence(self, mark: str) -> None:
-        del mark
+    async def fence(self, mark: str, permit: Permit) -> None:
+        del mark, permit
 
     async def release(self, mark: str, token: str) -> None:
         del mark, token

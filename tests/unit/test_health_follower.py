@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import GRACE_S, RETRY_S, HealthFollower
-from gitops_run.model.events import Event, HealthChanged, SaveHealthy
+from gitops_run.model.events import Event, HealthChanged, SaveHealthy, SavePartlyHealthy
 from gitops_run.model.health import READY, Health, HealthState
 from gitops_run.model.objects import ObjectRef, parse_inventory_id
 from tests import virtual_time
@@ -207,13 +208,47 @@ def test_a_failing_cluster_is_tried_again_without_a_word() -> None:
     assert scene.events == [healthy(1, round(3 * RETRY_S * 1000))]
 
 
-def test_what_can_not_be_followed_does_not_keep_a_save_from_being_healthy() -> None:
+WHEEL, RIM = "ns_front_example.com_Wheel", "ns_rim_example.com_Wheel"
+
+
+def test_a_save_is_not_told_healthy_over_objects_that_cannot_be_watched() -> None:
     async def act(scene: Scene) -> None:
         scene.watch.become(web=READY)
-        scene.apply(1, WEB, DB)
+        scene.apply(1, WEB, WHEEL, RIM)
         await anyio.sleep(5)
 
-    assert play(act).events == [healthy(1, 0)]
+    assert play(act).events == [
+        SavePartlyHealthy(
+            save=1,
+            revision="revision-1",
+            ready=1,
+            not_watched=2,
+            kinds=("Wheel.example.com",),
+            times_ms={"partly_healthy": 0},
+        )
+    ]
+
+
+def test_what_cannot_be_watched_does_not_hide_that_something_else_fails() -> None:
+    async def act(scene: Scene) -> None:
+        scene.watch.become(web=CRASHES)
+        scene.apply(1, WEB, WHEEL)
+        await anyio.sleep(5)
+
+    assert play(act).events == [changed(CRASHES)]
+
+
+def test_nothing_is_told_ready_where_nothing_can_be_watched() -> None:
+    async def act(scene: Scene) -> None:
+        scene.apply(1, WHEEL)
+        await anyio.sleep(5)
+
+    (event,) = play(act).events
+    assert isinstance(event, SavePartlyHealthy)
+    assert (event.ready, event.not_watched) == (0, 1)
+    assert lines(event, PLAIN_MARKS) == [
+        "- 1 0 of 1 objects are ready after 0 ms; the other 1 can't be watched: Wheel.example.com"
+    ]
 
 
 def test_the_versions_of_the_inventory_are_asked_for() -> None:

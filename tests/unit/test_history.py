@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import stat
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
 import pytest
 
 from gitops_run.adapters.history import SNAPSHOTS_MAX, SessionHistory, history_folder
+from gitops_run.adapters.host import witness
 from gitops_run.errors import BackendError, NotFound, UsageError
 from gitops_run.model.history import (
     Difference,
@@ -273,12 +277,18 @@ def test_a_request_is_seen_as_it_comes(past: SessionHistory, folder: Path, tmp_p
     assert anyio.run(ask).revision == revision_of(A)
 
 
-def test_a_request_of_a_process_that_has_ended_is_dropped(past: SessionHistory, folder: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+@pytest.mark.parametrize("pid", ["is free", "was given again"])
+def test_a_request_of_a_process_that_has_ended_is_dropped(
+    past: SessionHistory, folder: Path, pid: str
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as ended:
+        asked = {"revision": revision_of(A), **asdict(witness(ended.pid))}
+        ended.kill()
+    if pid == "was given again":
+        asked["pid"] = os.getpid()
     (folder / "requests").mkdir(parents=True)
     stale = folder / "requests" / "1.json"
-    stale.write_text(f'{{"revision": "{revision_of(A)}", "pid": {ended.pid}}}')
+    stale.write_text(json.dumps(asked))
 
     async def ask() -> UndoRequest:
         with past.asking(revision_of(B)):

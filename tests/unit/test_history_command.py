@@ -74,7 +74,15 @@ def test_history_as_json_has_whole_and_short_revisions(environment: dict[str, st
     assert newest["short"] == revision_of(B).removeprefix("sha256:")[:12]
     assert newest["changed"] == {"added": 1, "changed": 1, "deleted": 1}
     assert oldest["changed"] is None
-    assert (oldest["files"], oldest["is_live"]) == (2, False)
+    assert oldest["files"] == 2
+
+
+def test_history_as_json_does_not_say_what_is_live_where_the_cluster_does_not(
+    environment: dict[str, str],
+) -> None:
+    with_history(environment)
+    shown = json.loads(types(environment, "history", "web", "-o", "json").stdout)
+    assert [one["is_live"] for one in shown] == [None, None]
 
 
 def test_a_session_without_a_history_says_how_to_get_one(environment: dict[str, str]) -> None:
@@ -103,6 +111,12 @@ def test_status_shows_the_last_save_as_a_waterfall() -> None:
 def test_status_says_that_files_differ_after_an_undo() -> None:
     rows = shown(undone_to="sha256:" + "ab" * 32)
     assert rows["undone to"] == "abababababab: files differ until the next save"
+
+
+def test_status_says_when_whoever_syncs_was_last_seen() -> None:
+    assert shown()["synced by"] == "nobody"
+    rows = shown(writer="me@laptop/4711/a-b", renewed="2026-11-23T19:10:00Z")
+    assert rows["synced by"] == "me@laptop/4711/a-b, seen 2026-11-23T19:10:00Z"
 
 
 def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:

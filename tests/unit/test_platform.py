@@ -223,6 +223,13 @@ def test_a_status_says_what_may_not_be_read_instead_of_missing() -> None:
     assert told["live sessions"] == "may not be read"
 
 
+def test_a_status_of_a_cluster_that_may_not_be_read_does_not_say_that_nothing_is_there() -> None:
+    told = dict(rows(to_status(replace(EMPTY, unread=("CustomResourceDefinitions", "Deployments")))))
+    assert (told["platform"], told["flux"]) == ("none was seen", "no Flux was seen")
+    told = dict(rows(to_status(EMPTY)))
+    assert (told["platform"], told["flux"]) == ("none", "there is no Flux")
+
+
 def test_a_spec_of_upstream_s_release_has_its_controllers() -> None:
     spec = make_spec("kind-dev", said(), EMPTY, release())
     assert len([one for one in spec.flux if one["kind"] == "Deployment"]) == 3

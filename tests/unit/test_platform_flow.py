@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.errors import BackendError, GuardError, NotFound
+from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
 from gitops_run.model.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.settings import Origin, Source
@@ -200,3 +200,15 @@ def test_a_platform_that_was_never_made_is_not_found() -> None:
     stage = Stage(FakeCluster([EMPTY]), FakeStacks([NotFound("no stack")]))
     with pytest.raises(NotFound, match="no platform of the stack kind-dev"):
         stage.downs()
+
+
+def test_a_cluster_that_is_away_changes_nothing_and_the_hint_says_what_to_do_where_it_is_gone() -> None:
+    class Away(FakeCluster):
+        async def facts(self) -> PlatformFacts:
+            raise TransientError("no answer", hint="check it")
+
+    stage = Stage(Away([]))
+    with pytest.raises(TransientError) as failed:
+        stage.downs()
+    assert "gitops-run platform down --cluster-gone" in failed.value.hint
+    assert stage.stacks.calls == []

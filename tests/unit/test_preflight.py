@@ -88,6 +88,12 @@ def test_a_document_that_stays_is_not_parsed_again(monkeypatch: pytest.MonkeyPat
     assert parsed == [A, B, B.replace("1", "2")]
 
 
+def test_an_object_that_flux_may_not_read_is_not_said_to_be_new() -> None:
+    found = inspect(A, cluster=FakeCluster(hides=frozenset({"a"})))
+    assert (found.problems, found.changes) == ((), ())
+    assert "ConfigMap ns/a: flux-run may not read it" in found.not_checked[0]
+
+
 def test_the_steps_are_marked_in_order() -> None:
     marks: list[str] = []
     anyio.run(inspector(AsItIs()).inspect, FakeSnapshot({"app/a.yaml": A.encode()}), NOTHING, marks.append)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
+from gitops_run.errors import (
+    BackendError,
+    GitOpsRunError,
+    GuardError,
+    NotFound,
+    TransientError,
+    UsageError,
+    WaitTimeout,
+)
 from gitops_run.model.pulumi_failures import FAILURES, failure, parse_locks
 from gitops_run.model.stack_events import StackLock
 
@@ -13,6 +21,11 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     ("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or …", UsageError, "passphrase"),
     ("error: no stack named 'web' found", NotFound, "'web'"),
     ('error: unable to open state directory "file:///a": stat /a: no such file', BackendError, "stacks"),
+    (
+        'error: performing HTTP request: Get "https://api.pulumi.com/api/user": dial tcp: i/o timeout',
+        TransientError,
+        "where stacks are kept",
+    ),
     ("error: PULUMI_ACCESS_TOKEN must be set for login during …", UsageError, "logged in"),
     (
         "error: no resource plugin 'pulumi-resource-kubernetes' found in …",
@@ -21,6 +34,11 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     ),
     ("error: The Pulumi CLI encountered a snapshot integrity error. This …", BackendError, "damaged"),
     ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
+    (
+        "error: timed out …: finalizers might be preventing deletion (finalizers.fluxcd.io)",
+        WaitTimeout,
+        "(finalizers.fluxcd.io)",
+    ),
     ('error: namespaces "run-web" already exists', GuardError, 'namespaces "run-web"'),
 )
 LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or …
@@ -40,6 +58,13 @@ def test_a_message_of_pulumi_becomes_our_error_with_a_hint(
     assert type(error) is kind
     assert told in error.message
     assert error.hint
+
+
+def test_a_store_that_is_away_is_not_taken_for_the_cluster() -> None:
+    text = "error: nothing answers at https://s3:9000: connection refused; check the endpoint"
+    error = failure(text)
+    assert type(error) is BackendError
+    assert "nothing answers at https://s3:9000" in error.message
 
 
 def test_an_unknown_message_is_passed_on() -> None:

@@ -10,6 +10,7 @@ import pytest
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.errors import TransientError
+from gitops_run.model.problem import Problem
 from tests.work_trees import snapshot, write
 
 
@@ -60,9 +61,34 @@ def test_an_error_of_the_kustomization_is_told_by_the_lines_of_its_author(
     assert str(problem).startswith("kustomization.yaml:4: not valid YAML: ")
 
 
-def test_a_directory_that_stands_in_the_way_of_the_kustomization_is_refused(
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+def test_a_directory_where_flux_has_to_write_its_kustomization_is_refused(
     root: Path, work_tree: WorkTree, tmp_path: Path
 ) -> None:
-    write(root, "kustomization.yaml/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
-    problem = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
-    assert str(problem).startswith("kustomization.yaml: this is a directory")
+    write(root, "kustomization.yaml/a.yaml", CONFIG)
+    found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
+    assert isinstance(found, Problem)
+    assert found.path == "kustomization.yaml"
+    assert "this is a directory" in found.message
+    assert found.hint
+
+
+def test_such_a_directory_is_no_obstacle_where_flux_writes_nothing(
+    root: Path, work_tree: WorkTree, tmp_path: Path
+) -> None:
+    write(root, "kustomization.yaml/a.yaml", CONFIG)
+    write(root, "kustomization.yml", "resources: [kustomization.yaml/a.yaml]")
+    found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
+    assert isinstance(found, str)
+    assert "name: a" in found
+
+
+def test_such_a_directory_further_down_is_a_directory_like_others(
+    root: Path, work_tree: WorkTree, tmp_path: Path
+) -> None:
+    write(root, "sub/kustomization.yaml/a.yaml", CONFIG)
+    found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
+    assert isinstance(found, str)
+    assert "name: a" in found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops_run.adapters.host import ProcessRecord, is_running, record
 from gitops_run.sandbox.journal import (
     SUPERVISOR,
     Journal,
@@ -19,7 +20,7 @@ from gitops_run.sandbox.journal import (
     recorded_processes,
 )
 from gitops_run.sandbox.parts import parts_of
-from gitops_run.sandbox.processes import ProcessRecord, end, is_running, record
+from gitops_run.sandbox.processes import end
 from gitops_run.sandbox.state import LOOPBACK, PORT_NAMES, Sandbox
 from gitops_run.sandbox.store import Account
 

@@ -113,6 +113,7 @@ class ClusterDryRun:
             findings=result.findings or refused,
             resource=resource.plural,
             is_namespaced=resource.is_namespaced,
+            is_hidden=isinstance(there, tuple),
         )
 
     def _dry_run(self, path: str, body: Mapping[str, Any]) -> Request:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +58,7 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
             async with connect(kubeconfig, context) as connection:
                 return await _ask(connection, name, namespace)
     except TimeoutError as error:
-        raise BackendError(
+        raise TransientError(
             f"the cluster of context {context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
             hint="check that it runs and that this machine reaches it",
         ) from error
@@ -71,7 +70,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         connection.get("/api/v1/namespaces/kube-system"),
         connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
         _find(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
-        _find(connection, "/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+        _installations(connection),
         *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
     )
     flux_namespace, flux = _flux(installations)
@@ -87,13 +86,21 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
     )
 
 
-async def _find(connection: Connection, path: str, query: Mapping[str, str] | None = None) -> Json:
-    """Get what may be absent, or hidden from this user: nothing then."""
+async def _find(connection: Connection, path: str) -> Json:
+    """Get what may be absent: nothing then. What this user may not see is an error, since it may be there."""
     try:
-        return await connection.get(path, query)
+        return await connection.get(path)
+    except NotFound:
+        return {}
+
+
+async def _installations(connection: Connection) -> Json:
+    """List Flux's namespaces; nothing where this user may not: which version it is isn't known then."""
+    try:
+        return await connection.get("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"})
     except TransientError:
         raise
-    except (NotFound, BackendError):
+    except BackendError:
         return {}
 
 

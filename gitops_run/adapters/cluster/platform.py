@@ -66,7 +66,7 @@ class PlatformCluster:
                 async with connect(self._kubeconfig, self._context) as connection:
                     return await _Reader(connection).read()
         except TimeoutError as error:
-            raise BackendError(
+            raise TransientError(
                 f"the cluster of context {self._context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
                 hint="check that it runs and that this machine reaches it",
             ) from error

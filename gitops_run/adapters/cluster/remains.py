@@ -7,14 +7,14 @@ session's label.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.facts import read_facts
-from gitops_run.errors import GuardError, NotFound, WaitTimeout
+from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
 from gitops_run.model.access import APPLICABLE, FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SESSION_LABEL, SessionName
@@ -36,17 +36,21 @@ class SessionCluster:
         return await read_facts(self._kubeconfig, self._context, name, namespace)
 
     async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
-        """Ask for everything that a session has in the cluster."""
+        """Ask for everything that a session has in the cluster. Raises TransientError.
+
+        What this user may not see counts as gone where the namespace is: that goes last, and empty.
+        """
         async with connect(self._kubeconfig, self._context) as connection:
-            return tuple(
-                await asyncio.gather(
-                    _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
-                    _is_gone(connection, f"HelmRelease {name}", _release(name, namespace)),
-                    _is_gone(connection, f"Bucket {name}", _source(name, namespace)),
-                    _are_gone(connection, name, namespace),
-                    _is_gone(connection, f"Namespace {namespace}", f"/api/v1/namespaces/{namespace}"),
-                )
+            *within, around = await asyncio.gather(
+                _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
+                _is_gone(connection, f"HelmRelease {name}", _release(name, namespace)),
+                _is_gone(connection, f"Bucket {name}", _source(name, namespace)),
+                _are_gone(connection, name, namespace),
+                _is_gone(connection, f"Namespace {namespace}", f"/api/v1/namespaces/{namespace}"),
             )
+            if around.is_gone:
+                within = [ReceiptLine(what=one.what, is_gone=True) if one.unseen else one for one in within]
+            return (*within, around)
 
     async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
         """Delete what a killed run may have made, and wait until it is gone.
@@ -128,10 +132,12 @@ def _release(name: SessionName, namespace: str) -> str:
 
 async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
     try:
-        await connection.get(path)
-    except NotFound:
-        return ReceiptLine(what=what, is_gone=True)
-    return ReceiptLine(what=what, is_gone=False)
+        is_there = await _look(connection, path) is not None
+    except TransientError:
+        raise
+    except BackendError as error:
+        return ReceiptLine(what=what, is_gone=False, unseen=error.message)
+    return ReceiptLine(what=what, is_gone=not is_there)
 
 
 async def _are_gone(connection: Connection, name: SessionName, namespace: str) -> ReceiptLine:
@@ -145,9 +151,27 @@ async def _are_gone(connection: Connection, name: SessionName, namespace: str) -
         for group, resources in APPLICABLE
         for resource in resources
     ]
-    listings: list[Json] = await asyncio.gather(
-        *(connection.get(path, applied) for path in paths for applied in selectors)
+    what = f"what {name} applied in {namespace}"
+    answers = await asyncio.gather(
+        *(_look(connection, path, applied) for path in paths for applied in selectors), return_exceptions=True
     )
+    listings, hidden = [], ""
+    for answer in answers:
+        if isinstance(answer, BackendError) and not isinstance(answer, TransientError):
+            hidden = hidden or answer.message
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif answer is not None:
+            listings.append(answer)
     found = [item["metadata"]["name"] for listing in listings for item in listing["items"]]
-    what = f"what {name} applied" + (f": {', '.join(found)}" if found else "")
-    return ReceiptLine(what=what, is_gone=not found)
+    if found:
+        return ReceiptLine(what=f"{what}: {', '.join(found)}", is_gone=False)
+    return ReceiptLine(what=what, is_gone=not hidden, unseen=hidden)
+
+
+async def _look(connection: Connection, path: str, query: Mapping[str, str] | None = None) -> Json | None:
+    """Get an object or a list; None where it, or its kind, isn't there."""
+    try:
+        return await connection.get(path, query)
+    except NotFound:
+        return None

@@ -35,7 +35,8 @@ class LiveSession:
     """Hold what the cluster says of a session. created: RFC 3339. helm: None where no chart is applied.
 
     store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
-    undone_to: the revision that an undo brought back, until the next save; else "".
+    writer, renewed: who holds the session's lease, who may have been killed since, and when it was last seen,
+    RFC 3339; else "". undone_to: the revision that an undo brought back, until the next save; else "".
     """
 
     name: str
@@ -48,14 +49,21 @@ class LiveSession:
     source: SourceStatus
     applier: ApplierStatus | None = None
     writer: str = ""
+    renewed: str = ""
     timings: Timings | None = None
     undone_to: str = ""
     helm: HelmValues | None = None
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
-    """List every session of the cluster, by name."""
-    listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+    """List every session of the cluster, by name. Raises NotFound where it has no Flux."""
+    try:
+        listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+    except NotFound as error:
+        raise NotFound(
+            f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
+            hint="install it: gitops-run platform up",
+        ) from error
     return tuple(sorted((_session(item) for item in listed["items"]), key=lambda session: session.name))
 
 
@@ -95,6 +103,8 @@ def _session(source: Json, applier: Json | None = None, lease: Json | None = Non
     metadata = source["metadata"]
     annotations = metadata.get("annotations") or {}
     notes = (lease or {}).get("metadata", {}).get("annotations") or {}
+    held = (lease or {}).get("spec", {})
+    writer = str(held.get("holderIdentity") or "")
     return LiveSession(
         name=metadata["labels"][SESSION_LABEL],
         namespace=metadata["namespace"],
@@ -105,7 +115,8 @@ def _session(source: Json, applier: Json | None = None, lease: Json | None = Non
         store=_store(source["spec"]),
         source=to_source_status(source),
         applier=to_applier_status(applier) if applier else None,
-        writer=str((lease or {}).get("spec", {}).get("holderIdentity") or ""),
+        writer=writer,
+        renewed=str(held.get("renewTime") or "") if writer else "",
         timings=parse_timings(notes.get(TIMINGS_ANNOTATION, "")),
         undone_to=notes.get(UNDONE_ANNOTATION, ""),
     )

@@ -16,6 +16,8 @@ from typing import IO
 from pulumi import automation
 from semver import VersionInfo
 
+from gitops_run.adapters.pulumi.runs import Runs
+
 SPEAKS: VersionInfo = VersionInfo(3, 206, 0)
 """The oldest version that reports its events over gRPC; Pulumi.yaml requires it, and Pulumi checks that."""
 
@@ -25,8 +27,12 @@ Listener = Callable[[str], object]
 class PulumiProcess(automation.PulumiCommand):
     """Run pulumi from PATH, one run at a time, and interrupt it."""
 
-    def __init__(self) -> None:
-        """Skip the base's own start: it runs `pulumi version`, 0.2 s, for what Pulumi.yaml says already."""
+    def __init__(self, runs: Runs) -> None:
+        """Skip the base's own start: it runs `pulumi version`, 0.2 s, for what Pulumi.yaml says already.
+
+        runs: where each run is recorded.
+        """
+        self._runs = runs
         self.command = "pulumi"
         self.version = SPEAKS
         self.is_interrupted = False
@@ -60,12 +66,15 @@ class PulumiProcess(automation.PulumiCommand):
             start_new_session=True,
         ) as child:
             self._child = child
+            known = self._runs.begin(child.pid)
             if self.is_interrupted:
                 self._pass_on()
             try:
                 output, errors = _drain(child, on_output, on_error)
             finally:
                 self._child = None
+            if child.returncode >= 0:
+                known.unlink(missing_ok=True)
         result = automation.CommandResult(stdout=output, stderr=errors, code=child.returncode)
         if child.returncode != 0:
             raise automation.errors.create_command_error(result)

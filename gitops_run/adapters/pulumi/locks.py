@@ -1,4 +1,4 @@
-"""Locks of stacks: who holds one, and whether that process still lives on this machine."""
+"""Locks of stacks: who holds one, and whether the process that took it has ended for certain."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gitops_run.adapters.host import is_alive
+from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.errors import LockedError
 from gitops_run.model.stack_events import StackEvent, StackLock, StackNotice
 
 
-def clear_dead(locks: Sequence[StackLock], tell: Callable[[StackEvent], None]) -> None:
-    """Remove the locks of processes of this machine that are gone. Raises LockedError while one may live."""
+def clear_dead(
+    locks: Sequence[StackLock], runs: Runs, tell: Callable[[StackEvent], None], *, cancel: str
+) -> None:
+    """Remove the locks of runs that have ended for certain: those that this tool started, on this boot.
+
+    cancel: the command by which a person removes another lock. Raises LockedError where there is one: of a
+    run by hand, on another machine of the same name, in another container, or before the last boot.
+    """
     for lock in locks:
-        if not (lock.path and lock.host == platform.node() and not is_alive(lock.pid)):
+        if not (lock.path and lock.host == platform.node() and runs.has_ended(lock)):
             raise LockedError(
                 f"the stack is locked by {lock.user} on {lock.host} (process {lock.pid}) since {lock.since}",
-                hint="wait for it; if it is gone for certain: pulumi cancel, in the project's folder",
+                hint=f"wait for it; if that run has ended for certain, remove its lock: {cancel}",
             )
     for lock in locks:
         for path in (lock.path, f"{lock.path}.attrs"):
             Path(path).unlink(missing_ok=True)
         tell(StackNotice(text=f"cleared the lock of process {lock.pid}, which died since {lock.since}"))
     if not locks:
-        raise LockedError("the stack is locked by another update", hint="wait for it, or: pulumi cancel")
+        raise LockedError(
+            "the stack is locked by another update",
+            hint=f"wait for it; if it has ended for certain, remove its lock: {cancel}",
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,16 +43,26 @@ PLATFORMS = ProjectKind(name=PLATFORM_PROJECT, folder="platform", own="platform"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectHome:
-    """Hold a project's folder, what Pulumi has to find in its environment, and the URL of its backend."""
+    """Hold a project's folder, what Pulumi has to find in its environment, and the URL of its backend.
+
+    runs: the folder where Pulumi's runs are recorded.
+    """
 
     directory: Path
     environment: Mapping[str, str]
     backend: str
+    runs: Path
     kind: ProjectKind = SESSIONS
 
     def stack_file(self, stack: str) -> Path:
         """Name a stack's file."""
         return self.directory / stack_file(stack)
+
+    def command(self, name: str, stack: str) -> str:
+        """Write the command line by which a person lets Pulumi do something to a stack of this project."""
+        backend = self.environment.get("PULUMI_BACKEND_URL")
+        chosen = f"PULUMI_BACKEND_URL={shlex.quote(backend)} " if backend else ""
+        return f"{chosen}pulumi -C {shlex.quote(str(self.directory))} {name} -s {stack}"
 
 
 def find_home(
@@ -72,7 +83,9 @@ def find_home(
         backend = chosen["PULUMI_BACKEND_URL"] = f"file://{quote(str(state))}"
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys():
         chosen["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file(data))
-    return ProjectHome(directory=directory, environment=chosen, backend=backend, kind=kind)
+    return ProjectHome(
+        directory=directory, environment=chosen, backend=backend, runs=data / "runs", kind=kind
+    )
 
 
 def _nearest(start: Path, kind: ProjectKind) -> Path | None:

@@ -22,6 +22,7 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
+from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.state import drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.pulumi_failures import failure, parse_locks
@@ -80,6 +81,7 @@ class Stacks:
             except automation.StackNotFoundError:
                 self._run(process, "stack", "init", "--stack", name, "--no-select")
                 stack.up(on_event=report.take)
+            self._runs(name).forget_ended()
             return StackOutcome(
                 outputs=report.outputs, changed=report.changed, has_pending=report.has_pending
             )
@@ -91,6 +93,7 @@ class Stacks:
 
         def work(process: PulumiProcess, report: Report) -> StackOutcome:
             self._stack(process, name, None).destroy(on_event=report.take)
+            self._runs(name).forget_ended()
             return StackOutcome(outputs={}, changed=report.changed, has_pending=report.has_pending)
 
         return await self._drive(work, tell, stack=name)
@@ -178,7 +181,7 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
     ) -> T:
         """Do work in a thread; when this task is cancelled, Pulumi is told once and then waited for."""
-        process, token = PulumiProcess(), lowlevel.current_token()
+        process, token = PulumiProcess(self._runs(stack)), lowlevel.current_token()
         report = Report(stack=stack, tell=lambda event: from_thread.run_sync(tell, event, token=token))
         outcome: T | GitOpsRunError
         async with anyio.create_task_group() as group:
@@ -220,8 +223,14 @@ class Stacks:
         try:
             return work(process, report)
         except automation.ConcurrentUpdateError as error:
-            clear_dead(parse_locks(str(error)), report.tell)
+            locks, stack = parse_locks(str(error)), report.stack
+            clear_dead(locks, self._runs(stack), report.tell, cancel=self._home.command("cancel", stack))
             return work(process, report)
+
+    def _runs(self, stack: str) -> Runs:
+        return Runs(
+            folder=self._home.runs, backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}"
+        )
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(

@@ -1,0 +1,39 @@
+"""What a cluster says of its sessions, where it has no Flux or refuses to say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gitops_run.adapters.cluster.sessions import list_sessions
+from gitops_run.errors import BackendError, GitOpsRunError, NotFound
+
+
+@dataclass
+class FakeApi:
+    """answer: to every question."""
+
+    answer: dict[str, Any] | GitOpsRunError
+    context: str = "kind-dev"
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        del path, query
+        if isinstance(self.answer, GitOpsRunError):
+            raise self.answer
+        return self.answer
+
+
+def test_a_cluster_without_flux_is_told_from_one_without_sessions() -> None:
+    assert asyncio.run(list_sessions(FakeApi({"items": []}))) == ()  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="'kind-dev' has no Flux") as failed:
+        asyncio.run(list_sessions(FakeApi(NotFound("page not found"))))  # type: ignore[arg-type]
+    assert failed.value.hint == "install it: gitops-run platform up"
+
+
+def test_a_cluster_that_refuses_to_list_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(BackendError, match="forbidden"):
+        asyncio.run(list_sessions(FakeApi(BackendError("forbidden"))))  # type: ignore[arg-type]
