@@ -8,15 +8,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
 
 from gitops_run.errors import TransientError, UsageError
+from gitops_run.model.echoes import without_echo
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import explain_failure, generated_resources
+from gitops_run.model.masking import Masker
 from gitops_run.model.problem import Problem
+from gitops_run.model.secret_values import of_files
 from gitops_run.model.tree import Tree
 
 RENDER_S: Final = 30.0
@@ -44,10 +48,12 @@ def find_kubectl() -> str:
 class Kustomize:
     """Render targets of one session. One at a time: a rendering overwrites its working folder."""
 
-    def __init__(self, namespace: str, work: Path) -> None:
+    def __init__(self, namespace: str, work: Path, masker: Masker | None = None) -> None:
+        """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read."""
         self._kubectl = find_kubectl()
         self._namespace = namespace
         self._work = work
+        self._masker = masker or Masker()
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
@@ -68,9 +74,10 @@ class Kustomize:
             if result.returncode == 0:
                 return result.stdout.decode()
             message = result.stderr.decode("utf-8", "replace")
-            return explain_failure(
+            problem = explain_failure(
                 message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
             )
+            return shown(problem, snapshot, self._masker)
         return Problem(
             path=target,
             message=f"kustomize did not end within {RENDER_S:.0f} s",
@@ -93,6 +100,12 @@ class Kustomize:
             raise TransientError(
                 f"{self._work} can't be written: {error.strerror}", hint="check its disk and its permissions"
             ) from error
+
+
+def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> Problem:
+    """Take the values of Secrets out of what a renderer says of a snapshot."""
+    masker.learn(of_files(snapshot.tree.files, snapshot.read_text))
+    return replace(problem, message=masker.mask(without_echo(problem.message)))
 
 
 def _quoted(text: str) -> str:

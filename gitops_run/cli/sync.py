@@ -47,6 +47,7 @@ from gitops_run.flows.ports import Emit
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.events import SyncEnded, SyncStarted
+from gitops_run.model.masking import Masker
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
@@ -111,10 +112,11 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
+        masker = Masker()
         root = None if request.undo_to else root_of(session, request.root)
         async with (
             reached_store(connection, namespace) as (store, store_watch),
-            watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux,
+            watch_flux(connection, namespace, name, masker, is_helm=session.helm is not None) as flux,
         ):
             lease = SessionLease(connection, namespace, name)
             try:
@@ -123,7 +125,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                     ports = Ports(
                         files=work_tree(session, root or work, work / "tree"),
                         inspector=await compose_inspector(
-                            connection, session, work / "render", has_dry_run=request.has_dry_run
+                            connection, session, work / "render", masker, has_dry_run=request.has_dry_run
                         ),
                         store=store,
                         store_watch=store_watch,
@@ -133,7 +135,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                         confirm=_confirmation(is_allowed=request.is_prune_allowed),
                         new_token=_new_token,
                         history=SessionHistory(_history_folder(session, connection.context), work),
-                        health=HealthFollower(ClusterHealth(connection, namespace), emit),
+                        health=HealthFollower(ClusterHealth(connection, namespace, masker), emit),
                     )
                     if root is None:
                         await undo(ports, _loop_settings(session, settings), request.undo_to)

@@ -7,7 +7,7 @@ what was pushed last are looked at in the cluster. docs/decisions/0005-preflight
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,8 @@ from gitops_run.flows.building import Builder, Built, sources_of
 from gitops_run.flows.ports import ClusterLook, Renderer, Snapshot
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
-from gitops_run.model.events import Change
+from gitops_run.model.events import Change, FieldChange
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
 from gitops_run.model.places import Sources, locate
@@ -74,8 +75,16 @@ class InspectionSettings:
 class Inspector:
     """Inspect the snapshots of one session."""
 
-    def __init__(self, renderer: Renderer, cluster: ClusterLook, settings: InspectionSettings) -> None:
-        self._builder = Builder(renderer, settings.target, settings.variables)
+    def __init__(
+        self,
+        renderer: Renderer,
+        cluster: ClusterLook,
+        settings: InspectionSettings,
+        masker: Masker | None = None,
+    ) -> None:
+        """masker: learns the values of Secrets, and takes them out of everything that is reported."""
+        self._masker = masker or Masker()
+        self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         self._cluster = cluster
         self._settings = settings
 
@@ -100,7 +109,7 @@ class Inspector:
         for item, look in await self._looks(changed, built):
             judged.judge(item, look)
         mark("checked")
-        return judged.result()
+        return _masked(judged.result(), self._masker)
 
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
@@ -122,6 +131,28 @@ def _is_left_alone(body: Mapping[str, Any]) -> bool:
     """Say whether an object, live or not, tells Flux not to apply it."""
     is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
     return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
+
+
+def _masked(found: Preflight, masker: Masker) -> Preflight:
+    """Take values of Secrets out of what changes: variables put them into objects of any kind."""
+    return replace(
+        found,
+        problems=tuple(replace(one, message=masker.mask(one.message)) for one in found.problems),
+        changes=tuple(
+            replace(
+                change,
+                fields=tuple(
+                    FieldChange(
+                        path=masker.mask_whole(one.path),
+                        before=masker.mask_whole(one.before),
+                        after=masker.mask_whole(one.after),
+                    )
+                    for one in change.fields
+                ),
+            )
+            for change in found.changes
+        ),
+    )
 
 
 class _Judgement:
