@@ -7,6 +7,7 @@ Decides nothing: it brings sources, gitops_run.model.settings chooses between th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Setting, Source
 
 SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
 _OTHERS_MAY_READ = 0o077
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def data_directory(environment: Mapping[str, str]) -> Path:
@@ -124,26 +126,60 @@ def read_decryption_key(path: str | None) -> str:
     """
     if path is None:
         return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        is_open = bool(Path(path).stat().st_mode & _OTHERS_MAY_READ)
-    except OSError as error:
-        raise UsageError(
-            f"decryptionKeyFile {path} can't be read: {error.strerror}", hint="name the file of an age key"
-        ) from error
-    except UnicodeDecodeError:
-        text, is_open = "", False
+    text, is_open = _read_secret("decryptionKeyFile", path, "name the file of an age key")
     if not any(line.startswith("AGE-SECRET-KEY-") for line in text.splitlines()):
         raise UsageError(
             f"decryptionKeyFile {path} has no AGE-SECRET-KEY- line in it",
             hint="name a file that age-keygen has written",
         )
     if is_open:
-        raise UsageError(
-            f"decryptionKeyFile {path} holds a secret, and others may read it",
-            hint=f"close it: chmod 600 {path}",
-        )
+        raise _is_open("decryptionKeyFile", path)
     return text
+
+
+def read_variables(path: str | None) -> dict[str, str]:
+    """Read the file with variables that are secret; empty where none is set. Raises UsageError.
+
+    A line is NAME=VALUE, all after the first = being the value; empty lines and those that begin with # are
+    left out. What the file holds is never told.
+    """
+    if path is None:
+        return {}
+    text, is_open = _read_secret("substituteFile", path, "name a file of lines NAME=VALUE")
+    if is_open:
+        raise _is_open("substituteFile", path)
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not _VARIABLE.fullmatch(name) or name in found:
+            raise UsageError(
+                f"substituteFile {path}, line {number}, is not NAME=VALUE with a new name of letters, digits "
+                "and _",
+                hint="write a line like: PASSWORD=...",
+            )
+        found[name] = value
+    if not found:
+        raise UsageError(f"substituteFile {path} has no variable in it", hint="write a line: NAME=VALUE")
+    return found
+
+
+def _read_secret(key: str, path: str, hint: str) -> tuple[str, bool]:
+    """Read a file that holds a secret, and say whether others may read it. What is no text is empty."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return text, bool(Path(path).stat().st_mode & _OTHERS_MAY_READ)
+    except OSError as error:
+        raise UsageError(f"{key} {path} can't be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError:
+        return "", False
+
+
+def _is_open(key: str, path: str) -> UsageError:
+    return UsageError(
+        f"{key} {path} holds a secret, and others may read it", hint=f"close it: chmod 600 {path}"
+    )
 
 
 def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:

@@ -17,19 +17,28 @@ import pulumi
 
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.scratch import own_temporary_files
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign, with_decryption_key
+from gitops_run.model.session_spec import (
+    SessionSpec,
+    parse_spec,
+    refuse_foreign,
+    with_decryption_key,
+    with_secret_variables,
+)
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 
 
 def main() -> None:
     """Declare the stack's session, for `pulumi up` typed by hand."""
     try:
-        declare_session(_read_spec())
+        with own_temporary_files(os.environ):
+            spec = _read_spec()
+        declare_session(spec)
     except GitOpsRunError as error:
         hint = f"\n{error.hint}" if error.hint else ""
         raise pulumi.RunError(f"{error.message}{hint}") from error
@@ -57,6 +66,7 @@ def _read_spec() -> SessionSpec:
         ).result()
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
+    spec = with_secret_variables(spec, user_files.read_variables(settings.substitute_file))
     return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
 
 

@@ -5,7 +5,7 @@ Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +25,7 @@ from gitops_run.model.session_spec import (
     parse_spec,
     refuse_foreign,
     with_decryption_key,
+    with_secret_variables,
 )
 from gitops_run.model.settings import Settings, to_stack_config
 from gitops_run.model.stack_events import PendingObject, StackOutcome
@@ -72,7 +73,8 @@ class Request:
     """Ask for one session's beginning or end.
 
     settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
-    decryption_key: what decryptionKeyFile holds; needed to make a session, not to end one.
+    decryption_key, variables: what decryptionKeyFile and substituteFile hold; needed to make a session, not
+    to end one.
     """
 
     name: SessionName
@@ -80,6 +82,12 @@ class Request:
     ca: str
     now: str
     decryption_key: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def secrets(self) -> Iterator[str]:
+        """Yield every value that no text may hold."""
+        keys = (self.settings.secret_key, self.settings.reader_secret_key, self.settings.writer_secret_key)
+        yield from (key for key in (*keys, self.decryption_key, *self.variables.values()) if key)
 
 
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
@@ -140,7 +148,7 @@ async def _look(request: Request, ports: Ports) -> SessionSpec:
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return with_decryption_key(spec, request.decryption_key)
+    return with_decryption_key(with_secret_variables(spec, request.variables), request.decryption_key)
 
 
 def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:

@@ -5,6 +5,7 @@ Knows no Pulumi and no cluster: the program declares from it, the loop and the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
@@ -122,11 +123,13 @@ Store = S3Store | AwsStore | InClusterStore
 class KustomizeApplier:
     """Describe how a kustomization is applied.
 
-    substitute: NAME=VALUE. substitute_from: KIND/NAME. decryption_key: what the age key's file holds, or "".
+    substitute: NAME=VALUE. substitute_from: KIND/NAME. secret_variables: what substituteFile holds.
+    decryption_key: what the age key's file holds, or "".
     """
 
-    substitute: tuple[str, ...] = ()
+    substitute: tuple[str, ...] = field(default=(), repr=False)
     substitute_from: tuple[str, ...] = ()
+    secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     decryption_key: str = field(default="", repr=False)
 
 
@@ -249,12 +252,20 @@ def with_decryption_key(spec: SessionSpec, key: str) -> SessionSpec:
     return replace(spec, applier=replace(spec.applier, decryption_key=key))
 
 
+def with_secret_variables(spec: SessionSpec, variables: Mapping[str, str]) -> SessionSpec:
+    """Add what substituteFile holds; nothing adds nothing."""
+    if not variables or isinstance(spec.applier, HelmApplier):
+        return spec
+    return replace(spec, applier=replace(spec.applier, secret_variables=variables))
+
+
 def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | HelmApplier:
     """Choose what applies the target. Raises UsageError on a setting of the other kind."""
     is_helm = settings.applier == "helm"
     others = {
         "substitute": settings.substitute,
         "substituteFrom": settings.substitute_from,
+        "substituteFile": settings.substitute_file,
         "decryptionKeyFile": settings.decryption_key_file,
     }
     if not is_helm:

@@ -109,8 +109,8 @@ def test_what_repeats_lines_literals_and_objects_is_taken_out(message: str, left
 OF_FLUX = (
     (
         (
-            "Secret/run-a/pin dry-run failed: failed to create typed patch object "
-            "(run-a/pin; /v1, Kind=Secret): .stringData.pin: expected string, got &value.valueUnstructured{Value:735182}"
+            "Secret/run-a/pin dry-run failed: failed to create typed patch object (run-a/pin;"
+            " /v1, Kind=Secret): .stringData.pin: expected string, got &value.valueUnstructured{Value:735182}"
         ),
         "Secret/run-a/pin dry-run failed: ",
     ),
@@ -138,7 +138,7 @@ OF_FLUX = (
     (
         (
             'Helm upgrade failed for release a/b with chart c: cannot patch "pin" with kind Secret: '
-            "Secret 'pin' in version v1 cannot be handled as a Secret: illegal base64 data at input byte 4 735182"
+            "Secret 'pin' in version v1 cannot be handled: illegal base64 data at input byte 4 735182"
         ),
         "illegal base64 data at input byte 4",
     ),
