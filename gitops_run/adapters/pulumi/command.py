@@ -86,7 +86,8 @@ class PulumiProcess(automation.PulumiCommand):
                 self._child = None
         result = automation.CommandResult(stdout=output, stderr=errors, code=child.returncode)
         if child.returncode != 0:
-            result.stdout, result.stderr = self._masker.mask(output), self._masker.mask(errors)
+            mask = self._masker.mask_whole  # a piece could be in a lock's process id, which is read later
+            result.stdout, result.stderr = mask(output), mask(errors)
             raise automation.errors.create_command_error(result)
         return result
 

@@ -191,7 +191,8 @@ class Stacks:
         try:
             return self._unless_torn(work, process, report)
         except automation.CommandError as error:
-            raise failure("\n".join([*(f"error: {text}" for text in report.errors), str(error)])) from error
+            told = "\n".join([*(f"error: {text}" for text in report.errors), str(error)])
+            raise failure(self._masker.mask(told)) from error
 
     def _unless_torn(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
