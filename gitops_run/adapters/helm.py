@@ -92,7 +92,7 @@ class Helm:
                 return without_hooks(result.stdout.decode())
             message = result.stderr.decode("utf-8", "replace")
             problem = explain_failure(message, folder=str(snapshot.folder), target=target)
-            return shown(problem, snapshot, self._masker)
+            return await shown(problem, snapshot, self._masker)
         return Problem(path=target, message=f"helm did not end within {RENDER_S:.0f} s")
 
     async def complete(self, item: RenderedObject) -> RenderedObject:

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
+import anyio.to_thread
 
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.echoes import without_echo
+from gitops_run.model.echoes import NOT_SHOWN, without_echo
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.masking import Masker
 from gitops_run.model.problem import Problem
-from gitops_run.model.secret_values import of_files
+from gitops_run.model.secret_values import TooMuchText, of_files
 from gitops_run.model.tree import Tree
 
 RENDER_S: Final = 30.0
@@ -77,7 +78,7 @@ class Kustomize:
             problem = explain_failure(
                 message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
             )
-            return shown(problem, snapshot, self._masker)
+            return await shown(problem, snapshot, self._masker)
         return Problem(
             path=target,
             message=f"kustomize did not end within {RENDER_S:.0f} s",
@@ -102,9 +103,15 @@ class Kustomize:
             ) from error
 
 
-def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> Problem:
+async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> Problem:
     """Take the values of Secrets out of what a renderer says of a snapshot."""
-    masker.learn(of_files(snapshot.tree.files, snapshot.read_text))
+    try:
+        values = await anyio.to_thread.run_sync(
+            lambda: list(of_files(snapshot.tree.files, snapshot.read_text))
+        )
+    except TooMuchText:
+        return replace(problem, message=f"this can't be rendered: {NOT_SHOWN}")
+    masker.learn(values)
     return replace(problem, message=masker.mask(without_echo(problem.message)))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from gitops_run.errors import UsageError
+from gitops_run.model.objects import without_quotes
 from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Setting, Source
 
 SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
@@ -193,7 +194,8 @@ def _read_mapping(path: Path) -> dict[str, object]:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from error
+        # Not from the error: its text has the line, and a traceback would show it.
+        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
@@ -204,7 +206,8 @@ def _read_mapping(path: Path) -> dict[str, object]:
 def _where(error: Exception) -> str:
     """Say where YAML breaks without quoting the line, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
-    return f"line {mark.line + 1}, {getattr(error, 'problem', '')}" if mark else type(error).__name__
+    problem = without_quotes(str(getattr(error, "problem", "")))
+    return f"line {mark.line + 1}, {problem}" if mark else type(error).__name__
 
 
 def _has_secrets(values: Mapping[str, object]) -> bool:

@@ -23,6 +23,8 @@ _PIECES = ((4_096, 4), (65_536, 6))
 """The shortest piece that is looked for, by how much is known: in much text, short ones occur by chance."""
 _LONGEST_PIECE = 8
 _GAP = "\0"
+_REMEMBERED = 100
+"""Texts whose masked form is kept: a status is read many times before it changes."""
 _PLAIN = frozenset({"true", "false", "null"})
 _BYTES = re.compile(r"\[\d{1,3}(?: \d{1,3}){3,}\]")
 
@@ -32,25 +34,38 @@ class Masker:
     """Mask what was learned. One for each session that is watched; it forgets nothing."""
 
     _values: set[str] = field(default_factory=set, repr=False)
-    _forms: frozenset[str] = field(default_factory=frozenset, repr=False)
+    _new: set[str] = field(default_factory=set, repr=False)
+    _forms: set[str] = field(default_factory=set, repr=False)
     _text: str = field(default="", repr=False)
+    _known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def learn(self, values: Iterable[str]) -> None:
         """Learn values, as plain text; each line of a value counts as one, too."""
         new = {piece for value in values for piece in _lines(value)} - self._values
-        if new:
-            self._values |= new
-            self._forms |= {form for value in new for form in _forms(value)}
-            self._text = _GAP.join(sorted(self._forms))
+        self._values |= new
+        self._new |= new
 
     def mask(self, text: str) -> str:
         """Mask whole values and pieces of them. For messages, of which nobody knows what they repeat."""
-        text = _BYTES.sub(f"[{MASK}]", text)
-        return _covered(text, [*self._whole(text), *self._pieces(text)])
+        self._prepare()
+        if text not in self._known:
+            plain = _BYTES.sub(f"[{MASK}]", text)
+            self._known[text] = _covered(plain, [*self._whole(plain), *self._pieces(plain)])
+        return self._known[text]
 
     def mask_whole(self, text: str) -> str:
         """Mask whole values. For text that is an object's own, which may resemble a value by chance."""
+        self._prepare()
         return _covered(text, list(self._whole(text)))
+
+    def _prepare(self) -> None:
+        """Write the forms of what was learned since the last text: most saves need none of them."""
+        if self._new:
+            self._forms |= {form for value in self._new for form in _forms(value)}
+            self._text = _GAP.join(sorted(self._forms))
+            self._new, self._known = set(), {}
+        if len(self._known) > _REMEMBERED:
+            self._known = {}
 
     def _whole(self, text: str) -> Iterator[tuple[int, int]]:
         for form in self._forms:

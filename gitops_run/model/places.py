@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import yaml
@@ -22,7 +22,7 @@ Place = tuple[str, int | None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
     path: str
-    text: str
+    text: str = field(repr=False)
     document: Document
     node: yaml.MappingNode
 
@@ -34,7 +34,7 @@ class Sources:
     They are read once, when something is first looked for in them.
     """
 
-    files: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...] = field(repr=False)
     target: str = "."
 
     def is_in_target(self, path: str) -> bool:

@@ -22,6 +22,8 @@ ReadText = Callable[[str], str | None]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _YAML = (".yaml", ".yml", ".json", "Kustomization")
+TEXT_MAX = 1_048_576
+_ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[\w.-]+\s*(?:$|[,\]}:#])", re.MULTILINE)
 _SPEAKS = re.compile(r"secret|stringdata", re.IGNORECASE)
 _PUBLIC = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
 _VARIABLE = re.compile(r"\$\{(\w+)")
@@ -54,14 +56,51 @@ def variables_in_secret(body: Mapping[str, Any]) -> frozenset[str]:
 
 
 def of_files(paths: Iterable[str], read: ReadText) -> Iterator[str]:
-    """Yield what the files of a snapshot hold for Secrets, as plain text."""
+    """Yield what the files of a snapshot hold for Secrets, as plain text.
+
+    Raises TooMuchText where they hold more than TEXT_MAX: then no message about them can be shown.
+    """
     known = sorted(paths)
+    reader = _Reader(read)
     for path in known:
         if path.endswith(_YAML):
             text = read(path) or ""
             if _SPEAKS.search(text) or _is_patch(text):
-                yield from _of_manifests(text, posixpath.dirname(path), read)
+                reader.count(text)
+                yield from _of_manifests(text, posixpath.dirname(path), reader)
     yield from _of_charts(known, read)
+
+
+class TooMuchText(ValueError):
+    """Report that the files hold more for Secrets than can be looked through while somebody waits."""
+
+
+class _Reader:
+    """Read files, and count what was read."""
+
+    def __init__(self, read: ReadText) -> None:
+        self._read = read
+        self._left = TEXT_MAX
+
+    def __call__(self, path: str) -> str | None:
+        text = self._read(path)
+        self.count(text or "")
+        return text
+
+    def count(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise TooMuchText
+
+
+def _loaded(text: str) -> object:
+    """Parse YAML; None for what is none. Aliases aren't followed: they can write out gigabytes."""
+    if _ALIAS.search(text):
+        return None
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
 
 
 def _is_patch(text: str) -> bool:
@@ -70,12 +109,7 @@ def _is_patch(text: str) -> bool:
 
 def _of_manifests(text: str, folder: str, read: ReadText) -> Iterator[str]:
     for document in re.split(r"(?m)^---[ \t]*$", text):
-        try:
-            found = yaml.load(document, Loader=_Loader)  # noqa: S506 - a safe loader
-        except (yaml.YAMLError, ValueError, RecursionError):
-            if _SPEAKS.search(document):
-                yield from _tokens(document)
-            continue
+        found = _loaded(document)
         if isinstance(found, dict | list):
             yield from _within(found, folder, read)
         elif _SPEAKS.search(document):
@@ -118,16 +152,14 @@ def _of_patch(patch: object) -> Iterator[str]:
     """Yield what a patch of a Secret sets; one that can't be parsed counts whole."""
     if not isinstance(patch, str):
         return
-    try:
-        found = yaml.load(patch, Loader=_Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
-        yield from _tokens(patch)
-        return
+    found = _loaded(patch)
     if isinstance(found, dict):
         yield from _values({key: value for key, value in found.items() if key not in _PUBLIC})
     elif isinstance(found, list):
         for item in found:
             yield from _values(item.get("value") if isinstance(item, dict) else item)
+    else:
+        yield from _tokens(patch)
 
 
 def _generated(generator: Mapping[Any, Any], folder: str, read: ReadText) -> Iterator[str]:
@@ -167,11 +199,9 @@ def _of_charts(paths: Iterable[str], read: ReadText) -> Iterator[str]:
 
 
 def _of_chart_values(text: str, used: set[str]) -> Iterator[str]:
-    try:
-        found = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
+    found = _loaded(text)
+    if found is None:
         yield from (token for token in _tokens(text) if used)
-        return
     for place, value in _leaves(found, ()):
         named = ".".join(place)
         is_used = any(named == one or named.startswith(f"{one}.") or one == "" for one in used)

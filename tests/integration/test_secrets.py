@@ -30,7 +30,8 @@ LITERAL = "c4nary-of-a-literal"
 OF_AN_ENV = "c4nary-of-an-env-file"
 REFUSED = "c4nary-that-was-refused"
 FIXTURES = Path(__file__).parent / "fixtures" / "sops"
-KINDS = "configmaps,kustomizations,buckets.source.toolkit.fluxcd.io,leases,events,roles,rolebindings"
+KINDS = "configmaps,buckets.source.toolkit.fluxcd.io,leases,roles,rolebindings,serviceaccounts"
+"""Not Kustomizations and events: Flux itself writes its messages there."""
 CANARIES = (PIN[:6], VARIABLE, MANIFEST, LITERAL, OF_AN_ENV, REFUSED)
 
 KUSTOMIZATION = {

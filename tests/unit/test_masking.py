@@ -234,6 +234,18 @@ def test_what_is_no_secret_is_not_learned() -> None:
     assert "nginx-1.2" not in set(secret_values.of_files(files, files.get))
 
 
+def test_aliases_are_not_followed() -> None:
+    levels = "\n".join(f"l{n + 1}: &l{n + 1} [*l{n}, *l{n}, *l{n}]" for n in range(20))
+    bomb = f"kind: Secret\nstringData: {{p: c4nary}}\nl0: &l0 [x]\n{levels}\nself: &self [*self]"
+    assert "c4nary" in set(secret_values.of_files(["a.yaml"], {"a.yaml": bomb}.get))
+
+
+def test_more_text_than_can_be_looked_through_is_refused() -> None:
+    files = {"kustomization.yaml": "secretGenerator: [{envs: [x]}]", "x": "a" * secret_values.TEXT_MAX}
+    with pytest.raises(secret_values.TooMuchText):
+        list(secret_values.of_files(files, files.get))
+
+
 class OneAnswer:
     """A cluster that has one object, and that takes what it is given."""
 

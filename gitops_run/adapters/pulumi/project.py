@@ -139,5 +139,5 @@ def _read(file: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} can't be read: {type(error).__name__}", hint="mend it") from error
+        raise UsageError(f"{file} can't be read: {type(error).__name__}", hint="mend it") from None
     return document if isinstance(document, dict) else {}
