@@ -14,7 +14,7 @@ from gitops_run.model.masking import MASK
 
 NOT_SHOWN = "what is wrong with it may repeat a value, and is not shown"
 
-_RAW: tuple[tuple[str, str], ...] = (
+RAW: tuple[tuple[str, str], ...] = (
     (
         r"(?s)line \[[\d ]*\] has invalid utf8 bytes ?:.*?(?=$|['\"]?: must build at directory|\n\n)",
         "a line of it is not UTF-8",
@@ -24,14 +24,16 @@ _RAW: tuple[tuple[str, str], ...] = (
         "a literal has no '='",
     ),
     (r'"[^"\n]*" is not a valid key name', "a key is not a valid key name"),
-    (r"(?s)(produces ID conflict): .*", r"\1: two objects get the same namespace, kind and name"),
     (r"(?s)\{\\?\"apiVersion\\?\":.*\}", "{…}"),
     (r"(?s)\bmap\[.*\]", f"map[{MASK}]"),
     (r"\[\d{1,3}(?: \d{1,3}){3,}\]", f"[{MASK}]"),
 )
 """What repeats whole lines, literals and objects, in any text, and what takes its place."""
 
-_QUOTED: tuple[tuple[str, str], ...] = (
+_CONFLICT = re.compile(r"produces ID conflict: (.*)", re.DOTALL)
+_NAMED = re.compile(r'"kind":"(\w+)".*?"name":"([\w.-]+)","namespace"', re.DOTALL)
+
+QUOTED: tuple[tuple[str, str], ...] = (
     (r"((?:Invalid|Unsupported|Duplicate|Not found)(?: value)?: )(?:\"(?:[^\"\\]|\\.)*\"|\S+)", rf"\1{MASK}"),
     (r"(\bgot )&value\.value\w+\{.*?\}(?=$|\n)", rf"\1{MASK}"),
     (r"(\bgot )(?!something)\S.*", rf"\1{MASK}"),
@@ -48,7 +50,7 @@ _HEAD = re.compile(
     r"^.*?(?:\bSecret/[^\s:,]+|'Secret\.v1\.[^'\s]*'|Kind=Secret\)?|[Kk]ind \"?Secret\"?|\bSecret \"[^\"]*\")"
     r"(?: (?:dry-run|apply) failed(?: \(\w+\))?| is invalid| is forbidden)?"
 )
-_SAFE: tuple[str, ...] = (
+SAFE: tuple[str, ...] = (
     r"is immutable|field is immutable(?: when `immutable` is set)?|immutable field detected",
     r"Required value|unknown field|duplicate field|field not declared in schema",
     r"illegal base64 data at input byte \d+",
@@ -65,14 +67,22 @@ _SAFE: tuple[str, ...] = (
     r"(?:(?:created|configured|unchanged|deleted|skipped|unknown)$)",
 )
 """Parts of a message about a Secret that can't hold a value of it."""
-_SAFE_PART = re.compile("|".join(f"(?:{pattern})" for pattern in _SAFE))
+_SAFE_PART = re.compile("|".join(f"(?:{pattern})" for pattern in SAFE))
 
 
 def without_echo(message: str) -> str:
     """Take out what repeats whole lines, literals or objects, whatever they are of."""
-    for pattern, instead in _RAW:
+    message = _CONFLICT.sub(_conflict, message)
+    for pattern, instead in RAW:
         message = re.sub(pattern, instead, message)
     return message
+
+
+def _conflict(found: re.Match[str]) -> str:
+    """Name what a namespace makes one, in place of the objects that kustomize writes out."""
+    named = _NAMED.search(found[1])
+    twins = f"{named[1]} {named[2]} is there more than once" if named else "two objects become one"
+    return f"produces ID conflict: {twins}"
 
 
 def without_values(message: str, *, is_any_secret: bool = False) -> str:
@@ -93,7 +103,7 @@ def _told(line: str, *, is_any_secret: bool) -> str:
         between = "" if not rest else " " if kept and line[head.end()] == " " else ": "
         return f"{head.group()}{between}{kept or NOT_SHOWN}" if rest else line
     if is_any_secret:
-        for pattern, instead in _QUOTED:
+        for pattern, instead in QUOTED:
             line = re.sub(pattern, instead, line)
     return line
 

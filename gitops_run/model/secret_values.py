@@ -26,6 +26,7 @@ TEXT_MAX = 1_048_576
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[\w.-]+\s*(?:$|[,\]}:#])", re.MULTILINE)
 _SPEAKS = re.compile(r"secret|stringdata", re.IGNORECASE)
 _PUBLIC = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _VARIABLE = re.compile(r"\$\{(\w+)")
 _TOKEN = re.compile(r"[^\s:={}\[\],\"'|>-][^\s{}\[\]\"']*")
 _PATCHED = re.compile(r"^/(?:data|stringData)\b")
@@ -35,13 +36,18 @@ _TELLING_KEY = re.compile(r"pass|secret|token|credential|private|api_?key|connec
 
 
 def of_object(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the values of a Secret, decoded; nothing for any other object."""
+    """Yield the values of a Secret, decoded; nothing for any other object.
+
+    A key that is none, or that has no value, counts as one: kustomize makes it of a line without "=".
+    """
     if body.get("kind") != "Secret" or body.get("apiVersion") not in ("v1", None) or is_encrypted(body):
         return
     for key in ("data", "stringData"):
         values = body.get(key)
-        for value in values.values() if isinstance(values, Mapping) else ():
+        for name, value in values.items() if isinstance(values, Mapping) else ():
             yield from _both(value)
+            if not value or not _KEY.fullmatch(str(name)):
+                yield str(name)
 
 
 def variables_in_secret(body: Mapping[str, Any]) -> frozenset[str]:

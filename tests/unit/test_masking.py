@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import string
 
 import pytest
@@ -14,7 +15,7 @@ from gitops_run.flows.preflight import InspectionSettings, Inspector, Live
 from gitops_run.model import secret_values
 from gitops_run.model.conditions import to_applier_status, to_source_status
 from gitops_run.model.dry_run import Look
-from gitops_run.model.echoes import without_echo, without_values
+from gitops_run.model.echoes import QUOTED, RAW, SAFE, without_echo, without_values
 from gitops_run.model.helm_release import to_release_status
 from gitops_run.model.masking import MASK, Masker
 from gitops_run.model.ownership import SessionPlace
@@ -91,10 +92,6 @@ ECHOES = (
         "a literal has no '='",
     ),
     ('"c4nary x" is not a valid key name: a valid name', "a key is not a valid key name: a valid name"),
-    (
-        'namespace transformation produces ID conflict: [{"apiVersion":"v1","kind":"Secret"} {"c4nary":1}]',
-        "namespace transformation produces ID conflict: two objects get the same namespace, kind and name",
-    ),
     ('no match for {"apiVersion":"v1","data":{"p":"c4nary"}} here', "no match for {…} here"),
     ("bad map[data:map[p:c4nary]] here", f"bad map[{MASK}] here"),
     ("bad [99 52 110 97 114 121] here", f"bad [{MASK}] here"),
@@ -104,6 +101,62 @@ ECHOES = (
 @pytest.mark.parametrize(("message", "left"), ECHOES)
 def test_what_repeats_lines_literals_and_objects_is_taken_out(message: str, left: str) -> None:
     assert without_echo(message) == left
+
+
+@pytest.mark.parametrize(
+    ("objects", "told"),
+    [
+        (
+            '{"kind":"Secret","metadata":{"name":"t","namespace":"a"},"data":{"c4nary":1}}',
+            "Secret t is there",
+        ),
+        ('{"c4nary":1}', "two objects become one"),
+    ],
+)
+def test_objects_that_become_one_are_named_and_not_written_out(objects: str, told: str) -> None:
+    left = without_echo(f"namespace transformation produces ID conflict: [{objects} {objects}]")
+    assert f"produces ID conflict: {told}" in left
+    assert "c4nary" not in left
+
+
+SAFE_PARTS = (
+    "field is immutable when `immutable` is set",
+    "Required value",
+    "illegal base64 data at input byte 4",
+    "must have at most 1048576 bytes",
+    'User "u" cannot patch resource "secrets" in API group "" in the namespace "run-a"',
+    'secrets "web" not found',
+    "exceeded quota: session",
+    "is SOPS encrypted, configuring decryption is required",
+    "cannot get sops data key",
+    'variable not set (strict mode): "NAME"',
+    "invalid ownership metadata",
+    "context deadline exceeded",
+    "status: 'InProgress'",
+    "unchanged",
+)
+
+
+def test_each_row_of_the_tables_has_a_sample() -> None:
+    matches = [next(n for n, row in enumerate(SAFE) if re.search(row, part)) for part in SAFE_PARTS]
+    assert matches == list(range(len(SAFE)))
+    assert [next(n for n, (row, _) in enumerate(RAW) if re.search(row, text)) for text, _ in ECHOES] == list(
+        range(len(RAW))
+    )
+    assert {n for n, (row, _) in enumerate(QUOTED) for text in REPEATED if re.search(row, text)} == set(
+        range(len(QUOTED))
+    )
+
+
+@pytest.mark.parametrize("part", SAFE_PARTS)
+def test_what_can_not_hold_a_value_stays_of_a_message_about_a_secret(part: str) -> None:
+    assert without_values(f"Secret/run-a/web dry-run failed: 735182 {part}").endswith(f"failed: {part}")
+
+
+def test_a_line_without_an_equals_sign_is_a_key_to_kustomize_and_a_value_to_us() -> None:
+    body = {"apiVersion": "v1", "kind": "Secret", "data": {"c4nary": "", "two words": "YQ==", "key": "YQ=="}}
+    assert {"c4nary", "two words", "a"} <= set(secret_values.of_object(body))
+    assert "key" not in set(secret_values.of_object(body))
 
 
 OF_FLUX = (
@@ -167,16 +220,16 @@ def test_other_messages_of_flux_keep_what_they_say(message: str) -> None:
     assert without_values(message).endswith(message[-12:])
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "ConfigMap/a/b dry-run failed: .data.x: expected string, got &value.valueUnstructured{Value:735182}",
-        'ConfigMap/a/b: metadata.labels: Invalid value: "735182": a valid label must be',
-        'spec.x: Unsupported value: "735182": supported values: "a"',
-        "cannot unmarshal !!str `735182...` into int",
-        'quantities must match, parsing "735182"',
-    ],
+REPEATED = (
+    "ConfigMap/a/b dry-run failed: .data.x: expected string, got &value.valueUnstructured{Value:735182}",
+    'ConfigMap/a/b: metadata.labels: Invalid value: "735182": a valid label must be',
+    'spec.x: Unsupported value: "735182": supported values: "a"',
+    "cannot unmarshal !!str `735182...` into int",
+    'quantities must match, parsing "735182"',
 )
+
+
+@pytest.mark.parametrize("message", REPEATED)
 def test_where_variables_come_from_a_secret_no_object_s_values_are_repeated(message: str) -> None:
     live = {
         "metadata": {},
