@@ -12,10 +12,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import pytest
 import yaml
 
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.files import WorkTree
+from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.store_admin import open_store
+from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoreAccess
 from gitops_run.sandbox.export import export
 from gitops_run.sandbox.state import Sandbox
@@ -331,3 +337,31 @@ def test_credentials_of_a_program_and_states_in_a_bucket_reach_pulumi(
         sync.tells("save_applied")
     elsewhere.succeeds("down", "elsewhere")
     assert "run-elsewhere" not in person.names("namespaces")
+
+
+TEMPLATES = {
+    "a template that fails with it": "kind: Secret\n{{ fail .Values.db.password }}",
+    "a value of another type": "kind: Secret\nx: {{ index .Values.db.password 1 2 }}",
+    "a manifest that is not YAML": "kind: Secret\nstringData:\n  p: {{ .Values.db.password }}\n q: 1",
+    "an alias that is none": "kind: Secret\nstringData:\n  p: *{{ .Values.db.password }}",
+    "a duration that it is not": "kind: Secret\nx: {{ mustToDate .Values.db.password .Values.db.password }}",
+    "another template that uses it": "kind: ConfigMap\nx: {{ template .Values.db.password }}",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_no_message_of_helm_about_a_broken_chart_holds_a_value(
+    template: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", sandbox.env["PATH"])
+    chart = tmp_path / "root" / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: chart\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text(f"db: {{password: {MANIFEST}}}\n")
+    (chart / "templates" / "s.yaml").write_text(template)
+    snapshot = anyio.run(WorkTree(tmp_path / "root", tmp_path / "stage", "chart").snapshot)
+    helm = Helm("ns", HelmValues(release_name="r"), tmp_path / "work", Discovery(None))  # type: ignore[arg-type]
+    found = anyio.run(helm.render, snapshot, "chart")
+    assert isinstance(found, Problem)
+    assert found.message
+    assert MANIFEST not in repr(found)
