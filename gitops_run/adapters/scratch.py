@@ -81,7 +81,7 @@ def _alone(parent: Path) -> Iterator[None]:
 
 def _sweep(parent: Path) -> None:
     """Remove the folders that nobody holds; one without a lock file was never handed out."""
-    for folder in parent.glob(f"{_PREFIX}*/"):
+    for folder in {parent / path.name.removesuffix(_LOCK) for path in parent.glob(f"{_PREFIX}*")}:
         try:
             lock = os.open(_lock_of(folder), os.O_RDWR)
         except OSError:

@@ -93,11 +93,14 @@ def test_a_child_that_outlives_its_killed_parent_keeps_the_folder(environment: d
     assert child
 
 
-def test_a_folder_whose_lock_was_never_made_is_removed(environment: dict[str, str]) -> None:
+def test_what_a_kill_amid_making_or_removing_a_folder_left_is_removed(environment: dict[str, str]) -> None:
     with scratch_folder(environment) as scratch:
-        (scratch.folder.parent / "run-torn").mkdir()
+        parent = scratch.folder.parent
+    (parent / "run-begun").mkdir()
+    (parent / "run-ended.lock").touch()
     with scratch_folder(environment):
-        assert not (scratch.folder.parent / "run-torn").exists()
+        pass
+    assert [file.name for file in parent.iterdir()] == [".lock"]
 
 
 def test_this_process_s_temporary_files_are_in_a_folder_of_its_own(
