@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from gitops_run.sandbox.export import export
 from gitops_run.sandbox.state import Sandbox
 from tests.people import Person
 
-NAME = "canaries"
+NAME = f"canaries-{uuid.uuid4().hex[:6]}"
 NAMESPACE = f"run-{NAME}"
 PIN = "73518264"
 VARIABLE = "c4nary-of-the-variables-file"
@@ -146,7 +147,7 @@ def edits(root: Path) -> Iterator[str]:
     plain = secret.read_text()
     secret.write_text(yaml.safe_dump({**SECRET, "stringData": {"pin": "${PIN:0:6}"}}))
     yield "save_failed"  # to Flux it becomes a number, which a text may not be; nobody else can evaluate it
-    secret.write_text(yaml.safe_dump({**SECRET, "data": {"b": REFUSED}}))
+    secret.write_text(yaml.safe_dump({**SECRET, "stringData": {}, "data": {"b": REFUSED}}))
     yield "save_broken"
     secret.write_text(yaml.safe_dump({**SECRET, "stringData": {"p": [REFUSED]}}))
     yield "save_broken"
@@ -344,7 +345,7 @@ TEMPLATES = {
     "a value of another type": "kind: Secret\nx: {{ index .Values.db.password 1 2 }}",
     "a manifest that is not YAML": "kind: Secret\nstringData:\n  p: {{ .Values.db.password }}\n q: 1",
     "an alias that is none": "kind: Secret\nstringData:\n  p: *{{ .Values.db.password }}",
-    "a duration that it is not": "kind: Secret\nx: {{ mustToDate .Values.db.password .Values.db.password }}",
+    "a pattern that it is not": 'kind: Secret\nx: {{ mustRegexMatch (print .Values.db.password "(") "x" }}',
     "another template that uses it": "kind: ConfigMap\nx: {{ template .Values.db.password }}",
 }
 
