@@ -22,7 +22,7 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome, write_private
 from gitops_run.adapters.pulumi.reports import Report
-from gitops_run.adapters.pulumi.state import drop_torn_sidecars
+from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.masking import Masker
 from gitops_run.model.pulumi_failures import failure, parse_locks
@@ -188,6 +188,7 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
     ) -> T:
         """Do work, in spite of what a killed run has left."""
+        close_to_others(self._home.backend)
         try:
             return self._unless_torn(work, process, report)
         except automation.CommandError as error:
