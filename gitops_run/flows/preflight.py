@@ -99,7 +99,7 @@ class Inspector:
         built = await self._builder.build(snapshot)
         mark("rendered")
         if built.problems:
-            return Preflight(problems=built.problems)
+            return _masked(Preflight(problems=built.problems), self._masker)
         changed = [
             item
             for item in built.objects

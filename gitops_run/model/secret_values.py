@@ -22,7 +22,8 @@ ReadText = Callable[[str], str | None]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _YAML = (".yaml", ".yml", ".json", "Kustomization")
-TEXT_MAX = 1_048_576
+TEXT_MAX = 4_194_304
+"""More is looked through for seconds, while somebody waits for a message."""
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[\w.-]+\s*(?:$|[,\]}:#])", re.MULTILINE)
 _SPEAKS = re.compile(r"secret|stringdata", re.IGNORECASE)
 _PUBLIC = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
@@ -74,7 +75,7 @@ def of_files(paths: Iterable[str], read: ReadText) -> Iterator[str]:
             if _SPEAKS.search(text) or _is_patch(text):
                 reader.count(text)
                 yield from _of_manifests(text, posixpath.dirname(path), reader)
-    yield from _of_charts(known, read)
+    yield from _of_charts(known, reader)
 
 
 class TooMuchText(ValueError):
@@ -85,11 +86,11 @@ class _Reader:
     """Read files, and count what was read."""
 
     def __init__(self, read: ReadText) -> None:
-        self._read = read
+        self.uncounted = read
         self._left = TEXT_MAX
 
     def __call__(self, path: str) -> str | None:
-        text = self._read(path)
+        text = self.uncounted(path)
         self.count(text or "")
         return text
 
@@ -186,7 +187,7 @@ def _joined(folder: str, name: str) -> str:
     return posixpath.normpath(posixpath.join(folder, name))
 
 
-def _of_charts(paths: Iterable[str], read: ReadText) -> Iterator[str]:
+def _of_charts(paths: Iterable[str], read: _Reader) -> Iterator[str]:
     """Yield the values of charts that a template of a Secret may use, and those whose keys tell of one."""
     known = list(paths)
     used: set[str] = set()
@@ -194,13 +195,14 @@ def _of_charts(paths: Iterable[str], read: ReadText) -> Iterator[str]:
     for path in known:
         if path.rpartition("/")[2] == "Chart.yaml":
             has_chart = True
-        if "templates/" in path and _TEMPLATE_OF_SECRET.search(text := read(path) or ""):
+        if "templates/" in path and _TEMPLATE_OF_SECRET.search(text := read.uncounted(path) or ""):
             used |= {name.removeprefix(".") for name in _USED.findall(text)}
     if not has_chart:
         return
     for path in known:
         name = path.rpartition("/")[2]
-        if name.endswith((".yaml", ".yml")) and "templates/" not in path and name != "Chart.yaml":
+        is_other = "templates/" in path or "crds/" in path or name == "Chart.yaml"
+        if name.endswith((".yaml", ".yml")) and not is_other:
             yield from _of_chart_values(read(path) or "", used)
 
 
