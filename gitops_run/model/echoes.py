@@ -53,7 +53,7 @@ _HEAD = re.compile(
 SAFE: tuple[str, ...] = (
     r"is immutable|field is immutable(?: when `immutable` is set)?|immutable field detected",
     r"Required value|unknown field|duplicate field|field not declared in schema",
-    r"expected (?:string|map|list|numeric|boolean)\b",
+    r"(?:\.(?:data|stringData)\.[\w-]+: )?expected (?:string|map|list|numeric|boolean)\b",
     r"illegal base64 data at input byte \d+",
     r"must have at most \d+ (?:bytes|characters)",
     r"User \"[^\"]*\" cannot \w+ resource \"[^\"]*\"(?: in [\w ]+ \"[^\"]*\")*",

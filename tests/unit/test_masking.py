@@ -122,7 +122,7 @@ def test_objects_that_become_one_are_named_and_not_written_out(objects: str, tol
 SAFE_PARTS = (
     "field is immutable when `immutable` is set",
     "Required value",
-    "expected string",
+    ".stringData.pin: expected string",
     "illegal base64 data at input byte 4",
     "must have at most 1048576 bytes",
     'User "u" cannot patch resource "secrets" in API group "" in the namespace "run-a"',
