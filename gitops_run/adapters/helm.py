@@ -19,9 +19,10 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.kubectl import RENDER_S, StagedSnapshot
+from gitops_run.adapters.kubectl import RENDER_S, StagedSnapshot, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import RenderedObject, parse_document, split_documents
 from gitops_run.model.problem import Problem
 
@@ -51,12 +52,21 @@ def find_helm() -> str:
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
-    def __init__(self, namespace: str, values: HelmValues, work: Path, discovery: Discovery) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        values: HelmValues,
+        work: Path,
+        discovery: Discovery,
+        masker: Masker | None = None,
+    ) -> None:
+        """masker: learns what a broken chart has of Secrets, since helm repeats what it can't read."""
         self._helm = find_helm()
         self._namespace = namespace
         self._values = values
         self._work = work
         self._discovery = discovery
+        self._masker = masker or Masker()
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong."""
@@ -81,7 +91,8 @@ class Helm:
             if result.returncode == 0:
                 return without_hooks(result.stdout.decode())
             message = result.stderr.decode("utf-8", "replace")
-            return explain_failure(message, folder=str(snapshot.folder), target=target)
+            problem = explain_failure(message, folder=str(snapshot.folder), target=target)
+            return await shown(problem, snapshot, self._masker)
         return Problem(path=target, message=f"helm did not end within {RENDER_S:.0f} s")
 
     async def complete(self, item: RenderedObject) -> RenderedObject:

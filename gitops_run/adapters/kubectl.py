@@ -11,17 +11,22 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
+import anyio.to_thread
 import yaml
 
 from gitops_run.errors import TransientError, UsageError
+from gitops_run.model.echoes import NOT_SHOWN, without_echo
 from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import explain_failure, generated_resources, yaml_problem
+from gitops_run.model.masking import Masker
 from gitops_run.model.problem import Problem
+from gitops_run.model.secret_values import TooMuchText, of_files
 from gitops_run.model.tree import Tree
 
 RENDER_S: Final = 30.0
@@ -49,10 +54,12 @@ def find_kubectl() -> str:
 class Kustomize:
     """Render targets of one session. One at a time: a rendering overwrites its working folder."""
 
-    def __init__(self, namespace: str, work: Path) -> None:
+    def __init__(self, namespace: str, work: Path, masker: Masker | None = None) -> None:
+        """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read."""
         self._kubectl = find_kubectl()
         self._namespace = namespace
         self._work = work
+        self._masker = masker or Masker()
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
@@ -73,7 +80,10 @@ class Kustomize:
         if result.returncode == 0:
             return result.stdout.decode()
         message = result.stderr.decode("utf-8", "replace")
-        return explain_failure(message, folder=str(snapshot.folder), target=target, read=snapshot.read_text)
+        problem = explain_failure(
+            message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
+        )
+        return await shown(problem, snapshot, self._masker)
 
     async def _build(self, folder: Path) -> subprocess.CompletedProcess[bytes] | None:
         """Run kustomize; None where it takes too long."""
@@ -145,3 +155,15 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise TransientError(
             f"{folder} can't be written: {error.strerror}", hint="check its disk and its permissions"
         ) from error
+
+
+async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> Problem:
+    """Take the values of Secrets out of what a renderer says of a snapshot."""
+    try:
+        values = await anyio.to_thread.run_sync(
+            lambda: list(of_files(snapshot.tree.files, snapshot.read_text))
+        )
+    except TooMuchText:
+        return replace(problem, message=f"this can't be rendered: {NOT_SHOWN}")
+    masker.learn(values)
+    return replace(problem, message=masker.mask(without_echo(problem.message)))

@@ -7,16 +7,19 @@ Decides nothing: it brings sources, gitops_run.model.settings chooses between th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from gitops_run.errors import UsageError
+from gitops_run.model.objects import without_quotes
 from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Setting, Source
 
 SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
 _OTHERS_MAY_READ = 0o077
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def data_directory(environment: Mapping[str, str]) -> Path:
@@ -140,26 +143,60 @@ def read_decryption_key(path: str | None) -> str:
     """
     if path is None:
         return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        is_open = bool(Path(path).stat().st_mode & _OTHERS_MAY_READ)
-    except OSError as error:
-        raise UsageError(
-            f"decryptionKeyFile {path} can't be read: {error.strerror}", hint="name the file of an age key"
-        ) from error
-    except UnicodeDecodeError:
-        text, is_open = "", False
+    text, is_open = _read_secret("decryptionKeyFile", path, "name the file of an age key")
     if not any(line.startswith("AGE-SECRET-KEY-") for line in text.splitlines()):
         raise UsageError(
             f"decryptionKeyFile {path} has no AGE-SECRET-KEY- line in it",
             hint="name a file that age-keygen has written",
         )
     if is_open:
-        raise UsageError(
-            f"decryptionKeyFile {path} holds a secret, and others may read it",
-            hint=f"close it: chmod 600 {path}",
-        )
+        raise _is_open("decryptionKeyFile", path)
     return text
+
+
+def read_variables(path: str | None) -> dict[str, str]:
+    """Read the file with variables that are secret; empty where none is set. Raises UsageError.
+
+    A line is NAME=VALUE, all after the first = being the value; empty lines and those that begin with # are
+    left out. What the file holds is never told.
+    """
+    if path is None:
+        return {}
+    text, is_open = _read_secret("substituteFile", path, "name a file of lines NAME=VALUE")
+    if is_open:
+        raise _is_open("substituteFile", path)
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not _VARIABLE.fullmatch(name) or name in found:
+            raise UsageError(
+                f"substituteFile {path}, line {number}, is not NAME=VALUE with a new name of letters, digits "
+                "and _",
+                hint="write a line like: PASSWORD=...",
+            )
+        found[name] = value
+    if not found:
+        raise UsageError(f"substituteFile {path} has no variable in it", hint="write a line: NAME=VALUE")
+    return found
+
+
+def _read_secret(key: str, path: str, hint: str) -> tuple[str, bool]:
+    """Read a file that holds a secret, and say whether others may read it. What is no text is empty."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return text, bool(Path(path).stat().st_mode & _OTHERS_MAY_READ)
+    except OSError as error:
+        raise UsageError(f"{key} {path} can't be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError:
+        return "", False
+
+
+def _is_open(key: str, path: str) -> UsageError:
+    return UsageError(
+        f"{key} {path} holds a secret, and others may read it", hint=f"close it: chmod 600 {path}"
+    )
 
 
 def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
@@ -173,7 +210,8 @@ def _read_mapping(path: Path) -> dict[str, object]:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from error
+        # Not from the error: its text has the line, and a traceback would show it.
+        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
@@ -184,7 +222,8 @@ def _read_mapping(path: Path) -> dict[str, object]:
 def _where(error: Exception) -> str:
     """Say where YAML breaks without quoting the line, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
-    return f"line {mark.line + 1}, {getattr(error, 'problem', '')}" if mark else type(error).__name__
+    problem = without_quotes(str(getattr(error, "problem", "")))
+    return f"line {mark.line + 1}, {problem}" if mark else type(error).__name__
 
 
 def _has_secrets(values: Mapping[str, object]) -> bool:

@@ -20,6 +20,7 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Live, Preflight
+from gitops_run.model.masking import Masker
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
@@ -62,7 +63,7 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
         root = root_of(session, named_root)
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
-            inspector = await compose_inspector(connection, session, work / "render")
+            inspector = await compose_inspector(connection, session, work / "render", Masker())
             snapshot = await work_tree(session, root, work / "tree").snapshot()
             inventory = session.applier.inventory if session.applier else ()
             return await inspector.inspect(snapshot, Live(digests={}, inventory=inventory), _no_mark)

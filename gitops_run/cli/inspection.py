@@ -7,7 +7,7 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.cluster.dry_run import ClusterDryRun
+from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
 from gitops_run.adapters.cluster.post_build import PostBuild, read_post_build
 from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree
@@ -15,6 +15,7 @@ from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
+from gitops_run.model.masking import Masker
 from gitops_run.model.ownership import SessionPlace
 
 # A controller of Flux applies under its own name.
@@ -28,21 +29,26 @@ def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
     return WorkTree(root, stage, session.target, also)
 
 
-async def compose_inspector(
+async def compose_inspector(  # noqa: PLR0913 - one argument for each part
     connection: Connection,
     session: LiveSession,
     work: Path,
+    masker: Masker,
     emit: Emit = lambda _: None,
     *,
     has_dry_run: bool = True,
 ) -> Inspector:
-    """Make an inspector of a session's saves. work: a folder for rendering, made when needed."""
+    """Make an inspector of a session's saves.
+
+    work: a folder for rendering, made when needed. masker: learns what the session has of Secrets.
+    """
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
-        renderer, then = Helm(session.namespace, session.helm, work, discovery), PostBuild()
+        renderer = Helm(session.namespace, session.helm, work, discovery, masker)
+        then = PostBuild()
     else:
-        renderer = Kustomize(session.namespace, work)
+        renderer = Kustomize(session.namespace, work, masker)
         then = await read_post_build(connection, session.namespace, session.name)
     settings = InspectionSettings(
         target=session.target,
@@ -52,5 +58,6 @@ async def compose_inspector(
         has_dry_run=has_dry_run,
     )
     manager = _HELM_MANAGER if session.helm is not None else _KUSTOMIZE_MANAGER
-    cluster = ClusterDryRun(connection, session.namespace, discovery, manager)
-    return Inspector(renderer, cluster, settings, emit)
+    seen = SeenSecrets(masker=masker, names=then.secrets)
+    cluster = ClusterDryRun(connection, session.namespace, discovery, manager, seen)
+    return Inspector(renderer, cluster, settings, masker, emit)

@@ -28,6 +28,7 @@ from gitops_run.declare.program import declare_session
 from gitops_run.errors import UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.helm_release import CHART_FILE
+from gitops_run.model.masking import Masker
 from gitops_run.model.receipt import Receipt
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import SessionSpec
@@ -130,22 +131,23 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     """Make a session, telling each resource as it's done."""
     _refuse_missing_values(request.settings)
     key = user_files.read_decryption_key(request.settings.decryption_key_file)
-    request = replace(request, decryption_key=key)
-    spec = await lifecycle.up(request, _ports(request.settings), tell_step)
+    variables = user_files.read_variables(request.settings.substitute_file)
+    request = replace(request, decryption_key=key, variables=variables)
+    spec = await lifecycle.up(request, _ports(request), tell_step)
     ok(f"session {request.name} is up")
     return spec
 
 
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
-    receipt = await lifecycle.down(request, _ports(request.settings), tell_step)
+    receipt = await lifecycle.down(request, _ports(request), tell_step)
     _forget_history(request)
     return receipt
 
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:
     """End what a session has outside of its cluster."""
-    receipt = await lifecycle.down_without_cluster(request, _ports(request.settings), tell_step)
+    receipt = await lifecycle.down_without_cluster(request, _ports(request), tell_step)
     _forget_history(request)
     return receipt
 
@@ -172,9 +174,11 @@ def print_receipt(receipt: Receipt) -> None:
         ok(f"{line.what}: gone")
 
 
-def _ports(settings: Settings) -> lifecycle.Ports:
+def _ports(request: lifecycle.Request) -> lifecycle.Ports:
+    settings, masker = request.settings, Masker()
+    masker.learn(request.secrets())
     return lifecycle.Ports(
-        stacks=Stacks(_home()),
+        stacks=Stacks(_home(), masker),
         cluster=SessionCluster(settings.require("kubeconfig"), settings.require("context")),
         open_store=open_store,
         open_keys=open_keys,

@@ -19,7 +19,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
 LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
-APPLIER_KEYS = ("applier", "substitute", "substituteFrom", "decryptionKeyFile", "valuesFiles", "releaseName")
+APPLIER_KEYS = (
+    "applier",
+    "substitute",
+    "substituteFrom",
+    "substituteFile",
+    "decryptionKeyFile",
+    "valuesFiles",
+    "releaseName",
+)
 SESSION_KEYS = (
     "owner",
     "store",

@@ -145,7 +145,7 @@ def load(name: str, base: Path | None, archive: Path) -> None:
 @_which
 @click.argument("archive", type=click.Path(path_type=Path, dir_okay=False), required=False)
 def export(name: str, base: Path | None, archive: Path | None) -> None:
-    """Write logs, events and Flux's objects into one archive, without secrets."""
+    """Write logs, events and Flux's objects into one archive, with the values of secrets masked."""
     target = archive or Path(f"{state.context_name(name)}.tar.gz")
     write_archive(state.load(name, base), target)
     click.echo(target)

@@ -6,7 +6,6 @@ the session's owner may read.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import secrets
@@ -29,8 +28,7 @@ from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
-from gitops_run.adapters.owned_folder import owned_folder
-from gitops_run.adapters.user_files import cache_directory
+from gitops_run.adapters.scratch import scratch_folder
 from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
@@ -51,6 +49,7 @@ from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.events import ServiceFailed, SyncEnded, SyncStarted
+from gitops_run.model.masking import Masker
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
@@ -161,6 +160,7 @@ class _Opened:
     store: Store
     store_watch: StoreWatch
     flux: WatchedFlux
+    masker: Masker
     lease: SessionLease
 
     def ports(self, emit: Emit, confirm: Callable[[str], Awaitable[bool]]) -> Ports:
@@ -177,7 +177,7 @@ class _Opened:
             confirm=confirm,
             new_token=_new_token,
             history=SessionHistory(history, self.work),
-            health=HealthFollower(ClusterHealth(self.connection, self.session.namespace), emit),
+            health=HealthFollower(ClusterHealth(self.connection, self.session.namespace, self.masker), emit),
         )
 
     @property
@@ -198,35 +198,32 @@ async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
+        masker = Masker()
         root = None if request.undo_to else root_of(session, request.root)
         async with (
             reached_store(connection, namespace) as (store, store_watch),
-            watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux,
+            watch_flux(connection, namespace, name, masker, is_helm=session.helm is not None) as flux,
         ):
-            with owned_folder(_working_place(session, connection.context)) as work:
+            with scratch_folder(os.environ) as scratch:
+                work = scratch.folder
                 yield _Opened(
                     connection=connection,
                     session=session,
                     root=root,
                     work=work,
                     inspector=await compose_inspector(
-                        connection, session, work / "render", emit, has_dry_run=request.has_dry_run
+                        connection, session, work / "render", masker, emit, has_dry_run=request.has_dry_run
                     ),
                     store=store,
                     store_watch=store_watch,
                     flux=flux,
+                    masker=masker,
                     lease=SessionLease(connection, namespace, name),
                 )
 
 
 def _history_folder(session: LiveSession, context: str) -> Path:
     return history_folder(os.environ, context, session.namespace, session.name)
-
-
-def _working_place(session: LiveSession, context: str) -> Path:
-    """Name the place for copies of the root: one for each session, with a folder for each of its writers."""
-    place = hashlib.sha256(f"{context}/{session.namespace}".encode()).hexdigest()[:8]
-    return cache_directory(os.environ) / "sync" / f"{session.name}-{place}"
 
 
 def root_of(session: LiveSession, named: Path | None) -> Path:

@@ -35,7 +35,7 @@ def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pul
 def declare_secrets(
     spec: SessionSpec, bucket: SessionBucket, opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Resource, ...]:
-    """Declare Flux's reading key, the owner's writing key, and the age key where there is one."""
+    """Declare Flux's reading key, the owner's writing key, and what the user's files hold for Flux."""
 
     def data(write: Callable[[SessionSpec, KeyPair, str], Manifest], made: list[Any]) -> dict[str, str]:
         key, ca = made
@@ -54,13 +54,20 @@ def declare_secrets(
     return (
         KubernetesObject(f"{spec.name}-reader", reading, opts),
         KubernetesObject(f"{spec.name}-writer", writing, opts),
-        *_declare_decryption(spec, opts),
+        *_declare_given(spec, opts),
     )
 
 
-def _declare_decryption(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
-    if not (isinstance(spec.applier, KustomizeApplier) and spec.applier.decryption_key):
+def _declare_given(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
+    """Declare the Secrets of what the user's files hold: the age key, and variables."""
+    if not isinstance(spec.applier, KustomizeApplier):
         return ()
-    manifest = manifests.decryption_secret(spec)
-    manifest["stringData"] = pulumi.Output.secret(manifest["stringData"])
-    return (KubernetesObject(f"{spec.name}-decryption", manifest, opts),)
+    given: list[pulumi.Resource] = []
+    for name, has_any, manifest in (
+        ("decryption", spec.applier.decryption_key, manifests.decryption_secret(spec)),
+        ("variables", spec.applier.secret_variables, manifests.variables_secret(spec)),
+    ):
+        if has_any:
+            manifest["stringData"] = pulumi.Output.secret(manifest["stringData"])
+            given.append(KubernetesObject(f"{spec.name}-{name}", manifest, opts))
+    return tuple(given)

@@ -16,6 +16,7 @@ import pulumi
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
+from gitops_run.adapters.scratch import own_temporary_files
 from gitops_run.declare.platform import Platform
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
@@ -36,7 +37,9 @@ from gitops_run.model.settings import Source
 def main() -> None:
     """Declare the stack's platform, for `pulumi up` typed by hand."""
     try:
-        declare_platform(_read_spec())
+        with own_temporary_files(os.environ):
+            spec = _read_spec()
+        declare_platform(spec)
     except GitOpsRunError as error:
         hint = f"\n{error.hint}" if error.hint else ""
         raise pulumi.RunError(f"{error.message}{hint}") from error

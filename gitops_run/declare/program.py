@@ -17,6 +17,7 @@ import pulumi
 
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.scratch import own_temporary_files
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
@@ -29,6 +30,7 @@ from gitops_run.model.session_spec import (
     refuse_foreign,
     with_decryption_key,
     with_given_keys,
+    with_secret_variables,
 )
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 
@@ -36,7 +38,9 @@ from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 def main() -> None:
     """Declare the stack's session, for `pulumi up` typed by hand."""
     try:
-        declare_session(_read_spec())
+        with own_temporary_files(os.environ):
+            spec = _read_spec()
+        declare_session(spec)
     except GitOpsRunError as error:
         hint = f"\n{error.hint}" if error.hint else ""
         raise pulumi.RunError(f"{error.message}{hint}") from error
@@ -67,6 +71,7 @@ def _read_spec() -> SessionSpec:
     refuse_foreign(spec, facts)
     elsewhere = keys_elsewhere(os.environ, Path.cwd() / stack_file(name.text), settings)
     spec = with_given_keys(spec, settings, elsewhere)
+    spec = with_secret_variables(spec, user_files.read_variables(settings.substitute_file))
     return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
 
 

@@ -13,9 +13,11 @@ import anyio
 
 from gitops_run.flows.ports import Renderer, Snapshot
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents, text_digest
 from gitops_run.model.places import Sources, locate_last, locate_text
 from gitops_run.model.problem import Problem
+from gitops_run.model.secret_values import of_object, variables_in_secret
 from gitops_run.model.substitution import (
     DISABLED_MARK,
     NotEvaluable,
@@ -58,11 +60,14 @@ class _Document:
 class Builder:
     """Build one target, save after save."""
 
-    def __init__(self, renderer: Renderer, target: str, variables: Variables | None) -> None:
-        """variables: None for a session that substitutes nothing."""
+    def __init__(
+        self, renderer: Renderer, target: str, variables: Variables | None, masker: Masker | None = None
+    ) -> None:
+        """variables: None for a session that substitutes nothing. masker: learns the values of Secrets."""
         self._renderer = renderer
         self._target = target
         self._variables = variables if variables is not None and variables.is_used else None
+        self._masker = masker or Masker()
         self._known: dict[str, _Document] = {}
 
     async def build(self, snapshot: Snapshot) -> Built:
@@ -99,10 +104,18 @@ class Builder:
             if document is None:
                 await anyio.lowlevel.checkpoint()
                 document = self._parsed(text)
+                self._learn(document.objects)
             known[key] = document
             found.append(document)
         self._known = known
         return found
+
+    def _learn(self, objects: tuple[RenderedObject, ...]) -> None:
+        """Learn the values of Secrets, and of the variables that they are made of."""
+        known = self._variables.values if self._variables is not None else {}
+        for item in objects:
+            self._masker.learn(of_object(item.body))
+            self._masker.learn(known[name] for name in variables_in_secret(item.body) if name in known)
 
     async def _completed(self, document: _Document) -> _Document:
         """Fill in anew each time: the cluster may have learned a kind since."""
@@ -116,6 +129,7 @@ class Builder:
             objects = parse_document(text)
         except ValueError as error:
             return _Document(failure=str(error))
+        self._learn(objects)
         if self._variables is None or any(item.has_mark(DISABLED_MARK, "disabled") for item in objects):
             return _Document(objects=objects)
         try:

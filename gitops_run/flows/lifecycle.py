@@ -5,7 +5,7 @@ Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +28,7 @@ from gitops_run.model.session_spec import (
     refuse_foreign,
     with_decryption_key,
     with_given_keys,
+    with_secret_variables,
 )
 from gitops_run.model.settings import Settings, to_stack_config
 from gitops_run.model.stack_events import PendingObject, StackOutcome
@@ -88,8 +89,8 @@ class Request:
     """Ask for one session's beginning or end.
 
     settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
-    decryption_key: what decryptionKeyFile holds. keys_elsewhere: as for refuse_shared_keys. Both are needed
-    to make a session, not to end one.
+    decryption_key, variables: what decryptionKeyFile and substituteFile hold. keys_elsewhere: as for
+    refuse_shared_keys. All three are needed to make a session, not to end one.
     """
 
     name: SessionName
@@ -98,6 +99,12 @@ class Request:
     now: str
     decryption_key: str = field(default="", repr=False)
     keys_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def secrets(self) -> Iterator[str]:
+        """Yield every value that no text may hold."""
+        keys = (self.settings.secret_key, self.settings.reader_secret_key, self.settings.writer_secret_key)
+        yield from (key for key in (*keys, self.decryption_key, *self.variables.values()) if key)
 
 
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
@@ -200,7 +207,9 @@ async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, bool]:
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return with_decryption_key(spec, request.decryption_key), not facts.target
+    return with_decryption_key(
+        with_secret_variables(spec, request.variables), request.decryption_key
+    ), not facts.target
 
 
 def _require_keys(spec: SessionSpec, ports: Ports) -> None:

@@ -16,7 +16,8 @@ from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
-from gitops_run.model.events import Change, NamedNamespace, NamespaceOverridden
+from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
 from gitops_run.model.places import Sources, locate
@@ -82,10 +83,15 @@ class Inspector:
         renderer: Renderer,
         cluster: ClusterLook,
         settings: InspectionSettings,
+        masker: Masker | None = None,
         emit: Emit = lambda _: None,
     ) -> None:
-        """emit: is given what a person should know of a snapshot, once, whatever becomes of it."""
-        self._builder = Builder(renderer, settings.target, settings.variables)
+        """masker: learns the values of Secrets, and takes them out of everything that is reported.
+
+        emit: is given what a person should know of a snapshot, once, whatever becomes of it.
+        """
+        self._masker = masker or Masker()
+        self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
         self._namespaces = None if isinstance(renderer, Completing) else finder
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
@@ -104,7 +110,7 @@ class Inspector:
         built = await self._builder.build(snapshot)
         mark("rendered")
         if built.problems:
-            return Preflight(problems=built.problems)
+            return _masked(Preflight(problems=built.problems), self._masker)
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
         changed = [
@@ -116,7 +122,7 @@ class Inspector:
         for item, look in await self._looks(changed, built):
             judged.judge(item, look)
         mark("checked")
-        return replace(judged.result(), overridden=overridden)
+        return _masked(replace(judged.result(), overridden=overridden), self._masker)
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
         """Tell what names another namespace, but not again at each save."""
@@ -145,6 +151,28 @@ def _is_left_alone(body: Mapping[str, Any]) -> bool:
     """Say whether an object, live or not, tells Flux not to apply it."""
     is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
     return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
+
+
+def _masked(found: Preflight, masker: Masker) -> Preflight:
+    """Take values of Secrets out of what changes: variables put them into objects of any kind."""
+    return replace(
+        found,
+        problems=tuple(replace(one, message=masker.mask(one.message)) for one in found.problems),
+        changes=tuple(
+            replace(
+                change,
+                fields=tuple(
+                    FieldChange(
+                        path=masker.mask_whole(one.path),
+                        before=masker.mask_whole(one.before),
+                        after=masker.mask_whole(one.after),
+                    )
+                    for one in change.fields
+                ),
+            )
+            for change in found.changes
+        ),
+    )
 
 
 class _Judgement:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gitops_run.model.events import Change, FieldChange
+from gitops_run.model.masking import MASK
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.ownership import OWNER_LABELS
 
 Json = Mapping[str, Any]
 
-MASK = "***"
 _BOOKKEEPING = frozenset(
     {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
 )

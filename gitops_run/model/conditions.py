@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gitops_run.model.echoes import without_values
 from gitops_run.model.reasons import hint, without_noise
 from gitops_run.model.session import FENCE_ANNOTATION
 
@@ -88,7 +89,7 @@ def to_source_status(live: dict[str, Any]) -> SourceStatus:
         revision=(status.get("artifact") or {}).get("revision", ""),
         ready=ready.get("status", ""),
         reason=ready.get("reason", ""),
-        message=ready.get("message", ""),
+        message=without_values(ready.get("message", "")),
     )
 
 
@@ -96,6 +97,8 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     """Read a Kustomization as the API server returns it."""
     status = live.get("status", {})
     ready = _ready(status)
+    sources = (live.get("spec", {}).get("postBuild") or {}).get("substituteFrom") or ()
+    is_any_secret = any(source.get("kind") == "Secret" for source in sources)
     entries = (status.get("inventory") or {}).get("entries") or []
     return ApplierStatus(
         path=live.get("spec", {}).get("path", ""),
@@ -105,7 +108,7 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
         attempted=status.get("lastAttemptedRevision", ""),
         ready=ready.get("status", ""),
         reason=ready.get("reason", ""),
-        message=ready.get("message", ""),
+        message=without_values(ready.get("message", ""), is_any_secret=is_any_secret),
         inventory=tuple(entry["id"] for entry in entries),
         versions=tuple((entry["id"], entry["v"]) for entry in entries),
     )

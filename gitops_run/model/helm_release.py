@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops_run.model.conditions import ApplierStatus
+from gitops_run.model.echoes import without_values
 from gitops_run.model.session import STORE_PREFIX
 
 CHART_FILE = "Chart.yaml"
@@ -63,7 +64,7 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
         attempted=attempted,
         ready=told.get("status", ""),
         reason=told.get("reason", ""),
-        message=told.get("message", ""),
+        message=without_values(told.get("message", "")),
         inventory=tuple(entry["id"] for entry in entries),
     )
 

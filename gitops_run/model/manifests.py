@@ -32,6 +32,7 @@ from gitops_run.model.session import (
     STORE_SERVER,
     STORE_SERVER_PORT,
     TARGET_ANNOTATION,
+    VARIABLES_SECRET,
     WRITER_SECRET,
     SessionName,
     applied_path,
@@ -128,6 +129,14 @@ def decryption_secret(spec: SessionSpec) -> Manifest:
     return {**manifest, "stringData": {"age.agekey": key}}
 
 
+def variables_secret(spec: SessionSpec) -> Manifest:
+    """Write the Secret with the variables that are secret. Flux applies again when it changes, as above."""
+    manifest = _object(spec, "v1", "Secret", VARIABLES_SECRET)
+    manifest["metadata"]["labels"] |= {"reconcile.fluxcd.io/watch": "Enabled"}
+    variables = spec.applier.secret_variables if isinstance(spec.applier, KustomizeApplier) else {}
+    return {**manifest, "stringData": dict(variables)}
+
+
 def source_bucket(spec: SessionSpec) -> Manifest:
     """Write the Flux Bucket, with what a person wants to know of the session in its annotations."""
     manifest = _flux_object(spec, f"{FLUX_SOURCE_GROUP}/v1", "Bucket")
@@ -218,8 +227,9 @@ def _post_build(applier: KustomizeApplier) -> dict[str, Any]:
     build: dict[str, Any] = {}
     if applier.substitute:
         build["substitute"] = dict(pair.split("=", 1) for pair in applier.substitute)
-    if applier.substitute_from:
-        pairs = [source.split("/", 1) for source in applier.substitute_from]
+    own = (f"Secret/{VARIABLES_SECRET}",) if applier.secret_variables else ()
+    if applier.substitute_from or own:
+        pairs = [source.split("/", 1) for source in (*applier.substitute_from, *own)]
         build["substituteFrom"] = [{"kind": kind, "name": name} for kind, name in pairs]
     return {"postBuild": build} if build else {}
 

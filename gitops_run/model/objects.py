@@ -175,7 +175,12 @@ def _objects(text: str) -> Iterator[RenderedObject]:
 
 def _reason(error: yaml.YAMLError) -> str:
     """Tell what is wrong without the text around it, which could be a Secret's."""
-    return str(getattr(error, "problem", None) or type(error).__name__)
+    return without_quotes(str(getattr(error, "problem", None) or type(error).__name__))
+
+
+def without_quotes(problem: str) -> str:
+    """Leave out what a problem of YAML quotes: a value that begins with * or ! is an alias or a tag to it."""
+    return re.sub(r"'[^']*'", "'…'", problem)
 
 
 def _ref(item: object) -> ObjectRef:

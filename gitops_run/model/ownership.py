@@ -18,6 +18,7 @@ from gitops_run.model.session import (
     READER_SECRET,
     SESSION_LABEL,
     STORE_SERVER,
+    VARIABLES_SECRET,
     WRITER_SECRET,
 )
 
@@ -48,7 +49,7 @@ class SessionPlace:
             return False
         parts = {
             "ServiceAccount": {APPLIER},
-            "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, STORE_SERVER},
+            "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, VARIABLES_SECRET, STORE_SERVER},
             "StatefulSet": {STORE_SERVER},
             "Service": {STORE_SERVER},
             "NetworkPolicy": {STORE_SERVER},

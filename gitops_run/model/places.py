@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import yaml
@@ -25,7 +25,7 @@ class _Source:
 
     order: int
     path: str
-    text: str
+    text: str = field(repr=False)
     document: Document
     node: yaml.MappingNode
 
@@ -37,7 +37,7 @@ class Sources:
     They are read once, when something is first looked for in them.
     """
 
-    files: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...] = field(repr=False)
     target: str = "."
 
     def is_in_target(self, path: str) -> bool:

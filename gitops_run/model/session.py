@@ -32,6 +32,7 @@ APPLIER = "flux-run"
 READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
 WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
 DECRYPTION_SECRET = "sops-age"  # noqa: S105 - the name of a Secret, not its content
+VARIABLES_SECRET = "gitops-run-variables"  # noqa: S105 - the name of a Secret, not its content
 FLUX_NAMESPACE = "flux-system"
 """Where Flux's own installer puts it; facts of a cluster may say otherwise."""
 STORE_SERVER = "gitops-run-bucket"

@@ -118,11 +118,13 @@ Store = S3Store | AwsStore | InClusterStore
 class KustomizeApplier:
     """Describe how a kustomization is applied.
 
-    substitute: NAME=VALUE. substitute_from: KIND/NAME. decryption_key: what the age key's file holds, or "".
+    substitute: NAME=VALUE. substitute_from: KIND/NAME. secret_variables: what substituteFile holds.
+    decryption_key: what the age key's file holds, or "".
     """
 
-    substitute: tuple[str, ...] = ()
+    substitute: tuple[str, ...] = field(default=(), repr=False)
     substitute_from: tuple[str, ...] = ()
+    secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     decryption_key: str = field(default="", repr=False)
 
 
@@ -263,12 +265,20 @@ def with_given_keys(spec: SessionSpec, settings: Settings, elsewhere: Mapping[st
     return replace(spec, store=replace(spec.store, keys=keys))
 
 
+def with_secret_variables(spec: SessionSpec, variables: Mapping[str, str]) -> SessionSpec:
+    """Add what substituteFile holds; nothing adds nothing."""
+    if not variables or isinstance(spec.applier, HelmApplier):
+        return spec
+    return replace(spec, applier=replace(spec.applier, secret_variables=variables))
+
+
 def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | HelmApplier:
     """Choose what applies the target. Raises UsageError on a setting of the other kind."""
     is_helm = settings.applier == "helm"
     others = {
         "substitute": settings.substitute,
         "substituteFrom": settings.substitute_from,
+        "substituteFile": settings.substitute_file,
         "decryptionKeyFile": settings.decryption_key_file,
     }
     if not is_helm:

@@ -100,6 +100,11 @@ SETTINGS: tuple[Setting, ...] = (
         example="ConfigMap/settings",
     ),
     Setting(
+        key="substituteFile",
+        description="The file with variables that are secret, one NAME=VALUE a line: they become a Secret.",
+        is_path=True,
+    ),
+    Setting(
         key="decryptionKeyFile",
         description="The file with the age key by which Flux decrypts what SOPS has encrypted.",
         is_path=True,

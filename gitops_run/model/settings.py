@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import PurePath
@@ -44,6 +44,8 @@ _UNSAID = (None, "")
 """An empty text says nothing: Pulumi's config schema knows no key that may be left out."""
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 _WITHIN_ROOT = ("target", "valuesFiles")
+_CONTENTS = re.compile(r"[\n\r]|[{\"]\s*apiVersion")
+"""What a file holds in the place of its path: Pulumi's plugin would take a kubeconfig so, and keep it."""
 
 
 _BY_KEY: Mapping[str, Setting] = {setting.key: setting for setting in SETTINGS}
@@ -57,6 +59,7 @@ class Settings:
     applier: str
     substitute: tuple[str, ...]
     substitute_from: tuple[str, ...]
+    substitute_file: str | None
     decryption_key_file: str | None
     values_files: tuple[str, ...]
     release_name: str | None
@@ -87,9 +90,9 @@ class Settings:
     def __repr__(self) -> str:
         """Leave the secrets out."""
         shown = (
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)
-            if "_key" not in field.name
+            f"{one.name}={getattr(self, one.name)!r}"
+            for one in fields(self)
+            if "_key" not in one.name and one.name != "substitute"
         )
         return f"Settings({', '.join(shown)})"
 
@@ -121,7 +124,7 @@ class Source:
     """Hold what one place says: keys of the table and raw values; place is the file's path."""
 
     origin: Origin
-    values: Mapping[str, object]
+    values: Mapping[str, object] = field(repr=False)
     place: str = ""
 
     def spell(self, setting: Setting) -> str:
@@ -217,6 +220,8 @@ def _parse_text(setting: Setting, source: Source, value: str) -> str:
         raise _refusal(setting, source, value, " or ".join(setting.allowed))
     if setting.pattern and not re.fullmatch(setting.pattern, value):
         raise _refusal(setting, source, value, f"a form like {setting.example}")
+    if setting.is_path and _CONTENTS.search(value):
+        raise _refusal(setting, source, value, "a file's path")
     return _parse_path(setting, source, value) if setting.key in _WITHIN_ROOT else value
 
 
@@ -254,7 +259,9 @@ def _parse_path(setting: Setting, source: Source, value: str) -> str:
 
 
 def _refusal(setting: Setting, source: Source, raw: object, allowed: str) -> UsageError:
-    shown = "that value" if setting.is_secret else repr(raw)
+    holds_contents = setting.is_path and _CONTENTS.search(str(raw))
+    is_hidden = setting.is_secret or setting.key == "substitute" or holds_contents
+    shown = "that value" if is_hidden else repr(raw)
     return UsageError(
         f"{source.spell(setting)} can't be {shown}: allowed is {allowed}",
         hint=f"{setting.key}: {setting.description}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DISABLED_MARK = "kustomize.toolkit.fluxcd.io/substitute"
 """The label or annotation that with the value "disabled" keeps an object as it is."""
@@ -35,7 +35,7 @@ class NotEvaluable(Exception):
 class Variables:
     """Hold what may be substituted. has_foreign: whether there are others, that only Flux can read."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     has_foreign: bool = False
 
     @property

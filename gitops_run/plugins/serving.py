@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from pulumi.runtime.proto.provider_pb2_grpc import (
     ResourceProviderServicer,
     add_ResourceProviderServicer_to_server,
 )
+
+from gitops_run.adapters.scratch import own_temporary_files
 
 PARALLEL_REQUESTS: Final = 128
 """More than the engine's own parallelism, since each request may wait for minutes."""
@@ -48,9 +49,8 @@ def serve(make: Callable[[], ResourceProviderServicer]) -> None:
     )
     add_ResourceProviderServicer_to_server(make(), server)
     port = server.add_insecure_port("127.0.0.1:0")
-    with tempfile.TemporaryDirectory(prefix="gitops-run-plugin-") as scratch:
-        # A client library writes its keys to files, and removes them at an end that isn't this one.
-        tempfile.tempdir = scratch
+    # A client library writes its keys to files, and removes them at an end that isn't this one.
+    with own_temporary_files(os.environ):
         server.start()
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         sys.stdout.write(f"{port}\n")

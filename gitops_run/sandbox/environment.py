@@ -6,9 +6,11 @@ Secrets never stand in the environment: it points to files that only their owner
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,21 @@ from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private
 from gitops_run.sandbox.store import Account
 
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
+
+
+_INHERITED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|XDG_\w+"
+    r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"
+    r"|GO(?:MAXPROCS|GC|MEMLIMIT|DEBUG)|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH"
+)
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """Choose what the supervisor and its parts get of an environment: where things are, and no credentials.
+
+    They live on for days, whereas whoever starts them has keys in the environment for something else.
+    """
+    return {name: value for name, value in environment.items() if _INHERITED.fullmatch(name)}
 
 
 def ensure_pulumi_state(folder: Path) -> None:

@@ -28,6 +28,7 @@ from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
 from gitops_run.sandbox.environment import (
     ensure_pulumi_state,
+    inherited,
     with_environment,
     write_cluster_settings,
     write_settings,
@@ -196,7 +197,7 @@ def _supervise(sandbox: Sandbox, tell: Progress) -> None:
             stderr=log,
             start_new_session=True,
             cwd=sandbox.folder,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=inherited(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[2])},
         )
     try:
         _wait_until_ready(sandbox, cast("IO[bytes]", supervisor.stdout), tell)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gitops_run.sandbox.state import write_private
@@ -23,7 +23,7 @@ class Account:
     """Hold the keys of one account of the store."""
 
     access: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 def ensure_administrator(folder: Path) -> Account:

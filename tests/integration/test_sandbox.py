@@ -54,6 +54,7 @@ PARTS = {
     "helm-controller",
 }
 SECONDS = 30
+CREDENTIAL = "c4nary-of-the-starter"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(base: Path) -> Iterator[Sandbox]:
-    yield lifecycle.start(NAME, base, node=NodeKind.SIMULATED)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIAL)
+        started = lifecycle.start(NAME, base, node=NodeKind.SIMULATED)
+    yield started
     lifecycle.stop(NAME, base)
 
 
@@ -325,6 +329,16 @@ def test_a_shell_uses_the_sandbox_after_evaluating_its_environment(running: Sand
     assert context == f"gitops-run-sandbox-{NAME}"
     assert version.startswith("v3.")
     assert Path(command).name == "gitops-run"
+
+
+def test_no_part_inherits_the_credentials_of_whoever_started_the_sandbox(
+    base: Path, running: Sandbox
+) -> None:
+    del running
+    pids = [part.pid for part in status_of(NAME, base).parts]
+    environments = [Path("/proc", str(pid), "environ").read_text() for pid in pids]
+    assert len(environments) == len(PARTS)
+    assert [text for text in environments if CREDENTIAL in text] == []
 
 
 def test_an_export_holds_logs_and_flux_objects_and_no_secret(running: Sandbox, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.flux import WatchedFlux
 from gitops_run.errors import LockedError
+from gitops_run.model.masking import Masker
 from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION
 from tests.virtual_time import scenario
 
@@ -45,7 +46,7 @@ class BucketServer:
 
 def flux_of(server: BucketServer) -> WatchedFlux:
     connection: Any = server
-    flux = WatchedFlux(connection, "run-web", "web")
+    flux = WatchedFlux(connection, "run-web", "web", Masker(), is_helm=False)
     flux._see_source(copy.deepcopy(server.live))
     return flux
 

@@ -54,7 +54,7 @@ class Inspection:
 
     def __post_init__(self) -> None:
         settings = InspectionSettings(target="app", session=PLACE)
-        self._inspector = Inspector(self.renderer, self.cluster, settings, self.told.append)
+        self._inspector = Inspector(self.renderer, self.cluster, settings, emit=self.told.append)
 
     def of(self, files: dict[str, str], whole_root_reason: str = "") -> Preflight:
         snapshot = FakeSnapshot(

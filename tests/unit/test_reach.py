@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 import anyio
 import pytest
 
+from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.sessions import WriterAccess
 from gitops_run.cli.reach import NEW_KEY_WITHIN_S, RenewedStore
 from gitops_run.errors import BackendError, TransientError
+from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject
 from tests.virtual_time import scenario
 
@@ -34,11 +36,13 @@ class Guarded:
         self._ask()
         return ()
 
-    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
+    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+        await permit()
         self._ask()
         return dict.fromkeys(objects, "etag")
 
-    async def delete(self, keys: Iterable[str]) -> None:
+    async def delete(self, keys: Iterable[str], permit: Permit) -> None:
+        await permit()
         self._ask()
 
     def _ask(self) -> None:
@@ -75,11 +79,11 @@ async def test_a_key_that_is_replaced_a_moment_after_its_refusal_is_taken_for_th
     async with anyio.create_task_group() as group:
         group.start_soon(write_secret)
         with pytest.raises(TransientError, match="was replaced"):
-            await store.put_many({"src/a": b"a"})
+            await store.put_many({"src/a": b"a"}, always)
 
-    assert await store.put_many({"src/a": b"a"}) == {"src/a": "etag"}
+    assert await store.put_many({"src/a": b"a"}, always) == {"src/a": "etag"}
     assert await store.list() == ()
-    await store.delete(["src/a"])
+    await store.delete(["src/a"], always)
 
 
 @scenario

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.pulumi.state import drop_torn_sidecars
+from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
 
 WHOLE = '{"user.content_type": "text/plain"}'
 
@@ -49,3 +49,22 @@ def test_a_backend_in_the_home_is_found(
 
 def test_a_backend_that_is_not_in_files_has_none() -> None:
     assert not drop_torn_sidecars("s3://bucket")
+
+
+def test_states_that_others_could_read_are_closed_to_them(tmp_path: Path, sidecar: Path) -> None:
+    sidecar.write_text(WHOLE)
+    for path in (sidecar, *(folder for folder in sidecar.parents if folder.is_relative_to(tmp_path))):
+        path.chmod(path.stat().st_mode | 0o044)
+    close_to_others(tmp_path.as_uri())
+    kept = [tmp_path / ".pulumi/stacks", *(tmp_path / ".pulumi/stacks").rglob("*")]
+    assert {path.stat().st_mode & 0o077 for path in kept} == {0}
+
+
+def test_what_is_no_state_keeps_its_mode(tmp_path: Path, sidecar: Path) -> None:
+    plugin = tmp_path / ".pulumi/plugins/program"
+    plugin.parent.mkdir()
+    plugin.touch(0o755)
+    plugin.chmod(0o755)
+    close_to_others(tmp_path.as_uri())
+    close_to_others("s3://states")
+    assert (plugin.stat().st_mode & 0o777, sidecar.exists()) == (0o755, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,12 @@ def test_a_broken_settings_file_is_told_by_its_line_without_what_stands_there(tm
 def test_a_settings_file_that_is_named_has_to_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be read"):
         settings_sources({"GITOPS_RUN_SETTINGS": str(tmp_path / "none.yaml")})
+
+
+@pytest.mark.parametrize("value", ["*c4nary", "!c4nary", "&c4nary x", "c4nary: c4nary", "'c4nary", "[c4nary"])
+def test_settings_that_are_no_yaml_are_refused_without_a_word_of_them(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"accessKey: a\nsecretKey: {value}\nx: [")
+    with pytest.raises(UsageError, match="is not YAML") as refused:
+        settings_sources({"GITOPS_RUN_SETTINGS": str(file)})
+    assert "c4nary" not in "".join(traceback.format_exception(refused.value)).replace("match", "")

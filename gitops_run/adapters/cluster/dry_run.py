@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,7 +20,10 @@ from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
 from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
 from gitops_run.model.dry_run import Finding, Look, Obstacle, to_findings
+from gitops_run.model.echoes import without_echo
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject
+from gitops_run.model.secret_values import of_object
 from gitops_run.model.session import APPLIER
 
 AT_A_TIME: Final = 10
@@ -29,12 +33,29 @@ LIST_FROM: Final = 20
 _DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSecrets:
+    """Say what is to be learned of Secrets. names: of those that variables come from."""
+
+    masker: Masker = field(default_factory=Masker)
+    names: tuple[str, ...] = ()
+
+
 class ClusterDryRun:
     """Look at objects for one session."""
 
-    def __init__(self, connection: Connection, namespace: str, discovery: Discovery, manager: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        discovery: Discovery,
+        manager: str,
+        seen: SeenSecrets | None = None,
+    ) -> None:
         """manager: as which Flux applies; the fields that only it owns go where an object leaves them out."""
         self._connection = connection
+        self._seen = seen or SeenSecrets()
+        self._masker = self._seen.masker
         self._namespace = namespace
         self._discovery = discovery
         self._query = {**_DRY_RUN, "fieldManager": manager}
@@ -56,9 +77,26 @@ class ClusterDryRun:
         with ungrouped():
             listed = await self._list([item.ref for item in objects])
             async with anyio.create_task_group() as tasks:
+                for name in self._seen.names if objects else ():
+                    tasks.start_soon(self._learn, name)
                 for index, item in enumerate(objects):
                     tasks.start_soon(look_at, index, item)
-        return tuple(found[index] for index in range(len(objects)))
+        return tuple(self._masked(found[index]) for index in range(len(objects)))
+
+    async def _learn(self, name: str) -> None:
+        """Learn the values of a Secret that variables come from; one that can't be read teaches nothing."""
+        path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
+        _, answer = await self._connection.ask(Request(method="GET", path=path, headers=self._headers))
+        self._masker.learn(of_object(answer))
+
+    def _masked(self, look: Look) -> Look:
+        """Take values of Secrets out of what the API server says; a key may be a line of a file."""
+        mask = self._masker.mask
+        findings = tuple(
+            replace(finding, field=mask(finding.field), message=mask(without_echo(finding.message)))
+            for finding in look.findings
+        )
+        return replace(look, findings=findings)
 
     async def _list(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Json]:
         """Read at once what is there of many objects of one kind; what this leaves out is read one by one.
@@ -105,6 +143,8 @@ class ClusterDryRun:
             if has_dry_run:
                 tasks.start_soon(ask, self._dry_run(path, item.body))
         there = self._live(*answers["GET"]) if live is None else live
+        if isinstance(there, dict):
+            self._masker.learn(of_object(there))
         result = self._result(item, *answers["PATCH"]) if has_dry_run else Look()
         refused = there if isinstance(there, tuple) and not has_dry_run else ()
         return Look(
@@ -145,7 +185,7 @@ class ClusterDryRun:
         return Look(findings=found)
 
     def _failure(self, status: int, answer: Json) -> GitOpsRunError:
-        message = str(answer.get("message") or "no reason given")
+        message = self._masker.mask(without_echo(str(answer.get("message") or "no reason given")))
         if status == HTTPStatus.CONFLICT:
             return TransientError(message, hint="the object is being changed by someone else right now")
         return refusal(self._connection.context, status, message)

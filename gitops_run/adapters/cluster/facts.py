@@ -139,4 +139,4 @@ def _contexts(kubeconfig: str) -> tuple[list[str], str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, LookupError, TypeError) as error:
         raise UsageError(
             f"{kubeconfig} is not a usable kubeconfig ({type(error).__name__})", hint="check the file"
-        ) from error
+        ) from None  # its text may have a line with a key

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -26,6 +27,7 @@ from gitops_run.adapters.cluster.connection import (
 from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.helm_release import to_release_status
+from gitops_run.model.masking import Masker
 from gitops_run.model.permit import Permit
 from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
 
@@ -59,8 +61,11 @@ def chart_path(namespace: str, name: str = "") -> str:
 class WatchedFlux:
     """Hold the latest status of the session's objects. Made by `watch_flux`."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str, *, is_helm: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, namespace: str, name: str, masker: Masker, *, is_helm: bool
+    ) -> None:
         self._connection = connection
+        self._masker = masker
         self._source_path = source_path(namespace, name)
         self._applier_collection = release_path(namespace) if is_helm else applier_path(namespace)
         self._applier_path = f"{self._applier_collection}/{name}"
@@ -78,12 +83,14 @@ class WatchedFlux:
     @property
     def source(self) -> SourceStatus:
         """The Bucket's status, as last seen."""
-        return self._source or SourceStatus()
+        status = self._source or SourceStatus()
+        return replace(status, message=self._masker.mask(status.message)) if status.message else status
 
     @property
     def applier(self) -> ApplierStatus:
         """The status of the Kustomization or HelmRelease, as last seen."""
-        return self._applier or ApplierStatus()
+        status = self._applier or ApplierStatus()
+        return replace(status, message=self._masker.mask(status.message)) if status.message else status
 
     async def changed(self) -> None:
         """Wait for the next change of either. Raises NotFound once the session was destroyed."""
@@ -245,10 +252,18 @@ def _pointer(key: str) -> str:
 
 @asynccontextmanager
 async def watch_flux(
-    connection: Connection, namespace: str, name: str, *, is_helm: bool = False
+    connection: Connection,
+    namespace: str,
+    name: str,
+    masker: Masker | None = None,
+    *,
+    is_helm: bool = False,
 ) -> AsyncIterator[WatchedFlux]:
-    """Watch a session's Flux objects. Raises NotFound where they don't exist."""
-    flux = WatchedFlux(connection, namespace, name, is_helm=is_helm)
+    """Watch a session's Flux objects. Raises NotFound where they don't exist.
+
+    masker: takes what others have learned of Secrets out of Flux's messages.
+    """
+    flux = WatchedFlux(connection, namespace, name, masker or Masker(), is_helm=is_helm)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(flux.follow_source)

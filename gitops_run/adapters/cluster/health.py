@@ -15,7 +15,9 @@ import anyio
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
+from gitops_run.model.echoes import without_values
 from gitops_run.model.health import READY, Crash, Health, absent_health, has_health, is_workload
+from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.pod_troubles import LOG_LINES, Surroundings, explained_health
 
@@ -57,8 +59,10 @@ class _Collection:
 class ClusterHealth:
     """Watch the health of objects in one namespace. Fulfils flows.health.HealthWatch."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, masker: Masker | None = None) -> None:
+        """masker: takes what others have learned of Secrets out of messages, events and logs."""
         self._connection = connection
+        self._masker = masker or Masker()
         self._namespace = namespace
         self._kinds = Discovery(connection)
         self._refused: set[str] = set()
@@ -151,8 +155,13 @@ class ClusterHealth:
         self, seen: Mapping[ObjectRef, Health], last: Mapping[ObjectRef, Health]
     ) -> Mapping[ObjectRef, Health]:
         """Add the last lines of what has crashed, read only where the health is another than before."""
-        found = dict(seen)
-        for ref, health in seen.items():
+        found = {
+            ref: replace(health, message=self._masker.mask(without_values(health.message)))
+            if health.message
+            else health
+            for ref, health in seen.items()
+        }
+        for ref, health in found.items():
             before = last.get(ref)
             if health.crash is None:
                 continue
@@ -171,7 +180,7 @@ class ClusterHealth:
                 text = await self._connection.get_text(path, {**query, **life})
             except GitOpsRunError:  # a log that can't be read must not hide that it crashed
                 continue
-            return tuple(text.splitlines()[-LOG_LINES:])
+            return tuple(self._masker.mask(text).splitlines()[-LOG_LINES:])
         return ()
 
 

@@ -11,10 +11,14 @@ from gitops_run.model.substitution import Variables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostBuild:
-    """Hold what Flux does with what kustomize built. variables: None where it substitutes nothing."""
+    """Hold what Flux does with what kustomize built. variables: None where it substitutes nothing.
+
+    secrets: the names of those in the session's namespace that variables come from.
+    """
 
     variables: Variables | None = None
     has_decryption_key: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 async def read_post_build(connection: Connection, namespace: str, name: str) -> PostBuild:
@@ -26,4 +30,6 @@ async def read_post_build(connection: Connection, namespace: str, name: str) -> 
         if given
         else None
     )
-    return PostBuild(variables=variables, has_decryption_key="decryption" in spec)
+    sources = (given or {}).get("substituteFrom") or ()
+    secrets = tuple(source["name"] for source in sources if source["kind"] == "Secret")
+    return PostBuild(variables=variables, has_decryption_key="decryption" in spec, secrets=secrets)

@@ -2,6 +2,9 @@
 
 The Automation API's own command shares our terminal's signals: Ctrl-C would reach Pulumi and Python at once,
 and a second one kills it amid its work. Here it runs in a session of its own and is told once.
+
+What Pulumi and its plugins write is for the user's eyes alone, and their temporary files go with them: the
+kubernetes plugin leaves a copy of the kubeconfig, with its keys, behind each run (4.34, provider/util.go).
 """
 
 from __future__ import annotations
@@ -11,15 +14,21 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import IO, Final
 
 from pulumi import automation
 from semver import VersionInfo
 
 from gitops_run.adapters.pulumi.runs import Runs
+from gitops_run.adapters.scratch import Scratch, scratch_folder
+from gitops_run.model.masking import Masker
+from gitops_run.model.setting_table import SETTINGS
 
 SPEAKS: VersionInfo = VersionInfo(3, 206, 0)
 """The oldest version that reports its events over gRPC; Pulumi.yaml requires it, and Pulumi checks that."""
+
+OWNER_ONLY: Final = 0o077
+_OWN_SECRETS: Final = frozenset(setting.variable for setting in SETTINGS if setting.is_secret)
 
 Listener = Callable[[str], object]
 
@@ -27,12 +36,13 @@ Listener = Callable[[str], object]
 class PulumiProcess(automation.PulumiCommand):
     """Run pulumi from PATH, one run at a time, and interrupt it."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, masker: Masker | None = None) -> None:
         """Skip the base's own start: it runs `pulumi version`, 0.2 s, for what Pulumi.yaml says already.
 
-        runs: where each run is recorded.
+        runs: where each run is recorded. masker: knows what must not be in an error.
         """
         self._runs = runs
+        self._masker = masker or Masker()
         self.command = "pulumi"
         self.version = SPEAKS
         self.is_interrupted = False
@@ -53,18 +63,22 @@ class PulumiProcess(automation.PulumiCommand):
         on_error: Listener | None = None,
     ) -> automation.CommandResult:
         """Run one command to its end. Raises the Automation API's CommandError where it fails."""
-        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
-        with subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as child:
+        with (
+            scratch_folder(os.environ) as scratch,
+            subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                cwd=cwd,
+                env=_environment(additional_env, scratch),
+                pass_fds=(scratch.lock,),
+                umask=OWNER_ONLY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            ) as child,
+        ):
             self._child = child
             known = self._runs.begin(child.pid)
             if self.is_interrupted:
@@ -77,12 +91,25 @@ class PulumiProcess(automation.PulumiCommand):
                 known.unlink(missing_ok=True)
         result = automation.CommandResult(stdout=output, stderr=errors, code=child.returncode)
         if child.returncode != 0:
+            mask = self._masker.mask_whole  # a piece could be in a lock's process id, which is read later
+            result.stdout, result.stderr = mask(output), mask(errors)
             raise automation.errors.create_command_error(result)
         return result
 
     def _pass_on(self) -> None:
         if self._child is not None:
             self._child.send_signal(signal.SIGINT)
+
+
+def _environment(additional: Mapping[str, str], scratch: Scratch) -> dict[str, str]:
+    """Write the environment of pulumi, its plugins, and what these start.
+
+    All of ours is kept, since nobody can tell what a state backend, a proxy or a kubeconfig's exec plugin
+    needs of it; but for our own secrets, which the program has read already.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _OWN_SECRETS}
+    places = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(scratch.folder))
+    return {**kept, **additional, **places, "PULUMI_AUTOMATION_API": "true"}
 
 
 def _drain(

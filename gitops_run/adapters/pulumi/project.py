@@ -132,21 +132,25 @@ def _passphrase_file(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / "passphrase"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_private(path, secrets.token_urlsafe(32))
     except FileExistsError:
         if path.stat().st_size == 0:
             raise UsageError(
                 f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
             ) from None
-        return path
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(32))
     return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that its owner alone may read. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} can't be read: {type(error).__name__}", hint="mend it") from error
+        raise UsageError(f"{file} can't be read: {type(error).__name__}", hint="mend it") from None
     return document if isinstance(document, dict) else {}

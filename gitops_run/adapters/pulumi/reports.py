@@ -9,6 +9,8 @@ from typing import Final
 
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
+from gitops_run.model.echoes import without_echo
+from gitops_run.model.masking import Masker
 from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent, StackNotice
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -21,10 +23,14 @@ _UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """Gather one run's events, and pass the steps on. tell: called from the engine's thread."""
+    """Gather one run's events, and pass the steps on.
+
+    tell: called from the engine's thread. masker: knows the values that are given to Pulumi.
+    """
 
     stack: str
     tell: Callable[[StackEvent], None]
+    masker: Masker = field(default_factory=Masker)
     outputs: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     changed: int = 0
@@ -44,10 +50,10 @@ class Report:
 
     def _said(self, diagnostic: DiagnosticEvent) -> None:
         if diagnostic.severity == "error":
-            self.errors.append(diagnostic.message)
+            self.errors.append(self.masker.mask(without_echo(diagnostic.message)))
         self.has_pending |= _PENDING in diagnostic.message
         if diagnostic.severity == "warning" and diagnostic.ephemeral:
-            text = _COLOR.sub("", diagnostic.message).strip()
+            text = self.masker.mask(_COLOR.sub("", diagnostic.message).strip())
             if text not in self.troubles:
                 self.troubles.add(text)
                 self.tell(StackNotice(text=text))

@@ -20,11 +20,12 @@ from pulumi import automation
 
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
-from gitops_run.adapters.pulumi.project import ProjectHome
+from gitops_run.adapters.pulumi.project import ProjectHome, write_private
 from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.runs import Runs
-from gitops_run.adapters.pulumi.state import drop_torn_sidecars
+from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
+from gitops_run.model.masking import Masker
 from gitops_run.model.pulumi_failures import failure, parse_locks
 from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
 from gitops_run.model.stack_state import without_cluster
@@ -57,13 +58,15 @@ class _Stack(automation.Stack):
 class Stacks:
     """Work on the stacks of one project, one run at a time."""
 
-    def __init__(self, home: ProjectHome) -> None:
+    def __init__(self, home: ProjectHome, masker: Masker | None = None) -> None:
+        """masker: knows the values that are given to Pulumi, and takes them out of what it says."""
         if shutil.which("pulumi") is None:
             raise BackendError(
                 "pulumi is not on PATH",
                 hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
             )
         self._home = home
+        self._masker = masker or Masker()
 
     async def up(
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
@@ -181,8 +184,12 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
     ) -> T:
         """Do work in a thread; when this task is cancelled, Pulumi is told once and then waited for."""
-        process, token = PulumiProcess(self._runs(stack)), lowlevel.current_token()
-        report = Report(stack=stack, tell=lambda event: from_thread.run_sync(tell, event, token=token))
+        process, token = PulumiProcess(self._runs(stack), self._masker), lowlevel.current_token()
+        report = Report(
+            stack=stack,
+            tell=lambda event: from_thread.run_sync(tell, event, token=token),
+            masker=self._masker,
+        )
         outcome: T | GitOpsRunError
         async with anyio.create_task_group() as group:
             group.start_soon(_interrupt_when_cancelled, process)
@@ -200,10 +207,12 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
     ) -> T:
         """Do work, in spite of what a killed run has left."""
+        close_to_others(self._home.backend)
         try:
             return self._unless_torn(work, process, report)
         except automation.CommandError as error:
-            raise failure("\n".join([*(f"error: {text}" for text in report.errors), str(error)])) from error
+            told = "\n".join([*(f"error: {text}" for text in report.errors), str(error)])
+            raise failure(self._masker.mask(told)) from error
 
     def _unless_torn(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
@@ -246,8 +255,7 @@ class Stacks:
         file, prefix = self._home.stack_file(name), self._home.kind.name
         if not file.is_file():
             said = {f"{prefix}:{key}": _plain(value) for key, value in config.items()}
-            file.write_text(_OURS + yaml.safe_dump({"config": said}, sort_keys=False), encoding="utf-8")
-            file.chmod(0o600)
+            write_private(file, _OURS + yaml.safe_dump({"config": said}, sort_keys=False))
             self._init(process, name)
             return
         document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

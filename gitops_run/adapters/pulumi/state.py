@@ -1,4 +1,4 @@
-"""The files of Pulumi's file backend, after a kill amid its writing.
+"""The files of Pulumi's file backend: who may read them, and how they are after a kill amid their writing.
 
 A stack's own file is whole at any time: the backend writes another and renames it. Beside each file lies a
 sidecar that tells its content type. It is written in place; while it is empty Pulumi refuses to read the file
@@ -8,8 +8,13 @@ sidecar that tells its content type. It is written in place; while it is empty P
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
+
+_OTHERS = 0o077
+_KEPT = ("stacks", "history", "backups", "locks")
+"""Beside these, the backend "file://~" has Pulumi's plugins, which are programs."""
 
 
 def drop_torn_sidecars(backend: str) -> bool:
@@ -17,13 +22,34 @@ def drop_torn_sidecars(backend: str) -> bool:
 
     backend: the backend's URL. Does nothing where the state isn't in files.
     """
-    if not backend.startswith("file://"):
-        return False
-    path = unquote(backend.removeprefix("file://").partition("?")[0])
-    torn = [file for file in (Path(path).expanduser() / ".pulumi").rglob("*.attrs") if not _is_whole(file)]
+    folder = _folder(backend)
+    torn = [file for file in folder.rglob("*.attrs") if not _is_whole(file)] if folder else []
     for file in torn:
         file.unlink(missing_ok=True)
     return bool(torn)
+
+
+def close_to_others(backend: str) -> None:
+    """Keep the files of a backend for their owner, who may have made them with any umask.
+
+    What a stack was given in the clear is in its state. Does nothing where the state isn't in files, or
+    where they are somebody else's.
+    """
+    folder = _folder(backend)
+    for part in (folder / name for name in _KEPT) if folder else ():
+        with suppress(OSError):
+            if part.stat().st_mode & _OTHERS:
+                part.chmod(0o700)
+                for file in part.rglob("*"):
+                    file.chmod(0o700 if file.is_dir() else 0o600)
+
+
+def _folder(backend: str) -> Path | None:
+    """Find the folder with the files of a file backend."""
+    if not backend.startswith("file://"):
+        return None
+    path = unquote(backend.removeprefix("file://").partition("?")[0])
+    return Path(path).expanduser() / ".pulumi"
 
 
 def _is_whole(file: Path) -> bool:
