@@ -96,17 +96,18 @@ class Matcher:
         path: relative to the root, with "/", without a trailing one; "" for the root itself.
         """
         whole = f"{self.place}{path}".removesuffix("/")
-        return self._hidden(whole, is_dir=is_dir or not path)
+        folder = ""
+        for name in whole.split("/")[:-1]:
+            folder = f"{folder}/{name}" if folder else name
+            if (rule := self._own(folder, is_dir=True)) is not None:
+                return rule
+        return self._own(whole, is_dir=is_dir or not path) if whole else None
 
-    def _hidden(self, whole: str, *, is_dir: bool) -> Rule | None:
-        parent, _, name = whole.rpartition("/")
-        if not name:
-            return None
-        inherited = self._hidden(parent, is_dir=True) if parent else None
-        if inherited is not None:
-            return inherited
+    def _own(self, whole: str, *, is_dir: bool) -> Rule | None:
+        """Find the rule that ignores this very path, or remember it."""
         key = f"{whole}/" if is_dir else whole
         if key not in self._known:
+            parent = whole.rpartition("/")[0]
             self._known[key] = self._own_rule(whole, f"{parent}/" if parent else "", is_dir=is_dir)
         return self._known[key]
 
