@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
-
+from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.kubectl import RENDER_S, StagedSnapshot
+from gitops_run.adapters.kubectl import StagedSnapshot, refused
 from gitops_run.errors import UsageError
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.objects import RenderedObject, parse_document, split_documents
@@ -51,12 +49,20 @@ def find_helm() -> str:
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
-    def __init__(self, namespace: str, values: HelmValues, work: Path, discovery: Discovery) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        values: HelmValues,
+        work: Path,
+        discovery: Discovery,
+        limits: Limits | None = None,
+    ) -> None:
         self._helm = find_helm()
         self._namespace = namespace
         self._values = values
         self._work = work
         self._discovery = discovery
+        self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong."""
@@ -74,15 +80,12 @@ class Helm:
                     hint="bring it back, or name others: gitops-run up with --values-files",
                 )
         command = self._command(snapshot.folder, target)
-        with anyio.move_on_after(RENDER_S):
-            result = await anyio.run_process(
-                command, check=False, stdin=subprocess.DEVNULL, env=self._environment()
-            )
-            if result.returncode == 0:
-                return without_hooks(result.stdout.decode())
-            message = result.stderr.decode("utf-8", "replace")
-            return explain_failure(message, folder=str(snapshot.folder), target=target)
-        return Problem(path=target, message=f"helm did not end within {RENDER_S:.0f} s")
+        finished = await self._runs.run(command, env=self._environment(), subject=snapshot.tree)
+        if problem := refused(finished, snapshot.tree, target, "helm"):
+            return problem
+        if finished.code == 0:
+            return without_hooks(finished.output.decode())
+        return explain_failure(finished.message, folder=str(snapshot.folder), target=target)
 
     async def complete(self, item: RenderedObject) -> RenderedObject:
         """Name the session's namespace where a template names none, and mark the object as Helm does.
@@ -118,9 +121,8 @@ class Helm:
 
     def _environment(self) -> dict[str, str]:
         """Keep helm away from the user's plugins, repositories and cluster."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
         homes = {variable: str(self._work / variable.lower()) for variable in _HOME_VARIABLES}
-        return {**kept, **homes, "KUBECONFIG": os.devnull}
+        return {**rendering_environment(os.environ, home=str(self._work)), **homes, "KUBECONFIG": os.devnull}
 
 
 def without_hooks(rendered: str) -> str:

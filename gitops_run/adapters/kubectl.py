@@ -5,21 +5,21 @@ Knows the process and its files. What its errors mean is `model.kustomize`'s job
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Protocol
 
-import anyio
-
+from gitops_run.adapters.children import Finished, LimitedRuns, Limits, rendering_environment
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.helm_release import CHART_FILE
-from gitops_run.model.kustomize import explain_failure, generated_resources
+from gitops_run.model.kustomize import MANIFEST_SUFFIXES, explain_failure, generated_resources
 from gitops_run.model.problem import Problem
 from gitops_run.model.tree import Tree
 
-RENDER_S: Final = 30.0
+LARGE_BYTES: Final = 1024 * 1024
+"""A manifest of this size is named where a rendering exceeds its limits."""
 
 
 class StagedSnapshot(Protocol):
@@ -44,10 +44,11 @@ def find_kubectl() -> str:
 class Kustomize:
     """Render targets of one session. One at a time: a rendering overwrites its working folder."""
 
-    def __init__(self, namespace: str, work: Path) -> None:
+    def __init__(self, namespace: str, work: Path, limits: Limits | None = None) -> None:
         self._kubectl = find_kubectl()
         self._namespace = namespace
         self._work = work
+        self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
@@ -63,18 +64,14 @@ class Kustomize:
             return ""
         self._write_wrapper(snapshot.folder, target, resources)
         command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(self._work)]
-        with anyio.move_on_after(RENDER_S):
-            result = await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-            if result.returncode == 0:
-                return result.stdout.decode()
-            message = result.stderr.decode("utf-8", "replace")
-            return explain_failure(
-                message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
-            )
-        return Problem(
-            path=target,
-            message=f"kustomize did not end within {RENDER_S:.0f} s",
-            hint="does it load something from the network? Flux refuses that too",
+        env = rendering_environment(os.environ, home=str(self._work))
+        finished = await self._runs.run(command, env=env, subject=snapshot.tree)
+        if problem := refused(finished, snapshot.tree, target, "kustomize"):
+            return problem
+        if finished.code == 0:
+            return finished.output.decode()
+        return explain_failure(
+            finished.message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
         )
 
     def _write_wrapper(self, folder: Path, target: str, resources: tuple[str, ...]) -> None:
@@ -93,6 +90,22 @@ class Kustomize:
             raise TransientError(
                 f"{self._work} can't be written: {error.strerror}", hint="check its disk and its permissions"
             ) from error
+
+
+def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
+    """Say why the output of a rendering can't be used, whatever the program says of it."""
+    if finished.excess is not None:
+        manifests = [entry for entry in tree.files.values() if entry.path.endswith(MANIFEST_SUFFIXES)]
+        largest = max(manifests, key=lambda entry: entry.size, default=None)
+        is_named = largest is not None and largest.size > LARGE_BYTES
+        return Problem(
+            path=largest.path if largest is not None and is_named else target,
+            message=f"{program} {finished.excess.message}",
+            hint=finished.excess.hint,
+        )
+    if finished.code == 0 and finished.text() is None:
+        return Problem(path=target, message="what this renders to is not UTF-8")
+    return None
 
 
 def _quoted(text: str) -> str:
