@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from gitops_run.adapters.children import Limits
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun
@@ -16,6 +17,7 @@ from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.flows.ports import Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.ownership import SessionPlace
+from gitops_run.model.settings import Settings
 
 # A controller of Flux applies under its own name.
 _KUSTOMIZE_MANAGER: Final = "kustomize-controller"
@@ -28,16 +30,25 @@ def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
     return WorkTree(root, stage, session.target, also)
 
 
+def render_limits(settings: Settings) -> Limits:
+    """Read the limits of what renders from the settings."""
+    return Limits(
+        time_s=settings.render_timeout_s,
+        memory_mb=settings.render_memory_mb,
+        output_mb=settings.render_output_mb,
+    )
+
+
 async def compose_inspector(
-    connection: Connection, session: LiveSession, work: Path, *, has_dry_run: bool = True
+    connection: Connection, session: LiveSession, work: Path, limits: Limits, *, has_dry_run: bool = True
 ) -> Inspector:
     """Make an inspector of a session's saves. work: a folder for rendering, made when needed."""
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
-        renderer, then = Helm(session.namespace, session.helm, work, discovery), PostBuild()
+        renderer, then = Helm(session.namespace, session.helm, work, discovery, limits), PostBuild()
     else:
-        renderer = Kustomize(session.namespace, work)
+        renderer = Kustomize(session.namespace, work, limits)
         then = await read_post_build(connection, session.namespace, session.name)
     settings = InspectionSettings(
         target=session.target,

@@ -29,7 +29,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.cli.inspection import compose_inspector, work_tree
+from gitops_run.cli.inspection import compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -123,7 +123,11 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                     ports = Ports(
                         files=work_tree(session, root or work, work / "tree"),
                         inspector=await compose_inspector(
-                            connection, session, work / "render", has_dry_run=request.has_dry_run
+                            connection,
+                            session,
+                            work / "render",
+                            render_limits(settings),
+                            has_dry_run=request.has_dry_run,
                         ),
                         store=store,
                         store_watch=store_watch,
