@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, Process
 
 from gitops_run.errors import TransientError
@@ -122,12 +123,13 @@ async def run_limited(command: Sequence[str], *, env: Mapping[str, str], limits:
     """
     share = int(limits.memory_mb * GO_SHARE)
     try:
-        process = await anyio.open_process(
-            command,
-            stdin=subprocess.DEVNULL,
-            env={**env, "GOMEMLIMIT": f"{share}MiB"},
-            start_new_session=True,
-        )
+        with anyio.CancelScope(shield=True):  # one that is cancelled amid this would leave a child behind
+            process = await anyio.open_process(
+                command,
+                stdin=subprocess.DEVNULL,
+                env={**env, "GOMEMLIMIT": f"{share}MiB"},
+                start_new_session=True,
+            )
     except OSError as error:
         raise TransientError(
             f"{command[0]} can't be started: {error.strerror}", hint="install it again"
@@ -178,6 +180,7 @@ async def _end(process: Process) -> None:
         _kill_group(process.pid)
         await process.wait()
         await process.aclose()
+        await anyio.lowlevel.checkpoint()  # asyncio closes pipes in its next turn
 
 
 def _kill_group(group: int) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
+
+import anyio.to_thread
 
 from gitops_run.adapters.children import Finished, LimitedRuns, Limits, rendering_environment
 from gitops_run.errors import TransientError, UsageError
@@ -70,9 +73,15 @@ class Kustomize:
             return problem
         if finished.code == 0:
             return finished.output.decode()
-        return explain_failure(
-            finished.message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
+        explain = partial(
+            explain_failure,
+            finished.message,
+            folder=str(snapshot.folder),
+            target=target,
+            read=snapshot.read_text,
         )
+        # The file that is to blame may be large, and parsing it must not hold up the event loop.
+        return await anyio.to_thread.run_sync(explain, abandon_on_cancel=True)
 
     def _write_wrapper(self, folder: Path, target: str, resources: tuple[str, ...]) -> None:
         """Write a kustomization around the target, which sets the namespace as Flux does.
