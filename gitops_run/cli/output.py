@@ -12,6 +12,7 @@ import click
 
 from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
 from gitops_run.model.events import Event, to_json
+from gitops_run.model.problem import printable
 
 
 def marks_for(stream: Any) -> Any:
@@ -24,11 +25,11 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        click.echo(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False))
+        click.echo(printable(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False)))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(line)
+            click.echo(printable(line))
 
     return print_json if output == "json" else print_text
 

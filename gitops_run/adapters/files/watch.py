@@ -67,6 +67,23 @@ def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Wat
     )
 
 
+def is_utf8(path: str) -> bool:
+    """Say whether watchfiles can watch a folder. No file in another one can be synced: S3 keys are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_about_a_name(error: Exception) -> bool:
+    """Say whether a watch ended because a file's name is not UTF-8. Its other events are lost with it.
+
+    watchfiles (1.2) tells that by its text alone.
+    """
+    return isinstance(error, RuntimeError) and "Unable to decode path" in str(error)
+
+
 def _parents(path: str) -> Iterator[str]:
     while path:
         path = path.rpartition("/")[0]

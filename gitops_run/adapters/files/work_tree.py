@@ -22,10 +22,11 @@ import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.files.disk import RootDisk, unreadable
+from gitops_run.adapters.files.reading import read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
-from gitops_run.adapters.files.watch import Watch, watch_of
-from gitops_run.errors import BackendError, TransientError
-from gitops_run.model.closure import Closure, ClosureFinder
+from gitops_run.adapters.files.watch import Watch, is_about_a_name, is_utf8, watch_of
+from gitops_run.errors import BackendError, TransientError, ungrouped
+from gitops_run.model.closure import DEPTH_MAX, Closure, ClosureFinder
 from gitops_run.model.ignore import Matcher, Rule
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.problem import Problem
@@ -155,15 +156,19 @@ class WorkTree:
             self._moved = anyio.Event()
             watched = {folder: _identity(folder) for folder in self._watch.folders}
             try:
-                async for batch in self._changes(watched):
-                    paths = frozenset(self._relative(name) for _, name in batch if self._watch.concerns(name))
-                    if paths or len(batch) > FLOOD:
-                        yield paths
-                    if self._is_lost(batch, watched):
-                        break
+                with ungrouped(Exception):
+                    async for batch in self._changes(watched):
+                        paths = frozenset(self._relative(n) for _, n in batch if self._watch.concerns(n))
+                        if paths or len(batch) > FLOOD:
+                            yield paths
+                        if self._is_lost(batch, watched):
+                            break
             except FileNotFoundError:
                 pass  # it went before the watches were set
             except (OSError, RuntimeError) as error:
+                if is_about_a_name(error):
+                    yield frozenset()
+                    continue
                 raise BackendError(
                     f"{self.root} can't be watched: {error}",
                     hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
@@ -179,7 +184,7 @@ class WorkTree:
     ) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
         """Watch folders as they are now, until they should be others; nothing is told now and then, too."""
         return watchfiles.awatch(
-            *sorted(folder for folder, identity in watched.items() if identity is not None),
+            *sorted(folder for folder, identity in watched.items() if identity and is_utf8(folder)),
             watch_filter=None,
             step=WATCH_STEP_MS,
             debounce=WATCH_GROUP_MS,
@@ -236,7 +241,8 @@ class WorkTree:
         """Find what the target needs now, and what has to be watched for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
         closure = self._finder.find(self._target, disk, self._also)
-        scan = _Scan(disk, closure, [*closure.problems, *disk.problems(), *unstorable(closure.files)])
+        problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
+        scan = _Scan(disk, closure, [*problems, *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
         scan.problems.extend(hidden_needs(closure.missing - {target}, disk))
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
@@ -261,7 +267,7 @@ class WorkTree:
                 continue
             now = time.time_ns()
             try:
-                content = real.read_bytes()
+                content = read_regular(real, MAX_BYTES)
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -319,7 +325,7 @@ def _identity(folder: str) -> _Identity | None:
 
 def hidden_needs(missing: Collection[str], disk: RootDisk) -> Iterator[Problem]:
     """Tell of files that are named and there, but ignored; a kustomization may go by other names."""
-    for path in sorted(missing):
+    for path in sorted(path for path in missing if path.count("/") < DEPTH_MAX):
         name = path.rpartition("/")[2]
         rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
         if rule and name not in KUSTOMIZATION_FILES and os.path.lexists(disk.real(path)):
