@@ -17,6 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from gitops_run.adapters.memory import AnswerTooLargeError, within_memory
 from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
 from gitops_run.model.store_failures import Fault, outage, refusal
@@ -139,9 +140,11 @@ class BucketStore:
     async def _within_limits(self, request: Awaitable[_Answer]) -> _Answer:
         try:
             with anyio.fail_after(REQUEST_TIMEOUT_S):
-                return await request
+                return await within_memory(request)
         except TimeoutError as error:
             raise self._outage(Fault.TIMED_OUT) from error
+        except AnswerTooLargeError as error:
+            raise self._outage(Fault.ENDLESS) from error
         except (BaseError, OSError) as error:
             raise self._translate(str(error)) from None
 
