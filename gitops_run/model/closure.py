@@ -141,11 +141,19 @@ class _Search:
                 self._chart(target)
                 self._follow(target)
             elif not self._follow(target):
+                self._refuse_in_generated_place(_inside(target, KUSTOMIZATION_FILES[0]))
                 self._walk(target, self._manifest)
         for path in also:
             self._need(path)
         if self._reason:
             self._walk("", self._need)
+
+    def _refuse_in_generated_place(self, path: str) -> None:
+        """Refuse a folder where Flux writes the kustomization of a target that has none."""
+        found = self._disk.look(path)
+        if found is not None and found.is_folder:
+            message, hint = "this is a folder, and Flux needs a file of this name", "rename or remove it"
+            self.refuse(Problem(path=path, message=message, hint=hint))
 
     def _is_folder(self, path: str) -> bool:
         found = self._disk.look(path)
