@@ -14,7 +14,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.flows.ports import Renderer
+from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.settings import Settings
@@ -24,10 +24,10 @@ _KUSTOMIZE_MANAGER: Final = "kustomize-controller"
 _HELM_MANAGER: Final = "helm-controller"
 
 
-def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
+def work_tree(session: LiveSession, root: Path, stage: Path, emit: Emit = lambda _: None) -> WorkTree:
     """Watch what a session needs of a root. stage: a folder for copies."""
     also = session.helm.values_files if session.helm else ()
-    return WorkTree(root, stage, session.target, also)
+    return WorkTree(root, stage, session.target, also, emit)
 
 
 def render_limits(settings: Settings) -> Limits:

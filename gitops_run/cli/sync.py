@@ -121,7 +121,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 await lease.take(emit, take_over=request.is_take_over)
                 with _working_folder(session, connection.context) as work:
                     ports = Ports(
-                        files=work_tree(session, root or work, work / "tree"),
+                        files=work_tree(session, root or work, work / "tree", emit),
                         inspector=await compose_inspector(
                             connection,
                             session,

@@ -77,6 +77,14 @@ class WholeRootNeeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchLimited:
+    """The system watches no folders (any more): they are looked at now and then instead."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
     """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
 
@@ -228,6 +236,7 @@ Event = (
     | LeaseAwaited
     | ObjectsAwaited
     | WholeRootNeeded
+    | WatchLimited
     | SaveBroken
     | SaveUnchanged
     | SavePushed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +66,19 @@ def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Wat
         listed={disk.real(path): path for path in closure.listed},
         rules=disk.rules,
     )
+
+
+def fingerprint(watch: Watch) -> frozenset[tuple[str, int, int, int, int]]:
+    """Look at all that a watch would report on, for when the system watches nothing."""
+    found = set()
+    for folder in watch.folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if watch.concerns(entry.path):
+                    status = entry.stat(follow_symlinks=False)
+                    times = (status.st_mtime_ns, status.st_ctime_ns)
+                    found.add((entry.path, status.st_ino, status.st_size, *times))
+    return frozenset(found)
 
 
 def is_utf8(path: str) -> bool:

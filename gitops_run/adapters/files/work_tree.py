@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,9 +24,10 @@ import watchfiles
 from gitops_run.adapters.files.disk import RootDisk, unreadable
 from gitops_run.adapters.files.reading import read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
-from gitops_run.adapters.files.watch import Watch, is_about_a_name, is_utf8, watch_of
-from gitops_run.errors import BackendError, TransientError, ungrouped
+from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
+from gitops_run.errors import TransientError, ungrouped
 from gitops_run.model.closure import DEPTH_MAX, Closure, ClosureFinder
+from gitops_run.model.events import WatchLimited
 from gitops_run.model.ignore import Matcher, Rule
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.problem import Problem
@@ -41,6 +42,8 @@ WATCH_GROUP_MS: Final = 30
 SCAN_ATTEMPTS: Final = 5
 ROOT_CHECK_MS: Final = 500
 """How often it is looked whether the root is still the folder that is watched."""
+POLL_S: Final = 1.0
+"""How often the folders are looked at where the system doesn't watch them."""
 FLOOD: Final = 1000
 """Events at once behind which the kernel may have dropped others, whatever they are about."""
 RACY_NS: Final = 50_000_000
@@ -128,9 +131,17 @@ class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
     One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
+    report: takes what a person should know of the watch.
     """
 
-    def __init__(self, root: Path, stage: Path, target: str = ".", also: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stage: Path,
+        target: str = ".",
+        also: tuple[str, ...] = (),
+        report: Callable[[WatchLimited], None] = lambda _: None,
+    ) -> None:
         self.root = root.resolve()
         self._stage = stage
         self._target = target
@@ -140,6 +151,8 @@ class WorkTree:
         self._finder = ClosureFinder()
         self._watch = self._next_watch = Watch.whole(self.root)
         self._moved = anyio.Event()
+        self._report = report
+        self._polled: frozenset[object] | None = None
 
     @property
     def watched(self) -> frozenset[str]:
@@ -166,18 +179,28 @@ class WorkTree:
             except FileNotFoundError:
                 pass  # it went before the watches were set
             except (OSError, RuntimeError) as error:
-                if is_about_a_name(error):
-                    yield frozenset()
-                    continue
-                raise BackendError(
-                    f"{self.root} can't be watched: {error}",
-                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
-                    "or name a smaller --root",
-                ) from error
+                if not is_about_a_name(error):
+                    await self._poll(str(error))
             # The watches went with the folder: they are set anew once there is one again.
             while _identity(str(self.root)) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
                 await anyio.sleep(ROOT_CHECK_MS / 1000)
             yield frozenset()
+
+    async def _poll(self, reason: str) -> None:
+        """Wait until something changed, where the system watches no folders (any more)."""
+        if self._polled is None:
+            self._report(
+                WatchLimited(
+                    message=f"{self.root} can't be watched, and is looked at every {POLL_S:.0f} s: {reason}",
+                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
+                    "or name a smaller --root",
+                )
+            )
+        seen = self._polled
+        while seen == self._polled:
+            seen = await anyio.to_thread.run_sync(fingerprint, self._watch)
+            await anyio.sleep(POLL_S if seen == self._polled else 0)
+        self._polled = seen
 
     def _changes(
         self, watched: Mapping[str, _Identity | None]
