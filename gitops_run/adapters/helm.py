@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import anyio.to_thread
+
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.kubectl import StagedSnapshot, refused
@@ -84,7 +86,8 @@ class Helm:
         if problem := refused(finished, snapshot.tree, target, "helm"):
             return problem
         if finished.code == 0:
-            return without_hooks(finished.output.decode())
+            text = finished.output.decode()
+            return await anyio.to_thread.run_sync(without_hooks, text, abandon_on_cancel=True)
         return explain_failure(finished.message, folder=str(snapshot.folder), target=target)
 
     async def complete(self, item: RenderedObject) -> RenderedObject:
