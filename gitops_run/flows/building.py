@@ -26,7 +26,7 @@ from gitops_run.model.substitution import (
     substitute,
 )
 from gitops_run.model.tree import FileEntry
-from gitops_run.model.yaml_limits import ExcessError, may_expand, refuse_excess
+from gitops_run.model.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
 
 _ANY_VARIABLE = "${"
 
@@ -186,7 +186,9 @@ def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | No
         try:
             refuse_excess(text)
         except ExcessError as error:
-            return Problem(path=entry.path, line=error.line, message=f"too much YAML: {error.problem}")
+            return Problem(
+                path=entry.path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML
+            )
         except yaml.YAMLError:
             continue
     return None

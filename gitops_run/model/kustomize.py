@@ -14,7 +14,7 @@ import yaml
 
 from gitops_run.model.objects import parse_documents
 from gitops_run.model.problem import Problem
-from gitops_run.model.yaml_limits import ExcessError
+from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -126,7 +126,7 @@ def _broken_yaml(path: str, read: ReadText) -> Problem | None:
     try:
         parse_documents(text)
     except ExcessError as error:
-        return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}")
+        return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         return Problem(

@@ -20,6 +20,7 @@ NODES_MAX: Final = 300_000
 CHARACTERS_PER_NODE: Final = 32
 """A text of this length counts as one more node."""
 DEPTH_MAX: Final = 200
+LESS_YAML: Final = "write it with fewer aliases or levels, or split it"
 _DEEP_COLUMNS: Final = re.compile(r"^[ \t?-]{48}", re.MULTILINE)
 _BRACKETS_FEW: Final = 96
 """Less indentation and fewer brackets than these can't nest deeper than DEPTH_MAX."""

@@ -98,14 +98,15 @@ def test_a_kustomization_of_any_size_is_refused_and_not_parsed(
     assert str(problem) == "app/kustomization.yaml: can't be read: it is larger than 1 MiB"
 
 
-def test_a_folder_of_any_size_is_refused(
-    root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", ["many", "many/{}"])
+def test_folders_of_any_size_are_refused(
+    root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
-    monkeypatch.setattr(disk_module, "NAMES_MAX", 3)
-    for number in range(4):
-        write(root, f"many/{number}.yaml")
-    (problem,) = snapshot(work_tree).problems
-    assert str(problem) == "many: this folder holds more than 3 entries"
+    monkeypatch.setattr(disk_module, "NAMES_MAX", 6)
+    for number in range(7):
+        write(root, f"{folder.format(number)}/{number}.yaml")
+    problems = snapshot(work_tree).problems
+    assert problems[0].message == "with this folder, more than 6 files and folders lie in what is needed"
 
 
 def test_folders_of_any_depth_are_refused(root: Path, work_tree: WorkTree) -> None:

@@ -22,8 +22,8 @@ from gitops_run.model.problem import Problem
 
 LINKS_MAX: Final = 40
 """Links that lead to links; as many as Linux follows."""
-NAMES_MAX: Final = 100_000
-"""What one folder may hold: five times the files that are synced, since some may be ignored."""
+NAMES_MAX: Final = 200_000
+"""How many names one scan lists: ten times the files that are synced, since most may not be needed."""
 TEXT_BYTES_MAX: Final = 1024 * 1024
 """A file that is read to find what it names. The largest kustomizations have a tenth of that."""
 
@@ -40,6 +40,7 @@ class RootDisk:
     _real: dict[str, str] = field(default_factory=dict)
     _status: dict[str, os.stat_result] = field(default_factory=dict)
     _unread: dict[str, Problem] = field(default_factory=dict)
+    _names_left: int = field(default_factory=lambda: NAMES_MAX)
 
     def look(self, path: str) -> Found | None:
         """Say what is at a path; None where nothing is, or an ignore rule hides it."""
@@ -53,14 +54,17 @@ class RootDisk:
             return []
         try:
             with os.scandir(self._real[folder]) as entries:
-                names = sorted(entry.name for entry in islice(entries, NAMES_MAX + 1))
+                names = sorted(entry.name for entry in islice(entries, self._names_left + 1))
         except FileNotFoundError:
             return []
         except OSError as error:
             self._found[folder] = Found(is_folder=True, problem=unreadable(folder, error))
             return []
-        if len(names) > NAMES_MAX:
-            message, hint = f"this folder holds more than {NAMES_MAX} entries", "ignore it in .sourceignore"
+        self._names_left -= len(names)
+        if self._names_left < 0:
+            self._names_left = 0
+            message = f"with this folder, more than {NAMES_MAX} files and folders lie in what is needed"
+            hint = "name a smaller target or --root, or ignore what isn't needed in .sourceignore"
             problem = Problem(path=folder, message=message, hint=hint)
             self._found[folder] = Found(is_folder=True, problem=problem)
             return []
