@@ -28,8 +28,9 @@ from anyio.abc import ByteReceiveStream, Process
 from gitops_run.errors import TransientError
 
 MIB: Final = 1024 * 1024
-MESSAGE_BYTES_MAX: Final = 256 * 1024
-"""What is kept of standard error. The rest is read and dropped."""
+MESSAGE_BYTES_MAX: Final = 32 * 1024
+"""What is kept of standard error. The rest is read and dropped: what a message means is found by patterns
+that take time by the square of its length."""
 GO_SHARE: Final = 0.9
 """The share of the memory limit at which Go's collector starts to work harder (GOMEMLIMIT)."""
 

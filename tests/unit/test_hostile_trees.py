@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,17 @@ def test_rules_of_any_size_are_refused_and_not_read(
     assert str(problem) == ".gitignore: its rules can't be read: it is larger than 0.000976562 MiB"
     write(root, ".gitignore", "other")
     assert snapshot(app).problems == ()
+
+
+def test_rules_that_were_too_large_are_forgotten_with_their_folder(
+    root: Path, work_tree: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root_module, "RULES_BYTES_MAX", 10)
+    write(root, "b/.gitignore", "#" * 11)
+    assert [problem.path for problem in snapshot(work_tree).problems] == ["b/.gitignore"]
+    shutil.rmtree(root / "b")
+    write(root, ".gitignore", "c")
+    assert snapshot(work_tree).problems == ()
 
 
 def test_a_kustomization_of_any_size_is_refused_and_not_parsed(

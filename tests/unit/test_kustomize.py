@@ -1,3 +1,5 @@
+import pytest
+
 from gitops_run.model.kustomize import explain_failure, generated_resources
 from gitops_run.model.problem import Problem
 
@@ -85,3 +87,8 @@ def test_an_unknown_field_of_the_kustomization_is_shown_there() -> None:
     problem = explain(message, {"app/kustomization.yaml": "resorces: []\n"})
     assert problem.path == "app/kustomization.yaml"
     assert problem.message == 'invalid Kustomization: json: unknown field "resorces"'
+
+
+@pytest.mark.parametrize("text", ["from '" * 5_000, "accumulating resources: " * 1_500, "read : " * 4_000])
+def test_no_message_takes_long_to_explain(text: str) -> None:
+    assert explain_failure(f"error: {text}", folder="/stage", target=".", read=lambda _: None).message

@@ -77,6 +77,8 @@ class RootDisk:
             return None
         try:
             return read_regular(self._real[path], TEXT_BYTES_MAX).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
         except OSError as error:
             self._unread[path] = unreadable(path, error)
             return None
@@ -125,8 +127,10 @@ class RootDisk:
         """Look no deeper than some folder, however long a path is that a file names."""
         above = "/".join(path.split("/")[:DEPTH_MAX])
         found = self.look(above)
-        if found is None or not found.is_folder or found.problem is not None:
-            return found if found is not None and found.problem is not None else None
+        if found is None or found.problem is not None:
+            return found
+        if not found.is_folder:
+            return None
         message = f"this folder lies deeper than {DEPTH_MAX} others"
         return Found(problem=Problem(path=above, message=message, hint="move or ignore it"))
 

@@ -83,13 +83,13 @@ class IgnoreFiles:
         """Hand out the rules as they are now."""
         top = _work_tree(self._root) or self._root
         self._exclude_file = _git_folder(top) / "info" / "exclude"
+        self.problems = {}
         exclude = self._rules(self._exclude_file, GIT_EXCLUDE_FILE) or ""
+        of_exclude = dict(self.problems)
         is_same = (top, exclude) == (self._top, self._exclude)
-        is_same = is_same and all(
-            self._rules(self._root / path, path) == text for path, text in self._texts.items()
-        )
-        if self._matcher is None or not is_same:
-            self._top, self._exclude, self._texts = top, exclude, {}
+        texts = {path: self._rules(self._root / path, path) for path in self._texts}
+        if self._matcher is None or not is_same or texts != self._texts:
+            self._top, self._exclude, self._texts, self.problems = top, exclude, {}, of_exclude
             place = self._root.relative_to(top).as_posix().removeprefix(".")
             self._matcher = matcher(self._read, place=place, git_exclude=exclude)
         return self._matcher
@@ -100,7 +100,6 @@ class IgnoreFiles:
 
     def _rules(self, file: Path, path: str) -> str | None:
         """Read a file of rules. Since 2.32, git follows no link of the name .gitignore."""
-        self.problems.pop(path, None)
         try:
             content = read_regular(file, RULES_BYTES_MAX, is_link_followed=not path.endswith(GIT_RULES_FILE))
         except OSError as error:
