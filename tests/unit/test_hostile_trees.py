@@ -217,3 +217,15 @@ def test_rules_without_an_end_are_refused(root: Path, app: WorkTree) -> None:
 def test_a_file_that_grows_without_an_end_is_read_to_its_limit(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="larger than 1 MiB"):
         read_regular(write(tmp_path, "a", "a" * (2**20 + 1)), 2**20)
+
+
+@pytest.mark.parametrize("method", ["is_dir", "exists"])
+def test_a_root_that_may_not_be_seen_any_more_is_a_problem(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", path)
+
+    snapshot(app)
+    monkeypatch.setattr(Path, method, refuse)
+    snapshot(app)

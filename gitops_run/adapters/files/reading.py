@@ -30,6 +30,14 @@ def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True)
     return content
 
 
+def is_folder(path: str | Path) -> bool:
+    """Say whether a folder is there, as far as may be seen: pathlib raises where a folder above is closed."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
 def _refuse_others(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, NO_FILE_MESSAGE)

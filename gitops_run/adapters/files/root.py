@@ -111,7 +111,13 @@ class IgnoreFiles:
 
 
 def _work_tree(folder: Path) -> Path | None:
-    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+    return next((parent for parent in (folder, *folder.parents) if _is_there(parent / ".git")), None)
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(OSError):
+        return path.exists()
+    return False
 
 
 def _git_folder(top: Path) -> Path:

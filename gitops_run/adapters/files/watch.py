@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops_run.adapters.files.disk import RootDisk
+from gitops_run.adapters.files.reading import is_folder
 from gitops_run.model.closure import Closure
 from gitops_run.model.ignore import RULES_FILES, Matcher
 
@@ -61,7 +62,7 @@ def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Wat
     inside = {os.path.realpath(folder) for folder in folders if _is_below(folder, disk.root)}
     inside |= {disk.root, *(os.path.realpath(file.parent) for file in besides)}
     return Watch(
-        folders=frozenset(folder for folder in inside if Path(folder).is_dir()),
+        folders=frozenset(folder for folder in inside if is_folder(folder)),
         paths=frozenset(paths),
         listed={disk.real(path): path for path in closure.listed},
         rules=disk.rules,

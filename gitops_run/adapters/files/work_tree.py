@@ -22,7 +22,7 @@ import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.files.disk import RootDisk, unreadable
-from gitops_run.adapters.files.reading import read_regular
+from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
 from gitops_run.errors import TransientError, ungrouped
@@ -245,7 +245,7 @@ class WorkTree:
         return os.path.relpath(name, self.root).replace(os.sep, "/")
 
     def _snapshot(self, touched: frozenset[str]) -> Snapshot:
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             message, hint = f"{self.root} is gone", "bring it back, or end the session"
             return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
         for _ in range(SCAN_ATTEMPTS):
