@@ -47,9 +47,11 @@ PASSED_VARIABLES: Final = (
     "GIT_SSL_CAINFO",
     "HTTP_PROXY",
     "HTTPS_PROXY",
+    "ALL_PROXY",
     "NO_PROXY",
     "http_proxy",
     "https_proxy",
+    "all_proxy",
     "no_proxy",
 )
 """All that a rendering child inherits. Flux renders without the user's keys, agents and git configuration
