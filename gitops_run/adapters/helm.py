@@ -88,7 +88,7 @@ class Helm:
             return problem
         if finished.code == 0:
             text = finished.output.decode()
-            return await anyio.to_thread.run_sync(without_hooks, text, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(without_hooks, text)
         return explain_failure(finished.message, folder=str(snapshot.folder), target=target)
 
     async def complete(self, item: RenderedObject) -> RenderedObject:

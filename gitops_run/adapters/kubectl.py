@@ -23,6 +23,7 @@ from gitops_run.model.tree import Tree
 
 LARGE_BYTES: Final = 1024 * 1024
 """A manifest of this size is named where a rendering exceeds its limits."""
+LINES_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 class StagedSnapshot(Protocol):
@@ -78,10 +79,10 @@ class Kustomize:
             finished.message,
             folder=str(snapshot.folder),
             target=target,
-            read=snapshot.read_text,
+            read=partial(_text_for_lines, snapshot),
         )
         # The file that is to blame may be large, and parsing it must not hold up the event loop.
-        return await anyio.to_thread.run_sync(explain, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(explain)
 
     def _write_wrapper(self, folder: Path, target: str, resources: tuple[str, ...]) -> None:
         """Write a kustomization around the target, which sets the namespace as Flux does.
@@ -115,6 +116,12 @@ def refused(finished: Finished, tree: Tree, target: str, program: str) -> Proble
     if finished.code == 0 and finished.text() is None:
         return Problem(path=target, message="what this renders to is not UTF-8")
     return None
+
+
+def _text_for_lines(snapshot: StagedSnapshot, path: str) -> str | None:
+    """Read a file in which a fault is looked for; a large one as if it were empty: its nodes take memory."""
+    text = snapshot.read_text(path)
+    return "" if text is not None and len(text) > LINES_BYTES_MAX else text
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Protocol, runtime_checkable
 import yaml
 
 from gitops_run.flows.ports import Renderer, Snapshot
-from gitops_run.flows.threads import off_the_loop
+from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents, text_digest
 from gitops_run.model.places import Sources, locate_last, locate_text
@@ -30,8 +30,11 @@ from gitops_run.model.yaml_limits import LESS_YAML, ExcessError, may_expand, ref
 
 _ANY_VARIABLE = "${"
 
-SOURCES_BYTES_MAX: Final = 8 * 1024 * 1024
-"""How much YAML is searched for the place of a fault: nodes with lines take fifty times their text."""
+SOURCES_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How much YAML is searched for the place of a fault: nodes with lines take fifty times their text.
+
+What a larger file expands to is left to the limits of the renderer.
+"""
 
 
 @runtime_checkable
@@ -103,7 +106,9 @@ class Builder:
         suspects = [
             entry
             for entry in snapshot.tree.files.values()
-            if entry.path.endswith(MANIFEST_SUFFIXES) and entry.digest not in self._harmless
+            if entry.path.endswith(MANIFEST_SUFFIXES)
+            and entry.digest not in self._harmless
+            and entry.size <= SOURCES_BYTES_MAX
         ]
         search = partial(_excess_in, snapshot, suspects)
         problem = await off_the_loop(search, sum(entry.size for entry in suspects))
@@ -122,14 +127,19 @@ class Builder:
 
     async def _read(self, rendered: str) -> list[_Document]:
         """Read what is new; forget what isn't rendered any more."""
-        texts = {text_digest(text): text for text in split_documents(rendered)}
+        keyed = [(text_digest(text), text) for text in split_documents(rendered)]
+        texts = dict(keyed)
         news = [text for key, text in texts.items() if key not in self._known]
         read = await off_the_loop(partial(self._all_parsed, news), sum(map(len, news)))
         self._known = {key: self._known.get(key) or read[key] for key in texts}
-        return [self._known[text_digest(text)] for text in split_documents(rendered)]
+        return [self._known[key] for key, _ in keyed]
 
     def _all_parsed(self, texts: Sequence[str]) -> dict[str, _Document]:
-        return {text_digest(text): self._parsed(text) for text in texts}
+        found = {}
+        for text in texts:
+            give_up_if_cancelled()
+            found[text_digest(text)] = self._parsed(text)
+        return found
 
     async def _completed(self, document: _Document) -> _Document:
         """Fill in anew each time: the cluster may have learned a kind since."""
@@ -177,6 +187,7 @@ def _told(objects: tuple[RenderedObject, ...], text: str) -> str:
 def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | None:
     """Find the first of these files that exceeds a limit; what is no YAML is left to the renderer."""
     for entry in sorted(entries, key=lambda entry: entry.path):
+        give_up_if_cancelled()
         content = snapshot.read_bytes(entry.path)
         if b"&" not in content or b"*" not in content:
             continue

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 import anyio
-import anyio.lowlevel
+import anyio.from_thread
 import pytest
 
 import gitops_run.flows.building as building_module
@@ -84,3 +84,30 @@ def test_sources_are_searched_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(building_module, "SOURCES_BYTES_MAX", 10)
     snapshot = FakeSnapshot({"a.yaml": b"a: 1", "b.yaml": b"b: 1234567", "c.yaml": b"c: 1"})
     assert [path for path, _ in sources_of(snapshot, ".").files] == ["a.yaml", "c.yaml"]
+
+
+def test_a_cancelled_build_reads_on_to_the_end_of_one_document_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[str] = []
+    is_cancelled = threading.Event()
+
+    def parse(text: str) -> tuple[()]:
+        parsed.append(text)
+        anyio.from_thread.run_sync(cancel.set)
+        is_cancelled.wait(10)
+        return ()
+
+    monkeypatch.setattr(building_module, "parse_document", parse)
+    large = "---\n".join(f"{OBJECT}data: {{a: '{number}{'x' * 100_000}'}}\n" for number in range(5))
+    cancel = anyio.Event()
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Builder(Renderer(large), ".", None).build, FakeSnapshot({}))
+            await cancel.wait()
+            tasks.cancel_scope.cancel()
+            is_cancelled.set()
+
+    anyio.run(main)
+    assert len(parsed) == 1
