@@ -99,8 +99,7 @@ class Inspector:
         ]
         looks = await self._looks(changed, built)
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
-        has_faults = any(look.findings for _, look in looks)
-        judged = await off_the_loop(judge, snapshot_size(snapshot) if has_faults else 0)
+        judged = await off_the_loop(judge, snapshot_size(snapshot))
         mark("checked")
         return judged
 
