@@ -14,7 +14,7 @@ from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.cli.inspection import compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, json_flag, session_settings, settings_flags
-from gitops_run.cli.output import marks_for, print_json
+from gitops_run.cli.output import for_terminal, marks_for, print_json
 from gitops_run.cli.render import SIGNS
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
@@ -79,7 +79,7 @@ def _print(found: Preflight) -> None:
     for text in found.not_checked:
         click.echo(f"not checked: {text}")
     for problem in found.problems:
-        click.echo(f"{marks_for(sys.stdout).bad} {problem}")
+        click.echo(for_terminal(f"{marks_for(sys.stdout).bad} {problem}"))
         if problem.hint:
             click.echo(f"  {problem.hint}")
     if not (found.changes or found.problems):

@@ -14,6 +14,13 @@ from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def for_terminal(text: str) -> str:
+    """Write a text so that a name or a message in it can't steer the terminal."""
+    return printable(text).translate(_CONTROLS)
+
 
 def marks_for(stream: Any) -> Any:
     """Choose the marks for a stream."""
@@ -29,7 +36,7 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(printable(line))
+            click.echo(for_terminal(line))
 
     return print_json if output == "json" else print_text
 
