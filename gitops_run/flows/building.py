@@ -106,7 +106,7 @@ class Builder:
         suspects = [
             entry
             for entry in snapshot.tree.files.values()
-            if entry.path.endswith(MANIFEST_SUFFIXES)
+            if _may_be_parsed(entry.path)
             and entry.digest not in self._harmless
             and entry.size <= SOURCES_BYTES_MAX
         ]
@@ -203,6 +203,11 @@ def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | No
         except yaml.YAMLError:
             continue
     return None
+
+
+def _may_be_parsed(path: str) -> bool:
+    """Say whether a renderer may read a file as YAML: by its suffix, or for want of one (Kustomization)."""
+    return path.endswith(MANIFEST_SUFFIXES) or "." not in path.rpartition("/")[2]
 
 
 def snapshot_size(snapshot: Snapshot) -> int:

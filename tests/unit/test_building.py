@@ -38,10 +38,11 @@ def build(builder: Builder, files: dict[str, str]) -> Built:
     return anyio.run(builder.build, snapshot)
 
 
-def test_anchors_that_expand_to_too_much_are_refused_before_anything_renders_them() -> None:
+@pytest.mark.parametrize("name", ["b.yaml", "b.yml", "app/Kustomization"])
+def test_anchors_that_expand_to_too_much_are_refused_before_anything_renders_them(name: str) -> None:
     renderer = Renderer()
-    (problem,) = build(Builder(renderer, ".", None), {"a.yaml": "x: 1", "b.yaml": BOMB}).problems
-    assert problem.place == "b.yaml:6"
+    (problem,) = build(Builder(renderer, ".", None), {"a.yaml": "x: 1", name: BOMB}).problems
+    assert problem.place == f"{name}:6"
     assert problem.message.startswith("too much YAML: a document holds more than 300000 values")
     assert renderer.rendered == []
 

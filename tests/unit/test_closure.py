@@ -142,7 +142,7 @@ def test_folders_of_kustomize_s_other_names_are_folders_of_manifests_as_in_flux(
     assert (found.files, found.problems) == (set(files), ())
 
 
-def test_a_folder_beside_a_kustomization_of_another_name_is_no_problem() -> None:
+def test_a_folder_next_to_a_kustomization_of_another_name_is_no_problem() -> None:
     found = closure({"app/kustomization.yml": "resources: []", "app/kustomization.yaml/x.yaml": ""})
     assert found.problems == ()
 
