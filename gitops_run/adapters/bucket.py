@@ -18,6 +18,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from gitops_run.adapters.memory import AnswerTooLargeError, within_memory
 from gitops_run.errors import GitOpsRunError, TransientError, UsageError, ungrouped
 from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
@@ -154,7 +155,9 @@ class BucketStore:
     async def _attempted(self, request: Callable[[], Awaitable[_Answer]], permit: Permit) -> _Answer:
         await permit()
         try:
-            return await request()
+            return await within_memory(request())
+        except AnswerTooLargeError as error:
+            raise self._outage(Fault.ENDLESS) from error
         except (BaseError, OSError) as error:
             raise self._translate(str(error)) from None
 

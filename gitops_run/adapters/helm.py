@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
+import anyio.to_thread
 
+from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.kubectl import RENDER_S, StagedSnapshot, shown
+from gitops_run.adapters.kubectl import StagedSnapshot, refused, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
@@ -30,7 +30,8 @@ _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
 _LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
 
-_PLACE = re.compile(r"([\w.-]+/[\w./-]*templates/[\w./-]+?):(\d+)")
+_PLACE = re.compile(r"(?<![\w./-])/*([\w.-]+/[\w./-]*templates/[\w./-]+?):(\d+)")
+"""It begins where a path does, and nowhere within one: that would take time by the cube of its length."""
 _AT = re.compile(r"error at \([^)]*\): (.*)", re.DOTALL)
 _RENDERED = re.compile(r"YAML parse error on ([^:]+): (.*)", re.DOTALL)
 _LOADED = re.compile(r"(cannot load|failed to parse) (\S+?\.yaml): (.*)", re.DOTALL)
@@ -52,13 +53,15 @@ def find_helm() -> str:
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each part
         self,
         namespace: str,
         values: HelmValues,
         work: Path,
         discovery: Discovery,
+        *,
         masker: Masker | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """masker: learns what a broken chart has of Secrets, since helm repeats what it can't read."""
         self._helm = find_helm()
@@ -67,6 +70,7 @@ class Helm:
         self._work = work
         self._discovery = discovery
         self._masker = masker or Masker()
+        self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong."""
@@ -84,16 +88,14 @@ class Helm:
                     hint="bring it back, or name others: gitops-run up with --values-files",
                 )
         command = self._command(snapshot.folder, target)
-        with anyio.move_on_after(RENDER_S):
-            result = await anyio.run_process(
-                command, check=False, stdin=subprocess.DEVNULL, env=self._environment()
-            )
-            if result.returncode == 0:
-                return without_hooks(result.stdout.decode())
-            message = result.stderr.decode("utf-8", "replace")
-            problem = explain_failure(message, folder=str(snapshot.folder), target=target)
-            return await shown(problem, snapshot, self._masker)
-        return Problem(path=target, message=f"helm did not end within {RENDER_S:.0f} s")
+        finished = await self._runs.run(command, env=self._environment(), subject=snapshot.tree)
+        if problem := refused(finished, snapshot.tree, target, "helm"):
+            return problem
+        if finished.code == 0:
+            text = finished.output.decode()
+            return await anyio.to_thread.run_sync(without_hooks, text)
+        problem = explain_failure(finished.message, folder=str(snapshot.folder), target=target)
+        return await shown(problem, snapshot, self._masker)
 
     async def complete(self, item: RenderedObject) -> RenderedObject:
         """Name the session's namespace where a template names none, and mark the object as Helm does.
@@ -129,9 +131,8 @@ class Helm:
 
     def _environment(self) -> dict[str, str]:
         """Keep helm away from the user's plugins, repositories and cluster."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HELM_")}
         homes = {variable: str(self._work / variable.lower()) for variable in _HOME_VARIABLES}
-        return {**kept, **homes, "KUBECONFIG": os.devnull}
+        return {**rendering_environment(os.environ, home=str(self._work)), **homes, "KUBECONFIG": os.devnull}
 
 
 def without_hooks(rendered: str) -> str:

@@ -27,7 +27,7 @@ import watchfiles
 
 from gitops_run.adapters.host import parse_witness, witness
 from gitops_run.adapters.user_files import data_directory
-from gitops_run.errors import BackendError, NotFound
+from gitops_run.errors import BackendError, NotFound, ungrouped
 from gitops_run.model.history import (
     DIGEST_PREFIX,
     KeptFile,
@@ -43,6 +43,7 @@ from gitops_run.model.tree import FileEntry, Tree
 SNAPSHOTS_MAX: Final = 50
 WATCH_STEP_MS: Final = 10
 WATCH_GROUP_MS: Final = 30
+LOOK_AGAIN_S: Final = 2.0
 _ORDER_DIGITS: Final = 20
 _TEMPORARY: Final = ".tmp-"
 
@@ -137,7 +138,18 @@ class SessionHistory:
         with _disk_errors(self._folder):
             for request in await anyio.to_thread.run_sync(self._take_requests):
                 yield request
-            # It also wakes up each few seconds, for what came before the watch was set.
+            while True:
+                async for request in self._watched_requests():
+                    yield request
+                await anyio.sleep(LOOK_AGAIN_S)
+
+    async def _watched_requests(self) -> AsyncIterator[UndoRequest]:
+        """Yield requests as they come; ends where the folder can't be watched (any more)."""
+        # It also wakes up each few seconds, for what came before the watch was set.
+        with (
+            suppress(RuntimeError),
+            ungrouped(RuntimeError),
+        ):  # the system's limits, or a name in the folder that is not UTF-8
             async for _ in watchfiles.awatch(
                 self._requests,
                 step=WATCH_STEP_MS,
@@ -148,6 +160,8 @@ class SessionHistory:
             ):
                 for request in await anyio.to_thread.run_sync(self._take_requests):
                     yield request
+        for request in await anyio.to_thread.run_sync(self._take_requests):
+            yield request
 
     @contextmanager
     def asking(self, revision: str) -> Iterator[None]:

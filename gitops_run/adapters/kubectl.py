@@ -6,30 +6,33 @@ kustomize's errors mean is `model.kustomize`'s.
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-import anyio
 import anyio.to_thread
 import yaml
 
+from gitops_run.adapters.children import Finished, LimitedRuns, Limits, rendering_environment
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.echoes import NOT_SHOWN, without_echo
 from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
 from gitops_run.model.helm_release import CHART_FILE
-from gitops_run.model.kustomize import explain_failure, generated_resources, yaml_problem
+from gitops_run.model.kustomize import MANIFEST_SUFFIXES, explain_failure, generated_resources, yaml_problem
 from gitops_run.model.masking import Masker
 from gitops_run.model.problem import Problem
 from gitops_run.model.secret_values import TooMuchText, of_files
 from gitops_run.model.tree import Tree
 
-RENDER_S: Final = 30.0
+LARGE_BYTES: Final = 1024 * 1024
+"""A manifest of this size is named where a rendering exceeds its limits."""
+LINES_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 class StagedSnapshot(Protocol):
@@ -54,12 +57,15 @@ def find_kubectl() -> str:
 class Kustomize:
     """Render targets of one session. One at a time: a rendering overwrites its working folder."""
 
-    def __init__(self, namespace: str, work: Path, masker: Masker | None = None) -> None:
+    def __init__(
+        self, namespace: str, work: Path, masker: Masker | None = None, limits: Limits | None = None
+    ) -> None:
         """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read."""
         self._kubectl = find_kubectl()
         self._namespace = namespace
         self._work = work
         self._masker = masker or Masker()
+        self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
@@ -70,27 +76,26 @@ class Kustomize:
         if not isinstance(written, bytes):
             return written
         with self._in_place(snapshot.folder / kustomization, written):
-            result = await self._build(snapshot.folder / target)
-        if result is None:
-            return Problem(
-                path=target,
-                message=f"kustomize did not end within {RENDER_S:.0f} s",
-                hint="does it load something from the network? Flux refuses that too",
-            )
-        if result.returncode == 0:
-            return result.stdout.decode()
-        message = result.stderr.decode("utf-8", "replace")
-        problem = explain_failure(
-            message, folder=str(snapshot.folder), target=target, read=snapshot.read_text
+            finished = await self._build(snapshot, target)
+        if problem := refused(finished, snapshot.tree, target, "kustomize"):
+            return problem
+        if finished.code == 0:
+            return finished.output.decode()
+        explain = partial(
+            explain_failure,
+            finished.message,
+            folder=str(snapshot.folder),
+            target=target,
+            read=partial(_text_for_lines, snapshot),
         )
-        return await shown(problem, snapshot, self._masker)
+        # The file that is to blame may be large, and parsing it must not hold up the event loop.
+        return await shown(await anyio.to_thread.run_sync(explain), snapshot, self._masker)
 
-    async def _build(self, folder: Path) -> subprocess.CompletedProcess[bytes] | None:
-        """Run kustomize; None where it takes too long."""
-        command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(folder)]
-        with anyio.move_on_after(RENDER_S):
-            return await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-        return None
+    async def _build(self, snapshot: StagedSnapshot, target: str) -> Finished:
+        folder = str(snapshot.folder / target)
+        command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", folder]
+        env = rendering_environment(os.environ, home=str(self._work))
+        return await self._runs.run(command, env=env, subject=snapshot.tree)
 
     def _written(self, snapshot: StagedSnapshot, target: str, kustomization: str) -> bytes | str | Problem:
         """Make the kustomization that Flux builds; "" where there is nothing to build."""
@@ -167,3 +172,25 @@ async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> P
         return replace(problem, message=f"this can't be rendered: {NOT_SHOWN}")
     masker.learn(values)
     return replace(problem, message=masker.mask(without_echo(problem.message)))
+
+
+def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
+    """Say why the output of a rendering can't be used, whatever the program says of it."""
+    if finished.excess is not None:
+        manifests = [entry for entry in tree.files.values() if entry.path.endswith(MANIFEST_SUFFIXES)]
+        largest = max(manifests, key=lambda entry: entry.size, default=None)
+        is_named = largest is not None and largest.size > LARGE_BYTES
+        return Problem(
+            path=largest.path if largest is not None and is_named else target,
+            message=f"{program} {finished.excess.message}",
+            hint=finished.excess.hint,
+        )
+    if finished.code == 0 and finished.text() is None:
+        return Problem(path=target, message="what this renders to is not UTF-8")
+    return None
+
+
+def _text_for_lines(snapshot: StagedSnapshot, path: str) -> str | None:
+    """Read a file in which a fault is looked for; a large one as if it were empty: its nodes take memory."""
+    text = snapshot.read_text(path)
+    return "" if text is not None and len(text) > LINES_BYTES_MAX else text

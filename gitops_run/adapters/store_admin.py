@@ -11,16 +11,20 @@ import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
     ParamValidationError,
     ReadTimeoutError,
     SSLError,
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+"""A list of a thousand keys, the most that is asked for at once, has less than two."""
+ANSWER_CHUNK_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 ATTEMPTS = 2
@@ -170,7 +177,7 @@ def _client(access: StoreAccess, *, ca_file: str | None) -> S3Client:
         response_checksum_validation="when_required",
     )
     try:
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=access.endpoint or None,
             region_name=access.region,
@@ -184,6 +191,38 @@ def _client(access: StoreAccess, *, ca_file: str | None) -> S3Client:
             f"the store's endpoint {access.endpoint!r} or region {access.region!r} can't be used",
             hint="write the endpoint as https://host:port, and the region as us-east-1",
         ) from error
+    # The types say that an event's handler returns nothing; this event's may return the answer.
+    client.meta.events.register("before-send.s3", cast("Any", partial(_send_within_limit, client)))
+    return client
+
+
+class _AnswerTooLargeError(HTTPClientError):
+    fmt = "{error}"
+
+
+def _send_within_limit(client: S3Client, request: AWSPreparedRequest, **_event: object) -> AWSResponse:
+    """Send a request in botocore's place, which reads an answer whole however long it is."""
+    request.stream_output = True
+    http = client._endpoint.http_session  # type: ignore[attr-defined] # noqa: SLF001 - nothing public has it
+    response: AWSResponse = http.send(request)
+    content = bytearray()
+    for chunk in response.raw.stream(ANSWER_CHUNK_BYTES):
+        content += chunk
+        if len(content) > ANSWER_BYTES_MAX:
+            response.raw.close()
+            raise _AnswerTooLargeError(error=f"more than {ANSWER_BYTES_MAX} bytes")
+    headers = cast("Any", response.headers)
+    return AWSResponse(response.url, response.status_code, headers, _Read(bytes(content)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Stand for a connection whose answer was read."""
+
+    content: bytes
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.content
 
 
 def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
@@ -205,6 +244,8 @@ def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
 
 def fault_of(error: BotoCoreError) -> Fault:
     """Say why a store could not be asked."""
+    if isinstance(error, _AnswerTooLargeError):
+        return Fault.ENDLESS
     if isinstance(error, SSLError):
         return Fault.UNTRUSTED
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):

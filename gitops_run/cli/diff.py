@@ -12,9 +12,9 @@ import click
 
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
-from gitops_run.cli.inspection import compose_inspector, work_tree
-from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
-from gitops_run.cli.output import marks_for, print_json
+from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
+from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.output import for_terminal, marks_for, print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
@@ -30,7 +30,7 @@ DIFFERENT = 1
 @click.command()
 @click.argument("name")
 @click.option("--root", type=click.Path(path_type=Path), help="What is saved; else the git work tree here.")
-@settings_flags(*CLUSTER_KEYS)
+@settings_flags(*CLUSTER_KEYS, *RENDER_KEYS)
 @json_flag
 def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
     """Show what a save would change now in session NAME; nothing is written.
@@ -63,7 +63,10 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
         root = root_of(session, named_root)
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
-            inspector = await compose_inspector(connection, session, work / "render", Masker())
+            inspection = Inspection(
+                work=work / "render", limits=render_limits(settings), masker=Masker(), has_dry_run=True
+            )
+            inspector = await compose_inspector(connection, session, inspection)
             snapshot = await work_tree(session, root, work / "tree").snapshot()
             inventory = session.applier.inventory if session.applier else ()
             return await inspector.inspect(snapshot, Live(digests={}, inventory=inventory), _no_mark)
@@ -85,7 +88,7 @@ def _print(found: Preflight, namespace: str) -> None:
     for text in found.not_checked:
         click.echo(f"not checked: {text}")
     for problem in found.problems:
-        click.echo(f"{marks.bad} {problem}")
+        click.echo(for_terminal(f"{marks.bad} {problem}"))
         if problem.hint:
             click.echo(f"  {problem.hint}")
     if not (found.changes or found.problems):

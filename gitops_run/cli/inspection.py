@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gitops_run.adapters.children import Limits
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
@@ -17,47 +19,64 @@ from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.masking import Masker
 from gitops_run.model.ownership import SessionPlace
+from gitops_run.model.settings import Settings
 
 # A controller of Flux applies under its own name.
 _KUSTOMIZE_MANAGER: Final = "kustomize-controller"
 _HELM_MANAGER: Final = "helm-controller"
 
 
-def work_tree(session: LiveSession, root: Path, stage: Path) -> WorkTree:
+def work_tree(session: LiveSession, root: Path, stage: Path, emit: Emit = lambda _: None) -> WorkTree:
     """Watch what a session needs of a root. stage: a folder for copies."""
     also = session.helm.values_files if session.helm else ()
-    return WorkTree(root, stage, session.target, also)
+    return WorkTree(root, stage, session.target, also, emit)
 
 
-async def compose_inspector(  # noqa: PLR0913 - one argument for each part
-    connection: Connection,
-    session: LiveSession,
-    work: Path,
-    masker: Masker,
-    emit: Emit = lambda _: None,
-    *,
-    has_dry_run: bool = True,
-) -> Inspector:
-    """Make an inspector of a session's saves.
+def render_limits(settings: Settings) -> Limits:
+    """Read the limits of what renders from the settings."""
+    return Limits(
+        time_s=settings.render_timeout_s,
+        memory_mb=settings.render_memory_mb,
+        output_mb=settings.render_output_mb,
+    )
 
-    work: a folder for rendering, made when needed. masker: learns what the session has of Secrets.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """Say how a session's files are inspected.
+
+    work: a folder for rendering, made when needed. masker: learns what the session has of Secrets. emit: is
+    given what a person should know of a snapshot.
     """
+
+    work: Path
+    limits: Limits
+    masker: Masker
+    emit: Emit = lambda _: None
+    has_dry_run: bool = True
+
+
+async def compose_inspector(
+    connection: Connection, session: LiveSession, inspection: Inspection
+) -> Inspector:
+    """Make an inspector of a session's saves."""
+    work, limits, masker = inspection.work, inspection.limits, inspection.masker
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
-        renderer = Helm(session.namespace, session.helm, work, discovery, masker)
+        renderer = Helm(session.namespace, session.helm, work, discovery, masker=masker, limits=limits)
         then = PostBuild()
     else:
-        renderer = Kustomize(session.namespace, work, masker)
+        renderer = Kustomize(session.namespace, work, masker, limits)
         then = await read_post_build(connection, session.namespace, session.name)
     settings = InspectionSettings(
         target=session.target,
         session=SessionPlace(name=session.name, namespace=session.namespace),
         variables=then.variables,
         has_decryption_key=then.has_decryption_key,
-        has_dry_run=has_dry_run,
+        has_dry_run=inspection.has_dry_run,
     )
     manager = _HELM_MANAGER if session.helm is not None else _KUSTOMIZE_MANAGER
     seen = SeenSecrets(masker=masker, names=then.secrets)
     cluster = ClusterDryRun(connection, session.namespace, discovery, manager, seen)
-    return Inspector(renderer, cluster, settings, masker, emit)
+    return Inspector(renderer, cluster, settings, masker, inspection.emit)

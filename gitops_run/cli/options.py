@@ -18,7 +18,8 @@ from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Sourc
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
-LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
+RENDER_KEYS = ("renderTimeoutS", "renderMemoryMb", "renderOutputMb")
+LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent", *RENDER_KEYS)
 APPLIER_KEYS = (
     "applier",
     "substitute",

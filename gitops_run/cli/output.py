@@ -12,6 +12,14 @@ import click
 
 from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
 from gitops_run.model.events import Event, to_json
+from gitops_run.model.problem import printable
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def for_terminal(text: str) -> str:
+    """Write a text so that a name or a message in it can't steer the terminal."""
+    return printable(text).translate(_CONTROLS)
 
 
 def marks_for(stream: Any) -> Any:
@@ -24,11 +32,11 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        click.echo(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False))
+        click.echo(printable(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False)))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(line)
+            click.echo(for_terminal(line))
 
     return print_json if output == "json" else print_text
 

@@ -30,6 +30,7 @@ from gitops_run.model.events import (
     SyncEnded,
     SyncStarted,
     Times,
+    WatchLimited,
     WholeRootNeeded,
 )
 from gitops_run.model.problem import Problem
@@ -100,6 +101,8 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.bad} {event.save} {event.message}; pushing again"]
         case StoreReplaced():
             return [f"{marks.note} {event.message}: filling its bucket again"]
+        case WatchLimited():
+            return [f"{marks.note} {event.message}", *_indented(event.hint)]
         case HistoryFailed():
             return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
         case ServiceFailed():

@@ -29,7 +29,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.scratch import scratch_folder
-from gitops_run.cli.inspection import compose_inspector, work_tree
+from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -167,7 +167,7 @@ class _Opened:
         """Bundle it for the loop."""
         history = _history_folder(self.session, self.connection.context)
         return Ports(
-            files=work_tree(self.session, self.root or self.work, self.work / "tree"),
+            files=work_tree(self.session, self.root or self.work, self.work / "tree", emit),
             inspector=self.inspector,
             store=self.store,
             store_watch=self.store_watch,
@@ -206,14 +206,19 @@ async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
         ):
             with scratch_folder(os.environ) as scratch:
                 work = scratch.folder
+                inspection = Inspection(
+                    work=work / "render",
+                    limits=render_limits(settings),
+                    masker=masker,
+                    emit=emit,
+                    has_dry_run=request.has_dry_run,
+                )
                 yield _Opened(
                     connection=connection,
                     session=session,
                     root=root,
                     work=work,
-                    inspector=await compose_inspector(
-                        connection, session, work / "render", masker, emit, has_dry_run=request.has_dry_run
-                    ),
+                    inspector=await compose_inspector(connection, session, inspection),
                     store=store,
                     store_watch=store_watch,
                     flux=flux,

@@ -5,13 +5,15 @@ What a save doesn't change isn't parsed again: documents are known by their text
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Final, Protocol, runtime_checkable
 
-import anyio
+import yaml
 
 from gitops_run.flows.ports import Renderer, Snapshot
+from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents, text_digest
@@ -25,8 +27,16 @@ from gitops_run.model.substitution import (
     Variables,
     substitute,
 )
+from gitops_run.model.tree import FileEntry
+from gitops_run.model.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
 
 _ANY_VARIABLE = "${"
+
+SOURCES_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How much YAML is searched for the place of a fault: nodes with lines take fifty times their text.
+
+What a larger file expands to is left to the limits of the renderer.
+"""
 
 
 @runtime_checkable
@@ -69,45 +79,73 @@ class Builder:
         self._variables = variables if variables is not None and variables.is_used else None
         self._masker = masker or Masker()
         self._known: dict[str, _Document] = {}
+        self._harmless: frozenset[str] = frozenset()
 
     async def build(self, snapshot: Snapshot) -> Built:
         """Render a snapshot's target, or say what is wrong with it.
 
         Raises TransientError where a renderer has to ask the cluster, and that fails.
         """
+        if problem := await self._find_excess(snapshot):
+            return Built(problems=(problem,))
         rendered = await self._renderer.render(snapshot, self._target)
         if isinstance(rendered, Problem):
             return Built(problems=(_with_ignore_rule(rendered, snapshot),))
         documents = [await self._completed(document) for document in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
         failed, twins = [one for one in documents if one.failure], _twins(objects)
-        problems: list[Problem] = []
+        problems: tuple[Problem, ...] = ()
         if failed or twins:
-            sources = sources_of(snapshot, self._target)
-            problems += [self._problem(document, sources) for document in failed]
-            problems += [_twin(ref, sources) for ref in twins]
+            located = partial(self._located, snapshot, failed, twins)
+            problems = await off_the_loop(located, snapshot_size(snapshot))
         unevaluated = {
             item.ref: document.unevaluated
             for document in documents
             if document.unevaluated
             for item in document.objects
         }
-        return Built(objects=objects, problems=tuple(problems), unevaluated=unevaluated)
+        return Built(objects=objects, problems=problems, unevaluated=unevaluated)
+
+    async def _find_excess(self, snapshot: Snapshot) -> Problem | None:
+        """Refuse sources whose anchors expand to too much, before a renderer does expand them."""
+        suspects = [
+            entry
+            for entry in snapshot.tree.files.values()
+            if _may_be_parsed(entry.path)
+            and entry.digest not in self._harmless
+            and entry.size <= SOURCES_BYTES_MAX
+        ]
+        search = partial(_excess_in, snapshot, suspects)
+        problem = await off_the_loop(search, sum(entry.size for entry in suspects))
+        if problem is None:
+            self._harmless = frozenset(entry.digest for entry in snapshot.tree.files.values())
+        return problem
+
+    def _located(
+        self, snapshot: Snapshot, failed: Sequence[_Document], twins: Sequence[ObjectRef]
+    ) -> tuple[Problem, ...]:
+        sources = sources_of(snapshot, self._target)
+        return (
+            *(self._problem(document, sources) for document in failed),
+            *(_twin(ref, sources) for ref in twins),
+        )
 
     async def _read(self, rendered: str) -> list[_Document]:
         """Read what is new; forget what isn't rendered any more."""
-        known: dict[str, _Document] = {}
-        found = []
-        for text in split_documents(rendered):
-            key = text_digest(text)
-            document = known.get(key) or self._known.get(key)
-            if document is None:
-                await anyio.lowlevel.checkpoint()
-                document = self._parsed(text)
-                self._learn(document.objects)
-            known[key] = document
-            found.append(document)
-        self._known = known
+        keyed = [(text_digest(text), text) for text in split_documents(rendered)]
+        texts = dict(keyed)
+        news = [text for key, text in texts.items() if key not in self._known]
+        read = await off_the_loop(partial(self._all_parsed, news), sum(map(len, news)))
+        self._known = {key: self._known.get(key) or read[key] for key in texts}
+        return [self._known[key] for key, _ in keyed]
+
+    def _all_parsed(self, texts: Sequence[str]) -> dict[str, _Document]:
+        found = {}
+        for text in texts:
+            give_up_if_cancelled()
+            document = self._parsed(text)
+            self._learn(document.objects)
+            found[text_digest(text)] = document
         return found
 
     def _learn(self, objects: tuple[RenderedObject, ...]) -> None:
@@ -161,14 +199,47 @@ def _told(objects: tuple[RenderedObject, ...], text: str) -> str:
     return text
 
 
+def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | None:
+    """Find the first of these files that exceeds a limit; what is no YAML is left to the renderer."""
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        give_up_if_cancelled()
+        content = snapshot.read_bytes(entry.path)
+        if b"&" not in content or b"*" not in content:
+            continue
+        text = content.decode("utf-8", "replace")
+        if not may_expand(text):
+            continue
+        try:
+            refuse_excess(text)
+        except ExcessError as error:
+            return Problem(
+                path=entry.path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML
+            )
+        except yaml.YAMLError:
+            continue
+    return None
+
+
+def _may_be_parsed(path: str) -> bool:
+    """Say whether a renderer may read a file as YAML: by its suffix, or for want of one (Kustomization)."""
+    return path.endswith(MANIFEST_SUFFIXES) or "." not in path.rpartition("/")[2]
+
+
+def snapshot_size(snapshot: Snapshot) -> int:
+    """Sum up the bytes of a snapshot's files."""
+    return sum(entry.size for entry in snapshot.tree.files.values())
+
+
 def sources_of(snapshot: Snapshot, target: str) -> Sources:
-    """Read the manifests of a snapshot, to find where something came from."""
-    files = tuple(
-        (path, text)
-        for path in sorted(snapshot.tree.files)
-        if path.endswith(MANIFEST_SUFFIXES) and (text := snapshot.read_text(path)) is not None
-    )
-    return Sources(files=files, target=target)
+    """Read the manifests of a snapshot, to find where something came from: as many as are searched."""
+    files, size = [], 0
+    for path, entry in sorted(snapshot.tree.files.items()):
+        if not path.endswith(MANIFEST_SUFFIXES) or size + entry.size > SOURCES_BYTES_MAX:
+            continue
+        if (text := snapshot.read_text(path)) is not None:
+            files.append((path, text))
+            size += entry.size
+    return Sources(files=tuple(files), target=target)
 
 
 def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:

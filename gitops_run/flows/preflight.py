@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from gitops_run.flows.building import Builder, Built, Completing, sources_of
+from gitops_run.flows.building import Builder, Built, Completing, snapshot_size, sources_of
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
+from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
@@ -118,11 +119,11 @@ class Inspector:
             for item in built.objects
             if live.digests.get(item.ref) != item.digest and not self._settings.session.is_own_part(item.ref)
         ]
-        judged = _Judgement(built, live, self._settings, snapshot)
-        for item, look in await self._looks(changed, built):
-            judged.judge(item, look)
+        looks = await self._looks(changed, built)
+        judge = partial(_judged, built, live, self._settings, snapshot, looks)
+        judged = await off_the_loop(judge, snapshot_size(snapshot))
         mark("checked")
-        return _masked(replace(judged.result(), overridden=overridden), self._masker)
+        return _masked(replace(judged, overridden=overridden), self._masker)
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
         """Tell what names another namespace, but not again at each save."""
@@ -145,6 +146,19 @@ class Inspector:
         looks = await self._cluster.look(tried, has_dry_run=True)
         looks += await self._cluster.look(read, has_dry_run=False)
         return list(zip((*tried, *read), looks, strict=True))
+
+
+def _judged(
+    built: Built,
+    live: Live,
+    settings: InspectionSettings,
+    snapshot: Snapshot,
+    looks: Sequence[tuple[RenderedObject, Look]],
+) -> Preflight:
+    judgement = _Judgement(built, live, settings, snapshot)
+    for item, look in looks:
+        judgement.judge(item, look)
+    return judgement.result()
 
 
 def _is_left_alone(body: Mapping[str, Any]) -> bool:

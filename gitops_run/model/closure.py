@@ -28,6 +28,10 @@ from gitops_run.model.naming import (
 from gitops_run.model.problem import Problem
 
 CHART_FILE: Final = "Chart.yaml"
+PATH_MAX: Final = 1024
+"""The longest key that S3 takes."""
+DEPTH_MAX: Final = 128
+"""How many folders a path may lead through."""
 _CHART_FILES: Final = (CHART_FILE, "requirements.yaml")
 _REMOTE: Final = re.compile(
     r"^[a-z][a-z0-9+.-]*::|^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^gh:|"
@@ -84,7 +88,11 @@ class ClosureFinder:
     def find(self, target: str, disk: Disk, also: tuple[str, ...] = ()) -> Closure:
         """List what a target needs. target: relative to the root, "." for the root. also: files besides."""
         search = _Search(disk, self)
-        search.start(_joined("", target) or "", also)
+        try:
+            search.start(_joined("", target) or "", also)
+        except RecursionError:
+            message = "what it names leads through too many kustomizations"
+            search.refuse(Problem(path=target, message=message, hint="name bases more directly"))
         return search.result()
 
     def naming(self, path: str, disk: Disk, parse: Callable[[str], Naming]) -> Naming:
@@ -122,6 +130,10 @@ class _Search:
             whole_root_reason=self._reason,
         )
 
+    def refuse(self, problem: Problem) -> None:
+        """Report a problem with what was found."""
+        self._problems[problem] = None
+
     def start(self, target: str, also: tuple[str, ...]) -> None:
         """Follow a target, and take the whole root where that doesn't tell enough."""
         if self._is_folder(target):
@@ -129,11 +141,19 @@ class _Search:
                 self._chart(target)
                 self._follow(target)
             elif not self._follow(target):
+                self._refuse_in_generated_place(_inside(target, KUSTOMIZATION_FILES[0]))
                 self._walk(target, self._manifest)
         for path in also:
             self._need(path)
         if self._reason:
             self._walk("", self._need)
+
+    def _refuse_in_generated_place(self, path: str) -> None:
+        """Refuse a folder where Flux writes the kustomization of a target that has none."""
+        found = self._disk.look(path)
+        if found is not None and found.is_folder:
+            message, hint = "this is a folder, and Flux needs a file of this name", "rename or remove it"
+            self.refuse(Problem(path=path, message=message, hint=hint))
 
     def _is_folder(self, path: str) -> bool:
         found = self._disk.look(path)
@@ -188,6 +208,10 @@ class _Search:
         if is_inline:
             if reference.role is Role.PLUGIN:
                 self._take(source, folder, _moved(named_by_plugins(reference.path), reference.line))
+            return
+        if len(reference.path) > PATH_MAX or reference.path.count("/") > DEPTH_MAX:
+            message = f"{reference.key} names a path that is too long or too deep"
+            self.refuse(Problem(path=source, line=reference.line, message=message))
             return
         path = None if reference.path.startswith("/") else _joined(folder, reference.path)
         found = self._disk.look(path) if path is not None else None

@@ -108,6 +108,14 @@ class NamespaceOverridden:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchLimited:
+    """The system watches no folders (any more): they are looked at now and then instead."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
     """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
 
@@ -276,6 +284,7 @@ Event = (
     | ObjectsAwaited
     | WholeRootNeeded
     | NamespaceOverridden
+    | WatchLimited
     | SaveBroken
     | SaveUnchanged
     | SavePushed

@@ -89,6 +89,7 @@ class Matcher:
     git_exclude: str = field(repr=False)
     _sets: dict[tuple[str, str], _RuleSet | None] = field(default_factory=dict, compare=False, repr=False)
     _known: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
+    _above: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
 
     def hidden_by(self, path: str, *, is_dir: bool = False) -> Rule | None:
         """Find the rule that ignores a path, or one of the directories that hold it.
@@ -96,17 +97,27 @@ class Matcher:
         path: relative to the root, with "/", without a trailing one; "" for the root itself.
         """
         whole = f"{self.place}{path}".removesuffix("/")
-        return self._hidden(whole, is_dir=is_dir or not path)
-
-    def _hidden(self, whole: str, *, is_dir: bool) -> Rule | None:
-        parent, _, name = whole.rpartition("/")
-        if not name:
+        if not whole:
             return None
-        inherited = self._hidden(parent, is_dir=True) if parent else None
-        if inherited is not None:
-            return inherited
+        parent = whole.rpartition("/")[0]
+        if parent not in self._above:
+            self._above[parent] = self._above_all(parent)
+        return self._above[parent] or self._own(whole, is_dir=is_dir or not path)
+
+    def _above_all(self, folder: str) -> Rule | None:
+        """Find the rule that ignores a folder, or one that holds it: the uppermost decides."""
+        path = ""
+        for name in folder.split("/") if folder else ():
+            path = f"{path}/{name}" if path else name
+            if (rule := self._own(path, is_dir=True)) is not None:
+                return rule
+        return None
+
+    def _own(self, whole: str, *, is_dir: bool) -> Rule | None:
+        """Find the rule that ignores this very path, or remember it."""
         key = f"{whole}/" if is_dir else whole
         if key not in self._known:
+            parent = whole.rpartition("/")[0]
             self._known[key] = self._own_rule(whole, f"{parent}/" if parent else "", is_dir=is_dir)
         return self._known[key]
 

@@ -14,6 +14,7 @@ import yaml
 
 from gitops_run.model.objects import parse_documents
 from gitops_run.model.problem import Problem
+from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -119,6 +120,8 @@ def _broken_yaml(path: str, read: ReadText) -> Problem | None:
         return None
     try:
         parse_documents(text)
+    except ExcessError as error:
+        return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     except yaml.YAMLError as error:
         return yaml_problem(path, error)
     return None

@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from gitops_run.model import yaml_limits
 
 
 class Role(Enum):
@@ -219,7 +219,7 @@ def _listed(node: yaml.Node, line: int, role: Role, key: str) -> Iterator[Refere
 def _documents(text: str) -> Iterator[_Fields]:
     """Read the mappings of a file until the first that isn't valid YAML."""
     try:
-        for node in yaml.compose_all(text.removeprefix("\ufeff"), Loader=_Loader):
+        for node in yaml_limits.compose_all(text.removeprefix("\ufeff")):
             if isinstance(node, yaml.MappingNode):
                 yield _fields(node)
     except yaml.YAMLError:

@@ -13,13 +13,14 @@ from typing import Any
 
 import yaml
 
+from gitops_run.model import yaml_limits
 from gitops_run.model.sops import is_encrypted
+from gitops_run.model.yaml_limits import ExcessError
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOUNDARY = re.compile(r"^---[ \t]*(?:\n|\Z)", re.MULTILINE)
 
 
-class _ObjectLoader(_Loader):  # type: ignore[misc, valid-type]
+class _ObjectLoader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
     """Read values as Kubernetes' own YAML reader does: a date and 12:30 are strings, 1e3 is a number."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - how PyYAML is configured
@@ -28,7 +29,7 @@ class _ObjectLoader(_Loader):  # type: ignore[misc, valid-type]
             for tag, pattern in found
             if not tag.endswith((":timestamp", ":int", ":float", ":value"))
         ]
-        for first, found in _Loader.yaml_implicit_resolvers.items()
+        for first, found in yaml_limits.Loader.yaml_implicit_resolvers.items()
     }
 
 
@@ -37,6 +38,24 @@ _ObjectLoader.add_implicit_resolver(
     re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)\Z"),
     list("-+0123456789"),
 )
+
+
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float | str:
+    """Read a whole number as Kubernetes' reader does: 64 bits, else a float, else the text."""
+    text = str(node.value)
+    try:
+        value: int = loader.construct_yaml_int(node)
+    except ValueError:  # more digits than Python converts
+        return text
+    if -(2**63) <= value < 2**64:
+        return value
+    try:
+        return float(text)
+    except (ValueError, OverflowError):  # in another base
+        return text
+
+
+_ObjectLoader.add_constructor("tag:yaml.org,2002:int", _int)
 _ObjectLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
@@ -157,7 +176,9 @@ def parse_document(text: str) -> tuple[RenderedObject, ...]:
 
 def _objects(text: str) -> Iterator[RenderedObject]:
     try:
-        document = yaml.load(text, Loader=_ObjectLoader)  # noqa: S506 - it descends from the safe loader
+        document = yaml_limits.load(text, _ObjectLoader)
+    except ExcessError as error:
+        raise ValueError(f"a rendered object is too much: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"a rendered object is not valid YAML: {_reason(error)}") from error
     if document is None:
@@ -209,7 +230,7 @@ def parse_documents(text: str) -> tuple[Document, ...]:
 
 def compose_documents(text: str) -> Iterator[tuple[Document, yaml.MappingNode]]:
     """Find the objects of a source file with their YAML nodes. Raises yaml.MarkedYAMLError on broken YAML."""
-    for node in yaml.compose_all(text, Loader=_Loader):
+    for node in yaml_limits.compose_all(text):
         if isinstance(node, yaml.MappingNode):
             yield from _documents_of(node)
 

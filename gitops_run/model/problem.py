@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def printable(text: str) -> str:
+    """Write a text so that it can be printed; a path may hold bytes that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Say what is wrong, where, and what to do. path: relative to the root, "" where no file is to blame."""
@@ -13,6 +18,12 @@ class Problem:
     path: str = ""
     line: int | None = None
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Write names so that they can be printed."""
+        for name in ("path", "message", "hint"):
+            text: str = getattr(self, name)
+            object.__setattr__(self, name, printable(text))
 
     @property
     def place(self) -> str:

@@ -86,6 +86,9 @@ class Settings:
     settle_ms: int
     settle_cap_ms: int
     prune_limit_percent: int
+    render_timeout_s: int
+    render_memory_mb: int
+    render_output_mb: int
 
     def __repr__(self) -> str:
         """Leave the secrets out."""

@@ -29,6 +29,7 @@ class Fault(Enum):
     UNTRUSTED = "untrusted"
     TIMED_OUT = "timed out"
     BROKEN = "broken"
+    ENDLESS = "endless"
 
 
 _DENIED = _Meaning(
@@ -134,6 +135,11 @@ _FAULTS = {
         error=TransientError,
         message="{place} did not answer in time",
         hint="check the network, and that the store is running",
+    ),
+    Fault.ENDLESS: _Meaning(
+        error=TransientError,
+        message="{place} answers with far more than was asked for",
+        hint="look at what answers there: is it an S3 store?",
     ),
     Fault.BROKEN: _Meaning(
         error=TransientError,

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 DISABLED_MARK = "kustomize.toolkit.fluxcd.io/substitute"
 """The label or annotation that with the value "disabled" keeps an object as it is."""
+SUBSTITUTED_MAX: Final = 8 * 1024 * 1024
+"""Characters that variables may put into one object. The API server takes objects of 3 MiB."""
 _NAME = re.compile(r"\w+")
 _DEFAULTS = (":-", ":=", ":?", ":+", "=")
 """Operators with which an unset or empty variable is its default; Flux treats them all alike."""
@@ -51,7 +54,10 @@ def substitute(text: str, variables: Variables) -> str:
     """
     if "$" not in text:
         return text
-    return "".join(_Reader(text, variables).pieces())
+    try:
+        return "".join(_Reader(text, variables).pieces())
+    except RecursionError as error:
+        raise SubstitutionError("its variables nest too deeply", "${") from error
 
 
 class _Reader:
@@ -59,6 +65,7 @@ class _Reader:
         self._text = text
         self._variables = variables
         self._at = 0
+        self._substituted = 0
 
     def pieces(self) -> Iterator[str]:
         """Yield the text, with what stands in a variable's place."""
@@ -116,6 +123,10 @@ class _Reader:
     def _value(self, name: str, *, default: str | None = None) -> str:
         if name in self._variables.values:
             value = self._variables.values[name].replace("\n", "")
+            self._substituted += len(value)
+            if self._substituted > SUBSTITUTED_MAX:
+                message = f"its variables come to more than {SUBSTITUTED_MAX // 2**20} MiB"
+                raise SubstitutionError(message, f"${{{name}")
             return value or default or ""
         if self._variables.has_foreign:
             raise NotEvaluable(f"only Flux knows whether ${{{name}}} is in what it substitutes from")

@@ -98,7 +98,6 @@ def test_a_file_of_rules_means_what_it_means_to_git(work_tree: Path, text: str) 
     assert ignored_by_us(work_tree) == ignored_by_git(work_tree)
 
 
-PARTS = st.sampled_from(["a", "b", "d", "e", "*", "**", "/", "?", "!", ".yaml", "[ab]", "out"])
 PATTERNS = st.one_of(
     st.sampled_from([text for text in TEXTS if "\n" not in text]),
     st.lists(
@@ -123,3 +122,60 @@ def test_rules_at_every_level_add_up_as_they_do_in_git(work_tree: Path, texts: d
 def test_rules_above_a_root_count_within_it(work_tree: Path, texts: dict[str, str]) -> None:
     write_rules(work_tree, texts)
     assert ignored_by_us(work_tree, "d") == ignored_by_git(work_tree, "d")
+
+
+WORDS = st.lists(
+    st.sampled_from(["a", "b", "/", "/a/", "a/b", "aab", ".", "\n", "\\"]), min_size=1, max_size=8
+).map("".join)
+WILD = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "b",
+            "/",
+            "*",
+            "**",
+            "**/",
+            "/**",
+            "/**/",
+            "**\\/",
+            "?",
+            "[ab]",
+            "[!a]",
+            "\\a",
+            "\\/",
+            "a*",
+            "*b",
+        ]
+    ),
+    min_size=1,
+    max_size=10,
+).map("".join)
+
+
+def named(word: str) -> str:
+    """Make a path that can be on a disk: no empty names, no dots alone."""
+    names = [name for name in word.split("/") if name.strip(".")]
+    return "/".join(names)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pattern=WILD,
+    paths=st.lists(WORDS.map(named).filter(bool), min_size=1, max_size=40, unique=True).map(sorted),
+)
+def test_wildcards_in_any_order_match_what_they_match_in_git(
+    empty_tree: Path, pattern: str, paths: list[str]
+) -> None:
+    (empty_tree / ".gitignore").write_bytes(pattern.encode())
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    out = git(empty_tree, "check-ignore", "--no-index", "-z", "--stdin", stdin=stdin)
+    rules = IgnoreFiles(empty_tree).matcher()
+    assert {path for path in paths if rules.hidden_by(path)} == set(os.fsdecode(out).split("\0")) - {""}
+
+
+@pytest.fixture(scope="session")
+def empty_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("empty")
+    git(root, "init", "-q")
+    return root

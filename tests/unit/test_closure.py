@@ -130,6 +130,23 @@ def test_a_folder_of_manifests_needs_those_and_nothing_else() -> None:
     assert found.listed == {"app", "app/deep"}
 
 
+@pytest.mark.parametrize("others", [[], ["app/a.yaml"], ["app/kustomization.yaml/b/c.yaml"]])
+def test_a_folder_where_flux_writes_a_kustomization_is_refused(others: list[str]) -> None:
+    (problem,) = closure(dict.fromkeys(["app/kustomization.yaml/x.yaml", *others], "")).problems
+    assert str(problem) == "app/kustomization.yaml: this is a folder, and Flux needs a file of this name"
+
+
+def test_folders_of_kustomize_s_other_names_are_folders_of_manifests_as_in_flux() -> None:
+    files = ["app/Kustomization/a.yaml", "app/kustomization.yml/b.yaml", "app/c/kustomization.yaml/d.yaml"]
+    found = closure(dict.fromkeys(files, ""))
+    assert (found.files, found.problems) == (set(files), ())
+
+
+def test_a_folder_next_to_a_kustomization_of_another_name_is_no_problem() -> None:
+    found = closure({"app/kustomization.yml": "resources: []", "app/kustomization.yaml/x.yaml": ""})
+    assert found.problems == ()
+
+
 def test_a_target_that_is_the_root_is_followed() -> None:
     found = closure({"kustomization.yaml": "resources: [a.yaml]", "a.yaml": "", "b.yaml": ""}, ".")
     assert found.files == {"kustomization.yaml", "a.yaml"}

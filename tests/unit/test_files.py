@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import gitops_run.adapters.files.work_tree as work_tree_module
 from gitops_run.adapters.files import MAX_BYTES, WorkTree, find_root
+from gitops_run.adapters.files.reading import read_regular
 from gitops_run.errors import UsageError
 from tests.work_trees import snapshot, write
 
@@ -119,13 +121,12 @@ def test_a_file_that_vanishes_while_it_is_read_is_no_part_of_the_snapshot(
     (root / "a.yaml").write_bytes(b"1")
     (root / "b.yaml").write_bytes(b"1")
 
-    def vanish(path: Path) -> bytes:
+    def vanish(path: Path, limit: int) -> bytes:
         if path.name == "b.yaml":
             path.unlink()
-        with path.open("rb") as file:
-            return file.read()
+        return read_regular(path, limit)
 
-    monkeypatch.setattr(Path, "read_bytes", vanish)
+    monkeypatch.setattr(work_tree_module, "read_regular", vanish)
     taken = snapshot(work_tree)
     assert (list(taken.tree.files), taken.problems) == (["a.yaml"], ())
 
@@ -135,10 +136,10 @@ def test_a_file_that_may_not_be_read_is_named_and_not_taken_for_deleted(
 ) -> None:
     (root / "a.yaml").write_bytes(b"1")
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, limit: int) -> bytes:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(work_tree_module, "read_regular", refuse)
     (problem,) = snapshot(work_tree).problems
     assert str(problem) == "a.yaml: can't be read: Permission denied"
     assert "chmod" in problem.hint

@@ -270,3 +270,8 @@ def test_a_chart_s_objects_bear_the_marks_that_helm_applies_them_with() -> None:
 def test_labels_that_are_no_mapping_are_left_for_the_api_server_to_refuse() -> None:
     [item] = built("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: b}\n").objects
     assert item.body["metadata"]["labels"] == "b"
+
+
+@pytest.mark.parametrize("text", ["templates/" * 3_000, "a/" * 15_000, "a/templates/" * 2_500])
+def test_no_message_takes_long_to_explain(text: str) -> None:
+    assert explain_failure(f"Error: {text}", folder="/stage", target=".").path == "Chart.yaml"

@@ -8,12 +8,14 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
 import anyio
 import pytest
 
+import gitops_run.adapters.history as history_module
 from gitops_run.adapters.history import SNAPSHOTS_MAX, SessionHistory, history_folder
 from gitops_run.adapters.host import witness
 from gitops_run.errors import BackendError, NotFound, UsageError
@@ -275,6 +277,31 @@ def test_a_request_is_seen_as_it_comes(past: SessionHistory, folder: Path, tmp_p
 
     record(past, A)
     assert anyio.run(ask).revision == revision_of(A)
+
+
+@pytest.mark.parametrize("reason", ["OS file watch limit reached.", 'Unable to decode path "/x"'])
+def test_a_request_is_seen_where_the_folder_can_not_be_watched(
+    past: SessionHistory, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    async def refused(*folders: object, **options: object) -> AsyncIterator[None]:
+        raise ExceptionGroup("", [RuntimeError(reason)])
+        yield
+
+    monkeypatch.setattr(history_module.watchfiles, "awatch", refused)
+    monkeypatch.setattr(history_module, "LOOK_AGAIN_S", 0.01)
+
+    async def ask() -> list[str]:
+        requests = past.requests()
+        seen = []
+        with anyio.fail_after(10):
+            for revision in (revision_of(A), revision_of(B)):
+                with past.asking(revision):
+                    seen.append((await anext(requests)).revision)
+        return seen
+
+    record(past, A)
+    record(past, B)
+    assert anyio.run(ask) == [revision_of(A), revision_of(B)]
 
 
 @pytest.mark.parametrize("pid", ["is free", "was given again"])

@@ -1,3 +1,5 @@
+import pytest
+
 from gitops_run.model.ignore import matcher
 
 
@@ -48,3 +50,21 @@ def test_the_exclude_file_of_git_is_the_weakest_rule() -> None:
 
 def test_a_directory_rule_spares_a_file_of_that_name() -> None:
     assert matcher({".gitignore": "out/\n"}.get).hidden_by("out") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("a*a*a*a*a*a*a*a*a*b", "a" * 80),
+        ("*a" * 10 + "b", "a" * 255),
+        ("**/*a*a*a*b/**/*a*a*b/c", "/".join(["a" * 30] * 100)),
+        ("**/a/" * 30 + "b", "a/" * 150 + "a"),
+        ("/**\\/" * 10 + "x", "a/" * 150 + "y"),
+    ],
+)
+def test_no_pattern_takes_exponential_time(pattern: str, path: str) -> None:
+    assert matcher({".gitignore": pattern}.get).hidden_by(path) is None
+
+
+def test_a_path_of_any_depth_is_decided() -> None:
+    assert matcher({".gitignore": "x.yaml"}.get).hidden_by("a/" * 1_100 + "x.yaml") is not None

@@ -116,3 +116,8 @@ def test_kustomizations_that_lead_in_a_circle_are_no_missing_file() -> None:
 def test_what_is_wrong_with_manifests_as_a_whole_is_no_missing_file() -> None:
     problem = explain("error: namespace transformation produces ID conflict", {"app/a.yaml": "kind: A"})
     assert str(problem) == "app: namespace transformation produces ID conflict"
+
+
+@pytest.mark.parametrize("text", ["from '" * 5_000, "accumulating resources: " * 1_500, "read : " * 4_000])
+def test_no_message_takes_long_to_explain(text: str) -> None:
+    assert explain_failure(f"error: {text}", folder="/stage", target=".", read=lambda _: None).message

@@ -190,7 +190,7 @@ def test_a_template_of_a_chart_keeps_its_namespace_and_is_not_told(namespace: st
     assert inspection.named == []
 
 
-@pytest.mark.parametrize("odd", ["&l {kind: List, items: [*l], namespace: x}", "{{ namespace: x", "[" * 9999])
+@pytest.mark.parametrize("odd", ["items: [*unknown]", "{{ namespace: x", "[" * 9999])
 def test_a_file_that_is_no_manifest_stops_nothing(odd: str) -> None:
     inspection = Inspection()
     inspection.of({"app/a.yaml": manifest("production"), "base/odd.yaml": f"{odd} # namespace: x"})

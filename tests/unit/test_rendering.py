@@ -1,12 +1,15 @@
-"""Rendering: what becomes of the copy that is rendered and then uploaded."""
+"""Rendering: within limits, on a disk that refuses, and from a copy that is uploaded afterwards."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
+from gitops_run.adapters import kubectl
+from gitops_run.adapters.children import Limits
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.errors import TransientError
@@ -92,3 +95,67 @@ def test_such_a_directory_further_down_is_a_directory_like_others(
     found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
     assert isinstance(found, str)
     assert "name: a" in found
+
+
+def program(folder: Path, script: str) -> str:
+    """Write a program that stands for kubectl."""
+    file = write(folder, "program", f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+@pytest.fixture
+def rendered(
+    root: Path, work_tree: WorkTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], str | Problem]:
+    def render(script: str) -> str | Problem:
+        found = program(tmp_path / "bin", script)
+        monkeypatch.setattr(kubectl, "find_kubectl", lambda: found)
+        limits = Limits(time_s=0.3, output_mb=1)
+        return anyio.run(Kustomize("ns", tmp_path / "work", limits=limits).render, snapshot(work_tree), ".")
+
+    write(root, "kustomization.yaml", "resources: []")
+    return render
+
+
+def test_what_renders_inherits_no_key(
+    rendered: Callable[[str], str | Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("GITOPS_RUN_WRITER_SECRET_KEY", "hush")
+    text = rendered("env")
+    assert isinstance(text, str)
+    assert "PATH=" in text
+    assert "hush" not in text
+
+
+def test_a_rendering_without_an_end_is_a_problem_of_the_save(
+    rendered: Callable[[str], str | Problem],
+) -> None:
+    problem = rendered("sleep 600")
+    assert isinstance(problem, Problem)
+    assert problem.message == "kustomize takes longer than 0.3 s"
+    assert "renderTimeoutS" in problem.hint
+
+
+def test_a_rendering_that_exceeds_a_limit_names_the_file_that_is_large(
+    root: Path, rendered: Callable[[str], str | Problem]
+) -> None:
+    write(root, "kustomization.yaml", "resources: [small.yaml, large.yaml]")
+    write(root, "small.yaml", "a: b")
+    write(root, "large.yaml", "#" * 2**21)
+    problem = rendered("yes")
+    assert isinstance(problem, Problem)
+    assert (problem.path, problem.message) == ("large.yaml", "kustomize writes more than 1 MiB")
+
+
+def test_output_that_is_no_text_is_a_problem_of_the_save(rendered: Callable[[str], str | Problem]) -> None:
+    problem = rendered(r"printf 'a: \377'")
+    assert isinstance(problem, Problem)
+    assert problem.message == "what this renders to is not UTF-8"
+
+
+def test_a_crash_is_told_without_the_stacks_of_go(rendered: Callable[[str], str | Problem]) -> None:
+    problem = rendered(r"printf 'panic: oops\n\ngoroutine 1 [running]:\nmain.main()\n' >&2; exit 2")
+    assert isinstance(problem, Problem)
+    assert problem.message == "panic: oops"

@@ -59,3 +59,13 @@ def test_a_variable_that_may_come_from_elsewhere_is_left_to_flux(text: str) -> N
     assert substitute("${name}", foreign) == "web"
     with pytest.raises(NotEvaluable, match="only Flux knows"):
         substitute(text, foreign)
+
+
+def test_variables_that_nest_without_an_end_are_refused() -> None:
+    with pytest.raises(SubstitutionError, match="nest too deeply"):
+        substitute("${a:=" * 10_000 + "}" * 10_000, Variables(values={"b": "c"}))
+
+
+def test_variables_that_come_to_too_much_are_refused() -> None:
+    with pytest.raises(SubstitutionError, match="come to more than 8 MiB"):
+        substitute("${a}" * 10_000, Variables(values={"a": "x" * 2**20}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -13,6 +14,7 @@ import pytest
 
 import gitops_run.adapters.files.work_tree as work_tree_module
 from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.model.events import WatchLimited
 from tests.work_trees import snapshot, write
 
 
@@ -149,3 +151,52 @@ def test_a_rule_above_the_root_wakes(root: Path, tmp_path: Path, app: WorkTree) 
     (tmp_path / ".git").mkdir()
     taken = anyio.run(woken, app, lambda: write(tmp_path, ".gitignore", "shared"))
     assert "shared/a.yaml" not in taken.tree.files
+
+
+def test_folders_that_the_system_does_not_watch_are_looked_at_now_and_then(
+    root: Path, tmp_path: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*folders: str, **options: object) -> None:
+        raise RuntimeError("OS file watch limit reached.")
+
+    told: list[WatchLimited] = []
+    monkeypatch.setattr(work_tree_module, "POLL_S", 0.01)
+    monkeypatch.setattr(work_tree_module.watchfiles, "awatch", refuse)
+    work_tree = WorkTree(root, tmp_path / "stage", "app", report=told.append)
+
+    async def edits_seen() -> None:
+        batches = work_tree.batches()
+        with anyio.fail_after(20):
+            assert await anext(batches) == frozenset()
+            await work_tree.snapshot()
+            for number in range(3):
+                write(root, "shared/a.yaml", f"edit {number}")
+                assert await anext(batches) == frozenset()
+                assert (await work_tree.snapshot()).read_text("shared/a.yaml") == f"edit {number}"
+
+    anyio.run(edits_seen)
+    assert [event.message.rpartition(": ")[2] for event in told] == ["OS file watch limit reached."]
+
+
+def test_the_system_s_watch_is_taken_again_once_it_is_there(
+    root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, refusals = work_tree_module.watchfiles.awatch, [RuntimeError("OS file watch limit reached.")]
+
+    def limited(*folders: str, **options: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return watch(*folders, **options)
+
+    monkeypatch.setattr(work_tree_module.watchfiles, "awatch", limited)
+
+    async def edit_seen() -> frozenset[str]:
+        await app.snapshot()
+        batches = app.batches()
+        with anyio.fail_after(20):
+            assert await anext(batches) == frozenset()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, write, root, "shared/a.yaml", "new")
+                return await anext(batches)
+
+    assert anyio.run(edit_seen) == {"shared/a.yaml"}

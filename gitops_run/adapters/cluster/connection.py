@@ -27,6 +27,12 @@ REQUEST_S: Final = 8.0
 WATCH_S: Final = 300
 SILENCE_S: Final = 75.0
 """A watch brings a bookmark each minute: one that is silent for longer is a connection that was dropped."""
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Thousands of objects: a session's lists have hundreds."""
+EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""etcd holds objects of 1.5 MiB."""
+FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What a pod sends through a forward at once; container runtimes send 32 KiB."""
 WEBSOCKET_CLOSE_S: Final = 1.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -73,7 +79,7 @@ class Connection:
         with _translated(self.context), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
-            return (await response.read()).decode("utf-8", "replace")
+            return (await _read(response)).decode("utf-8", "replace")
 
     async def create(self, path: str, body: Json) -> Json:
         """Create an object in the collection at path. Raises ConflictError where it exists."""
@@ -98,10 +104,10 @@ class Connection:
         with _translated(self.context), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send_fresh(request, limits)
-            text = await response.read()
+            text = await _read(response)
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict):
             return response.status, answer
@@ -120,6 +126,8 @@ class Connection:
                 rest = b""
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
+                    if len(rest) > EVENT_BYTES_MAX:
+                        raise _AnswerTooLargeError("an event of a watch has no end")
                     for line in lines:
                         event = json.loads(line)
                         yield event["type"], event["object"]
@@ -162,7 +170,7 @@ class Connection:
             proxy=rest.proxy,
             proxy_headers=rest.proxy_headers,
             timeout=aiohttp.ClientWSTimeout(ws_close=WEBSOCKET_CLOSE_S),
-            max_msg_size=0,
+            max_msg_size=FRAME_BYTES_MAX,
         )
 
     async def _request(
@@ -171,7 +179,7 @@ class Connection:
         with _translated(self.context), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send(method, path, body, content_type, limits)
-            answer: Json = json.loads(await response.read())
+            answer: Json = json.loads(await _read(response))
             return answer
 
     async def _send(
@@ -181,7 +189,7 @@ class Connection:
         request = Request(method=method, path=path, body=body, content_type=content_type)
         response = await self._send_fresh(request, limits)
         if response.status >= HTTPStatus.BAD_REQUEST:
-            text = await response.read()
+            text = await _read(response)
             raise refusal(self.context, response.status, _message(text) or str(response.reason))
         return response
 
@@ -230,6 +238,21 @@ class Connection:
         return response
 
 
+class _AnswerTooLargeError(Exception):
+    """Report an answer that was not read to its end."""
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer whole. Raises _AnswerTooLargeError."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > ANSWER_BYTES_MAX:
+            response.close()
+            raise _AnswerTooLargeError(f"more than {ANSWER_BYTES_MAX // 2**20} MiB")
+    return bytes(content)
+
+
 class _translated:  # noqa: N801 - reads as a statement
     """Turn what HTTP raises into our errors."""
 
@@ -240,7 +263,14 @@ class _translated:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError):
+        if isinstance(error, _AnswerTooLargeError):
+            raise TransientError(
+                f"the cluster of context {self._context!r} answers with far more than was asked for: {error}",
+                hint="look at what answers there: is it an API server?",
+            ) from error
+        if isinstance(
+            error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError | RecursionError
+        ):
             reason = str(error) or "no answer in time"
             raise TransientError(
                 f"the cluster of context {self._context!r} can't be reached: {reason}",
@@ -273,7 +303,7 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
 def _message(text: bytes) -> str:
     try:
         return str(json.loads(text).get("message", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return text.decode("utf-8", "replace")[:200]
 
 

@@ -6,19 +6,26 @@ it. Each path is looked at once, so that a scan is of one mind about it.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gitops_run.model.closure import Found
+from gitops_run.adapters.files.reading import NO_FILE_MESSAGE, read_regular
+from gitops_run.model.closure import DEPTH_MAX, Found
 from gitops_run.model.ignore import Matcher, Rule
 from gitops_run.model.problem import Problem
 
 LINKS_MAX: Final = 40
 """Links that lead to links; as many as Linux follows."""
+NAMES_MAX: Final = 200_000
+"""How many names one scan lists: ten times the files that are synced, since most may not be needed."""
+TEXT_BYTES_MAX: Final = 1024 * 1024
+"""A file that is read to find what it names. The largest kustomizations have a tenth of that."""
 
 
 @dataclass(slots=True)
@@ -32,11 +39,13 @@ class RootDisk:
     _found: dict[str, Found | None] = field(default_factory=dict)
     _real: dict[str, str] = field(default_factory=dict)
     _status: dict[str, os.stat_result] = field(default_factory=dict)
+    _unread: dict[str, Problem] = field(default_factory=dict)
+    _names_left: int = field(default_factory=lambda: NAMES_MAX)
 
     def look(self, path: str) -> Found | None:
         """Say what is at a path; None where nothing is, or an ignore rule hides it."""
         if path not in self._found:
-            self._found[path] = self._look(path)
+            self._found[path] = self._look(path) if path.count("/") < DEPTH_MAX else self._deep(path)
         return self._found[path]
 
     def names(self, folder: str) -> list[str]:
@@ -44,12 +53,22 @@ class RootDisk:
         if self.look(folder) is None:
             return []
         try:
-            return sorted(entry.name for entry in os.scandir(self._real[folder]))
+            with os.scandir(self._real[folder]) as entries:
+                names = sorted(entry.name for entry in islice(entries, self._names_left + 1))
         except FileNotFoundError:
             return []
         except OSError as error:
             self._found[folder] = Found(is_folder=True, problem=unreadable(folder, error))
             return []
+        self._names_left -= len(names)
+        if self._names_left < 0:
+            self._names_left = 0
+            message = f"with this folder, more than {NAMES_MAX} files and folders lie in what is needed"
+            hint = "name a smaller target or --root, or ignore what isn't needed in .sourceignore"
+            problem = Problem(path=folder, message=message, hint=hint)
+            self._found[folder] = Found(is_folder=True, problem=problem)
+            return []
+        return names
 
     def text(self, path: str) -> str | None:
         """Read a file; None where that fails."""
@@ -57,8 +76,11 @@ class RootDisk:
         if found is None or found.is_folder or found.problem:
             return None
         try:
-            return Path(self._real[path]).read_text("utf-8", errors="replace")
-        except OSError:
+            return read_regular(self._real[path], TEXT_BYTES_MAX).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unread[path] = unreadable(path, error)
             return None
 
     def file(self, path: str) -> tuple[Path, os.stat_result]:
@@ -67,14 +89,17 @@ class RootDisk:
 
     def real(self, path: str) -> str:
         """Follow the links in a path as far as it exists; absolute, without "..", perhaps not there."""
-        found = self.look(path)
-        if found is not None and path in self._real:
-            return self._real[path]
-        parent, _, name = path.rpartition("/")
-        return f"{self.real(parent)}/{name}" if path else self.root
+        rest = ""
+        while path:
+            if self.look(path) is not None and path in self._real:
+                return f"{self._real[path]}{rest}"
+            path, _, name = path.rpartition("/")
+            rest = f"/{name}{rest}"
+        return f"{self.root}{rest}"
 
     def problems(self) -> Iterator[Problem]:
-        """List the folders that could not be listed."""
+        """List the folders that could not be listed, and the files that could not be read for their names."""
+        yield from self._unread.values()
         for path, found in self._found.items():
             if found is not None and found.problem is not None and path in self._real and found.is_folder:
                 yield found.problem
@@ -98,6 +123,17 @@ class RootDisk:
         except OSError as error:
             return Found(problem=unreadable(path, error))
 
+    def _deep(self, path: str) -> Found | None:
+        """Look no deeper than some folder, however long a path is that a file names."""
+        above = "/".join(path.split("/")[:DEPTH_MAX])
+        found = self.look(above)
+        if found is None or found.problem is not None:
+            return found
+        if not found.is_folder:
+            return None
+        message = f"this folder lies deeper than {DEPTH_MAX} others"
+        return Found(problem=Problem(path=above, message=message, hint="move or ignore it"))
+
     def _classify(self, path: str, real: str) -> Found | None:
         status = os.lstat(real)
         if stat.S_ISLNK(status.st_mode):
@@ -106,8 +142,13 @@ class RootDisk:
         if self._is_hidden(path, is_dir=is_dir):
             return None
         self._real[path], self._status[path] = real, status
+        return self._usable(path, status)
+
+    def _usable(self, path: str, status: os.stat_result) -> Found:
+        """Tell files and folders from pipes, sockets and devices."""
+        is_dir = stat.S_ISDIR(status.st_mode)
         if not is_dir and not stat.S_ISREG(status.st_mode):
-            return Found(problem=Problem(path=path, message="this is no file", hint="ignore or remove it"))
+            return Found(problem=Problem(path=path, message=NO_FILE_MESSAGE, hint="ignore or remove it"))
         return Found(is_folder=is_dir)
 
     def _link(self, path: str, link: str) -> Found | None:
@@ -128,7 +169,7 @@ class RootDisk:
             return Found(is_folder=True, problem=Problem(path=path, message=message))
         self.hops.add(real)
         self._real[path], self._status[path] = real, Path(real).stat()
-        return Found(is_folder=is_dir)
+        return self._usable(path, self._status[path])
 
     def _trail(self, path: str) -> Iterator[str]:
         while path:
@@ -154,10 +195,10 @@ def _hops(link: str) -> Iterator[str]:
 
 def unreadable(path: str, error: OSError) -> Problem:
     """Say that something is there, but may not be read."""
+    is_forbidden = error.errno in (errno.EACCES, errno.EPERM)
+    mend = f"chmod u+r {path}" if is_forbidden else "replace it"
     return Problem(
-        path=path,
-        message=f"can't be read: {error.strerror}",
-        hint=f"chmod u+r {path}, or ignore it in .sourceignore",
+        path=path, message=f"can't be read: {error.strerror}", hint=f"{mend}, or ignore it in .sourceignore"
     )
 
 

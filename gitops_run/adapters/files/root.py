@@ -6,11 +6,19 @@ Source: gitrepository-layout(5).
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+from gitops_run.adapters.files.reading import read_regular
 from gitops_run.errors import UsageError
 from gitops_run.model.ignore import GIT_EXCLUDE_FILE, GIT_RULES_FILE, Matcher, matcher
+from gitops_run.model.problem import Problem
+
+RULES_BYTES_MAX: Final = 256 * 1024
+"""Thirty thousand rules, which take seconds to translate."""
 
 
 def find_root(target: Path, root: Path | None = None) -> Path:
@@ -29,6 +37,7 @@ def find_root(target: Path, root: Path | None = None) -> Path:
     if not target.is_dir():
         raise UsageError(f"{target} is a file", hint=f"name its directory: {target.parent}")
     target = target.resolve()
+    _refuse_unwatchable(target)
     if root is not None:
         if not root.is_dir():
             raise UsageError(f"--root {root} is no directory", hint="name a directory that holds the target")
@@ -38,11 +47,25 @@ def find_root(target: Path, root: Path | None = None) -> Path:
     return _work_tree(target) or target
 
 
+def _refuse_unwatchable(folder: Path) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(folder).decode("utf-8", "backslashreplace")
+        raise UsageError(
+            f"{shown} can't be watched: its name is not UTF-8", hint="rename the folder"
+        ) from error
+
+
 class IgnoreFiles:
-    """Read the ignore rules of a root, and keep them parsed as long as their files stay the same."""
+    """Read the ignore rules of a root, and keep them parsed as long as their files stay the same.
+
+    What is no file, or can't be read, has no rules, as with git. problems: files that are too large.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.problems: dict[str, Problem] = {}
         self._texts: dict[str, str | None] = {}
         self._exclude = ""
         self._exclude_file = root / GIT_EXCLUDE_FILE
@@ -60,22 +83,41 @@ class IgnoreFiles:
         """Hand out the rules as they are now."""
         top = _work_tree(self._root) or self._root
         self._exclude_file = _git_folder(top) / "info" / "exclude"
-        exclude = _text(self._exclude_file) or ""
+        self.problems = {}
+        exclude = self._rules(self._exclude_file, GIT_EXCLUDE_FILE) or ""
+        of_exclude = dict(self.problems)
         is_same = (top, exclude) == (self._top, self._exclude)
-        is_same = is_same and all(_text(self._root / path) == text for path, text in self._texts.items())
-        if self._matcher is None or not is_same:
-            self._top, self._exclude, self._texts = top, exclude, {}
+        texts = {path: self._rules(self._root / path, path) for path in self._texts}
+        if self._matcher is None or not is_same or texts != self._texts:
+            self._top, self._exclude, self._texts, self.problems = top, exclude, {}, of_exclude
             place = self._root.relative_to(top).as_posix().removeprefix(".")
             self._matcher = matcher(self._read, place=place, git_exclude=exclude)
         return self._matcher
 
     def _read(self, path: str) -> str | None:
-        self._texts[path] = _text(self._root / path)
+        self._texts[path] = self._rules(self._root / path, path)
         return self._texts[path]
+
+    def _rules(self, file: Path, path: str) -> str | None:
+        """Read a file of rules. Since 2.32, git follows no link of the name .gitignore."""
+        try:
+            content = read_regular(file, RULES_BYTES_MAX, is_link_followed=not path.endswith(GIT_RULES_FILE))
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                message, hint = f"its rules can't be read: {error.strerror}", "remove rules from it"
+                self.problems[path] = Problem(path=path, message=message, hint=hint)
+            return None
+        return content.decode("utf-8", "surrogateescape")
 
 
 def _work_tree(folder: Path) -> Path | None:
-    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+    return next((parent for parent in (folder, *folder.parents) if _is_there(parent / ".git")), None)
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(OSError):
+        return path.exists()
+    return False
 
 
 def _git_folder(top: Path) -> Path:
@@ -90,5 +132,5 @@ def _git_folder(top: Path) -> Path:
 
 def _text(path: Path) -> str | None:
     with suppress(OSError):
-        return path.read_text("utf-8", errors="surrogateescape")
+        return read_regular(path, RULES_BYTES_MAX).decode("utf-8", "surrogateescape")
     return None

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops_run.adapters.files.disk import RootDisk
+from gitops_run.adapters.files.reading import is_folder
 from gitops_run.model.closure import Closure
 from gitops_run.model.ignore import RULES_FILES, Matcher
 
@@ -60,11 +62,41 @@ def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Wat
     inside = {os.path.realpath(folder) for folder in folders if _is_below(folder, disk.root)}
     inside |= {disk.root, *(os.path.realpath(file.parent) for file in besides)}
     return Watch(
-        folders=frozenset(folder for folder in inside if Path(folder).is_dir()),
+        folders=frozenset(folder for folder in inside if is_folder(folder)),
         paths=frozenset(paths),
         listed={disk.real(path): path for path in closure.listed},
         rules=disk.rules,
     )
+
+
+def fingerprint(watch: Watch) -> frozenset[tuple[str, int, int, int, int]]:
+    """Look at all that a watch would report on, for when the system watches nothing."""
+    found = set()
+    for folder in watch.folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if watch.concerns(entry.path):
+                    status = entry.stat(follow_symlinks=False)
+                    times = (status.st_mtime_ns, status.st_ctime_ns)
+                    found.add((entry.path, status.st_ino, status.st_size, *times))
+    return frozenset(found)
+
+
+def is_utf8(path: str) -> bool:
+    """Say whether watchfiles can watch a folder. No file in another one can be synced: S3 keys are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_about_a_name(error: Exception) -> bool:
+    """Say whether a watch ended because a file's name is not UTF-8. Its other events are lost with it.
+
+    watchfiles (1.2) tells that by its text alone.
+    """
+    return isinstance(error, RuntimeError) and "Unable to decode path" in str(error)
 
 
 def _parents(path: str) -> Iterator[str]:

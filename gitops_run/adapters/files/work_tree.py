@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +22,12 @@ import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.files.disk import RootDisk, unreadable
+from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
-from gitops_run.adapters.files.watch import Watch, watch_of
-from gitops_run.errors import BackendError, TransientError
-from gitops_run.model.closure import Closure, ClosureFinder
+from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
+from gitops_run.errors import TransientError, ungrouped
+from gitops_run.model.closure import DEPTH_MAX, Closure, ClosureFinder
+from gitops_run.model.events import WatchLimited
 from gitops_run.model.ignore import Matcher, Rule
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.problem import Problem
@@ -40,6 +42,8 @@ WATCH_GROUP_MS: Final = 30
 SCAN_ATTEMPTS: Final = 5
 ROOT_CHECK_MS: Final = 500
 """How often it is looked whether the root is still the folder that is watched."""
+POLL_S: Final = 1.0
+"""How often the folders are looked at where the system doesn't watch them."""
 FLOOD: Final = 1000
 """Events at once behind which the kernel may have dropped others, whatever they are about."""
 RACY_NS: Final = 50_000_000
@@ -127,9 +131,17 @@ class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
     One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
+    report: takes what a person should know of the watch.
     """
 
-    def __init__(self, root: Path, stage: Path, target: str = ".", also: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stage: Path,
+        target: str = ".",
+        also: tuple[str, ...] = (),
+        report: Callable[[WatchLimited], None] = lambda _: None,
+    ) -> None:
         self.root = root.resolve()
         self._stage = stage
         self._target = target
@@ -139,6 +151,8 @@ class WorkTree:
         self._finder = ClosureFinder()
         self._watch = self._next_watch = Watch.whole(self.root)
         self._moved = anyio.Event()
+        self._report = report
+        self._polled: frozenset[object] | None = None
 
     @property
     def watched(self) -> frozenset[str]:
@@ -155,31 +169,45 @@ class WorkTree:
             self._moved = anyio.Event()
             watched = {folder: _identity(folder) for folder in self._watch.folders}
             try:
-                async for batch in self._changes(watched):
-                    paths = frozenset(self._relative(name) for _, name in batch if self._watch.concerns(name))
-                    if paths or len(batch) > FLOOD:
-                        yield paths
-                    if self._is_lost(batch, watched):
-                        break
+                with ungrouped(Exception):
+                    async for batch in self._changes(watched):
+                        paths = frozenset(self._relative(n) for _, n in batch if self._watch.concerns(n))
+                        if paths or len(batch) > FLOOD:
+                            yield paths
+                        if self._is_lost(batch, watched):
+                            break
             except FileNotFoundError:
                 pass  # it went before the watches were set
             except (OSError, RuntimeError) as error:
-                raise BackendError(
-                    f"{self.root} can't be watched: {error}",
-                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
-                    "or name a smaller --root",
-                ) from error
+                if not is_about_a_name(error):
+                    await self._poll(str(error))
             # The watches went with the folder: they are set anew once there is one again.
             while _identity(str(self.root)) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
                 await anyio.sleep(ROOT_CHECK_MS / 1000)
             yield frozenset()
+
+    async def _poll(self, reason: str) -> None:
+        """Wait until something changed, where the system watches no folders (any more)."""
+        if self._polled is None:
+            self._report(
+                WatchLimited(
+                    message=f"{self.root} can't be watched, and is looked at every {POLL_S:.0f} s: {reason}",
+                    hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
+                    "or name a smaller --root",
+                )
+            )
+        seen = self._polled
+        while seen == self._polled:
+            seen = await anyio.to_thread.run_sync(fingerprint, self._watch)
+            await anyio.sleep(POLL_S if seen == self._polled else 0)
+        self._polled = seen
 
     def _changes(
         self, watched: Mapping[str, _Identity | None]
     ) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
         """Watch folders as they are now, until they should be others; nothing is told now and then, too."""
         return watchfiles.awatch(
-            *sorted(folder for folder, identity in watched.items() if identity is not None),
+            *sorted(folder for folder, identity in watched.items() if identity and is_utf8(folder)),
             watch_filter=None,
             step=WATCH_STEP_MS,
             debounce=WATCH_GROUP_MS,
@@ -217,7 +245,7 @@ class WorkTree:
         return os.path.relpath(name, self.root).replace(os.sep, "/")
 
     def _snapshot(self, touched: frozenset[str]) -> Snapshot:
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             message, hint = f"{self.root} is gone", "bring it back, or end the session"
             return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
         for _ in range(SCAN_ATTEMPTS):
@@ -236,7 +264,8 @@ class WorkTree:
         """Find what the target needs now, and what has to be watched for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
         closure = self._finder.find(self._target, disk, self._also)
-        scan = _Scan(disk, closure, [*closure.problems, *disk.problems(), *unstorable(closure.files)])
+        problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
+        scan = _Scan(disk, closure, [*problems, *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
         scan.problems.extend(hidden_needs(closure.missing - {target}, disk))
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
@@ -261,7 +290,7 @@ class WorkTree:
                 continue
             now = time.time_ns()
             try:
-                content = real.read_bytes()
+                content = read_regular(real, MAX_BYTES)
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -322,7 +351,7 @@ def _identity(folder: str) -> _Identity | None:
 
 def hidden_needs(missing: Collection[str], disk: RootDisk) -> Iterator[Problem]:
     """Tell of files that are named and there, but ignored; a kustomization may go by other names."""
-    for path in sorted(missing):
+    for path in sorted(path for path in missing if path.count("/") < DEPTH_MAX):
         name = path.rpartition("/")[2]
         rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
         if rule and name not in KUSTOMIZATION_FILES and os.path.lexists(disk.real(path)):

@@ -1,0 +1,114 @@
+"""What a snapshot renders to is built within limits, and away from the event loop where it is large."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.from_thread
+import pytest
+
+import gitops_run.flows.building as building_module
+from gitops_run.flows.building import Builder, Built, sources_of
+from gitops_run.model.problem import Problem
+from tests.fakes import FakeSnapshot
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, name in zip("abcdef", "bcdefg", strict=True)
+)
+OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
+
+
+@dataclass
+class Renderer:
+    """Render to a text; count how often."""
+
+    text: str = OBJECT
+    rendered: list[str] = field(default_factory=list)
+
+    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        self.rendered.append(target)
+        return self.text
+
+
+def build(builder: Builder, files: dict[str, str]) -> Built:
+    snapshot = FakeSnapshot({path: text.encode() for path, text in files.items()})
+    return anyio.run(builder.build, snapshot)
+
+
+@pytest.mark.parametrize("name", ["b.yaml", "b.yml", "app/Kustomization"])
+def test_anchors_that_expand_to_too_much_are_refused_before_anything_renders_them(name: str) -> None:
+    renderer = Renderer()
+    (problem,) = build(Builder(renderer, ".", None), {"a.yaml": "x: 1", name: BOMB}).problems
+    assert problem.place == f"{name}:6"
+    assert problem.message.startswith("too much YAML: a document holds more than 300000 values")
+    assert renderer.rendered == []
+
+
+def test_an_anchor_that_contains_itself_is_refused_with_its_line() -> None:
+    (problem,) = build(Builder(Renderer(), ".", None), {"a.yaml": "x: 1\na: &a\n  b: *a\n"}).problems
+    assert str(problem) == "a.yaml:3: too much YAML: the anchor &a contains itself"
+
+
+def test_a_save_after_one_that_was_refused_is_rendered() -> None:
+    builder = Builder(Renderer(), ".", None)
+    assert build(builder, {"a.yaml": BOMB}).problems
+    assert [item.ref.name for item in build(builder, {"a.yaml": "a: &a 1\nb: *a"}).objects] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["{{ if .Values.a }}\na: &b *c\n", "a: ["])
+def test_what_is_no_yaml_is_left_to_the_renderer(text: str) -> None:
+    assert build(Builder(Renderer(), ".", None), {"templates/a.yaml": text}).problems == ()
+
+
+def test_what_renders_to_a_bomb_is_refused() -> None:
+    (problem,) = build(Builder(Renderer(OBJECT + BOMB), ".", None), {}).problems
+    assert problem.message.startswith("a rendered object is too much")
+
+
+def test_a_large_rendering_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def parse(text: str) -> tuple[()]:
+        threads.append(threading.current_thread())
+        return ()
+
+    monkeypatch.setattr(building_module, "parse_document", parse)
+    build(Builder(Renderer(f"{OBJECT}data: {{a: '{'x' * 100_000}'}}"), ".", None), {})
+    (thread,) = threads
+    assert thread is not threading.main_thread()
+
+
+def test_sources_are_searched_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building_module, "SOURCES_BYTES_MAX", 10)
+    snapshot = FakeSnapshot({"a.yaml": b"a: 1", "b.yaml": b"b: 1234567", "c.yaml": b"c: 1"})
+    assert [path for path, _ in sources_of(snapshot, ".").files] == ["a.yaml", "c.yaml"]
+
+
+def test_a_cancelled_build_reads_on_to_the_end_of_one_document_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[str] = []
+    is_cancelled = threading.Event()
+
+    def parse(text: str) -> tuple[()]:
+        parsed.append(text)
+        anyio.from_thread.run_sync(cancel.set)
+        is_cancelled.wait(10)
+        return ()
+
+    monkeypatch.setattr(building_module, "parse_document", parse)
+    large = "---\n".join(f"{OBJECT}data: {{a: '{number}{'x' * 100_000}'}}\n" for number in range(5))
+    cancel = anyio.Event()
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Builder(Renderer(large), ".", None).build, FakeSnapshot({}))
+            await cancel.wait()
+            tasks.cancel_scope.cancel()
+            is_cancelled.set()
+
+    anyio.run(main)
+    assert len(parsed) == 1
