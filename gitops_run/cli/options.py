@@ -20,7 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
 LOOP_KEYS = ("settleMs", "settleCapMs", "pruneLimitPercent")
 APPLIER_KEYS = ("applier", "substitute", "substituteFrom", "decryptionKeyFile", "valuesFiles", "releaseName")
-SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile", *APPLIER_KEYS)
+SESSION_KEYS = ("owner", "store", "endpoint", "region", "caFile", "allowUnlockedFlux", *APPLIER_KEYS)
 
 
 def settings_flags(*keys: str, table: Sequence[Setting] = SETTINGS) -> Callable[[Command], Command]:
@@ -28,6 +28,12 @@ def settings_flags(*keys: str, table: Sequence[Setting] = SETTINGS) -> Callable[
 
     def add(command: Command) -> Command:
         for setting in reversed([setting for setting in table if setting.key in keys]):
+            if setting.kind == "boolean":
+                switch = click.option(
+                    setting.flag, setting.attribute, is_flag=True, default=None, help=setting.description
+                )
+                command = switch(command)
+                continue
             command = click.option(
                 setting.flag,
                 setting.attribute,

@@ -20,9 +20,16 @@ from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
+from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import SessionSpec, parse_spec, refuse_foreign, with_decryption_key
+from gitops_run.model.session_spec import (
+    SessionSpec,
+    parse_spec,
+    refuse_foreign,
+    refuse_other_target,
+    with_decryption_key,
+)
 from gitops_run.model.settings import PROJECT, SETTINGS, Source, resolve
 
 
@@ -57,7 +64,12 @@ def _read_spec() -> SessionSpec:
         ).result()
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
-    return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
+    refuse_other_target(spec, facts)
+    spec = with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
+    refuse_unlocked(spec, facts, is_allowed=settings.allow_unlocked_flux)
+    for text in warnings(spec, facts):
+        pulumi.log.warn(text)
+    return spec
 
 
 def _stack_config(name: SessionName) -> Source:

@@ -16,6 +16,7 @@ from anyio import to_thread
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
+from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
@@ -24,10 +25,11 @@ from gitops_run.model.session_spec import (
     SessionSpec,
     parse_spec,
     refuse_foreign,
+    refuse_other_target,
     with_decryption_key,
 )
 from gitops_run.model.settings import Settings, to_stack_config
-from gitops_run.model.stack_events import PendingObject, StackOutcome
+from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
 from gitops_run.model.store import StoreAccess
 
 
@@ -85,9 +87,14 @@ class Request:
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     """Make a session, or bring it up to its settings, and return what it is made of.
 
-    Raises GuardError on a context that nobody allowed or a session of someone else.
+    Raises GuardError on a context that nobody allowed, a session of someone else, or a Flux that isn't locked
+    down.
     """
-    spec = await _look(request, ports)
+    spec, facts = await _look(request, ports)
+    refuse_other_target(spec, facts)
+    refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
+    for text in warnings(spec, facts):
+        tell(StackNotice(text=text))
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
 
     async def declare() -> StackOutcome:
@@ -104,7 +111,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
 
     Raises GuardError on a session of someone else, BackendError where something stayed.
     """
-    spec = await _look(request, ports)
+    spec, _ = await _look(request, ports)
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
@@ -133,14 +140,14 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> No
     await ports.stacks.forget(request.name.text)
 
 
-async def _look(request: Request, ports: Ports) -> SessionSpec:
+async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:
     """Look at the cluster before anything is touched there."""
     settings = request.settings
     contexts.guard(settings.require("context"), settings.allow_contexts)
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return with_decryption_key(spec, request.decryption_key)
+    return with_decryption_key(spec, request.decryption_key), facts
 
 
 def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:

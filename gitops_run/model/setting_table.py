@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
 
-Kind = Literal["string", "integer", "array"]
-Value = str | int | tuple[str, ...]
+Kind = Literal["string", "integer", "boolean", "array"]
+Value = str | int | bool | tuple[str, ...]
 
 _HTTPS = r"https://[^/?#\s]+"
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -28,7 +28,7 @@ class Setting:
     key: str
     description: str
     kind: Kind = "string"
-    default: str | int | tuple[str, ...] | None = None
+    default: Value | None = None
     allowed: tuple[str, ...] = ()
     pattern: str = ""
     example: str = ""
@@ -132,6 +132,12 @@ SETTINGS: tuple[Setting, ...] = (
         description="Contexts that sessions may use, besides those that are known as local.",
         kind="array",
         default=(),
+    ),
+    Setting(
+        key="allowUnlockedFlux",
+        description="Make sessions on a Flux that isn't locked down for many tenants, or can't be checked.",
+        kind="boolean",
+        default=False,
     ),
     Setting(
         key="store",

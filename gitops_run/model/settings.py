@@ -33,7 +33,12 @@ __all__ = [
 
 PROJECT = "gitops-run"
 
-_KIND_NAMES = {"string": "text", "integer": "a whole number", "array": "a list of texts"}
+_KIND_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list of texts",
+}
 
 _UNSAID = (None, "")
 """An empty text says nothing: Pulumi's config schema knows no key that may be left out."""
@@ -61,6 +66,7 @@ class Settings:
     cluster: str | None
     namespace: str | None
     allow_contexts: tuple[str, ...]
+    allow_unlocked_flux: bool
     store: str
     endpoint: str | None
     store_image: str
@@ -147,9 +153,9 @@ def to_stack_config(settings: Settings) -> dict[str, str]:
     kept = {}
     for setting in SETTINGS:
         value = getattr(settings, setting.attribute)
-        if value in (None, ()) or setting.is_for_loop or setting.key.endswith("Key"):
+        if value in (None, ()) or value is False or setting.is_for_loop or setting.key.endswith("Key"):
             continue
-        kept[setting.key] = json.dumps(value) if setting.kind == "array" else str(value)
+        kept[setting.key] = value if isinstance(value, str) else json.dumps(value)
     return kept
 
 
@@ -188,6 +194,8 @@ def _parse(setting: Setting, source: Source, raw: object) -> Value:
     value = _typed(setting, raw)
     if value is None:
         raise _refusal(setting, source, raw, _KIND_NAMES[setting.kind])
+    if isinstance(value, bool):
+        return value
     if isinstance(value, int) and not setting.minimum <= value <= setting.maximum:
         raise _refusal(setting, source, raw, f"{setting.minimum} to {setting.maximum}")
     if isinstance(value, str):
@@ -210,6 +218,8 @@ def _typed(setting: Setting, raw: object) -> Value | None:
         if isinstance(raw, int) and not isinstance(raw, bool):
             return raw
         return int(raw) if isinstance(raw, str) and re.fullmatch(r"-?[0-9]{1,9}", raw) else None
+    if setting.kind == "boolean":
+        return raw if isinstance(raw, bool) else {"true": True, "false": False}.get(str(raw))
     if setting.kind == "array":
         return _texts(raw)
     return raw if isinstance(raw, str) else None

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import anyio
 import yaml
 
+from gitops_run.adapters.cluster.bounds import declared_controllers, has_policies, read_controllers
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
+from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
+from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.session import OWNER_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
@@ -67,13 +68,19 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
 
 async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    system, me, session, installations, *kinds = await asyncio.gather(
-        connection.get("/api/v1/namespaces/kube-system"),
-        connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
-        _find(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
-        _find(connection, "/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
-        *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
+    answers, controllers, is_bound = await asyncio.gather(
+        asyncio.gather(
+            connection.get("/api/v1/namespaces/kube-system"),
+            connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
+            connection.find(f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
+            connection.find(owner_path(namespace)),
+            connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+            *(connection.find(f"/apis/{version}") for version, _ in _KINDS),
+        ),
+        read_controllers(connection),
+        has_policies(connection),
     )
+    system, me, session, binding, installations, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
@@ -82,19 +89,11 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         user=me["status"]["userInfo"]["username"],
         flux=flux,
         flux_namespace=flux_namespace,
-        owner=annotations.get(OWNER_ANNOTATION, ""),
+        controllers=controllers or declared_controllers(installations),
+        has_policies=is_bound,
+        owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
     )
-
-
-async def _find(connection: Connection, path: str, query: Mapping[str, str] | None = None) -> Json:
-    """Get what may be absent, or hidden from this user: nothing then."""
-    try:
-        return await connection.get(path, query)
-    except TransientError:
-        raise
-    except (NotFound, BackendError):
-        return {}
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:
