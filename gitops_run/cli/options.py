@@ -37,6 +37,7 @@ SESSION_KEYS = (
     "caFile",
     "keysFile",
     "sharedKeys",
+    "allowUnlockedFlux",
     *APPLIER_KEYS,
 )
 

@@ -37,7 +37,7 @@ def list_sessions(output: str, **flags: object) -> None:
         print_table(
             ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
             [
-                (s.name, s.owner, f"{s.root}/{s.target}", s.store, _short(s.source.revision), s.created)
+                (s.name, _owner(s), f"{s.root}/{s.target}", s.store, _short(s.source.revision), s.created)
                 for s in sessions
             ],
         )
@@ -102,7 +102,7 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
         ("namespace", session.namespace),
-        ("owner", session.owner),
+        ("owner", _owner(session)),
         ("target", f"{session.root}/{session.target}"),
         ("bucket", session.store),
         ("created", session.created),
@@ -120,6 +120,11 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
     if session.undone_to:
         rows.append(("undone to", f"{short(session.undone_to)}: files differ until the next save"))
     return [*rows, *(_timing_rows(session.timings) if session.timings else ())]
+
+
+def _owner(session: LiveSession) -> str:
+    """Name the owner; one that only an annotation names is marked, since the owner may change that."""
+    return f"{session.owner} (claimed)" if session.is_owner_claimed else session.owner
 
 
 def _timing_rows(timings: Timings) -> list[tuple[str, ...]]:

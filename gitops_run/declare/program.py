@@ -22,12 +22,14 @@ from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.declare.session import Session
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
+from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
     SessionSpec,
     parse_spec,
     refuse_foreign,
+    refuse_other_target,
     with_decryption_key,
     with_given_keys,
     with_secret_variables,
@@ -69,10 +71,15 @@ def _read_spec() -> SessionSpec:
         ).result()
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
+    refuse_other_target(spec, facts)
+    refuse_unlocked(spec, facts, is_allowed=settings.allow_unlocked_flux)
     elsewhere = keys_elsewhere(os.environ, Path.cwd() / stack_file(name.text), settings)
     spec = with_given_keys(spec, settings, elsewhere)
     spec = with_secret_variables(spec, user_files.read_variables(settings.substitute_file))
-    return with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
+    spec = with_decryption_key(spec, user_files.read_decryption_key(settings.decryption_key_file))
+    for text in warnings(spec, facts):
+        pulumi.log.warn(text)
+    return spec
 
 
 def _stack_config(name: SessionName) -> Source:

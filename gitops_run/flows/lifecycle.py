@@ -16,6 +16,7 @@ from anyio import to_thread
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
+from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
@@ -26,12 +27,13 @@ from gitops_run.model.session_spec import (
     parse_s3_store,
     parse_spec,
     refuse_foreign,
+    refuse_other_target,
     with_decryption_key,
     with_given_keys,
     with_secret_variables,
 )
 from gitops_run.model.settings import Settings, to_stack_config
-from gitops_run.model.stack_events import PendingObject, StackOutcome
+from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_failures import cannot_make_keys
 from gitops_run.model.store_keys import MadeKeys
@@ -110,13 +112,17 @@ class Request:
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     """Make a session, or bring it up to its settings, and return what it is made of.
 
-    Raises GuardError on a context that nobody allowed, a session of someone else, or keys that open the
-    buckets of other sessions.
+    Raises GuardError on a context that nobody allowed, a session of someone else, a Flux that isn't locked
+    down, or keys that open the buckets of other sessions.
     """
-    spec, is_new = await _look(request, ports)
+    spec, facts = await _look(request, ports)
+    refuse_other_target(spec, facts)
+    refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
     spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
-    if is_new:
+    if not facts.target:
         await to_thread.run_sync(_require_keys, spec, ports)
+    for text in warnings(spec, facts):
+        tell(StackNotice(text=text))
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
 
     async def declare() -> StackOutcome:
@@ -200,16 +206,14 @@ async def _look_again(spec: SessionSpec, ports: Ports, *, is_undecided: bool) ->
     return Receipt(lines=(*lines, *stored))
 
 
-async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, bool]:
-    """Look at the cluster before anything is touched there, and say whether the session is new to it."""
+async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:
+    """Look at the cluster before anything is touched there."""
     settings = request.settings
     contexts.guard(settings.require("context"), settings.allow_contexts)
     facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
-    return with_decryption_key(
-        with_secret_variables(spec, request.variables), request.decryption_key
-    ), not facts.target
+    return with_decryption_key(with_secret_variables(spec, request.variables), request.decryption_key), facts
 
 
 def _require_keys(spec: SessionSpec, ports: Ports) -> None:

@@ -65,7 +65,7 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
         tell(StackNotice(text=describe_flux(facts)))
     leftovers = _leftovers(stack, ports, tell)
     if has_lost(facts, stack) and not await leftovers.clean_up():
-        tell(StackNotice(text="something of this platform is gone: it is made anew"))
+        tell(StackNotice(text="something of this platform is missing: it is made"))
         await ports.stacks.clear_pending(stack)
     config = to_platform_config(replace(settings, cluster=spec.cluster.uid))
 

@@ -20,7 +20,7 @@ from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
-from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import APPLIER
@@ -117,7 +117,7 @@ class Inspector:
         changed = [
             item
             for item in built.objects
-            if live.digests.get(item.ref) != item.digest and not self._settings.session.is_own_part(item.ref)
+            if live.digests.get(item.ref) != item.digest and not own_claim(item, self._settings.session)
         ]
         looks = await self._looks(changed, built)
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
@@ -200,9 +200,8 @@ class _Judgement:
         self._snapshot = snapshot
         self._new_kinds = frozenset(_new_kinds(built.objects))
         self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
-        self._problems = [
-            self._own_part(item.ref) for item in built.objects if settings.session.is_own_part(item.ref)
-        ]
+        claims = [(item.ref, own_claim(item, settings.session)) for item in built.objects]
+        self._problems = [self._own_part(ref, claim) for ref, claim in claims if claim]
         self._changes: list[Change] = []
         self._not_checked: list[str] = []
 
@@ -306,10 +305,10 @@ class _Judgement:
             hint="rename it, or remove it from the target",
         )
 
-    def _own_part(self, ref: ObjectRef) -> Problem:
+    def _own_part(self, ref: ObjectRef, claim: str) -> Problem:
         """Refuse what the session is made of; a Namespace is always its own, since kustomize renames it."""
         if ref.kind != "Namespace":
-            return self._foreign(ref, "belongs to the session itself")
+            return self._foreign(ref, claim)
         path, line = locate(ref, self._sources)
         return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
 

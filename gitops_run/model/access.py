@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitops_run.model.session import APPLIER, WRITER_SECRET, SessionName, chart_name
+from gitops_run.model.session import APPLIER, OWNER_ROLE, WRITER_SECRET, SessionName, chart_name
 
 Rule = dict[str, Any]
 
@@ -32,31 +32,41 @@ someone else), quotas and limits (they bound it), endpoints and endpointslices (
 namespaces), leases (the loop's lock is one), and everything that isn't namespaced.
 """
 
-APPLY_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+APPLY_VERBS = ["create", "delete", "get", "list", "patch"]
+HELM_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+"""Helm updates the Secrets of its releases, and watches the pods of its hooks."""
 READ_VERBS = ["get", "list", "watch"]
 
 
-def applier_rules() -> list[Rule]:
-    """List what Flux may do in the session's name."""
-    return [_rule(group, list(resources), APPLY_VERBS) for group, resources in APPLICABLE]
+def applier_rules(*, is_helm: bool) -> list[Rule]:
+    """List what Flux may do in the session's name. is_helm: a chart is applied, by Helm's own requests.
+
+    RBAC can't leave out names: that this reaches the session's own Secrets and NetworkPolicies too is for the
+    platform's admission policies to bar (docs/security.md).
+    """
+    verbs = HELM_VERBS if is_helm else APPLY_VERBS
+    return [_rule(group, list(resources), verbs) for group, resources in APPLICABLE]
 
 
-def owner_rules(name: SessionName, namespace: str) -> list[Rule]:
+def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rule]:
     """List what the session's owner may do: drive this session, read what it applies, and one Secret.
 
     To impersonate Flux's account is how preflight asks what Flux may apply. It gives nothing that saving
     doesn't: whoever saves can run a Pod as that account.
-    A create can't be bound to a name, so the owner may create any Lease and change only one.
+    A create can't be bound to a name, so the owner may create any Lease and change only one. is_helm: a chart
+    is applied, by a HelmRelease instead of a Kustomization.
     """
+    driven, other = [*READ_VERBS, "patch"], READ_VERBS
     return [
-        _rule(FLUX_SOURCE_GROUP, ["buckets"], [*READ_VERBS, "patch"], name.text),
-        _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], [*READ_VERBS, "patch"], name.text),
-        _rule(FLUX_HELM_GROUP, ["helmreleases"], [*READ_VERBS, "patch"], name.text),
+        _rule(FLUX_SOURCE_GROUP, ["buckets"], driven, name.text),
+        _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], other if is_helm else driven, name.text),
+        _rule(FLUX_HELM_GROUP, ["helmreleases"], driven if is_helm else other, name.text),
         _rule(FLUX_SOURCE_GROUP, ["helmcharts"], READ_VERBS, chart_name(namespace, name.text)),
         _rule("", ["secrets"], ["get"], WRITER_SECRET),
         _rule("coordination.k8s.io", ["leases"], ["create"]),
-        _rule("coordination.k8s.io", ["leases"], ["delete", "get", "patch", "update"], name.text),
+        _rule("coordination.k8s.io", ["leases"], ["get", "update"], name.text),
         _rule("", ["serviceaccounts"], ["impersonate"], APPLIER),
+        _rule("rbac.authorization.k8s.io", ["rolebindings"], ["get"], OWNER_ROLE),
         _rule("", ["events", "pods/log"], READ_VERBS),
         _rule("events.k8s.io", ["events"], READ_VERBS),
         *_reading_rules(),

@@ -8,7 +8,9 @@ source-controller 1.9, kustomize-controller 1.9 and helm-controller 1.6, their m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 SOURCE_CONTROLLER: Final = "source-controller"
@@ -16,6 +18,9 @@ KUSTOMIZE_CONTROLLER: Final = "kustomize-controller"
 HELM_CONTROLLER: Final = "helm-controller"
 COMPONENTS: Final = (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 """What a session needs of Flux; its other controllers aren't used."""
+
+ARGUMENTS_ANNOTATION: Final = "gitops-run.dev/flux-arguments"
+"""On Flux's namespace: a JSON object of each controller's arguments, where no Deployment has them."""
 
 EVENTS: Final = "events-addr"
 GATES: Final = "feature-gates"
@@ -31,6 +36,41 @@ _GATES: Final[Mapping[str, Mapping[str, str]]] = {
     HELM_CONTROLLER: {"CancelHealthCheckOnNewRevision": "true"},
 }
 """A newer save ends the wait for the health of an older one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """Name one of Flux's controllers, and the arguments that it runs with."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def lacking_bounds(controller: Controller) -> tuple[str, ...]:
+    """List the flags that a controller lacks of those that bound a session's owner."""
+    flags = parse_flags(controller.arguments)
+    wanted = _FLAGS.get(controller.name, {})
+    return tuple(f"--{name}" for name, value in wanted.items() if not _holds(flags, name, value))
+
+
+def write_declared(controllers: Mapping[str, Sequence[str]]) -> str:
+    """Write the annotation by which a Flux outside of Deployments declares its arguments."""
+    return json.dumps({name: list(arguments) for name, arguments in controllers.items()})
+
+
+def parse_declared(text: str) -> tuple[Controller, ...]:
+    """Read that annotation; what isn't of its form declares nothing."""
+    try:
+        declared = json.loads(text or "{}")
+    except ValueError:
+        return ()
+    if not isinstance(declared, dict):
+        return ()
+    return tuple(
+        Controller(name=name, arguments=tuple(map(str, arguments)))
+        for name, arguments in declared.items()
+        if isinstance(arguments, list)
+    )
 
 
 def parse_flags(arguments: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from gitops_run.model.session import (
     MANAGED_BY_LABEL,
     MANAGER,
     OWNER_ANNOTATION,
+    OWNER_ROLE,
     PART_OF_LABEL,
     READER_SECRET,
     ROOT_ANNOTATION,
@@ -48,8 +49,6 @@ from gitops_run.model.store_keys import KeyPair
 from gitops_run.model.store_server import forward_rules
 
 Manifest = dict[str, Any]
-
-OWNER_ROLE = "session-owner"
 
 FLUX_INTERVAL = "24h"
 """The loop asks Flux to reconcile after each save; the interval only mends drift."""
@@ -81,7 +80,7 @@ def service_account(spec: SessionSpec) -> Manifest:
 
 def applier_role(spec: SessionSpec) -> Manifest:
     """Write what Flux may apply for the session."""
-    return _role(spec, APPLIER, applier_rules())
+    return _role(spec, APPLIER, applier_rules(is_helm=isinstance(spec.applier, HelmApplier)))
 
 
 def applier_binding(spec: SessionSpec) -> Manifest:
@@ -93,7 +92,8 @@ def applier_binding(spec: SessionSpec) -> Manifest:
 def owner_role(spec: SessionSpec) -> Manifest:
     """Write what the session's owner may do."""
     forward = forward_rules() if isinstance(spec.store, InClusterStore) else []
-    return _role(spec, OWNER_ROLE, [*owner_rules(spec.name, spec.namespace), *forward])
+    is_helm = isinstance(spec.applier, HelmApplier)
+    return _role(spec, OWNER_ROLE, [*owner_rules(spec.name, spec.namespace, is_helm=is_helm), *forward])
 
 
 def owner_binding(spec: SessionSpec) -> Manifest:

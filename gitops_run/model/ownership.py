@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitops_run.model.objects import ObjectRef
+from gitops_run.model.objects import ObjectRef, RenderedObject, mapping
 from gitops_run.model.session import (
     APPLIER,
     DECRYPTION_SECRET,
+    OWNER_ROLE,
     READER_SECRET,
     SESSION_LABEL,
     STORE_SERVER,
+    TOKEN_ACCOUNT,
+    TOKEN_TYPE,
     VARIABLES_SECRET,
     WRITER_SECRET,
 )
@@ -51,16 +54,34 @@ class SessionPlace:
             "ServiceAccount": {APPLIER},
             "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, VARIABLES_SECRET, STORE_SERVER},
             "StatefulSet": {STORE_SERVER},
+            "Pod": {f"{STORE_SERVER}-0"},
             "Service": {STORE_SERVER},
             "NetworkPolicy": {STORE_SERVER},
-            "Role": {APPLIER, "session-owner"},
-            "RoleBinding": {APPLIER, "session-owner"},
+            "Role": {APPLIER, OWNER_ROLE},
+            "RoleBinding": {APPLIER, OWNER_ROLE},
             "Bucket": {self.name},
             "Kustomization": {self.name},
             "HelmRelease": {self.name},
             "Lease": {self.name},
         }
         return ref.name in parts.get(ref.kind, ())
+
+
+def own_claim(item: RenderedObject, session: SessionPlace) -> str:
+    """Say what a rendered object has of the session itself, as a sentence's end; "" for nothing.
+
+    The session's label makes an object a part of it to the platform's admission policies, and a token of the
+    account that applies would outlive every change of its rights.
+    """
+    if session.is_own_part(item.ref):
+        return "belongs to the session itself"
+    metadata = mapping(item.body.get("metadata"))
+    if SESSION_LABEL in mapping(metadata.get("labels")):
+        return f"has the label {SESSION_LABEL}, which marks what the session itself is made of"
+    account = mapping(metadata.get("annotations")).get(TOKEN_ACCOUNT)
+    if item.ref.kind == "Secret" and item.body.get("type") == TOKEN_TYPE and account == APPLIER:
+        return f"is a token of {APPLIER}, the session's own account"
+    return ""
 
 
 def foreign_owner(live: Json, session: SessionPlace) -> str:

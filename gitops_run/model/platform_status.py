@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from gitops_run.model.lockdown import COMPONENTS, events_go_to, lockdown_of
-from gitops_run.model.platform import Component, PlatformFacts, describe_flux
-from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_KINDS, VIEWER_ROLE
+from gitops_run.model.platform import POLICIES, Component, PlatformFacts, describe_flux
+from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def to_status(facts: PlatformFacts) -> PlatformStatus:
         flux_stack=facts.flux_stack,
         flux=describe_flux(facts),
         components=tuple(_component(one) for one in facts.components),
-        has_policy=len(facts.policy) == len(POLICY_KINDS),
+        has_policy=set(POLICIES) <= set(facts.policy),
         roles={name: name in facts.roles for name in (VIEWER_ROLE, MAKER_ROLE)},
         sessions=facts.sessions,
         unread=facts.unread,
@@ -66,7 +66,7 @@ def rows(status: PlatformStatus) -> list[tuple[str, str]]:
     found = [("platform", f"the stack {status.stack}'s" if status.stack else nobody), ("flux", status.flux)]
     for one in status.components:
         found += _component_rows(one)
-    found.append(("admission policy", _word(status, "ValidatingAdmission", is_there=status.has_policy)))
+    found.append(("admission policies", _word(status, "ValidatingAdmission", is_there=status.has_policy)))
     found += [
         (f"role {name}", _word(status, f"ClusterRole {name}", is_there=is_there))
         for name, is_there in status.roles.items()

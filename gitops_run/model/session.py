@@ -23,16 +23,23 @@ ROOT_ANNOTATION = "gitops-run.dev/root"
 CREATED_ANNOTATION = "gitops-run.dev/created"
 FENCE_ANNOTATION = "gitops-run.dev/fence"
 RECONCILE_ANNOTATION = "reconcile.fluxcd.io/requestedAt"
+FORCE_ANNOTATION = "reconcile.fluxcd.io/forceAt"
+RESET_ANNOTATION = "reconcile.fluxcd.io/resetAt"
+"""What `flux reconcile helmrelease` writes with --force and --reset."""
 TIMINGS_ANNOTATION = "gitops-run.dev/timings"
 UNDONE_ANNOTATION = "gitops-run.dev/undone-to"
 """Both stand on the Lease. The latter has the revision that an undo brought back, until the next save."""
 
 APPLIER = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""
+OWNER_ROLE = "session-owner"
+"""Role and RoleBinding of the session's owner; the latter's subject is who that is."""
 READER_SECRET = "bucket-reader"  # noqa: S105 - the name of a Secret, not its content
 WRITER_SECRET = "bucket-writer"  # noqa: S105 - the name of a Secret, not its content
 DECRYPTION_SECRET = "sops-age"  # noqa: S105 - the name of a Secret, not its content
 VARIABLES_SECRET = "gitops-run-variables"  # noqa: S105 - the name of a Secret, not its content
+TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a Secret's type, not its content
+TOKEN_ACCOUNT = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation's name
 FLUX_NAMESPACE = "flux-system"
 """Where Flux's own installer puts it; facts of a cluster may say otherwise."""
 STORE_SERVER = "gitops-run-bucket"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
+from gitops_run.model.lockdown import Controller
 from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.settings import Settings
@@ -179,14 +180,17 @@ class ClusterFacts:
     """Hold what a cluster tells before a session is made in it.
 
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
-    its installation's labels tell, or "". flux_namespace: where it is, or "". owner, target: of the session
-    of that name, or "" where there is none.
+    its installation's labels tell, or "". flux_namespace: where it is, or "". controllers: those of Flux
+    whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
+    that may not be read. owner, target: of the session of that name, or "" where there is none.
     """
 
     uid: str
     user: str
     flux: str = ""
     flux_namespace: str = ""
+    controllers: tuple[Controller, ...] = ()
+    has_policies: bool | None = None
     owner: str = ""
     target: str = ""
 
@@ -226,13 +230,17 @@ def parse_spec(
     )
 
 
-def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
-    """Refuse a session that someone else owns, or that applies another target. Raises GuardError."""
+def refuse_other_target(spec: SessionSpec, facts: ClusterFacts) -> None:
+    """Refuse to give a session another target. Raises GuardError."""
     if facts.target and facts.target != spec.target:
         raise GuardError(
             f"session {spec.name} applies {facts.target}, not {spec.target}: that is fixed when it is made",
             hint="choose another session name, or take this one down first",
         )
+
+
+def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
+    """Refuse a session that someone else owns. Raises GuardError."""
     if facts.owner and facts.owner != spec.owner:
         raise GuardError(
             f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",

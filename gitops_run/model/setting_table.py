@@ -33,7 +33,7 @@ class Setting:
     key: str
     description: str
     kind: Kind = "string"
-    default: str | int | tuple[str, ...] | None = None
+    default: Value | None = None
     allowed: tuple[str, ...] = ()
     pattern: str = ""
     example: str = ""
@@ -150,6 +150,12 @@ SETTINGS: tuple[Setting, ...] = (
         description="Contexts that sessions may use, besides those that are known as local.",
         kind="array",
         default=(),
+    ),
+    Setting(
+        key="allowUnlockedFlux",
+        description="Make sessions on a Flux that isn't locked down for many tenants, or can't be checked.",
+        kind="boolean",
+        default=False,
     ),
     Setting(
         key="store",

@@ -70,6 +70,7 @@ class Settings:
     cluster: str | None
     namespace: str | None
     allow_contexts: tuple[str, ...]
+    allow_unlocked_flux: bool
     store: str
     endpoint: str | None
     store_image: str

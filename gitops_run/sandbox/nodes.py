@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, write_declared
 from gitops_run.sandbox.programs import FLUX_VERSION
 from gitops_run.sandbox.state import NODE
 
@@ -26,8 +27,11 @@ def flux_kinds(binaries: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
             yield yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
 
 
-def flux_namespace() -> dict[str, Any]:
-    """Describe the namespace by whose labels Flux and its version are found."""
+def flux_namespace(arguments: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Describe the namespace by whose labels Flux and its version are found.
+
+    arguments: of the controllers that run as processes, by which `up` sees whether they are locked down.
+    """
     labels = {
         "app.kubernetes.io/instance": FLUX_NAMESPACE,
         "app.kubernetes.io/part-of": "flux",
@@ -36,7 +40,11 @@ def flux_namespace() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": FLUX_NAMESPACE, "labels": labels},
+        "metadata": {
+            "name": FLUX_NAMESPACE,
+            "labels": labels,
+            "annotations": {ARGUMENTS_ANNOTATION: write_declared(arguments)},
+        },
     }
 
 

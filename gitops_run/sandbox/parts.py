@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gitops_run.model.lockdown import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER, SOURCE_CONTROLLER
 from gitops_run.sandbox.certificates import Pair
 from gitops_run.sandbox.kubeconfigs import part_kubeconfig
 from gitops_run.sandbox.node.machine import inside
@@ -36,8 +37,13 @@ def parts_of(sandbox: Sandbox, administrator: Account) -> tuple[Part, ...]:
         *_control_plane(sandbox),
         _store(sandbox, administrator),
         _kwok(sandbox),
-        *(_flux(sandbox, name) for name in ("source-controller", "kustomize-controller", "helm-controller")),
+        *(_flux(sandbox, name) for name in (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)),
     )
+
+
+def applier_arguments(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
+    """List what the controllers that apply are told of tenancy, as they are told it."""
+    return {name: flags(_flux_options(sandbox, name)) for name in (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)}
 
 
 def _control_plane(sandbox: Sandbox) -> tuple[Part, ...]:
@@ -214,14 +220,14 @@ def _flux(sandbox: Sandbox, name: str) -> Part:
 
 def _flux_options(sandbox: Sandbox, name: str) -> dict[str, object]:
     tenancy: dict[str, object] = {"no-cross-namespace-refs": "true", "default-service-account": "default"}
-    if name == "source-controller":
+    if name == SOURCE_CONTROLLER:
         storage = _address(sandbox, name)
         return {
             "storage-path": sandbox.folder / "artifacts",
             "storage-addr": storage,
             "storage-adv-addr": storage,
         }
-    if name == "kustomize-controller":
+    if name == KUSTOMIZE_CONTROLLER:
         return {
             **tenancy,
             "no-remote-bases": "true",

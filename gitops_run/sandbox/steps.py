@@ -10,7 +10,7 @@ from gitops_run.sandbox import nodes
 from gitops_run.sandbox.node.dns import READY_PATH, dns_objects
 from gitops_run.sandbox.node.images import ensure_archives
 from gitops_run.sandbox.node.importing import import_missing
-from gitops_run.sandbox.parts import CLUSTER_STEP
+from gitops_run.sandbox.parts import CLUSTER_STEP, applier_arguments
 from gitops_run.sandbox.state import NodeKind, Sandbox
 from gitops_run.sandbox.web import ApiServer
 
@@ -36,10 +36,11 @@ def steps_of(sandbox: Sandbox, api: ApiServer) -> tuple[Step, ...]:
 
 def _with_kwok(sandbox: Sandbox, api: ApiServer) -> tuple[Step, ...]:
     kinds = tuple(nodes.flux_kinds(sandbox.binaries))
+    namespace = nodes.flux_namespace(applier_arguments(sandbox))
     cluster = Step(
         name=CLUSTER_STEP,
         after=("kube-apiserver",),
-        begin=lambda: api.apply((nodes.node(), nodes.flux_namespace(), *kinds)),
+        begin=lambda: api.apply((nodes.node(), namespace, *kinds)),
         # A definition is announced as established before its kind can be discovered.
         is_done=lambda: all(map(api.serves, kinds)),
     )

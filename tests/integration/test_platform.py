@@ -19,11 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops_run.sandbox import lifecycle
-from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
-from gitops_run.sandbox.lifecycle import is_up
-from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
-from tests.conftest import DEVELOPER, EXAMPLES, SANDBOX, homes
+from gitops_run.sandbox.state import Sandbox
+from tests.conftest import DEVELOPER, EXAMPLES
+from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
 from tests.people import PATIENCE_S, Finished, Person, finish
 
 NAME = "bounded"
@@ -33,35 +31,13 @@ BUCKET, KUSTOMIZATION = "buckets.source.toolkit.fluxcd.io", "kustomizations.kust
 HELM_RELEASE = "helmreleases.helm.toolkit.fluxcd.io"
 OF_THE_PLATFORM = "validatingadmissionpolicy,validatingadmissionpolicybinding,clusterrole"
 LABEL = "gitops-run.dev/platform"
+OWNER, TARGET = "gitops-run.dev/owner", "gitops-run.dev/target"
 
 
 @pytest.fixture(scope="module")
 def own_sandbox() -> Iterator[Sandbox]:
-    """A control plane that no other test uses: a platform is a whole cluster's."""
-    name = f"{SANDBOX}-platform"
-    if is_up(sandbox_folder(name)):
-        lifecycle.stop(name)
-    shutil.rmtree(sandbox_folder(name), ignore_errors=True)  # what a run that was killed has left
-    yield lifecycle.start(name, node=NodeKind.SIMULATED)
-    lifecycle.stop(name)
-
-
-def someone(sandbox: Sandbox, home: Path) -> Person:
-    return Person(env={**os.environ, **sandbox.env, **homes(home)}, cwd=home)
-
-
-def user_of(sandbox: Sandbox, person: Person, user: str) -> Person:
-    """Make somebody with a home and settings of his own, known to the cluster by his name alone."""
-    kubeconfig = issue_user_kubeconfig(sandbox, user)
-    home = person.cwd / user.partition("@")[0]
-    home.mkdir()
-    person = someone(sandbox, home)
-    settings = home / "settings.yaml"
-    said = yaml.safe_load(sandbox.settings.read_text())
-    settings.write_text(yaml.safe_dump({**said, "kubeconfig": str(kubeconfig)}))
-    settings.chmod(0o600)
-    env = {"KUBECONFIG": str(kubeconfig), "GITOPS_RUN_SETTINGS": str(settings)}
-    return replace(person, env={**person.env, **env})
+    with own_sandbox_of("platform") as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +70,7 @@ def owner(own_sandbox: Sandbox, engineer: Person) -> Person:
 @pytest.fixture(scope="module")
 def maker(own_sandbox: Sandbox, engineer: Person, platform: dict[str, Any]) -> Person:
     """Somebody with no right but the platform's role for those who make sessions."""
-    bound = ("--clusterrole=gitops-run-session-maker", f"--user={MAKER}")
-    engineer.kubectl("create", "clusterrolebinding", "makers", *bound)
+    bind(engineer, "gitops-run-session-maker", MAKER)
     return user_of(own_sandbox, engineer, MAKER)
 
 
@@ -167,7 +142,9 @@ def patched(person: Person, kind: str, patch: dict[str, Any]) -> subprocess.Comp
 
 @pytest.mark.parametrize("kind", [BUCKET, KUSTOMIZATION])
 def test_the_owner_may_suspend_and_annotate(session: Path, owner: Person, kind: str) -> None:
-    marks = {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}
+    marks = {
+        "annotations": {f"reconcile.fluxcd.io/{name}At": "now" for name in ("requested", "force", "reset")}
+    }
     for is_suspended in (True, False):
         result = patched(owner, kind, {"metadata": marks, "spec": {"suspend": is_suspended}})
         assert result.returncode == 0, result.stderr
@@ -185,6 +162,13 @@ def test_the_owner_may_suspend_and_annotate(session: Path, owner: Person, kind: 
         (KUSTOMIZATION, {"spec": {"kubeConfig": {"secretRef": {"name": "k"}}}}, "spec.kubeConfig"),
         (KUSTOMIZATION, {"metadata": {"labels": {"gitops-run.dev/session": None}}}, "metadata.labels"),
         (KUSTOMIZATION, {"metadata": {"finalizers": None}}, "metadata.finalizers"),
+        (
+            KUSTOMIZATION,
+            {"metadata": {"annotations": {"pulumi.com/x": "y"}}},
+            "metadata.annotations.pulumi.com/x",
+        ),
+        (BUCKET, {"metadata": {"annotations": {OWNER: "mallory"}}}, f"metadata.annotations.{OWNER}"),
+        (BUCKET, {"metadata": {"annotations": {TARGET: None}}}, f"metadata.annotations.{TARGET}"),
         (BUCKET, {"spec": {"bucketName": "other"}}, "spec.bucketName"),
         (BUCKET, {"spec": {"endpoint": "evil.example.com"}}, "spec.endpoint"),
         (BUCKET, {"spec": {"secretRef": {"name": "bucket-writer"}}}, "spec.secretRef"),
@@ -196,7 +180,7 @@ def test_the_owner_may_change_nothing_else(
 ) -> None:
     result = patched(owner, kind, patch)
     assert result.returncode != 0
-    assert "only suspend and annotations" in result.stderr
+    assert "only suspend and the annotations for fence and reconcile" in result.stderr
     assert f"not {told};" in result.stderr
 
 
@@ -223,8 +207,7 @@ def test_the_owner_s_saves_are_applied_under_the_policy(session: Path, owner: Pe
 def test_a_viewer_sees_every_session_and_no_secret(
     session: Path, own_sandbox: Sandbox, engineer: Person
 ) -> None:
-    bound = ("--clusterrole=gitops-run-viewer", f"--user={VIEWER}")
-    engineer.kubectl("create", "clusterrolebinding", "viewers", *bound)
+    bind(engineer, "gitops-run-viewer", VIEWER)
     viewer = user_of(own_sandbox, engineer, VIEWER)
     assert [one["name"] for one in viewer.succeeds("list", "-o", "json").json] == [NAME]
     assert viewer.succeeds("status", NAME, "-o", "json").json["owner"] == DEVELOPER
@@ -248,7 +231,7 @@ def test_a_platform_with_a_live_session_is_not_taken_down(session: Path, enginee
 
 def test_down_leaves_nothing(session: Path, engineer: Person, maker: Person) -> None:
     maker.succeeds("down", NAME)
-    engineer.kubectl("delete", "clusterrolebinding", "makers", "viewers", "--ignore-not-found")
+    engineer.kubectl("delete", "clusterrolebinding", "maker", "viewer", "--ignore-not-found")
     assert not engineer.succeeds("platform", "down", "-o", "json").json["stack"]
     assert "flux-system" not in engineer.names("namespace")
     assert flux_kinds(engineer) == []

@@ -7,7 +7,11 @@ from gitops_run.model.session import SessionName
 
 
 def test_the_owner_may_ask_in_the_name_of_one_account_alone() -> None:
-    rules = [rule for rule in owner_rules(SessionName("web"), "run-web") if "impersonate" in rule["verbs"]]
+    rules = [
+        rule
+        for rule in owner_rules(SessionName("web"), "run-web", is_helm=True)
+        if "impersonate" in rule["verbs"]
+    ]
     assert rules == [
         {
             "apiGroups": [""],

@@ -55,11 +55,19 @@ class FakeApi:
         del query
         if path == self.refused:
             raise BackendError(f"the cluster refuses: {path} is forbidden")
+        if path.endswith(("kube-system/", "/rolebindings/session-owner")) or "policies" in path:
+            return {}
         if path.endswith("kube-system"):
             return {"metadata": {"uid": "uid"}}
         if path.endswith("/buckets/web"):
             raise NotFound(path)
         return {"resources": [{"kind": "Bucket"}, {"kind": "Kustomization"}]}
+
+    async def find(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        try:
+            return await self.get(path, query)
+        except (NotFound, BackendError):
+            return {}
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         del path, body

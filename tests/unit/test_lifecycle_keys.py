@@ -32,6 +32,7 @@ BASE: dict[str, object] = {
     "endpoint": "https://s3:9000",
     "accessKey": "ADMIN",
     "secretKey": "hunter1",
+    "allowUnlockedFlux": True,
 }
 GIVEN: dict[str, object] = {
     "readerAccessKey": "R",

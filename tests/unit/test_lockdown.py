@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.model.lockdown import COMPONENTS, events_go_to, lockdown_of, locked_down, parse_flags
+from gitops_run.model.lockdown import (
+    COMPONENTS,
+    Controller,
+    events_go_to,
+    lacking_bounds,
+    lockdown_of,
+    locked_down,
+    parse_declared,
+    parse_flags,
+    write_declared,
+)
 
 UPSTREAM = (
     "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
@@ -73,3 +83,23 @@ def test_a_switch_counts_where_it_is_on(arguments: list[str], *, is_found: bool)
 def test_any_default_account_locks_down() -> None:
     found = lockdown_of("helm-controller", ["--default-service-account", "tenant"])
     assert found["--default-service-account"]
+
+
+@given(component=st.sampled_from(COMPONENTS), arguments=ARGUMENTS)
+def test_what_is_locked_down_lacks_no_bounds_by_arguments_or_by_declaration(
+    component: str, arguments: list[str]
+) -> None:
+    made = locked_down(component, arguments, "")
+    (declared,) = parse_declared(write_declared({component: made}))
+    assert declared == Controller(name=component, arguments=tuple(made))
+    assert lacking_bounds(declared) == ()
+
+
+def test_a_controller_that_was_never_locked_down_lacks_each_flag() -> None:
+    lacking = lacking_bounds(Controller(name="kustomize-controller", arguments=UPSTREAM))
+    assert set(lacking) == {"--no-cross-namespace-refs", "--default-service-account", "--no-remote-bases"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"kustomize-controller": "--a"}', "1"])
+def test_what_is_not_of_the_declaration_s_form_declares_nothing(text: str) -> None:
+    assert parse_declared(text) == ()

@@ -116,13 +116,13 @@ def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> N
 @few
 @given(spec=SPECS)
 def test_no_rule_has_a_wildcard(spec: SessionSpec) -> None:
-    rules = [*applier_rules(), *owner_rules(spec.name, spec.namespace)]
+    rules = [*applier_rules(is_helm=True), *owner_rules(spec.name, spec.namespace, is_helm=True)]
     assert not any("*" in words for rule in rules for words in rule.values())
 
 
 def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
-    groups = {group for rule in applier_rules() for group in rule["apiGroups"]}
-    resources = {resource for rule in applier_rules() for resource in rule["resources"]}
+    groups = {group for rule in applier_rules(is_helm=False) for group in rule["apiGroups"]}
+    resources = {resource for rule in applier_rules(is_helm=False) for resource in rule["resources"]}
     assert not {group for group in groups if "rbac" in group or "fluxcd" in group or "coordination" in group}
     assert not resources & {"resourcequotas", "limitranges", "endpoints", "namespaces"}
 
@@ -130,7 +130,7 @@ def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
 @few
 @given(spec=SPECS)
 def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(spec: SessionSpec) -> None:
-    rules = owner_rules(spec.name, spec.namespace)
+    rules = owner_rules(spec.name, spec.namespace, is_helm=True)
     secrets = [rule for rule in rules if "secrets" in rule["resources"]]
     changing = [rule for rule in rules if {"patch", "update", "delete"} & set(rule["verbs"])]
     assert [(rule["verbs"], rule["resourceNames"]) for rule in secrets] == [(["get"], ["bucket-writer"])]

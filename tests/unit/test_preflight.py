@@ -183,6 +183,31 @@ def test_what_the_session_is_made_of_is_refused_once_even_if_it_is_in_the_invent
     assert "belongs to the session itself" in problem.message
 
 
+def labelled(kind: str, name: str, label: str) -> str:
+    return manifest(kind, name, f"  labels: {{{label}: web}}")
+
+
+def token_of(account: str) -> str:
+    annotations = f"  annotations: {{kubernetes.io/service-account.name: {account}}}"
+    return manifest("Secret", "t", annotations, "type: kubernetes.io/service-account-token")
+
+
+def test_what_claims_to_be_a_part_of_the_session_by_its_label_is_refused() -> None:
+    (problem,) = inspect(labelled("ConfigMap", "a", "gitops-run.dev/session")).problems
+    assert "gitops-run.dev/session, which marks what the session itself is made of" in problem.message
+
+
+def test_a_token_of_the_session_s_account_is_refused_and_one_of_another_account_is_not() -> None:
+    (problem,) = inspect(token_of("flux-run")).problems
+    assert "is a token of flux-run" in problem.message
+    assert inspect(token_of("app")).problems == ()
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ServiceAccount", "NetworkPolicy", "Service", "StatefulSet"])
+def test_an_object_of_a_part_s_kind_and_another_name_is_the_target_s_own(kind: str) -> None:
+    assert inspect(labelled(kind, "mine", "app")).problems == ()
+
+
 def test_without_dry_run_only_ownership_is_looked_at_and_no_change_is_told() -> None:
     cluster = refusing("a", Obstacle.CONTENT)
     found = inspect(A, cluster=cluster, has_dry_run=False)

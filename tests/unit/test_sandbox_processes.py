@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops_run.adapters.host import ProcessRecord, is_running, record
+from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, lacking_bounds, parse_declared
 from gitops_run.sandbox.journal import (
     SUPERVISOR,
     Journal,
@@ -19,7 +20,8 @@ from gitops_run.sandbox.journal import (
     read_state,
     recorded_processes,
 )
-from gitops_run.sandbox.parts import parts_of
+from gitops_run.sandbox.nodes import flux_namespace
+from gitops_run.sandbox.parts import applier_arguments, parts_of
 from gitops_run.sandbox.processes import end
 from gitops_run.sandbox.state import LOOPBACK, PORT_NAMES, Sandbox
 from gitops_run.sandbox.store import Account
@@ -129,6 +131,18 @@ def test_controllers_of_flux_are_locked_down_for_many_tenants(tmp_path: Path, co
     assert "--no-cross-namespace-refs=true" in parts[controller].argv
     assert "--default-service-account=default" in parts[controller].argv
     assert "--no-remote-bases=true" in parts["kustomize-controller"].argv
+
+
+def test_what_flux_s_namespace_declares_of_the_controllers_is_what_they_are_started_with(
+    tmp_path: Path,
+) -> None:
+    parts = {part.name: part for part in parts_of(sandbox(tmp_path), Account(access="a", secret="s"))}
+    namespace = flux_namespace(applier_arguments(sandbox(tmp_path)))
+    declared = parse_declared(namespace["metadata"]["annotations"][ARGUMENTS_ANNOTATION])
+
+    assert {one.name for one in declared} == {"kustomize-controller", "helm-controller"}
+    assert all(set(one.arguments) <= set(parts[one.name].argv) for one in declared)
+    assert [lacking_bounds(one) for one in declared] == [(), ()]
 
 
 def sandbox(folder: Path) -> Sandbox:

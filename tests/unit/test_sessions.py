@@ -26,6 +26,12 @@ class FakeApi:
             raise self.answer
         return self.answer
 
+    async def find(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        try:
+            return await self.get(path, query)
+        except (NotFound, BackendError):
+            return {}
+
 
 def test_a_cluster_without_flux_is_told_from_one_without_sessions() -> None:
     assert asyncio.run(list_sessions(FakeApi({"items": []}))) == ()  # type: ignore[arg-type]

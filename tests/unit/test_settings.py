@@ -182,6 +182,25 @@ def test_what_the_stack_keeps_resolves_to_the_same_settings() -> None:
     assert resolve([source(Origin.STACK, **to_stack_config(settings))]) == settings
 
 
+@pytest.mark.parametrize("said", [True, "true"])
+def test_a_switch_is_on_by_its_word_alone(said: object) -> None:
+    assert resolve([source(Origin.ENVIRONMENT, allowUnlockedFlux=said)]).allow_unlocked_flux
+    assert not resolve(()).allow_unlocked_flux
+
+
+@pytest.mark.parametrize("said", ["yes", "1", 1, "True", ["true"]])
+def test_a_switch_takes_nothing_but_true_and_false(said: object) -> None:
+    with pytest.raises(UsageError, match="allowed is true or false"):
+        resolve([source(Origin.ENVIRONMENT, allowUnlockedFlux=said)])
+
+
+def test_a_switch_is_kept_in_the_stack_where_it_is_on() -> None:
+    settings = resolve([source(Origin.FLAG, allowUnlockedFlux=True, context="kind-a")])
+    assert to_stack_config(settings)["allowUnlockedFlux"] == "true"
+    assert resolve([source(Origin.STACK, **to_stack_config(settings))]) == settings
+    assert "allowUnlockedFlux" not in to_stack_config(resolve(()))
+
+
 def test_each_setting_is_a_field() -> None:
     assert tuple(setting.attribute for setting in SETTINGS) == Settings.__slots__
 

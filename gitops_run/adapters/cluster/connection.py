@@ -74,6 +74,15 @@ class Connection:
         """Get one object, or a list."""
         return await self._request("GET", _with_query(path, query))
 
+    async def find(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        """Get what may be absent, or hidden from this user: nothing then. Raises TransientError only."""
+        try:
+            return await self.get(path, query)
+        except TransientError:
+            raise
+        except (NotFound, BackendError):
+            return {}
+
     async def get_text(self, path: str, query: Mapping[str, str]) -> str:
         """Get what isn't JSON: a container's log."""
         with _translated(self.context), anyio.fail_after(REQUEST_S):

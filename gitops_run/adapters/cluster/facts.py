@@ -14,8 +14,10 @@ from typing import Final
 import anyio
 import yaml
 
+from gitops_run.adapters.cluster.bounds import declared_controllers, has_policies, read_controllers
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
+from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
+from gitops_run.errors import NotFound, TransientError, UsageError
 from gitops_run.model.session import OWNER_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
@@ -66,13 +68,19 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
 
 async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    system, me, session, installations, *kinds = await asyncio.gather(
-        connection.get("/api/v1/namespaces/kube-system"),
-        connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
-        _find(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
-        _installations(connection),
-        *(_find(connection, f"/apis/{version}") for version, _ in _KINDS),
+    answers, controllers, is_bound = await asyncio.gather(
+        asyncio.gather(
+            connection.get("/api/v1/namespaces/kube-system"),
+            connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
+            _present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
+            connection.find(owner_path(namespace)),
+            connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+            *(_present(connection, f"/apis/{version}") for version, _ in _KINDS),
+        ),
+        read_controllers(connection),
+        has_policies(connection),
     )
+    system, me, session, binding, installations, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
@@ -81,26 +89,18 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         user=me["status"]["userInfo"]["username"],
         flux=flux,
         flux_namespace=flux_namespace,
-        owner=annotations.get(OWNER_ANNOTATION, ""),
+        controllers=controllers or declared_controllers(installations),
+        has_policies=is_bound,
+        owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
     )
 
 
-async def _find(connection: Connection, path: str) -> Json:
+async def _present(connection: Connection, path: str) -> Json:
     """Get what may be absent: nothing then. What this user may not see is an error, since it may be there."""
     try:
         return await connection.get(path)
     except NotFound:
-        return {}
-
-
-async def _installations(connection: Connection) -> Json:
-    """List Flux's namespaces; nothing where this user may not: which version it is isn't known then."""
-    try:
-        return await connection.get("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"})
-    except TransientError:
-        raise
-    except BackendError:
         return {}
 
 

@@ -17,10 +17,11 @@ from gitops_run.adapters.cluster.facts import check_context
 from gitops_run.adapters.cluster.remains import remove_leftovers
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.admission import POLICY_GROUP, policies
 from gitops_run.model.flux_install import PLATFORM_LABEL, VERSION_LABEL
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.platform import NEEDED_KINDS, Component, PlatformFacts
-from gitops_run.model.platform_objects import MAKER_ROLE, POLICY, POLICY_GROUP, VIEWER_ROLE
+from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
 from gitops_run.model.session import SESSION_LABEL
 from gitops_run.model.stack_events import PendingObject
 
@@ -93,10 +94,11 @@ class _Reader:
             self._controllers(),
             self._uses(),
         )
-        kinds, policies, roles, admission = await asyncio.gather(
+        kinds, bounds, roles, admission = await asyncio.gather(
             self._kinds(), self._policies(), self._roles(), self._get(POLICY_GROUP, _ADMISSION)
         )
         ours = [*crds, *controllers]
+        labelled = (*ours, *bounds.values(), *roles)
         sessions, others = uses
         return PlatformFacts(
             uid=system.get("metadata", {}).get("uid", ""),
@@ -104,8 +106,8 @@ class _Reader:
             kinds=kinds,
             components=tuple(_component(one) for one in controllers),
             flux_stack=next((stack for one in ours if (stack := _stack(one))), ""),
-            stacks=tuple(sorted({stack for one in (*ours, *policies, *roles) if (stack := _stack(one))})),
-            policy=tuple(one["kind"] for one in policies),
+            stacks=tuple(sorted({stack for one in labelled if (stack := _stack(one))})),
+            policy=tuple(bounds),
             roles=tuple(one["metadata"]["name"] for one in roles),
             sessions=sessions,
             others=others,
@@ -136,14 +138,15 @@ class _Reader:
         }
         return tuple(kind for kind in NEEDED_KINDS if kind in served)
 
-    async def _policies(self) -> list[Json]:
-        found = await asyncio.gather(
-            *(
-                self._get(f"{kind} {POLICY}", f"{_ADMISSION}/{plural}/{POLICY}")
-                for kind, plural in _POLICIES.items()
-            )
-        )
-        return [{**one, "kind": kind} for kind, one in zip(_POLICIES, found, strict=True) if one]
+    async def _policies(self) -> dict[str, Json]:
+        """Read what there is of the admission policies, by kind and name."""
+        places = {
+            f"{kind} {name}": f"{_ADMISSION}/{plural}/{name}"
+            for name in policies()
+            for kind, plural in _POLICIES.items()
+        }
+        found = await asyncio.gather(*(self._get(what, path) for what, path in places.items()))
+        return {what: one for what, one in zip(places, found, strict=True) if one}
 
     async def _roles(self) -> list[Json]:
         names = (VIEWER_ROLE, MAKER_ROLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,6 +16,7 @@ from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release
 from gitops_run.model.session import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
+    OWNER_ROLE,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STORE_SERVER,
@@ -28,12 +30,16 @@ from gitops_run.model.store import StoreAccess
 from gitops_run.model.timings import Timings, parse_timings
 
 _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
+_RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
+_OWNERS: Final = {"labelSelector": SESSION_LABEL, "fieldSelector": f"metadata.name={OWNER_ROLE}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSession:
     """Hold what the cluster says of a session. created: RFC 3339. helm: None where no chart is applied.
 
+    owner: who is bound to the owner's Role. is_owner_claimed: that may not be read, and the owner is what an
+    annotation says, which the owner may be able to change.
     store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
     writer, renewed: who holds the session's lease, who may have been killed since, and when it was last seen,
     RFC 3339; else "". undone_to: the revision that an undo brought back, until the next save; else "".
@@ -53,18 +59,35 @@ class LiveSession:
     timings: Timings | None = None
     undone_to: str = ""
     helm: HelmValues | None = None
+    is_owner_claimed: bool = False
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
     """List every session of the cluster, by name. Raises NotFound where it has no Flux."""
     try:
-        listed = await connection.get(_ALL, {"labelSelector": SESSION_LABEL})
+        listed, bindings = await asyncio.gather(
+            connection.get(_ALL, {"labelSelector": SESSION_LABEL}),
+            connection.find(f"{_RBAC}/rolebindings", _OWNERS),
+        )
     except NotFound as error:
         raise NotFound(
             f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
             hint="install it: gitops-run platform up",
         ) from error
-    return tuple(sorted((_session(item) for item in listed["items"]), key=lambda session: session.name))
+    owners = {item["metadata"]["namespace"]: item for item in bindings.get("items", ())}
+    found = (_session(item, owners.get(item["metadata"]["namespace"])) for item in listed["items"])
+    return tuple(sorted(found, key=lambda session: session.name))
+
+
+def owner_path(namespace: str) -> str:
+    """Write the API path of the RoleBinding whose subject is a session's owner."""
+    return f"{_RBAC}/namespaces/{namespace}/rolebindings/{OWNER_ROLE}"
+
+
+def bound_owner(binding: Json) -> str:
+    """Read a session's owner from that RoleBinding; "" where there is none."""
+    subjects = binding.get("subjects") or ()
+    return next((str(one["name"]) for one in subjects if one.get("kind") == "User"), "")
 
 
 async def read_session(connection: Connection, name: str, namespace: str) -> LiveSession:
@@ -78,7 +101,8 @@ async def read_session(connection: Connection, name: str, namespace: str) -> Liv
         ) from error
     applier = await _optional(connection, applier_path(namespace, name))
     lease = await _optional(connection, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
-    session = _session(source, applier, lease)
+    binding = await connection.find(owner_path(namespace))
+    session = _session(source, binding, applier, lease)
     return session if applier else await _with_release(connection, session)
 
 
@@ -99,16 +123,20 @@ async def _optional(connection: Connection, path: str) -> Json:
         return {}
 
 
-def _session(source: Json, applier: Json | None = None, lease: Json | None = None) -> LiveSession:
+def _session(
+    source: Json, binding: Json | None, applier: Json | None = None, lease: Json | None = None
+) -> LiveSession:
     metadata = source["metadata"]
     annotations = metadata.get("annotations") or {}
+    owner = bound_owner(binding or {})
     notes = (lease or {}).get("metadata", {}).get("annotations") or {}
     held = (lease or {}).get("spec", {})
     writer = str(held.get("holderIdentity") or "")
     return LiveSession(
         name=metadata["labels"][SESSION_LABEL],
         namespace=metadata["namespace"],
-        owner=annotations.get(OWNER_ANNOTATION, ""),
+        owner=owner or annotations.get(OWNER_ANNOTATION, ""),
+        is_owner_claimed=not owner,
         target=annotations.get(TARGET_ANNOTATION, "."),
         root=annotations.get(ROOT_ANNOTATION, ""),
         created=annotations.get(CREATED_ANNOTATION, ""),

@@ -1,0 +1,74 @@
+"""What of a cluster keeps sessions' owners in bounds: how Flux's controllers run, and the admission policies.
+
+Changes nothing, and decides nothing: gitops_run.model.bounds does. Sources: Flux 2.7's install manifests,
+admissionregistration.k8s.io/v1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.model.admission import POLICY_GROUP, policies
+from gitops_run.model.lockdown import (
+    ARGUMENTS_ANNOTATION,
+    HELM_CONTROLLER,
+    KUSTOMIZE_CONTROLLER,
+    Controller,
+    parse_declared,
+)
+
+_APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
+_DEPLOYMENTS: Final = "/apis/apps/v1/deployments"
+_POLICIES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+_CONTAINER: Final = "manager"
+
+
+async def read_controllers(connection: Connection) -> tuple[Controller, ...]:
+    """Find the controllers that apply, by their names, in any namespace: labels differ by who installed them.
+
+    Nothing where there are none, or where they may not be read.
+    """
+    named = [{"fieldSelector": f"metadata.name={name}"} for name in _APPLIERS]
+    listings = await asyncio.gather(*(connection.find(_DEPLOYMENTS, query) for query in named))
+    return tuple(
+        Controller(name=item["metadata"]["name"], arguments=_arguments(item))
+        for listing in listings
+        for item in listing.get("items", ())
+    )
+
+
+def declared_controllers(namespaces: Json) -> tuple[Controller, ...]:
+    """Read what Flux's namespaces declare of controllers that run outside of Deployments."""
+    annotations = [item["metadata"].get("annotations") or {} for item in namespaces.get("items", ())]
+    texts = [one.get(ARGUMENTS_ANNOTATION, "") for one in annotations]
+    return tuple(controller for text in texts for controller in parse_declared(text))
+
+
+async def has_policies(connection: Connection) -> bool | None:
+    """Ask whether the platform's policies are in force; None where that may not be read."""
+    paths = [f"/apis/{POLICY_GROUP}/v1/{kind}/{name}" for kind in _POLICIES for name in policies()]
+    found = await asyncio.gather(*(_is_there(connection, path) for path in paths))
+    return None if None in found else all(found)
+
+
+def _arguments(deployment: Json) -> tuple[str, ...]:
+    """Read a controller's arguments, wherever its manifest has them; other containers may stand beside it."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    container = next((one for one in containers if one["name"] == _CONTAINER), containers[0])
+    return (*(container.get("command") or ()), *(container.get("args") or ()))
+
+
+async def _is_there(connection: Connection, path: str) -> bool | None:
+    """Ask for an object; None where it may not be read."""
+    try:
+        await connection.get(path)
+    except TransientError:
+        raise
+    except NotFound:
+        return False
+    except BackendError:
+        return None
+    return True

@@ -1,0 +1,192 @@
+"""The requests of the tests of rights, and the people who send them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+
+from gitops_run.adapters.cluster.connection import MERGE_PATCH, Json, Request, connect
+from tests.people import Person
+
+NAME = "inside"
+NS = f"namespaces/run-{NAME}"
+CORE, APPS, NETWORK = f"/api/v1/{NS}", f"/apis/apps/v1/{NS}", f"/apis/networking.k8s.io/v1/{NS}"
+RBAC, LEASES = f"/apis/rbac.authorization.k8s.io/v1/{NS}", f"/apis/coordination.k8s.io/v1/{NS}/leases"
+BUCKETS = f"/apis/source.toolkit.fluxcd.io/v1/{NS}/buckets"
+KUSTOMIZATIONS = f"/apis/kustomize.toolkit.fluxcd.io/v1/{NS}/kustomizations"
+SERVER = "gitops-run-bucket"
+LABEL = "gitops-run.dev/session"
+PROBE: Json = {"metadata": {"annotations": {"probe": "asked"}}}
+ALLOWED = frozenset({200, 201})
+DENIED = frozenset({403, 422})
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster with the platform's policies, and the people on it."""
+
+    context: str
+    engineer: Person
+    maker: Person
+    owner: Person
+    viewer: Person
+
+    def ask(self, who: str, request: Request) -> tuple[int, str]:
+        """Send a request as the owner, the maker, the engineer, or as the applying account by the owner."""
+        person = {"account": self.owner}.get(who) or getattr(self, who)
+        headers = {}
+        if who == "account":
+            headers = {"Impersonate-User": f"system:serviceaccount:run-{NAME}:flux-run"}
+
+        async def send() -> tuple[int, Json]:
+            async with connect(person.env["KUBECONFIG"], self.context) as connection:
+                return await connection.ask(replace(request, headers=headers))
+
+        status, answer = anyio.run(send)
+        return status, str(answer.get("message", ""))
+
+    def tries(self, who: str, request: Request) -> tuple[int, str]:
+        """Send a request that changes nothing even where it is allowed."""
+        return self.ask(who, replace(request, query={"dryRun": "All"}))
+
+
+def patch(path: str, body: object = PROBE, content_type: str = MERGE_PATCH) -> Request:
+    return Request(method="PATCH", path=path, body=body, content_type=content_type)
+
+
+def delete(path: str) -> Request:
+    return Request(method="DELETE", path=path)
+
+
+def get(path: str) -> Request:
+    return Request(method="GET", path=path)
+
+
+def create(path: str, kind: str, name: str, **more: Any) -> Request:
+    """Make an object. more: its other fields; labels, annotations and finalizers go into its metadata."""
+    marks = {key: more.pop(key) for key in ("labels", "annotations", "finalizers") if key in more}
+    group = path.removeprefix("/apis/").partition("/namespaces")[0] if path.startswith("/apis/") else "v1"
+    body = {"apiVersion": group, "kind": kind, "metadata": {"name": name, **marks}, **more}
+    return Request(method="POST", path=path, body=body)
+
+
+PARTS = {
+    "the reading key": f"{CORE}/secrets/bucket-reader",
+    "the writing key": f"{CORE}/secrets/bucket-writer",
+    "the age key": f"{CORE}/secrets/sops-age",
+    "the server's keys": f"{CORE}/secrets/{SERVER}",
+    "the account": f"{CORE}/serviceaccounts/flux-run",
+    "the server's Service": f"{CORE}/services/{SERVER}",
+    "the server's pod": f"{CORE}/pods/{SERVER}-0",
+    "the server's StatefulSet": f"{APPS}/statefulsets/{SERVER}",
+    "the server's NetworkPolicy": f"{NETWORK}/networkpolicies/{SERVER}",
+    "the account's Role": f"{RBAC}/roles/flux-run",
+    "the owner's Role": f"{RBAC}/roles/session-owner",
+    "the account's RoleBinding": f"{RBAC}/rolebindings/flux-run",
+    "the owner's RoleBinding": f"{RBAC}/rolebindings/session-owner",
+    "the Bucket": f"{BUCKETS}/{NAME}",
+    "the Kustomization": f"{KUSTOMIZATIONS}/{NAME}",
+    "the Namespace": f"/api/v1/{NS}",
+}
+FLUX_RUN = {"kubernetes.io/service-account.name": "flux-run"}
+TOKEN = "kubernetes.io/service-account-token"
+PEER = {"podSelector": {}, "policyTypes": ["Ingress"]}
+CONTAINER = {"name": "c", "image": "registry.example.com/c:v1"}
+SAFE = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+BOUND = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+TOKEN_REQUEST = Request(
+    method="POST",
+    path=f"{CORE}/serviceaccounts/flux-run/token",
+    body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+)
+DENIED_ROWS = {
+    "make a lasting token of the account": create(
+        f"{CORE}/secrets", "Secret", "token", type=TOKEN, annotations=FLUX_RUN
+    ),
+    "ask for a token of the account": TOKEN_REQUEST,
+    "claim to be a part": create(f"{CORE}/configmaps", "ConfigMap", "claim", labels={LABEL: NAME}),
+    "delete all Secrets": delete(f"{CORE}/secrets"),
+    "bind a role": create(f"{RBAC}/rolebindings", "RoleBinding", "wide", roleRef=BOUND, subjects=[]),
+    "make a role": create(f"{RBAC}/roles", "Role", "wide", rules=[]),
+    "make a Kustomization": create(KUSTOMIZATIONS, "Kustomization", "other", spec={}),
+    "make a Bucket": create(BUCKETS, "Bucket", "other", spec={}),
+    "run a command in the server's pod": Request(
+        method="POST", path=f"{CORE}/pods/{SERVER}-0/exec", query={"command": "id"}
+    ),
+    "attach to the server's pod": Request(method="POST", path=f"{CORE}/pods/{SERVER}-0/attach"),
+    "add a container to the server's pod": patch(f"{CORE}/pods/{SERVER}-0/ephemeralcontainers"),
+    "evict the server's pod": Request(
+        method="POST",
+        path=f"{CORE}/pods/{SERVER}-0/eviction",
+        body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"{SERVER}-0"}},
+    ),
+    "delete the Lease": delete(f"{LEASES}/{NAME}"),
+    "make a Lease of another name with the session's label": create(
+        LEASES, "Lease", "other", labels={LABEL: NAME}, spec={}
+    ),
+}
+
+
+ALLOWED_ROWS = {
+    "the owner fences": (
+        "owner",
+        patch(
+            f"{BUCKETS}/{NAME}",
+            {"metadata": {"annotations": {"gitops-run.dev/fence": "x"}}, "spec": {"suspend": True}},
+        ),
+    ),
+    "the owner asks for a reconcile": (
+        "owner",
+        patch(
+            f"{KUSTOMIZATIONS}/{NAME}",
+            {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "x"}}},
+        ),
+    ),
+    "the owner suspends": ("owner", patch(f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"suspend": True}})),
+    "the account leaves a finalizer": (
+        "account",
+        create(f"{CORE}/configmaps", "ConfigMap", "stays", finalizers=["example.com/stays"]),
+    ),
+    "the account makes a Secret": ("account", create(f"{CORE}/secrets", "Secret", "mine")),
+    "the account makes a ServiceAccount": (
+        "account",
+        create(f"{CORE}/serviceaccounts", "ServiceAccount", "mine"),
+    ),
+    "the account makes a token of another account": (
+        "account",
+        create(
+            f"{CORE}/secrets",
+            "Secret",
+            "token",
+            type=TOKEN,
+            annotations={"kubernetes.io/service-account.name": "default"},
+        ),
+    ),
+    "the account makes a NetworkPolicy": (
+        "account",
+        create(f"{NETWORK}/networkpolicies", "NetworkPolicy", "mine", spec=PEER),
+    ),
+    "the account runs a pod": (
+        "account",
+        create(f"{CORE}/pods", "Pod", "mine", spec={"containers": [{**CONTAINER, "securityContext": SAFE}]}),
+    ),
+}
+
+
+READS = {
+    "the owner the writing key": ("owner", get(PARTS["the writing key"]), 200),
+    "the owner the reading key": ("owner", get(PARTS["the reading key"]), 403),
+    "the owner the age key": ("owner", get(PARTS["the age key"]), 403),
+    "the owner all Secrets": ("owner", get(f"{CORE}/secrets"), 403),
+    "the owner who the owner is": ("owner", get(PARTS["the owner's RoleBinding"]), 200),
+    "the account the age key": ("account", get(PARTS["the age key"]), 200),
+    "the account the reading key": ("account", get(PARTS["the reading key"]), 200),
+    "the viewer the writing key": ("viewer", get(PARTS["the writing key"]), 403),
+}
