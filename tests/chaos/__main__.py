@@ -28,7 +28,7 @@ from tests.chaos.report import Report
 from tests.chaos.schedule import SAVES_MIN, schedule
 from tests.chaos.witnesses import Violations, Witnesses, late_writes
 from tests.chaos.world import World
-from tests.chaos.writers import Writers
+from tests.chaos.writers import INTERRUPTED, Writers
 
 TIME_LIMIT_PER_SAVE_S = 20.0
 """A run ends after this long for each save, whatever is left of it: 50 minutes for 150."""
@@ -36,12 +36,16 @@ TIME_LIMIT_PER_SAVE_S = 20.0
 
 def main() -> int:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     _tell(f"seed {arguments.seed}")
-    report = None
-    with _folder(is_kept=arguments.keep) as folder, ExitStack() as stack:
-        scene = _set_up(folder, arguments.mutate, stack)
-        report = _play(scene, arguments)
+    try:
+        with _folder(is_kept=arguments.keep) as folder, ExitStack() as stack:
+            scene = _set_up(folder, arguments.mutate, stack)
+            report = _play(scene, arguments)
+    except KeyboardInterrupt:
+        _tell("interrupted; everything that was started was ended")
+        return INTERRUPTED
     for line in report.lines():
         _tell(line)
     if arguments.json:
@@ -102,7 +106,7 @@ def _play(scene: Scene, arguments: argparse.Namespace) -> Report:
     except (StuckError, AssertionError) as error:
         violations.add(violations.unexpected, f"the run was ended: {error}")
     requests = list(scene.proxies.requests)
-    violations.late_writes += late_writes(requests, began)
+    violations.late_writes += late_writes(requests, scene.witnesses.fences, began)
     return Report(
         seed=arguments.seed,
         mutation=arguments.mutate,
@@ -129,6 +133,9 @@ def _folder(*, is_kept: bool) -> Iterator[Path]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the run, once: a second signal must not keep it from ending what it started."""
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from gitops_run.errors import NotFound
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import read_state, recorded_processes
 from gitops_run.sandbox.processes import is_running, wait_until
 from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox, write_private
 from tests.conftest import homes
-from tests.people import Person
+from tests.people import COMMAND
 
 SANDBOX = "chaos"
 SESSION = "chaos"
@@ -51,10 +54,23 @@ class Place:
 
     def up(self, root: Path) -> None:
         """Make the session. Raises AssertionError with the command's output."""
-        finished = Person(env=self.home("first"), cwd=root).types(
-            "up", SESSION, str(root), "--root", str(root), timeout_s=UP_S
-        )
-        assert finished.code == 0, f"up: {finished.code}\n{finished.out}\n{finished.err}"
+        command = [*COMMAND, "up", SESSION, str(root), "--root", str(root)]
+        with subprocess.Popen(
+            command,
+            env=self.home("first"),
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=UP_S)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)  # with the engine that it started
+                raise
+        assert process.returncode == 0, f"up ended with {process.returncode}: {output}"
 
     def end_part(self, part: str, number: signal.Signals) -> int:
         """Send a signal to a part of the sandbox, which starts it again; return its process id."""
@@ -77,7 +93,9 @@ def start(folder: Path) -> Sandbox:
 
 
 def stop(folder: Path) -> None:
-    lifecycle.stop(SANDBOX, folder / "sandboxes")
+    """End the sandbox, wherever its start was interrupted."""
+    with suppress(NotFound):
+        lifecycle.stop(SANDBOX, folder / "sandboxes")
 
 
 def through_proxies(folder: Path, sandbox: Sandbox, store_port: int, api_port: int) -> Place:

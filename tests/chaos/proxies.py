@@ -97,6 +97,7 @@ class Proxies:
             self._run(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(START_S)
+            self._loop.close()
 
     def hold(self, writer: int, hold: Hold) -> None:
         """Make a writer's way to the store slow until released."""
@@ -150,6 +151,7 @@ class Proxies:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # an aborted connection is closed in the loop's next turn
 
     def _owner(self, writer: asyncio.StreamWriter) -> int:
         client, server = writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]

@@ -25,6 +25,8 @@ LOOK_S = 0.1
 APPLIED_LABEL = "kustomize.toolkit.fluxcd.io/name"
 FENCE = "gitops-run.dev/fence"
 STORE_PREFIX = "src/"
+UPLOADS = ".sgwtmp"
+"""The folder in which versitygw keeps what is being uploaded."""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,9 @@ class Witnesses:
         self._live: dict[str, Mapping[str, str]] = {}
         self._bucket: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._mark = ""
         self._seen: set[str] = set()
+        self.fences: list[tuple[float, int]] = []
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._look_at_artifacts, daemon=True)
         namespace = f"namespaces/{NAMESPACE}"
@@ -105,9 +109,9 @@ class Witnesses:
     def _stored(self) -> dict[str, str]:
         stored: dict[str, str] = {}
         with suppress(OSError):  # it is being written to
-            (bucket,) = self._place.objects.iterdir()
+            (bucket,) = self._place.objects.glob("gitops-run-*")
             for path in bucket.rglob("*"):
-                if path.is_file():
+                if path.is_file() and UPLOADS not in path.parts:
                     key = str(path.relative_to(bucket))
                     stored[key.removeprefix(STORE_PREFIX)] = hashlib.sha256(path.read_bytes()).hexdigest()
         return stored
@@ -131,13 +135,19 @@ class Witnesses:
     def _see_bucket(self, live: dict[str, Any] | None, name: str) -> None:
         with self._lock:
             self._bucket = live or {}
+        mark = self._bucket.get("metadata", {}).get("annotations", {}).get(FENCE, "")
+        if mark and mark != self._mark:
+            self.fences.append((time.monotonic(), _pid_of(mark)))
+        self._mark = mark
 
     def _look_at_artifacts(self) -> None:
         while not self._ends.is_set():
             for path in self._place.artifacts.glob("*.tar.gz"):
-                if path.name not in self._seen:
-                    with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):
+                    stamp = f"{path.name} {path.stat().st_mtime_ns}"
+                    if stamp not in self._seen and not path.is_symlink():
                         self._look_at(path)
+                        self._seen.add(stamp)
             self._ends.wait(LOOK_S)
 
     def _look_at(self, path: Path) -> None:
@@ -148,7 +158,6 @@ class Witnesses:
                 if content is not None:
                     key = member.name.removeprefix("./").removeprefix(STORE_PREFIX)
                     files[key] = hashlib.sha256(content.read()).hexdigest()
-        self._seen.add(path.name)
         if not self._world.was(files):
             self._violations.add(self._violations.torn, f"{path.name}: {_nearest(files, self._world)}")
 
@@ -161,11 +170,17 @@ def _nearest(files: Mapping[str, str], world: World) -> str:
     )
 
 
-def late_writes(requests: Sequence[Request], began: float) -> list[str]:
-    """Find what a writer wrote after a later one had begun.
+def _pid_of(mark: str) -> int:
+    """Read the process id from a fence's mark, "user@host/pid/MACHINE-RANDOM/SAVE"."""
+    pid = mark.partition("/")[2].partition("/")[0]
+    return int(pid) if pid.isdigit() else 0
 
-    A writer begins, with a list or a write, once it has outwaited the one before. began: the monotonic
-    seconds from which times are counted.
+
+def late_writes(requests: Sequence[Request], fences: Sequence[tuple[float, int]], began: float) -> list[str]:
+    """Find what a writer wrote, and which fences it put up, after a later one had begun.
+
+    A writer begins, with a list or a write, once it has outwaited the one before. fences: monotonic seconds
+    and process id of each. began: the monotonic seconds from which times are counted.
     """
     tenures: dict[int, float] = {}
     for request in requests:
@@ -183,6 +198,9 @@ def late_writes(requests: Sequence[Request], began: float) -> list[str]:
                 f"{request.at - began:.1f} s: {request.method} {path} by {request.writer or 'others'}, "
                 f"after {successors[-1]} had begun"
             )
+    for at, pid in fences:
+        if any(tenures.get(pid, at) < other <= at for other in tenures.values()):
+            late.append(f"{at - began:.1f} s: the Bucket was fenced by {pid}, after another had begun")
     return late
 
 

@@ -106,7 +106,9 @@ class World:
             for path in gone:
                 (self.root / path).unlink()
             for path in changed.keys() - {KUSTOMIZATION}:
-                self._write(path, texts[path])
+                # Made anew: ext4 writes a file to the disk that replaces another, which takes longer.
+                (self.root / path).unlink(missing_ok=True)
+                (self.root / path).write_text(texts[path])
             self._write(KUSTOMIZATION, texts[KUSTOMIZATION])
         else:
             for path, text in changed.items():

@@ -82,7 +82,7 @@ def test_the_kustomization_names_every_file(world: World) -> None:
 )
 def test_what_the_old_writer_changes_after_the_new_one_has_begun_is_late(method: str, target: str) -> None:
     requests = [listed(1, OLD), listed(5, NEW), request(6, OLD, method, target)]
-    assert len(late_writes(requests, 0)) == 1
+    assert len(late_writes(requests, (), 0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,14 @@ def test_what_the_old_writer_changes_after_the_new_one_has_begun_is_late(method:
     ],
 )
 def test_earlier_writes_the_new_writer_s_own_reads_and_refused_ones_are_not_late(last: Request) -> None:
-    assert not late_writes([listed(1, OLD), listed(5, NEW), last], 0)
+    assert not late_writes([listed(1, OLD), listed(5, NEW), last], (), 0)
 
 
 def test_a_write_of_nobody_known_is_late_where_a_writer_began_while_it_was_connected() -> None:
     unknown = Request(at=6, connected=2, writer=0, method="PUT", target="/b/src/a", status=200)
-    assert len(late_writes([listed(1, OLD), listed(5, NEW), unknown], 0)) == 1
+    assert len(late_writes([listed(1, OLD), listed(5, NEW), unknown], (), 0)) == 1
+
+
+def test_a_fence_of_the_old_writer_after_the_new_one_has_begun_is_late() -> None:
+    requests = [listed(1, OLD), listed(5, NEW)]
+    assert len(late_writes(requests, [(2, OLD), (6, OLD), (7, NEW)], 0)) == 1
