@@ -209,7 +209,8 @@ class Episodes:
         """Do that with answers held, and wait until those that are under way have reached the store."""
         self._scene.proxies.hold(self._writer.pid, Hold(answers_s=HELD_ANSWER_S))
         puts = self._await_puts(dice.randint(1, 60))
-        time.sleep(HELD_ANSWER_S / 4)
+        writer = self._writer.pid
+        wait_for(lambda: self._scene.proxies.is_silent(writer, HELD_ANSWER_S / 4), UPLOADS_S)
         return self._writer, puts
 
     def _take_over(self, dice: random.Random) -> None:

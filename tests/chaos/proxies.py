@@ -119,6 +119,11 @@ class Proxies:
         self._alarms.append(alarm)
         return alarm.rings
 
+    def is_silent(self, writer: int, seconds: float) -> bool:
+        """Say whether the store has got nothing from a writer for so long."""
+        last = max((request.at for request in self.requests if request.writer == writer), default=0.0)
+        return time.monotonic() - last >= seconds
+
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
 
