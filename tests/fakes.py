@@ -10,19 +10,28 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
 
-from gitops_run.errors import BackendError, GuardError, LockedError, NotFound, TransientError, WaitTimeout
+from gitops_run.errors import (
+    BackendError,
+    GuardError,
+    LockedError,
+    NotFound,
+    TransientError,
+    WaitTimeout,
+    ungrouped,
+)
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.events import Event
 from gitops_run.model.health import READY, Health
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import ObjectRef
+from gitops_run.model.permit import Permit
 from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import FileEntry, Tree
@@ -52,12 +61,25 @@ def objects_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path.removeprefix(prefix): content for path, content in files.items() if path.startswith(prefix)}
 
 
+async def never_stopped() -> None:
+    """Go on at once."""
+
+
 class FakeStore:
-    """A bucket that survives its writers."""
+    """A bucket that survives its writers.
+
+    stalled_until: until then each put takes stall_s. lists_as: the ETag that a listing shows for everything.
+    """
+
+    wave = 2
+    request_s = 10.0
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.put_s = 0.01
+        self.stall_s = 0.0
+        self.stalled_until = 0.0
+        self.lists_as = ""
         self.on_write: Callable[[], None] = lambda: None
         self._replaced = anyio.Event()
 
@@ -77,21 +99,47 @@ class FakeStore:
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         await anyio.sleep(0.002)
         return tuple(
-            StoredObject(key=key, etag=md5(content), size=len(content))
+            StoredObject(key=key, etag=self.lists_as or md5(content), size=len(content))
             for key, content in sorted(self.content.items())
             if key.startswith(prefix)
         )
 
-    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
-        for key, content in objects.items():
-            await anyio.sleep(self.put_s)
-            if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
-                raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
-            self.on_write()
-            self.content[key] = content
+    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+        waiting = list(objects.items())
+
+        async def put_in_turn() -> None:
+            while waiting:
+                key, content = waiting.pop(0)
+                await permit()
+                await self._put(key, content)
+
+        with ungrouped():
+            async with anyio.create_task_group() as workers:
+                for _ in range(self.wave):
+                    workers.start_soon(put_in_turn)
         return {key: md5(content) for key, content in objects.items()}
 
-    async def delete(self, keys: Iterable[str]) -> None:
+    async def _put(self, key: str, content: bytes) -> None:
+        is_stalled = anyio.current_time() < self.stalled_until
+        takes_s = self.stall_s if is_stalled else self.put_s
+        try:
+            await anyio.sleep(min(takes_s, self.request_s))
+        except anyio.get_cancelled_exc_class():
+            # What was sent takes effect, whether or not somebody still waits for the answer.
+            self._write(key, content)
+            raise
+        if takes_s > self.request_s:
+            raise TransientError(f"{key} was not put in time")
+        self._write(key, content)
+
+    def _write(self, key: str, content: bytes) -> None:
+        if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
+            raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
+        self.on_write()
+        self.content[key] = content
+
+    async def delete(self, keys: Iterable[str], permit: Permit) -> None:
+        await permit()
         for key in keys:
             await anyio.sleep(0.001)
             self.on_write()
@@ -115,6 +163,7 @@ class FakeCluster:
     fails_to_fetch: bool = False
     apply_s: float = 0.1
     on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
+    on_fetch: Callable[[], None] = lambda: None
     paused_until: float = 0.0
 
     def __post_init__(self) -> None:
@@ -153,6 +202,7 @@ class FakeCluster:
                 failed = {"ready": "False", "reason": "BucketOperationFailed", "message": "no answer"}
                 self.source = replace(self.source, **failed)
             elif not self.source.is_suspended:
+                self.on_fetch()
                 listed = await self.store.list()
                 await anyio.sleep(self.fetch_s)
                 fetched = {s.key: self.store.content[s.key] for s in listed if s.key in self.store.content}
@@ -203,9 +253,10 @@ class FakeCluster:
 
 @dataclass
 class FakeFlux:
-    """The loop's view of the cluster. calls: raises Killed when they run out."""
+    """The loop's view of the cluster. stopped: waits for as long as the loop's process is stopped."""
 
     cluster: FakeCluster
+    stopped: Callable[[], Awaitable[None]] = never_stopped
 
     @property
     def source(self) -> SourceStatus:
@@ -217,12 +268,19 @@ class FakeFlux:
 
     async def changed(self) -> None:
         await self.cluster.changed()
+        await self.stopped()
 
     async def news(self) -> None:
         with anyio.move_on_after(3):
             await self.cluster.changed()
+        await self.stopped()
 
-    async def fence(self, mark: str) -> None:
+    async def fence(self, mark: str, permit: Permit) -> None:
+        seen = None
+        while seen is not self.cluster.source:
+            seen = self.cluster.source
+            await permit()
+            await self.stopped()
         self.cluster.source = replace(self.cluster.source, is_suspended=True, fence=mark)
         self.cluster.source_token = f"{mark}/fence"
         self.cluster.poke_source()
@@ -345,9 +403,15 @@ class FakeLease:
 
     leases: FakeLeases
     holder: str
+    stopped: Callable[[], Awaitable[None]] = never_stopped
     duration_s: float = 30.0
     margin_s: float = 12.0
     _valid_until: float = 0.0
+    _lost: LockedError | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        return self._lost is not None
 
     @property
     def notes(self) -> Mapping[str, str]:
@@ -375,6 +439,8 @@ class FakeLease:
                 await self._renew()
 
     async def ensure(self) -> None:
+        if self._lost is not None:
+            raise self._lost
         if self._valid_until - anyio.current_time() < self.margin_s:
             await self._renew()
 
@@ -382,10 +448,12 @@ class FakeLease:
         self.leases.holder = ""
 
     async def _renew(self) -> None:
+        await self.stopped()
         began = anyio.current_time()
         await anyio.sleep(0.001)
         if self.leases.holder != self.holder:
-            raise LockedError(f"taken over by {self.leases.holder}")
+            self._lost = LockedError(f"taken over by {self.leases.holder}")
+            raise self._lost
         self._valid_until = began + self.duration_s
 
 

@@ -7,9 +7,10 @@ buckets. Source: obstore 0.12 (object_store's S3 client).
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
@@ -17,7 +18,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from gitops_run.errors import GitOpsRunError, UsageError
+from gitops_run.errors import GitOpsRunError, TransientError, UsageError, ungrouped
+from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
 from gitops_run.model.store_failures import Fault, outage, refusal
 
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig  # a type without a class at run time
 
 REQUEST_TIMEOUT_S = 10.0
-"""The longest that one request may take, retries included. The Lease's margin must be longer, so that
-no write of a holder can land after its Lease ended."""
+"""The longest that one request may take, with its retries and its wait for a permit."""
 ATTEMPT_TIMEOUT_S = 4.0
+"""The longest that one HTTP request may take. The Lease's margin must be longer than either, so that no write
+of a holder can land after its Lease ended."""
 CONNECT_TIMEOUT_S = 3.0
-MAX_RETRIES = 3
+BACKOFF_S = (0.05, 0.2, 0.8)
+"""How long to wait before each retry."""
 MAX_PARALLEL_PUTS = 32
+"""One wave of puts: no more of them have a permit at a time."""
 DELETE_BATCH = 1000
 """What one DeleteObjects request may name."""
 
@@ -49,6 +54,10 @@ _FAULT_PATTERNS = (
 """obstore gives only text. First match wins."""
 
 _Answer = TypeVar("_Answer")
+
+
+async def always() -> None:
+    """Permit a request whatever happens: where no Lease is held, nobody else writes."""
 
 
 class Way(Protocol):
@@ -83,50 +92,45 @@ class BucketStore:
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         """List all objects under a prefix, which is empty or ends in "/", sorted by key."""
-        return await self._within_limits(self._list(prefix))
+        return await self._answered(lambda: self._list(prefix))
 
-    async def put(self, key: str, content: bytes) -> str:
+    async def put(self, key: str, content: bytes, permit: Permit = always) -> str:
         """Write one object, whole or not at all. Returns its ETag without quotes: the content's MD5.
 
-        Raises UsageError on a key that a store can't hold.
+        permit: asked before each attempt. Raises UsageError on a key that a store can't hold.
         """
         problem = key_problem(key)
         if problem:
             raise UsageError(f"{key!r} can't be stored: it {problem}", hint="rename the file")
         # A multipart upload's ETag is no MD5, and Flux's revision could not be foretold from the content.
-        put = obstore.put_async(self._store, key, content, use_multipart=False)
-        return _unquoted((await self._within_limits(put))["e_tag"])
+        put = partial(obstore.put_async, self._store, key, content, use_multipart=False)
+        return _unquoted((await self._answered(put, permit))["e_tag"])
 
-    async def put_many(self, contents: Mapping[str, bytes]) -> dict[str, str]:
-        """Write objects side by side. Returns each key's ETag.
+    async def put_many(self, contents: Mapping[str, bytes], permit: Permit = always) -> dict[str, str]:
+        """Write objects, a wave at a time. Returns each key's ETag.
 
-        The first failure stops the rest and is raised; what was written until then stays.
+        permit: asked before each attempt to put one. The first failure stops the rest and is raised; what
+        was written until then stays.
         """
         etags: dict[str, str] = {}
-        limiter = anyio.CapacityLimiter(MAX_PARALLEL_PUTS)
-        failures: list[GitOpsRunError] = []
+        waiting = iter(contents.items())
 
-        async def put_one(key: str, content: bytes) -> None:
-            async with limiter:
-                try:
-                    etags[key] = await self.put(key, content)
-                except GitOpsRunError as error:
-                    failures.append(error)
-                    group.cancel_scope.cancel()
+        async def put_in_turn() -> None:
+            for key, content in waiting:
+                etags[key] = await self.put(key, content, permit)
 
-        async with anyio.create_task_group() as group:
-            for key, content in contents.items():
-                group.start_soon(put_one, key, content)
-        if failures:
-            raise failures[0]
+        with ungrouped():
+            async with anyio.create_task_group() as workers:
+                for _ in range(min(MAX_PARALLEL_PUTS, len(contents))):
+                    workers.start_soon(put_in_turn)
         return etags
 
-    async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects. One that is gone already is no error."""
+    async def delete(self, keys: Iterable[str], permit: Permit = always) -> None:
+        """Delete objects. One that is gone already is no error. permit: asked before each attempt."""
         remaining = list(keys)
         while remaining:
             batch, remaining = remaining[:DELETE_BATCH], remaining[DELETE_BATCH:]
-            await self._within_limits(obstore.delete_async(self._store, batch))
+            await self._answered(partial(obstore.delete_async, self._store, batch), permit)
 
     async def _list(self, prefix: str) -> tuple[StoredObject, ...]:
         found = [
@@ -136,12 +140,21 @@ class BucketStore:
         ]
         return tuple(sorted(found, key=lambda stored: stored.key.encode()))
 
-    async def _within_limits(self, request: Awaitable[_Answer]) -> _Answer:
+    async def _answered(self, request: Callable[[], Awaitable[_Answer]], permit: Permit = always) -> _Answer:
+        """Make a request, and again after a failure that may pass, each time with a permit."""
+        with anyio.move_on_after(REQUEST_TIMEOUT_S):
+            for wait_s in BACKOFF_S:
+                try:
+                    return await self._attempted(request, permit)
+                except TransientError:
+                    await anyio.sleep(wait_s)
+            return await self._attempted(request, permit)
+        raise self._outage(Fault.TIMED_OUT)
+
+    async def _attempted(self, request: Callable[[], Awaitable[_Answer]], permit: Permit) -> _Answer:
+        await permit()
         try:
-            with anyio.fail_after(REQUEST_TIMEOUT_S):
-                return await request
-        except TimeoutError as error:
-            raise self._outage(Fault.TIMED_OUT) from error
+            return await request()
         except (BaseError, OSError) as error:
             raise self._translate(str(error)) from None
 
@@ -174,15 +187,8 @@ def _open(access: StoreAccess, bucket: str) -> S3Store:
             secret_access_key=access.secret_key,
             virtual_hosted_style_request=not access.endpoint,
             client_options=options,
-            retry_config={
-                "max_retries": MAX_RETRIES,
-                "retry_timeout": timedelta(seconds=REQUEST_TIMEOUT_S - ATTEMPT_TIMEOUT_S),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=50),
-                    "max_backoff": timedelta(seconds=1),
-                    "base": 2,
-                },
-            },
+            # Every retry needs a permit, so obstore makes none by itself.
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
         )
     except (BaseError, ValueError) as error:
         raise UsageError(

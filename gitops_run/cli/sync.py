@@ -7,27 +7,30 @@ the session's owner may read.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
-import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import click
 
+from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.flux import watch_flux
+from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
+from gitops_run.adapters.owned_folder import owned_folder
 from gitops_run.adapters.user_files import cache_directory
 from gitops_run.cli.inspection import compose_inspector, work_tree
 from gitops_run.cli.options import (
@@ -41,16 +44,20 @@ from gitops_run.cli.options import (
 from gitops_run.cli.output import event_printer
 from gitops_run.cli.reach import reached_store
 from gitops_run.cli.signals import until_interrupted
-from gitops_run.errors import UsageError
+from gitops_run.errors import TransientError, UsageError
+from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Emit
+from gitops_run.flows.ports import Emit, StoreWatch
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
-from gitops_run.model.events import SyncEnded, SyncStarted
+from gitops_run.model.events import ServiceFailed, SyncEnded, SyncStarted
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
 GOODBYE_S = 5.0
+
+_Reached = TypeVar("_Reached")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +113,88 @@ def sync(  # noqa: PLR0913 - one argument for each flag
 
 
 async def sync_session(request: SyncRequest, emit: Emit) -> None:
-    """Sync until cancelled. Raises NotFound where there is no such session, LockedError where it is taken."""
+    """Sync until cancelled; at the start too, wait for a cluster that can't be reached.
+
+    Raises NotFound where there is no such session, LockedError where it is taken. An undo waits for nothing.
+    """
+    async with AsyncExitStack() as stack:
+        opened = await _once_reached(lambda: stack.enter_async_context(_opened(request)), request, emit)
+        lease = opened.lease
+        try:
+            await _once_reached(partial(lease.take, emit, take_over=request.is_take_over), request, emit)
+            ports = opened.ports(emit, _confirmation(is_allowed=request.is_prune_allowed))
+            loop_settings = _loop_settings(opened.session, request.settings)
+            if request.undo_to:
+                await undo(ports, loop_settings, request.undo_to)
+                return
+            emit(opened.started)
+            await SaveLoop(ports, loop_settings).run()
+        finally:
+            with anyio.move_on_after(GOODBYE_S, shield=True):
+                await lease.release()
+
+
+async def _once_reached(
+    step: Callable[[], Awaitable[_Reached]], request: SyncRequest, emit: Emit
+) -> _Reached:
+    """Take a step, again and again while a service fails that may come back, and report each failure."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await step()
+        except TransientError as error:
+            if request.undo_to:
+                raise
+            wait_s = backoff.next_s()
+            emit(ServiceFailed(message=error.message, hint=error.hint, seconds=math.ceil(wait_s)))
+            await anyio.sleep(wait_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """Hold what a sync has reached. root: None where nothing is watched, since an undo was asked for."""
+
+    connection: Connection
+    session: LiveSession
+    root: Path | None
+    work: Path
+    inspector: Inspector
+    store: BucketStore
+    store_watch: StoreWatch
+    flux: WatchedFlux
+    lease: SessionLease
+
+    def ports(self, emit: Emit, confirm: Callable[[str], Awaitable[bool]]) -> Ports:
+        """Bundle it for the loop."""
+        history = _history_folder(self.session, self.connection.context)
+        return Ports(
+            files=work_tree(self.session, self.root or self.work, self.work / "tree"),
+            inspector=self.inspector,
+            store=self.store,
+            store_watch=self.store_watch,
+            flux=self.flux,
+            lease=self.lease,
+            emit=emit,
+            confirm=confirm,
+            new_token=_new_token,
+            history=SessionHistory(history, self.work),
+            health=HealthFollower(ClusterHealth(self.connection, self.session.namespace), emit),
+        )
+
+    @property
+    def started(self) -> SyncStarted:
+        """Say what is synced to where."""
+        session = self.session
+        return SyncStarted(
+            namespace=session.namespace,
+            context=self.connection.context,
+            root=str(self.root),
+            target=session.target,
+        )
+
+
+@asynccontextmanager
+async def _opened(request: SyncRequest) -> AsyncIterator[_Opened]:
     settings, name = request.settings, request.name.text
     namespace = settings.namespace or request.name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
@@ -116,53 +204,30 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
             reached_store(connection, namespace) as (store, store_watch),
             watch_flux(connection, namespace, name, is_helm=session.helm is not None) as flux,
         ):
-            lease = SessionLease(connection, namespace, name)
-            try:
-                await lease.take(emit, take_over=request.is_take_over)
-                with _working_folder(session, connection.context) as work:
-                    ports = Ports(
-                        files=work_tree(session, root or work, work / "tree"),
-                        inspector=await compose_inspector(
-                            connection, session, work / "render", has_dry_run=request.has_dry_run
-                        ),
-                        store=store,
-                        store_watch=store_watch,
-                        flux=flux,
-                        lease=lease,
-                        emit=emit,
-                        confirm=_confirmation(is_allowed=request.is_prune_allowed),
-                        new_token=_new_token,
-                        history=SessionHistory(_history_folder(session, connection.context), work),
-                        health=HealthFollower(ClusterHealth(connection, namespace), emit),
-                    )
-                    if root is None:
-                        await undo(ports, _loop_settings(session, settings), request.undo_to)
-                        return
-                    emit(_started(session, connection, root))
-                    await SaveLoop(ports, _loop_settings(session, settings)).run()
-            finally:
-                with anyio.move_on_after(GOODBYE_S, shield=True):
-                    await lease.release()
+            with owned_folder(_working_place(session, connection.context)) as work:
+                yield _Opened(
+                    connection=connection,
+                    session=session,
+                    root=root,
+                    work=work,
+                    inspector=await compose_inspector(
+                        connection, session, work / "render", has_dry_run=request.has_dry_run
+                    ),
+                    store=store,
+                    store_watch=store_watch,
+                    flux=flux,
+                    lease=SessionLease(connection, namespace, name),
+                )
 
 
 def _history_folder(session: LiveSession, context: str) -> Path:
     return history_folder(os.environ, context, session.namespace, session.name)
 
 
-@contextmanager
-def _working_folder(session: LiveSession, context: str) -> Iterator[Path]:
-    """Make the folder for copies of the root, which only the lease's holder may do.
-
-    It has one place for each session, so that what a killed sync left is removed by the next one.
-    """
+def _working_place(session: LiveSession, context: str) -> Path:
+    """Name the place for copies of the root: one for each session, with a folder for each of its writers."""
     place = hashlib.sha256(f"{context}/{session.namespace}".encode()).hexdigest()[:8]
-    folder = cache_directory(os.environ) / "sync" / f"{session.name}-{place}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return cache_directory(os.environ) / "sync" / f"{session.name}-{place}"
 
 
 def root_of(session: LiveSession, named: Path | None) -> Path:
@@ -175,12 +240,6 @@ def root_of(session: LiveSession, named: Path | None) -> Path:
             hint=f"go there, or name it: gitops-run sync {session.name} --root DIR",
         )
     return root
-
-
-def _started(session: LiveSession, connection: Connection, root: Path) -> SyncStarted:
-    return SyncStarted(
-        namespace=session.namespace, context=connection.context, root=str(root), target=session.target
-    )
 
 
 def _loop_settings(session: LiveSession, settings: Settings) -> SyncSettings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from gitops_run.errors import TransientError
+from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.ports import Emit, Flux, Snapshot
 from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
 from gitops_run.model.conditions import Standing, Verdict
@@ -48,6 +48,7 @@ class Save:
 class Concerns:
     """Say whom to tell of what the loop has to act upon."""
 
+    fetched: Callable[[], None]
     differs: Callable[[Save, Verdict], None]
     fails: Callable[[TransientError], None]
     applied: Callable[[Save, str], Awaitable[None]]
@@ -78,42 +79,64 @@ class Follower:
             self._emit(SaveSuperseded(save=number, by=by))
 
     async def _follow(self, scope: anyio.CancelScope, save: Save, revision: Revision) -> None:
+        """Report each word of Flux on a revision: that of a suspended session is not its last."""
         with scope:
-            try:
-                verdict = await self._verdict(save, revision)
-            except TransientError as error:
-                self._current = None
-                self._concerns.fails(error)
-                return
-            self._current = None
-            if verdict is not None and verdict.standing is Standing.DIFFERS:
-                self._concerns.differs(save, verdict)
-            elif verdict is not None:
-                self._tell(save, revision.text, verdict)
-                if verdict.standing is Standing.APPLIED:
-                    await self._concerns.applied(save, revision.text)
+            is_decided = False
+            while not is_decided:
+                try:
+                    verdict = await self._verdict(scope, save, revision)
+                except TransientError as error:
+                    if not scope.cancel_called:
+                        self._current = None
+                        self._concerns.fails(error)
+                    return
+                if scope.cancel_called:
+                    # A verdict that arrives in the same moment as the newer save is not reported any more.
+                    return
+                is_decided = verdict.standing is not Standing.SUSPENDED
+                await self._report(save, revision, verdict)
+                while not is_decided and self._flux.applier.is_suspended:
+                    await self._flux.changed()
 
-    async def _verdict(self, save: Save, revision: Revision) -> Verdict | None:
-        """Wait for Flux's word on a revision; None, and told so, where the deadline passes first."""
+    async def _report(self, save: Save, revision: Revision, verdict: Verdict) -> None:
+        if verdict.standing is Standing.SUSPENDED:
+            self._tell(save, revision.text, verdict)
+            return
+        self._current = None
+        if verdict.standing is Standing.DIFFERS:
+            self._concerns.differs(save, verdict)
+            return
+        self._tell(save, revision.text, verdict)
+        if verdict.standing is Standing.APPLIED:
+            await self._concerns.applied(save, revision.text)
+
+    async def _verdict(self, scope: anyio.CancelScope, save: Save, revision: Revision) -> Verdict:
+        """Wait for Flux's word on a revision, however long it takes; report once that it is overdue."""
         waited_for = "fetch"
-        with anyio.move_on_after(self._deadline_s):
-            verdict = await wait_for_fetch(self._flux, revision)
-            save.mark("fetched")
-            if verdict.standing is not Standing.FETCHED:
-                return verdict
-            waited_for = "apply"
-            verdict = await wait_for_apply(self._flux, revision)
-            save.mark("applied")
-            return verdict
-        self._emit(
-            SaveUndecided(
-                save=save.number,
-                revision=revision.text,
-                waited_for=f"Flux to {waited_for} {revision.text}",
-                seconds=round(self._deadline_s),
+
+        async def report_delay() -> None:
+            await anyio.sleep(self._deadline_s)
+            self._emit(
+                SaveUndecided(
+                    save=save.number,
+                    revision=revision.text,
+                    waited_for=f"Flux to {waited_for} {revision.text}",
+                    seconds=round(self._deadline_s),
+                )
             )
-        )
-        return None
+
+        with ungrouped():
+            async with anyio.create_task_group() as waiting:
+                waiting.start_soon(report_delay)
+                verdict = await wait_for_fetch(self._flux, revision)
+                save.mark("fetched")
+                if verdict.standing is Standing.FETCHED and not scope.cancel_called:
+                    self._concerns.fetched()
+                    waited_for = "apply"
+                    verdict = await wait_for_apply(self._flux, revision)
+                    save.mark("applied")
+                waiting.cancel_scope.cancel()
+        return verdict
 
     def _tell(self, save: Save, revision: str, verdict: Verdict) -> None:
         paths, times = save.plan.paths, save.times_ms

@@ -18,6 +18,7 @@ from gitops_run.model.events import Event
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import RenderedObject
+from gitops_run.model.permit import Permit
 from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoredObject
 from gitops_run.model.tree import Tree
@@ -83,11 +84,11 @@ class Store(Protocol):
         """List every object."""
         ...
 
-    async def put_many(self, objects: Mapping[str, bytes]) -> dict[str, str]:
-        """Write objects and return their ETags by key."""
+    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+        """Write objects, several at a time, and return their ETags by key."""
         ...
 
-    async def delete(self, keys: Iterable[str]) -> None:
+    async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects; one that is gone already is no error."""
         ...
 
@@ -125,8 +126,11 @@ class Flux(Protocol):
         """Wait for the next change, or for a look at both after some silence. Raises NotFound."""
         ...
 
-    async def fence(self, mark: str) -> None:
-        """Suspend the Bucket in the name of a new mark, and wait until no fetch can be in flight."""
+    async def fence(self, mark: str, permit: Permit) -> None:
+        """Suspend the Bucket in the name of a new mark, and wait until no fetch can be in flight.
+
+        The Bucket is left unchanged where somebody else changed it after the permit was given.
+        """
         ...
 
     async def release(self, mark: str, token: str) -> None:
@@ -168,8 +172,16 @@ class Lease(Protocol):
         """Renew until cancelled. Raises LockedError when it was taken over."""
         ...
 
+    @property
+    def is_lost(self) -> bool:
+        """Say whether it was taken over: then it stays lost for this holder."""
+        ...
+
     async def ensure(self) -> None:
-        """Make sure that it is valid with margin. Raises LockedError when it was taken over."""
+        """Make sure that it is valid with margin: the permit for every request that writes.
+
+        Raises LockedError when it was taken over, TransientError when it can't be renewed.
+        """
         ...
 
     async def release(self) -> None:

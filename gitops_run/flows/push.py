@@ -6,20 +6,24 @@ which revisions were live before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
+from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
 from gitops_run.model.events import StoreDiffered
 from gitops_run.model.session import STORE_PREFIX
-from gitops_run.model.store import StoredObject, flux_revision
+from gitops_run.model.store import StoredObject, flux_revision, store_difference
 from gitops_run.model.tree import Plan, Tree, diff
 
 BATCH = 100
-"""Objects that are written before the lease is looked at again."""
+"""Files whose contents are held in memory at a time."""
+ROUNDS = 3
+"""How often one push writes the difference between its tree and a listing before it gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +84,12 @@ class Pusher:
         published, needs_fence = self._published, self._needs_fence(save.plan)
         self._published = None
         doubts = self._doubts
-        await self._lease.ensure()
         with ExitStack() as admitted:
             if needs_fence:
                 await self._fence(save, mark, admitted)
-            while True:
-                if published is None:
-                    published = await self._listed()
-                    save.plan = diff(_digests(published), snapshot.tree.digests)
-                await self._write(snapshot, save.plan, published)
-                # What others did to the store meanwhile, or since the last save, must not reach Flux.
-                found = await self._listed()
-                if found == published:
-                    break
-                self._emit(StoreDiffered(save=save.number, message=_difference(published, found)))
-                published = None
-                await self._fence(save, mark, admitted)
+            published = await self._brought_to(
+                snapshot, save, published, partial(self._fence, save, mark, admitted)
+            )
         save.mark("uploaded")
         if save.is_fenced:
             await self._flux.release(mark, token)
@@ -107,10 +101,41 @@ class Pusher:
         self._last_token, self._last_revision = token, revision.text
         return revision
 
+    async def _brought_to(
+        self,
+        snapshot: Snapshot,
+        save: Save,
+        published: dict[str, _Stored] | None,
+        fence: Callable[[], Awaitable[None]],
+    ) -> dict[str, _Stored]:
+        """Write until a listing shows just the snapshot. published: what is known to be stored.
+
+        Raises TransientError where the store's listings never show what was put.
+        """
+        for _ in range(ROUNDS):
+            if published is None:
+                published = await self._listed()
+                save.plan = diff(_digests(published), snapshot.tree.digests)
+            await self._write(snapshot, save.plan, published)
+            # What others did to the store meanwhile, or since the last save, must not reach Flux.
+            found = await self._listed()
+            if found == published:
+                return published
+            difference = store_difference(_etags(published), _etags(found))
+            self._emit(
+                StoreDiffered(save=save.number, message=f"the store holds something else: {difference}")
+            )
+            published = None
+            await fence()
+        raise TransientError(
+            f"the store does not list what was put, {ROUNDS} times in a row: {difference}",
+            hint="find out who else writes to the bucket, or what changes its listings: a gateway, a cache",
+        )
+
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
         """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""
         if not save.is_fenced:
-            await self._flux.fence(mark)
+            await self._flux.fence(mark, self._lease.ensure)
             save.is_fenced = True
             save.mark("fenced")
             admitted.enter_context(self._store.admitting())
@@ -141,7 +166,7 @@ class Pusher:
         found = await self._store.list()
         strangers = [stored.key for stored in found if not stored.key.startswith(STORE_PREFIX)]
         if strangers:
-            await self._store.delete(strangers)
+            await self._store.delete(strangers, self._lease.ensure)
         return {
             stored.key.removeprefix(STORE_PREFIX): _Stored(stored.etag, stored.etag)
             for stored in found
@@ -153,10 +178,9 @@ class Pusher:
         shadowing = plan.shadowing
         await self._delete(shadowing, published)
         for start in range(0, len(plan.puts), BATCH):
-            await self._lease.ensure()
             batch = plan.puts[start : start + BATCH]
             contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
-            etags = await self._store.put_many(contents)
+            etags = await self._store.put_many(contents, self._lease.ensure)
             for path in batch:
                 digest = snapshot.tree.files[path].digest
                 published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
@@ -165,8 +189,7 @@ class Pusher:
     async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
         if not paths:
             return
-        await self._lease.ensure()
-        await self._store.delete([f"{STORE_PREFIX}{path}" for path in paths])
+        await self._store.delete([f"{STORE_PREFIX}{path}" for path in paths], self._lease.ensure)
         for path in paths:
             del published[path]
 
@@ -175,7 +198,5 @@ def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
     return {path: entry.digest for path, entry in stored.items()}
 
 
-def _difference(pushed: Mapping[str, _Stored], found: Mapping[str, _Stored]) -> str:
-    missing = len(pushed.keys() - found.keys())
-    other = sum(1 for path, stored in found.items() if pushed.get(path) != stored)
-    return f"somebody else changed the store: {missing} objects are missing, {other} are not ours"
+def _etags(stored: Mapping[str, _Stored]) -> dict[str, str]:
+    return {path: entry.etag for path, entry in stored.items()}

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout, ungrouped
+from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.health import HealthFollower
@@ -32,8 +34,7 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.flows.verdict import Revision
-from gitops_run.model.conditions import SourceStatus
+from gitops_run.flows.verdict import Expected, Revision
 from gitops_run.model.events import (
     HistoryFailed,
     ObjectsAwaited,
@@ -50,8 +51,8 @@ from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import applied_path
 
-RETRY_FIRST_S = 0.5
-RETRY_MAX_S = 15.0
+FINISH_S = 5.0
+"""How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""
 HEALS_MAX = 3
 """How often in a row a store that differs is put right before a person is asked to look."""
 
@@ -88,22 +89,6 @@ _Checked = tuple[Snapshot, Preflight | None]
 """A snapshot with what preflight says; None where it was what is live already."""
 
 
-class Expected:
-    """Know which revision Flux has, once it has fetched it, until the next push."""
-
-    def __init__(self, revision: Revision | None = None) -> None:
-        self._revision = revision
-        self._was_fetched = False
-
-    def is_betrayed_by(self, source: SourceStatus) -> bool:
-        """Say whether Flux has fetched something else than what was pushed, after it had fetched that."""
-        if self._revision is None:
-            return False
-        if source.revision == self._revision.text and source.handled == self._revision.token:
-            self._was_fetched = True
-        return self._was_fetched and source.revision != self._revision.text
-
-
 class SaveLoop:
     """Push every settled state of a root, one at a time, until cancelled."""
 
@@ -128,7 +113,7 @@ class SaveLoop:
         self._count = 0
         self._heals = 0
         self._differed_last = 0
-        self._retry_s = RETRY_FIRST_S
+        self._backoff = Backoff()
         self._is_broken = False
 
     async def run(self) -> None:
@@ -166,7 +151,7 @@ class SaveLoop:
             self._pusher.doubt()
             self._expected = Expected()
             self._ports.emit(StoreReplaced(message=message))
-            self._retry_s = RETRY_FIRST_S
+            self._backoff.reset()
             self._changes.add(frozenset())
 
     async def _watch_session(self, tasks: TaskGroup) -> None:
@@ -193,6 +178,7 @@ class SaveLoop:
             self._retry_later(tasks, error.message, error.hint)
 
         concerns = Concerns(
+            fetched=self._backoff.reset,
             differs=lambda save, verdict: self._put_right(tasks, save.number, verdict.message),
             fails=try_again,
             applied=self._records.applied,
@@ -203,7 +189,6 @@ class SaveLoop:
         while True:
             try:
                 await self._save_once(tasks, follower)
-                self._retry_s = RETRY_FIRST_S
             except (TransientError, WaitTimeout) as error:
                 try_again(error)
 
@@ -227,8 +212,7 @@ class SaveLoop:
             self._tell_broken(save, problems)
         else:
             follower.supersede(by=save.number)
-            with anyio.CancelScope(shield=True):
-                revision = await self._push(snapshot, save, checked)
+            revision = await self._finished(partial(self._push, snapshot, save, checked))
             follower.start(tasks, save, revision)
             self._records.pushed(tasks, save)
 
@@ -284,9 +268,9 @@ class SaveLoop:
         return snapshot
 
     def _retry_later(self, tasks: TaskGroup, message: str, hint: str) -> None:
-        self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=math.ceil(self._retry_s)))
-        tasks.start_soon(self._change_after, self._retry_s)
-        self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
+        wait_s = self._backoff.next_s()
+        self._ports.emit(ServiceFailed(message=message, hint=hint, seconds=math.ceil(wait_s)))
+        tasks.start_soon(self._change_after, wait_s)
 
     async def _change_after(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -303,7 +287,7 @@ class SaveLoop:
         self._expected = Expected()
         self._heals = self._heals + 1 if self._differed_last == save - 1 else 1
         self._differed_last = save
-        message = f"somebody else changed the store: {found}"
+        message = f"the store holds something else than what was pushed: {found}"
         self._ports.emit(StoreDiffered(save=save, message=message))
         if self._heals <= HEALS_MAX:
             self._changes.add(frozenset())
@@ -356,6 +340,30 @@ class SaveLoop:
             await self._changes.arrived()
             asking.cancel_scope.cancel()
         return answers == [True] and not self._changes.is_pending
+
+    async def _finished(self, push: Callable[[], Awaitable[Revision]]) -> Revision:
+        """Finish a push that has begun although the loop is to end, for FINISH_S at most.
+
+        Without the lease nothing is finished: another writer may have begun.
+        """
+        shield = anyio.CancelScope(shield=True)
+
+        async def limit() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                shield.deadline = anyio.current_time() + (0 if self._ports.lease.is_lost else FINISH_S)
+
+        with ungrouped():
+            async with anyio.create_task_group() as limiting:
+                limiting.start_soon(limit)
+                with shield:
+                    revision = await push()
+                limiting.cancel_scope.cancel()
+        if shield.cancelled_caught:
+            # The loop is being cancelled: this is where it ends.
+            await anyio.sleep_forever()
+        return revision
 
     async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import anyio
 
 from gitops_run.flows.ports import Flux
-from gitops_run.model.conditions import PENDING, Standing, Verdict, applier_verdict, source_verdict
+from gitops_run.model.conditions import (
+    PENDING,
+    SourceStatus,
+    Standing,
+    Verdict,
+    applier_verdict,
+    source_verdict,
+)
 
 NUDGE_S = 3.0
 """How long the Kustomization may rest without a word about a fetched revision before it is asked by token.
@@ -24,6 +31,22 @@ class Revision:
     text: str
     token: str
     was_live: bool
+
+
+class Expected:
+    """Know which revision Flux has, once it has fetched it, until the next push."""
+
+    def __init__(self, revision: Revision | None = None) -> None:
+        self._revision = revision
+        self._was_fetched = False
+
+    def is_betrayed_by(self, source: SourceStatus) -> bool:
+        """Say whether Flux has fetched something else than what was pushed, after it had fetched that."""
+        if self._revision is None:
+            return False
+        if source.revision == self._revision.text and source.handled == self._revision.token:
+            self._was_fetched = True
+        return self._was_fetched and source.revision != self._revision.text
 
 
 async def wait_for_fetch(flux: Flux, revision: Revision) -> Verdict:

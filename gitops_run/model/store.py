@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 KEY_MAX_BYTES = 1024
@@ -67,6 +67,27 @@ def flux_revision(objects: Iterable[StoredObject]) -> str:
         if not key.endswith(b"/") and key != b".sourceignore":
             digest.update(key + b" " + etags[key].encode() + b"\n")
     return f"sha256:{digest.hexdigest()}"
+
+
+def store_difference(put: Mapping[str, str], listed: Mapping[str, str]) -> str:
+    """Say how a listing differs from what was put, with one example. Both: ETags by path, not equal."""
+    missing = sorted(put.keys() - listed.keys())
+    unexpected = sorted(listed.keys() - put.keys())
+    other = sorted(path for path in put.keys() & listed.keys() if put[path] != listed[path])
+    counts = (
+        (len(missing), "not listed"),
+        (len(other), "with another ETag"),
+        (len(unexpected), "unexpected"),
+    )
+    summary = ", ".join(f"{count} {what}" for count, what in counts if count)
+    if missing:
+        example = f"{missing[0]} was put and is not listed"
+    elif other:
+        path = other[0]
+        example = f"{path} was put with ETag {put[path]} and is listed with {listed[path]}"
+    else:
+        example = f"{unexpected[0]} is listed and was not put"
+    return f"of {len(put)} objects {summary}; {example}"
 
 
 def key_problem(key: str) -> str | None:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 
 from gitops_run.adapters.cluster.connection import ConflictError
-from gitops_run.adapters.cluster.lease import RENEW_S, Holder, SessionLease
-from gitops_run.errors import LockedError, NotFound, TransientError
+from gitops_run.adapters.cluster.lease import DURATION_S, MARGIN_S, RENEW_S, Holder, SessionLease
+from gitops_run.errors import BackendError, LockedError, NotFound, TransientError
 from gitops_run.model.events import Event
 from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
+from tests import virtual_time
 from tests.virtual_time import scenario
 
 
 class LeaseServer:
-    """One Lease, with optimistic locking. failures: how many of the next writes fail."""
+    """One Lease, with optimistic locking.
+
+    failures: how many of the next writes fail. is_deaf: the next write takes effect, and its answer is lost.
+    """
 
     def __init__(self) -> None:
         self.live: dict[str, Any] = {}
         self.writes = 0
         self.failures = 0
+        self.is_deaf = False
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -51,6 +57,13 @@ class LeaseServer:
         if self.failures:
             self.failures -= 1
             raise TransientError("no answer")
+        if self.is_deaf:
+            self.is_deaf = False
+            self._keep(body)
+            raise TransientError("the answer was lost")
+        return self._keep(body)
+
+    def _keep(self, body: dict[str, Any]) -> dict[str, Any]:
         self.writes += 1
         self.live = copy.deepcopy(body)
         self.live["metadata"]["resourceVersion"] = str(self.writes)
@@ -190,6 +203,108 @@ async def test_renewals_of_one_holder_never_conflict_with_each_other() -> None:
         for _ in range(3):
             tasks.start_soon(lease.ensure)
     assert server.live["spec"]["holderIdentity"] == lease.holder
+
+
+BOB = "bob@there/2/y-2"
+
+
+@scenario
+async def test_a_lease_that_was_lost_stays_lost_although_its_time_has_not_run_out() -> None:
+    server = LeaseServer()
+    old = lease_of(server)
+    await old.take(ignore)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(lease_of(server, BOB).take, ignore, take_over=True))
+        await anyio.sleep(1)
+        with pytest.raises(LockedError, match="taken over by bob@there"):
+            await old.keep()
+        assert old.is_lost
+        with pytest.raises(LockedError, match="taken over by bob@there"):
+            await old.ensure()
+
+
+@scenario
+async def test_a_lease_is_lost_where_another_has_held_it_and_let_go_of_it_again() -> None:
+    server = LeaseServer()
+    old, new = lease_of(server), lease_of(server, BOB)
+    await old.take(ignore)
+    await new.take(ignore, take_over=True)
+    await new.release()
+    with pytest.raises(LockedError, match="taken over by another writer, which has ended"):
+        await old.ensure()
+    assert server.live["spec"]["holderIdentity"] == ""
+
+
+@scenario
+async def test_a_lease_that_can_not_be_renewed_permits_nothing_once_its_margin_is_gone() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+    server.failures = 1
+    await anyio.sleep(DURATION_S - MARGIN_S)
+    with pytest.raises(TransientError, match="no answer"):
+        await lease.ensure()
+    assert not lease.is_lost
+    await lease.ensure()
+
+
+@scenario
+async def test_many_who_ask_for_a_permit_at_once_renew_it_once() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+    await anyio.sleep(25)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(32):
+            tasks.start_soon(lease.ensure)
+    assert server.writes == 2
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_who_takes_over_waits_for_the_old_holder_although_a_renewal_fails_meanwhile(
+    *, is_answered: bool
+) -> None:
+    async def take_over() -> None:
+        server = LeaseServer()
+        await lease_of(server).take(ignore)
+        lease = lease_of(server, BOB)
+        server.is_deaf = not is_answered
+        began = anyio.current_time()
+        if not is_answered:
+            with pytest.raises(TransientError):
+                await lease.take(ignore, take_over=True)
+        server.failures = 1
+        with suppress(TransientError):
+            await lease.take(ignore, take_over=True)
+        await lease.take(ignore, take_over=True)
+        assert anyio.current_time() - began >= DURATION_S
+
+    virtual_time.run(take_over)
+
+
+@scenario
+async def test_a_release_that_meets_a_late_renewal_lets_go_all_the_same() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lease.release)
+        await anyio.sleep(0.0015)
+        server.live["metadata"]["resourceVersion"] = "77"
+    assert server.live["spec"]["holderIdentity"] == ""
+
+
+@scenario
+async def test_a_release_that_is_refused_raises_nothing_that_would_hide_why_the_sync_ended() -> None:
+    server = LeaseServer()
+    lease = lease_of(server)
+    await lease.take(ignore)
+
+    async def refuse(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        raise BackendError("you may not")
+
+    server.replace = refuse  # type: ignore[method-assign]
+    await lease.release()
 
 
 def test_a_process_that_runs_here_is_known_as_one() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -11,11 +10,8 @@ import pytest
 
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
-from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.push import Pusher
-from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.events import (
-    Event,
     HistoryFailed,
     ObjectsAwaited,
     SaveApplied,
@@ -30,92 +26,22 @@ from gitops_run.model.events import (
     StoreReplaced,
 )
 from gitops_run.model.history import UndoRequest
+from gitops_run.model.permit import Permit
 from gitops_run.model.session import UNDONE_ANNOTATION
 from tests import virtual_time
-from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
     FakeCluster,
     FakeFiles,
     FakeFlux,
-    FakeHealth,
-    FakeHistory,
     FakeLease,
     FakeLeases,
-    FakeRenderer,
     FakeStore,
     counting_tokens,
     objects_of,
 )
+from tests.save_session import Session, running
 from tests.virtual_time import scenario
-
-
-class Session:
-    """One session with a running loop, and what it said."""
-
-    def __init__(self, files: dict[str, bytes], *, confirms: bool = False) -> None:
-        self.store = FakeStore()
-        self.cluster = FakeCluster(self.store)
-        self.files = FakeFiles(files)
-        self.renderer = FakeRenderer()
-        self.leases = FakeLeases()
-        self.history = FakeHistory()
-        self.events: list[Event] = []
-        self._confirms = confirms
-        self.confirm_after = 0.0
-        self._tokens = counting_tokens()
-        self._news = anyio.Event()
-
-    def emit(self, event: Event) -> None:
-        self.events.append(event)
-        self._news.set()
-        self._news = anyio.Event()
-
-    async def confirm(self, question: str) -> bool:
-        del question
-        await anyio.sleep(self.confirm_after)
-        return self._confirms
-
-    async def sync(self, holder: str = "me") -> None:
-        lease = FakeLease(self.leases, holder)
-        await lease.take(self.emit)
-        ports = Ports(
-            files=self.files,
-            inspector=inspector(self.renderer),
-            store=self.store,
-            store_watch=self.store,
-            flux=FakeFlux(self.cluster),
-            lease=lease,
-            emit=self.emit,
-            confirm=self.confirm,
-            health=HealthFollower(FakeHealth(), self.emit),
-            history=self.history,
-            new_token=self._tokens,
-        )
-        await SaveLoop(ports, SyncSettings(target="app")).run()
-
-    async def says(self, kind: type[Event], count: int = 1) -> Event:
-        """Wait until an event of this kind was told this often; return the last one."""
-        with anyio.fail_after(600):
-            while len(found := [event for event in self.events if isinstance(event, kind)]) < count:
-                await self._news.wait()
-        return found[count - 1]
-
-    async def quiet(self) -> None:
-        await anyio.sleep(30)
-
-    def told(self, kind: type[Event]) -> list[Event]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-@asynccontextmanager
-async def running(files: dict[str, bytes], *, confirms: bool = False) -> AsyncIterator[Session]:
-    session = Session(files, confirms=confirms)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(session.cluster.run)
-        tasks.start_soon(session.sync)
-        yield session
-        tasks.cancel_scope.cancel()
 
 
 @scenario
@@ -350,8 +276,8 @@ class Doubting(FakeFlux):
         super().__init__(cluster)
         self._doubt = doubt
 
-    async def fence(self, mark: str) -> None:
-        del mark
+    async def fence(self, mark: str, permit: Permit) -> None:
+        del mark, permit
 
     async def release(self, mark: str, token: str) -> None:
         del mark, token

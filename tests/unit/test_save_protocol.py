@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
+import pytest
 from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,8 +101,24 @@ class Replace:
 
 @dataclass(frozen=True)
 class Freeze:
-    """The laptop sleeps: the writer stands still at its next look at the lease, and wakes up later."""
+    """The writer's process is stopped, between any two of its calls, and goes on later."""
 
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StopAfter:
+    """The writer's process is stopped at its so-manieth step from here on, and goes on later."""
+
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stall:
+    """The store holds each put for a while."""
+
+    put_s: float
     seconds: float
 
 
@@ -127,7 +144,8 @@ troubles: dict[str, st.SearchStrategy[Any]] = {
     ),
     "empty": st.builds(Empty),
     "replace": st.builds(Replace),
-    "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 3600.0])),
+    "freeze": st.builds(Freeze, st.sampled_from([5.0, 25.0, 40.0, 3600.0])),
+    "stall": st.builds(Stall, st.sampled_from([4.0, 9.0, 15.0]), st.sampled_from([10.0, 60.0])),
     "take over": st.builds(TakeOver),
 }
 speeds = st.builds(
@@ -155,10 +173,20 @@ class Troubles:
         self.left: int | None = None
         self.is_before = False
         self.frozen_until = 0.0
+        self.stop: StopAfter | None = None
         self._outages = outages
 
     def guard(self, port: Any, service: str) -> Any:
         return _Guarded(port, self, service)
+
+    async def stopped(self) -> None:
+        """Wait for as long as the writer's process is stopped: this is between two of its steps."""
+        if self.stop is not None:
+            self.stop = replace(self.stop, steps=self.stop.steps - 1)
+            if self.stop.steps <= 0:
+                self.frozen_until = anyio.current_time() + self.stop.seconds
+                self.stop = None
+        await anyio.sleep(max(0.0, self.frozen_until - anyio.current_time()))
 
     def burns(self) -> bool:
         if self.left is None:
@@ -185,8 +213,7 @@ class _Guarded:
 
         async def call(*arguments: Any, **named: Any) -> Any:
             troubles = self._troubles
-            if name == "ensure":
-                await anyio.sleep(max(0.0, troubles.frozen_until - anyio.current_time()))
+            await troubles.stopped()
             is_burnt = troubles.burns()
             if is_burnt and troubles.is_before:
                 raise Killed
@@ -194,7 +221,7 @@ class _Guarded:
             if outage is not None and not outage.is_late:
                 await anyio.sleep(0.01)
                 raise TransientError(f"{self._service} is away")
-            result = await found(*arguments, **named)
+            result = await found(*map(self._interrupted, arguments), **named)
             if is_burnt:
                 raise Killed
             if outage is not None:
@@ -203,6 +230,17 @@ class _Guarded:
             return result
 
         return call
+
+    def _interrupted(self, argument: Any) -> Any:
+        """Let the process be stopped before it asks for the permit that one request needs, too."""
+        if not callable(argument):
+            return argument
+
+        async def permit() -> None:
+            await self._troubles.stopped()
+            await argument()
+
+        return permit
 
 
 async def yes(question: str) -> bool:
@@ -263,14 +301,14 @@ class World:
         tasks.start_soon(self.write_for_ever, tasks)
 
     async def _one_writer(self, holder: str, troubles: Troubles) -> None:
-        lease = troubles.guard(FakeLease(self.leases, holder), "cluster")
+        lease = troubles.guard(FakeLease(self.leases, holder, troubles.stopped), "cluster")
         await lease.take(self.emit, take_over=True)
         ports = Ports(
             files=self.files,
             inspector=inspector(self.renderer),
             store=troubles.guard(self.store, "store"),
             store_watch=self.store,
-            flux=troubles.guard(FakeFlux(self.cluster), "cluster"),
+            flux=troubles.guard(FakeFlux(self.cluster, troubles.stopped), "cluster"),
             lease=lease,
             emit=self.emit,
             confirm=yes,
@@ -290,6 +328,9 @@ class World:
                 await anyio.sleep(step.seconds)
             case TakeOver():
                 tasks.start_soon(self.write_for_ever, tasks)
+            case StopAfter():
+                self.troubles.stop = step
+                self.trouble_for(step.seconds)
             case KillAfter():
                 self.troubles.left, self.troubles.is_before = step.calls, step.is_before
             case _:
@@ -313,6 +354,9 @@ class World:
                 self.cluster.paused_until = self.trouble_for(step.seconds)
             case Outage():
                 self.outages[step.service] = replace(step, seconds=self.trouble_for(step.seconds))
+            case Stall():
+                self.store.stall_s = step.put_s
+                self.store.stalled_until = self.trouble_for(step.seconds)
             case Freeze():
                 self.troubles.frozen_until = self.trouble_for(step.seconds)
 
@@ -346,6 +390,52 @@ def protocol(check: Callable[[World], None]) -> Callable[[], None]:
 
     run.__name__ = check.__name__
     return run
+
+
+def assert_unharmed(world: World) -> None:
+    assert world.broken_words == []
+    assert [tree for tree in world.cluster.applied_trees if tree not in world.renderer.passed] == []
+    assert world.cluster.live == objects_of(world.files.files)
+    assert not world.cluster.source.is_suspended
+    assert world.store.content == {f"src/{path}": text for path, text in world.files.files.items()}
+
+
+@pytest.mark.parametrize("put_s", [0.01, 4.0])
+@pytest.mark.parametrize("steps", range(1, 31))
+def test_a_writer_that_is_stopped_before_any_step_harms_nobody_who_takes_over(
+    steps: int, put_s: float
+) -> None:
+    """Stop one amid a save of several waves and a deletion, and let the next one undo all of it."""
+    first = [Write(path, b"1") for path in ("app/b", "app/c", "app/d", "other")]
+    second = [Delete("app/d"), *(Write(path, b"3") for path in ("app/a", "app/b", "app/c", "other"))]
+    third = [Write(path, b"4") for path in ("app/c", "app/d", "other")]
+    stop = [Stall(put_s, 100.0), StopAfter(steps, 60.0)]
+    assert_unharmed(after([*first, Pass(3.0), *stop, *second, Pass(0.5), TakeOver(), Pass(45.0), *third]))
+
+
+several = st.lists(
+    st.builds(Write, st.sampled_from(["app/a", "app/b", "app/c", "other"]), st.sampled_from([b"3", b"4"])),
+    min_size=2,
+    max_size=4,
+    unique_by=lambda write: write.path,
+)
+take_overs = st.builds(
+    lambda speed, stall, save, stop, pauses, edits: [
+        *(speed, Pass(3.0), *stall, stop, *save, Pass(pauses[0]), TakeOver(), Pass(pauses[1]), *edits)
+    ],
+    speeds,
+    st.lists(st.builds(Stall, st.sampled_from([4.0, 9.0]), st.just(60.0)), max_size=1),
+    several,
+    st.builds(StopAfter, st.integers(1, 30), st.sampled_from([25.0, 40.0, 60.0, 100.0])),
+    st.tuples(st.sampled_from([0.1, 0.5, 3.0, 12.0]), st.sampled_from([0.1, 32.0, 45.0])),
+    several,
+)
+
+
+@settings(max_examples=CASES, deadline=None)
+@given(take_overs)
+def test_a_stopped_writer_harms_nobody_whatever_is_saved_meanwhile(taken: list[Any]) -> None:
+    assert_unharmed(after(taken))
 
 
 @protocol

@@ -9,17 +9,24 @@ the reconcile annotation) and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 import anyio
 
-from gitops_run.adapters.cluster.connection import JSON_PATCH, Connection, Json, RejectedError
+from gitops_run.adapters.cluster.connection import (
+    JSON_PATCH,
+    ConflictError,
+    Connection,
+    Json,
+    RejectedError,
+)
 from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.helm_release import to_release_status
+from gitops_run.model.permit import Permit
 from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
 
 FENCE_S: Final = 20.0
@@ -63,6 +70,7 @@ class WatchedFlux:
         self._chart: Json | None = None
         self._namespace, self._name = namespace, name
         self._source: SourceStatus | None = None
+        self._source_version = ""
         self._applier: ApplierStatus | None = None
         self._is_gone = False
         self._news = anyio.Event()
@@ -108,18 +116,21 @@ class WatchedFlux:
         while self._source is None or self._applier is None:
             await self.changed()
 
-    async def fence(self, mark: str) -> None:
+    async def fence(self, mark: str, permit: Permit) -> None:
         """Suspend the Bucket in the name of mark, and wait until no fetch can be in flight.
 
-        mark: never used before. Reconciliations of one object run one after another: once one that saw
-        this fence's token has ended, none that began before it is left. observedGeneration would not
-        do: a Bucket that was never Ready keeps -1 (source-controller 1.9). Raises WaitTimeout.
+        mark: never used before. permit: asked before the Bucket is patched, which fails where it has changed
+        since: a process may be stopped between the two for longer than its permit holds.
+
+        Reconciliations of one object run one after another: once one that saw this fence's token has ended,
+        none that began before it is left. observedGeneration would not do: a Bucket that was never Ready
+        keeps -1 (source-controller 1.9). Raises WaitTimeout.
         """
         token = f"{mark}/fence"
         annotations = {FENCE_ANNOTATION: mark, RECONCILE_ANNOTATION: token}
-        body: Json = {"metadata": {"annotations": annotations}, "spec": {"suspend": True}}
-        await self._connection.patch(self._source_path, body)
         with anyio.move_on_after(FENCE_S):
+            while not await self._suspended(annotations, permit):
+                self._see(await self._connection.get(self._source_path), self._see_source)
             while self.source.handled != token:
                 await self.news()
             return
@@ -127,6 +138,16 @@ class WatchedFlux:
             f"Flux did not see Bucket {self._namespace}/{self._name} suspended within {FENCE_S:.0f} s",
             hint="check that source-controller runs: kubectl -n flux-system get pods",
         )
+
+    async def _suspended(self, annotations: Mapping[str, str], permit: Permit) -> bool:
+        """Suspend the Bucket; False where it is no longer as it was last seen before the permit was asked."""
+        metadata = {"resourceVersion": self._source_version, "annotations": annotations}
+        await permit()
+        try:
+            await self._connection.patch(self._source_path, {"metadata": metadata, "spec": {"suspend": True}})
+        except ConflictError:
+            return False
+        return True
 
     async def release(self, mark: str, token: str) -> None:
         """Lift the fence of this mark and ask for a fetch, in one patch. Raises GuardError on another's."""
@@ -200,6 +221,7 @@ class WatchedFlux:
         self._news = anyio.Event()
 
     def _see_source(self, live: Json) -> None:
+        self._source_version = live["metadata"]["resourceVersion"]
         self._source = to_source_status(live)
 
     def _see_applier(self, live: Json) -> None:

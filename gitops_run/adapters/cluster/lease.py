@@ -14,6 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +24,13 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
 from gitops_run.adapters.host import is_alive
-from gitops_run.errors import LockedError, NotFound, TransientError
+from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
 from gitops_run.model.events import Event, LeaseAwaited
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
 
 DURATION_S: Final = 30
 MARGIN_S: Final = 12.0
-"""What must be left before a batch of writes begins: longer than any one request may take."""
+"""What must be left before a request that writes begins: longer than any one request may take."""
 RENEW_S: Final = 5.0
 NOTES_PREFIX: Final = "gitops-run.dev/"
 LOOK_S: Final = 1.0
@@ -109,6 +110,8 @@ class SessionLease:
         self._now = now
         self._live: Json = {}
         self._valid_until = 0.0
+        self._lost: LockedError | None = None
+        self._displaced = ""
         self._notes: dict[str, str] = {}
         self._is_noted = anyio.Event()
         self._renewing = anyio.Lock()
@@ -117,6 +120,11 @@ class SessionLease:
     def holder(self) -> str:
         """Name who holds it here."""
         return self._holder.text
+
+    @property
+    def is_lost(self) -> bool:
+        """Say whether it was taken over: then it stays lost for this holder."""
+        return self._lost is not None
 
     @property
     def notes(self) -> Mapping[str, str]:
@@ -135,7 +143,8 @@ class SessionLease:
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         """Take the lease, waiting for one that runs out.
 
-        Raises LockedError where someone else holds it and take_over is False.
+        After a TransientError it may be called again: an old holder that was displaced is waited for all the
+        same. Raises LockedError where someone else holds it and take_over is False.
         """
         while True:
             live = await self._read()
@@ -145,12 +154,16 @@ class SessionLease:
             is_free = not is_other or is_dead or take_over
             if not is_free and not await self._has_run_out(live, other, emit):
                 raise self._held(live, other)
+            if is_other and take_over and not is_dead:
+                self._displaced = other
+            elif not other:  # who was displaced has let go of it meanwhile
+                self._displaced = ""
             try:
                 await self._write(live)
             except ConflictError:
                 continue
-            if is_other and take_over and not is_dead:
-                await self._outwait(other, emit)
+            if self._displaced:
+                await self._outwait(self._displaced, emit)
             return
 
     async def keep(self) -> None:
@@ -166,36 +179,53 @@ class SessionLease:
                 continue
 
     async def ensure(self) -> None:
-        """Make sure that it is valid with margin. Raises LockedError when it was taken over."""
-        if self._valid_until - self._now() < MARGIN_S:
-            await self._renew()
+        """Make sure that it is valid with margin: the permit for every request that writes.
+
+        Raises LockedError when it was taken over, TransientError when it can't be renewed.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if not self._has_margin:
+            async with self._renewing:
+                if not self._has_margin:  # another task may have renewed it meanwhile
+                    await self._renew_alone()
 
     async def release(self) -> None:
-        """Let go, so that the next one need not wait. What can't be reached runs out by itself."""
-        try:
-            live = await self._read()
-            if _holder_of(live) == self.holder:
+        """Let go, so that the next one need not wait. Never raises: what can't be let go of runs out.
+
+        A renewal that was cut off may still arrive, and makes this try again with what it left.
+        """
+        with suppress(GitOpsRunError):
+            while _holder_of(live := await self._read()) == self.holder:
                 live["spec"] = {**live["spec"], "holderIdentity": ""}
                 live["metadata"] = self._noted(live["metadata"])
-                await self._connection.replace(self._path, live)
-        except (TransientError, NotFound):
-            return
+                with suppress(ConflictError):
+                    await self._connection.replace(self._path, live)
+                    return
+
+    @property
+    def _has_margin(self) -> bool:
+        return self._valid_until - self._now() >= MARGIN_S
 
     async def _renew(self) -> None:
         async with self._renewing:  # so that our own tasks never conflict
             await self._renew_alone()
 
     async def _renew_alone(self) -> None:
+        if self._lost is not None:
+            raise self._lost
         try:
             await self._write(self._live)
         except (ConflictError, NotFound):
             live = await self._read()
             other = _holder_of(live)
-            if other not in ("", self.holder):
-                raise LockedError(
-                    f"session {self._name} was taken over by {other}",
+            # Nobody holds it any more where another took it and let go of it again: it's lost all the same.
+            if live and other != self.holder:
+                self._lost = LockedError(
+                    f"session {self._name} was taken over by {other or 'another writer, which has ended'}",
                     hint=f"to take it back: gitops-run sync {self._name} --take-over",
-                ) from None
+                )
+                raise self._lost from None
             await self._write(live)
 
     async def _write(self, live: Json) -> None:
@@ -254,7 +284,8 @@ class SessionLease:
         deadline = self._now() + DURATION_S
         while self._now() < deadline:
             await anyio.sleep(RENEW_S)
-            await self._renew()
+            with suppress(TransientError):
+                await self._renew()
 
     def _held(self, live: Json, other: str) -> LockedError:
         since = live["spec"].get("acquireTime", "an unknown time")
