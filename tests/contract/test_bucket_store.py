@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from gitops_run.adapters import bucket as adapter
 from gitops_run.adapters.bucket import BucketStore
-from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
+from gitops_run.errors import BackendError, GitOpsRunError, LockedError, NotFound, TransientError, UsageError
 from gitops_run.model.store import StoredObject, key_problem
 from tests.contract.conftest import StoreAccounts
 
@@ -200,3 +202,69 @@ async def test_a_store_that_never_answers_is_given_up_in_time(
 
     with pytest.raises(TransientError, match="did not answer in time"):
         await BucketStore(replace(accounts.writer, endpoint=silent_endpoint), "b").put("a", b"")
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers that it is busy, as often as asked."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def busy_endpoint() -> Iterator[str]:
+    """A store on loopback that is busy."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_every_attempt_needs_a_permit_of_its_own(accounts: StoreAccounts, busy_endpoint: str) -> None:
+    permits: list[int] = []
+
+    async def permit() -> None:
+        permits.append(1)
+        if len(permits) == 3:
+            raise LockedError("taken over")
+
+    store = BucketStore(replace(accounts.writer, endpoint=busy_endpoint), "b")
+    with pytest.raises(LockedError, match="taken over"):
+        await store.put_many({"a": b""}, permit)
+    assert len(permits) == 3
+
+
+async def test_nothing_is_put_or_deleted_without_a_permit(store: BucketStore) -> None:
+    async def refuse() -> None:
+        raise LockedError("taken over")
+
+    await store.put("permit/kept", b"")
+    with pytest.raises(LockedError):
+        await store.put_many({f"permit/{number}": b"" for number in range(100)}, refuse)
+    with pytest.raises(LockedError):
+        await store.delete(["permit/kept"], refuse)
+    assert [found.key for found in await store.list("permit/")] == ["permit/kept"]
+
+
+async def test_no_more_than_one_wave_of_puts_has_a_permit_at_a_time(
+    accounts: StoreAccounts, silent_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "REQUEST_TIMEOUT_S", 0.3)
+    permits: list[int] = []
+
+    async def permit() -> None:
+        permits.append(1)
+
+    with pytest.raises(TransientError, match="did not answer in time"):
+        await BucketStore(replace(accounts.writer, endpoint=silent_endpoint), "b").put_many(
+            {str(number): b"" for number in range(100)}, permit
+        )
+    assert len(permits) <= adapter.MAX_PARALLEL_PUTS

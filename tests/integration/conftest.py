@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +48,27 @@ class SharedSession:
         with self.in_root().leaves_running("sync", self.name, "--allow-prune") as sync:
             sync.tells("save_applied")
             yield sync
+
+    @contextmanager
+    def signalled(self, sent: str, step: str, when: str) -> Iterator[Running]:
+        """Run a sync that sends itself a signal before or after a step of its first save."""
+        signalled = [sys.executable, "-m", "tests.signalled", sent, step, when]
+        path = f"{EXAMPLES.parent}:{os.environ.get('PYTHONPATH', '')}"
+        process = subprocess.Popen(
+            [*signalled, "sync", self.name, "--allow-prune", "-o", "json"],
+            env={**self.owner.env, "PYTHONPATH": path},
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        running = Running(process)
+        try:
+            yield running
+        finally:
+            process.kill()
+            running.close()
 
 
 @pytest.fixture(scope="module")

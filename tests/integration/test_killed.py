@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import EXAMPLES
 from tests.integration.conftest import SharedSession
 from tests.people import Running
 
@@ -48,24 +44,9 @@ def values(session: SharedSession) -> dict[str, str]:
 @contextmanager
 def doomed_sync(session: SharedSession, step: str, when: str) -> Iterator[Running]:
     """Run a sync that kills itself at a step, and wait until it has."""
-    command = [sys.executable, "-m", "tests.killed", step, when, "sync", session.name, "--allow-prune"]
-    path = f"{EXAMPLES.parent}:{os.environ.get('PYTHONPATH', '')}"
-    process = subprocess.Popen(
-        [*command, "-o", "json"],
-        env={**session.owner.env, "PYTHONPATH": path},
-        cwd=session.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    running = Running(process)
-    try:
+    with session.signalled("SIGKILL", step, when) as running:
         yield running
         assert running.ends() == -signal.SIGKILL, running.errors
-    finally:
-        process.kill()
-        running.close()
 
 
 @pytest.fixture

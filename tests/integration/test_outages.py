@@ -28,15 +28,27 @@ class Place:
 
     def __init__(self, sandbox: Sandbox, home: Path) -> None:
         self.sandbox = sandbox
+        self._stopped: dict[str, int] = {}
         self.root = Path(shutil.copytree(EXAMPLES / "plain", home / "plain"))
         self.person = Person(env={**os.environ, **sandbox.env, **homes(home)}, cwd=self.root)
 
     def crash(self, part: str) -> None:
         """End a part as the kernel does; the sandbox starts it again."""
+        os.kill(self._pid(part), signal.SIGKILL)
+
+    def stop_part(self, part: str) -> None:
+        """Let a part answer nothing until it is continued."""
+        self._stopped[part] = self._pid(part)
+        os.kill(self._stopped[part], signal.SIGSTOP)
+
+    def continue_part(self, part: str) -> None:
+        os.kill(self._stopped[part], signal.SIGCONT)
+
+    def _pid(self, part: str) -> int:
         parts = status_of(self.sandbox.name, self.sandbox.folder.parent).parts
         pid = next(found.pid for found in parts if found.name == part)
         assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def value(self, name: str) -> str:
         items = self.person.get("configmaps", f"run-{NAME}")
@@ -69,6 +81,18 @@ def test_a_save_amid_a_crash_is_applied_once_the_service_is_back(place: Place, p
         sync.tells("save_applied")
         assert place.value(f"{part}-0") == "2"
         assert place.value(f"{part}-19") == "1"
+
+
+def test_a_sync_that_is_started_while_the_api_server_is_down_waits_for_it_and_says_so(place: Place) -> None:
+    place.stop_part("kube-apiserver")
+    try:
+        with place.person.leaves_running("sync", NAME, "--allow-prune") as sync:
+            waiting = sync.tells("service_failed")
+            assert "can't be reached" in waiting["message"]
+            place.continue_part("kube-apiserver")
+            sync.tells("save_applied")
+    finally:
+        place.continue_part("kube-apiserver")
 
 
 def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_flux(place: Place) -> None:

@@ -307,6 +307,16 @@ async def test_a_release_that_is_refused_raises_nothing_that_would_hide_why_the_
     await lease.release()
 
 
+@scenario
+async def test_a_lease_that_somebody_wrote_by_hand_runs_out_like_any_other() -> None:
+    server = LeaseServer()
+    server.live = {"metadata": {"resourceVersion": "1"}, "spec": {"holderIdentity": BOB, "renewTime": None}}
+    began = anyio.current_time()
+    await lease_of(server).take(ignore)
+    assert anyio.current_time() - began >= DURATION_S
+    assert server.live["spec"]["holderIdentity"] == "ann@here/1/x-1"
+
+
 def test_a_process_that_runs_here_is_known_as_one() -> None:
     here = Holder.of_this_process()
     assert here.is_running_here

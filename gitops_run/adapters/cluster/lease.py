@@ -265,9 +265,9 @@ class SessionLease:
 
     async def _has_run_out(self, live: Json, other: str, emit: Callable[[Event], None]) -> bool:
         """Watch someone else's lease that looks old for its whole duration, unless it is renewed."""
-        renewed = datetime.fromisoformat(live["spec"]["renewTime"])
-        duration = live["spec"]["leaseDurationSeconds"]
-        if (datetime.now(UTC) - renewed).total_seconds() < duration:
+        renewed = _renewed(live)
+        duration = live["spec"].get("leaseDurationSeconds") or DURATION_S
+        if renewed is not None and (datetime.now(UTC) - renewed).total_seconds() < duration:
             return False
         emit(LeaseAwaited(holder=other, seconds=duration))
         deadline = self._now() + duration
@@ -297,6 +297,14 @@ class SessionLease:
 
 def _holder_of(live: Json) -> str:
     return str(live.get("spec", {}).get("holderIdentity") or "")
+
+
+def _renewed(live: Json) -> datetime | None:
+    """Read when a lease was renewed; None where nobody wrote that, or not as a time."""
+    try:
+        return datetime.fromisoformat(live["spec"]["renewTime"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _annotations_of(live: Json) -> dict[str, str]:

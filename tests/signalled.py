@@ -1,0 +1,54 @@
+"""A sync that sends itself a signal at one step of a save: SIGKILL ends it there, SIGSTOP stops it.
+
+`python -m tests.signalled SIGNAL STEP WHEN COMMAND…` runs the real command line, and sends the signal before
+or after the first call of a step of the save protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.cluster.flux import WatchedFlux
+from gitops_run.cli.app import main
+
+STEPS: dict[str, type] = {
+    "fence": WatchedFlux,
+    "put_many": BucketStore,
+    "delete": BucketStore,
+    "list": BucketStore,
+    "release": WatchedFlux,
+    "request_fetch": WatchedFlux,
+}
+
+
+def signalling(
+    step: Callable[..., Awaitable[Any]], when: str, number: signal.Signals
+) -> Callable[..., Awaitable[Any]]:
+    has_sent = False
+
+    def send() -> None:
+        nonlocal has_sent
+        if not has_sent:
+            has_sent = True
+            os.kill(os.getpid(), number)
+
+    async def call(*arguments: Any, **named: Any) -> Any:
+        if when == "before":
+            send()
+        result = await step(*arguments, **named)
+        send()
+        return result
+
+    return call
+
+
+if __name__ == "__main__":
+    sent, name, moment, *sys.argv[1:] = sys.argv[1:]
+    owner = STEPS[name]
+    setattr(owner, name, signalling(getattr(owner, name), moment, signal.Signals[sent]))
+    main()
