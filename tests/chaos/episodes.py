@@ -23,7 +23,7 @@ LONG_STOP_S = 45.0
 """Longer than a lease."""
 HELD_ANSWER_S = 3.2
 """Slower than any store, and not slow enough for the tool to give a request up: 500 files take 50 s."""
-SLOW_S = 15.0
+SLOW_S = 12.0
 QUIET_S = 10.0
 STUCK_MAX = 3
 

@@ -47,7 +47,7 @@ class Report:
         mutation = f", mutation {self.mutation}" if self.mutation else ""
         head = (
             f"seed {self.seed}{mutation}: {self.saves} of {self.planned} saves, {len(self.faults)} faults, "
-            f"{self.seconds:.0f} s; {self.artifacts} trees reached Flux, {self.writes} writes the store"
+            f"{self.seconds:.0f} s; {self.artifacts} trees reached Flux, {self.writes} writes reached the store"
         )
         injected = [f"| {kind.value} | {counts[kind.value]} |" for kind in FAULTS]
         found = [f"| {text} | {len(self._found(row))} |" for row, text in ROWS.items()]

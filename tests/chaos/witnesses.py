@@ -158,7 +158,8 @@ class Witnesses:
                 if content is not None:
                     key = member.name.removeprefix("./").removeprefix(STORE_PREFIX)
                     files[key] = hashlib.sha256(content.read()).hexdigest()
-        if not self._world.was(files):
+        is_before_the_first_save = not files and not self._seen
+        if not self._world.was(files) and not is_before_the_first_save:
             self._violations.add(self._violations.torn, f"{path.name}: {_nearest(files, self._world)}")
 
 
