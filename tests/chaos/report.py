@@ -46,7 +46,7 @@ class Report:
         counts = Counter(fault.kind for fault in self.faults)
         mutation = f", mutation {self.mutation}" if self.mutation else ""
         head = (
-            f"seed {self.seed}{mutation}: {self.saves} of {self.planned} saves under {len(self.faults)} faults "
+            f"seed {self.seed}{mutation}: {self.saves} of {self.planned} saves, {len(self.faults)} faults "
             f"in {self.seconds:.0f} s; {self.writes} writes to the store, {self.artifacts} trees reached Flux"
         )
         injected = [f"| {kind.value} | {counts[kind.value]} |" for kind in FAULTS]
