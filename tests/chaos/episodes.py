@@ -23,6 +23,8 @@ LONG_STOP_S = 45.0
 """Longer than a lease."""
 HELD_ANSWER_S = 3.2
 """Slower than any store, and not slow enough for the tool to give a request up: 500 files take 50 s."""
+NEXT_WAVE_S = 1.5 * HELD_ANSWER_S
+"""Within this, a writer that has not stopped sends what it has left to send."""
 SLOW_S = 12.0
 QUIET_S = 10.0
 STUCK_MAX = 3
@@ -153,6 +155,7 @@ class Episodes:
             f"{old.pid} cut off after {puts} of {VALUES} puts, with answers held for {HELD_ANSWER_S} s",
         )
         self._take_over(dice)
+        time.sleep(NEXT_WAVE_S)
         self._scene.proxies.mend(old.pid)
         self._loses(old)
         self._edit(Edit.ONE)
