@@ -218,9 +218,12 @@ class Episodes:
         return self._writer, puts
 
     def _take_over(self, dice: random.Random) -> None:
-        """Let another writer take the session over, from the same home or another, and save a newer state."""
+        """Let another writer take the session over, from the same home or another, and save a newer state.
+
+        No file of it is the same, so that whatever the first one still writes makes a mixture.
+        """
         home = dice.choice(("first", "second"))
-        self._edit(Edit.ONE)
+        self._edit(Edit.ALL)
         self._writer = self._start("--take-over", home=home)
         self._scene.tell(f"         {self._writer.pid} takes over, from the {home} home")
         self._settle()

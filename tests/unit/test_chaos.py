@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
+import anyio
 import pytest
 import yaml
 
+from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.adapters.cluster.lease import SessionLease
+from tests.chaos.mutant import MUTATIONS
 from tests.chaos.proxies import Request
 from tests.chaos.schedule import FAULTS, SAVES, schedule
 from tests.chaos.witnesses import late_writes
@@ -106,3 +111,14 @@ def test_a_write_of_nobody_known_is_late_where_a_writer_began_while_it_was_conne
 def test_a_fence_of_the_old_writer_after_the_new_one_has_begun_is_late() -> None:
     requests = [listed(1, OLD), listed(5, NEW)]
     assert len(late_writes(requests, [(2, OLD), (6, OLD), (7, NEW)], 0)) == 1
+
+
+def test_the_build_without_the_lease_check_permits_a_write_without_a_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SessionLease, "ensure", SessionLease.ensure)
+    lease = SessionLease(cast("Connection", None), "run-web", "web")  # any request would fail
+    with pytest.raises(AttributeError):
+        anyio.run(lease.ensure)
+    MUTATIONS["no-lease-check"]()
+    anyio.run(lease.ensure)
