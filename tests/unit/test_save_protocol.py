@@ -37,7 +37,7 @@ from tests.fakes import (
     revision_of,
 )
 
-CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "100"))
+CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "60"))
 LONG_ENOUGH_S = 120.0
 """After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
@@ -432,7 +432,7 @@ take_overs = st.builds(
 )
 
 
-@settings(max_examples=CASES, deadline=None)
+@settings(max_examples=CASES // 3, deadline=None)  # each step was stopped at once above; these are variations
 @given(take_overs)
 def test_a_stopped_writer_harms_nobody_whatever_is_saved_meanwhile(taken: list[Any]) -> None:
     assert_unharmed(after(taken))
