@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.user_files import cache_directory
+from gitops_run.errors import BackendError
 
 _PREFIX: Final = "run-"
 _LOCK: Final = ".lock"
@@ -34,15 +35,15 @@ class Scratch:
 def scratch_folder(environment: Mapping[str, str]) -> Iterator[Scratch]:
     """Make a folder and remove it at the end, and first those that killed processes have left behind.
 
-    Raises OSError where the user's cache can't be written.
+    Raises BackendError where the user's cache can't be written.
     """
     parent = cache_directory(environment) / "tmp"
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(parent):
-        _sweep(parent)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        folder, lock = _made(parent)
+    except OSError as error:
+        raise BackendError(
+            f"{parent} can't be written: {error.strerror}", hint="check its disk and its permissions"
+        ) from error
     try:
         yield Scratch(folder=folder, lock=lock)
     finally:
@@ -60,7 +61,7 @@ def own_temporary_files(environment: Mapping[str, str]) -> Iterator[None]:
     made = scratch_folder(environment)
     try:
         scratch = made.__enter__()
-    except OSError:
+    except BackendError:
         yield
         return
     tempfile.tempdir = str(scratch.folder)
@@ -69,6 +70,17 @@ def own_temporary_files(environment: Mapping[str, str]) -> Iterator[None]:
     finally:
         tempfile.tempdir = before
         made.__exit__(None, None, None)
+
+
+def _made(parent: Path) -> tuple[Path, int]:
+    """Make a folder, and hold its lock."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(parent):
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return folder, lock
 
 
 @contextmanager

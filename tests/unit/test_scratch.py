@@ -13,6 +13,7 @@ import pytest
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.scratch import own_temporary_files, scratch_folder
+from gitops_run.errors import BackendError
 from gitops_run.model.masking import Masker
 
 HOLDER = """
@@ -182,3 +183,12 @@ def test_an_error_of_pulumi_holds_no_value_that_is_known(
     with pytest.raises(Exception, match=r"error: \*\*\*") as caught:
         PulumiProcess(runs_in(pulumi), masker).run(["up"], str(pulumi), {})
     assert "c4nary" not in str(caught.value)
+
+
+def test_a_cache_that_can_not_be_written_is_reported_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with (
+        pytest.raises(BackendError, match=f"{tmp_path}/cache/.* can't be written"),
+        scratch_folder({"XDG_CACHE_HOME": str(tmp_path / "cache")}),
+    ):
+        pass
