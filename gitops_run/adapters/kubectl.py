@@ -72,7 +72,8 @@ class Kustomize:
         kustomization = kustomization_file(snapshot.tree.files, target)
         if problem := _refusal(snapshot.tree.files, target, kustomization):
             return problem
-        written = self._written(snapshot, target, kustomization)
+        write = partial(self._written, snapshot, target, kustomization)
+        written = await anyio.to_thread.run_sync(write)  # thousands of resources take a second
         if not isinstance(written, bytes):
             return written
         with self._in_place(snapshot.folder / kustomization, written):

@@ -70,6 +70,11 @@ def test_words_that_a_value_shares_with_a_message_stay() -> None:
     assert masker("data-42-base").mask("no data, no base") == "no data, no base"
 
 
+def test_a_secret_that_nests_without_end_is_searched_as_text() -> None:
+    text = f"kind: Secret\ndata:\n  password: hunter-2\n  deep: {'[' * 100_000}\n"
+    assert "hunter-2" in set(secret_values.of_files(["a.yaml"], lambda _: text))
+
+
 def test_the_bytes_of_a_line_are_masked() -> None:
     assert masker().mask("line [80 65 83 83]: no") == f"line [{MASK}]: no"
 
