@@ -171,8 +171,12 @@ async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> P
         )
     except TooMuchText:
         return replace(problem, message=f"this can't be rendered: {NOT_SHOWN}")
-    masker.learn(values)
-    return replace(problem, message=masker.mask(without_echo(problem.message)))
+
+    def masked() -> Problem:
+        masker.learn(values)
+        return replace(problem, message=masker.mask(without_echo(problem.message)))
+
+    return await anyio.to_thread.run_sync(masked)
 
 
 def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
