@@ -117,18 +117,18 @@ class Kustomize:
         that. Raises TransientError where the disk refuses.
         """
         aside, written, has_own = self._work / "own", self._work / "written", file.exists()
-        with _disk_errors(self._work):
+        with disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
             aside.unlink(missing_ok=True)
             written.write_bytes(content)
         try:
-            with _disk_errors(self._work):
+            with disk_errors(self._work):
                 if has_own:
                     file.replace(aside)
                 written.replace(file)
             yield
         finally:
-            with _disk_errors(self._work):
+            with disk_errors(self._work):
                 if aside.exists():
                     aside.replace(file)
                 elif not has_own:
@@ -154,7 +154,8 @@ def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Raise TransientError where the disk refuses what is done to a working folder."""
     try:
         yield
     except OSError as error:
