@@ -61,7 +61,8 @@ class VersitygwKeys:
     def names(self) -> frozenset[str] | None:
         """List the access keys of all accounts; None where the store has no such API.
 
-        Raises BackendError where the key that asks is refused, TransientError where the store is busy.
+        Raises UsageError where the key that asks may not administer accounts, BackendError where it is
+        refused, TransientError where the store is busy.
         """
         status, text = self._ask("list-users")
         if status == 200:
