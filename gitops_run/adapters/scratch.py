@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.user_files import cache_directory
+from gitops_run.errors import TransientError
 
 _PREFIX: Final = "run-"
 _LOCK: Final = ".lock"
@@ -34,20 +35,31 @@ class Scratch:
 def scratch_folder(environment: Mapping[str, str]) -> Iterator[Scratch]:
     """Make a folder and remove it at the end, and first those that killed processes have left behind.
 
-    Raises OSError where the user's cache can't be written.
+    Raises TransientError where the user's cache can't be written.
     """
     parent = cache_directory(environment) / "tmp"
+    try:
+        scratch = _made(parent)
+    except OSError as error:
+        raise TransientError(
+            f"{parent} can't be written: {error.strerror}",
+            hint="check its disk and its permissions, or name another place: XDG_CACHE_HOME",
+        ) from error
+    try:
+        yield scratch
+    finally:
+        _remove(scratch.folder)
+        os.close(scratch.lock)
+
+
+def _made(parent: Path) -> Scratch:
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(parent):
         _sweep(parent)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-    try:
-        yield Scratch(folder=folder, lock=lock)
-    finally:
-        _remove(folder)
-        os.close(lock)
+    return Scratch(folder=folder, lock=lock)
 
 
 @contextmanager
@@ -60,7 +72,7 @@ def own_temporary_files(environment: Mapping[str, str]) -> Iterator[None]:
     made = scratch_folder(environment)
     try:
         scratch = made.__enter__()
-    except OSError:
+    except TransientError:
         yield
         return
     tempfile.tempdir = str(scratch.folder)

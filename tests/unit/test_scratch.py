@@ -13,6 +13,7 @@ import pytest
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.scratch import own_temporary_files, scratch_folder
+from gitops_run.errors import TransientError
 from gitops_run.model.masking import Masker
 
 HOLDER = """
@@ -125,6 +126,12 @@ def test_a_cache_that_can_not_be_written_stops_nobody(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
     with own_temporary_files({"XDG_CACHE_HOME": str(tmp_path / "file")}):
         assert tempfile.gettempdir() == before
+
+
+def test_a_cache_that_can_not_be_written_is_named_where_a_folder_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TransientError, match="can't be written: Not a directory"):
+        scratch_folder({"XDG_CACHE_HOME": str(tmp_path / "file")}).__enter__()
 
 
 FAKE_PULUMI = """#!/bin/sh
