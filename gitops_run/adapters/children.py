@@ -36,7 +36,6 @@ GO_SHARE: Final = 0.9
 
 PASSED_VARIABLES: Final = (
     "PATH",  # git, which fetches remote bases
-    "TMPDIR",  # where those are cloned to
     "LANG",
     "LC_ALL",
     "LC_CTYPE",
@@ -114,9 +113,12 @@ class LimitedRuns:
 
 
 def rendering_environment(environment: Mapping[str, str], *, home: str) -> dict[str, str]:
-    """Choose what a rendering child inherits. home: a folder without configuration or keys."""
+    """Choose what a rendering child inherits. home: a folder without configuration or keys.
+
+    Its temporary files are in that folder too: remote bases that it cloned would else stay after a kill.
+    """
     passed = {name: environment[name] for name in PASSED_VARIABLES if name in environment}
-    return {**passed, "HOME": home, "GIT_TERMINAL_PROMPT": "0"}
+    return {**passed, "HOME": home, "TMPDIR": home, "GIT_TERMINAL_PROMPT": "0"}
 
 
 async def run_limited(command: Sequence[str], *, env: Mapping[str, str], limits: Limits) -> Finished:

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.kubectl import StagedSnapshot, refused, shown
+from gitops_run.adapters.kubectl import StagedSnapshot, disk_errors, refused, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
@@ -73,7 +73,7 @@ class Helm:
         self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
-        """Render a chart as Flux will: YAML, or what is wrong."""
+        """Render a chart as Flux will: YAML, or what is wrong. Raises TransientError on a full disk."""
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
@@ -87,6 +87,8 @@ class Helm:
                     message="this values file is gone, and the session needs it",
                     hint="bring it back, or name others: gitops-run up with --values-files",
                 )
+        with disk_errors(self._work):
+            self._work.mkdir(parents=True, exist_ok=True)
         command = self._command(snapshot.folder, target)
         finished = await self._runs.run(command, env=self._environment(), subject=snapshot.tree)
         if problem := refused(finished, snapshot.tree, target, "helm"):

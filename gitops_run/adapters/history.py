@@ -29,11 +29,15 @@ from gitops_run.adapters.host import parse_witness, witness
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import BackendError, NotFound, ungrouped
 from gitops_run.model.history import (
-    DIGEST_PREFIX,
+    ORDER_DIGITS,
     KeptFile,
     KeptSnapshot,
     UndoRequest,
+    order_of,
     parse_files,
+    parse_name,
+    revision_of,
+    snapshot_name,
     to_text,
 )
 from gitops_run.model.ignore import Rule
@@ -44,7 +48,6 @@ SNAPSHOTS_MAX: Final = 50
 WATCH_STEP_MS: Final = 10
 WATCH_GROUP_MS: Final = 30
 LOOK_AGAIN_S: Final = 2.0
-_ORDER_DIGITS: Final = 20
 _TEMPORARY: Final = ".tmp-"
 
 _Key = tuple[str, int]
@@ -166,7 +169,7 @@ class SessionHistory:
     @contextmanager
     def asking(self, revision: str) -> Iterator[None]:
         """Ask the process that syncs for a revision, for as long as this lasts."""
-        request = self._requests / f"{time.time_ns():0{_ORDER_DIGITS}d}-{secrets.token_hex(4)}.json"
+        request = self._requests / f"{time.time_ns():0{ORDER_DIGITS}d}-{secrets.token_hex(4)}.json"
         with _disk_errors(self._folder):
             _make_private(self._requests)
             _write(request, json.dumps({"revision": revision, **asdict(witness(os.getpid()))}).encode())
@@ -186,14 +189,14 @@ class SessionHistory:
 
     def _names(self) -> list[str]:
         """List the files of snapshots, oldest first, and one for each revision, whatever a crash has left."""
-        ours = sorted(name for name in _names_in(self._snapshots) if _parsed(name) is not None)
-        return sorted({_revision(name): name for name in ours}.values())
+        ours = sorted(name for name in _names_in(self._snapshots) if parse_name(name) is not None)
+        return sorted({revision_of(name): name for name in ours}.values())
 
     def _find(self, revision: str) -> KeptSnapshot | None:
-        return next((self._read(name) for name in self._names() if _revision(name) == revision), None)
+        return next((self._read(name) for name in self._names() if revision_of(name) == revision), None)
 
     def _read(self, name: str) -> KeptSnapshot | None:
-        parsed = _parsed(name)
+        parsed = parse_name(name)
         try:
             files = parse_files((self._snapshots / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -239,11 +242,11 @@ class SessionHistory:
                 path: KeptFile(size=entry.size, digest=entry.digest, content=self._contents[_key(entry)])
                 for path, entry in snapshot.tree.files.items()
             }
-            newest = max((order for name in seen if (order := _order(name))), default=0)
-            name = _name(max(time.time_ns(), newest + 1), revision)
+            newest = max((order for name in seen if (order := order_of(name))), default=0)
+            name = snapshot_name(max(time.time_ns(), newest + 1), revision)
             _write(self._snapshots / name, to_text(files).encode())
             self._uses.update({file.content for file in files.values()})
-            older = [old for old in seen if _revision(old) == revision]
+            older = [old for old in seen if revision_of(old) == revision]
             others = [old for old in seen if old not in older]
             surplus = others[: max(0, len(others) + 1 - SNAPSHOTS_MAX)]
             for old in (*older, *surplus):
@@ -355,27 +358,6 @@ def _read_request(path: Path) -> str:
 
 def _key(entry: FileEntry) -> _Key:
     return entry.digest, entry.size
-
-
-def _name(order: int, revision: str) -> str:
-    return f"{order:0{_ORDER_DIGITS}d}-{revision.removeprefix(DIGEST_PREFIX)}.json"
-
-
-def _parsed(name: str) -> tuple[int, str] | None:
-    """Read order and revision from the name of a snapshot's file."""
-    order, _, digits = name.removesuffix(".json").partition("-")
-    is_ours = name.endswith(".json") and len(order) == _ORDER_DIGITS and order.isdigit() and bool(digits)
-    return (int(order), f"{DIGEST_PREFIX}{digits}") if is_ours else None
-
-
-def _order(name: str) -> int:
-    parsed = _parsed(name)
-    return parsed[0] if parsed else 0
-
-
-def _revision(name: str) -> str:
-    parsed = _parsed(name)
-    return parsed[1] if parsed else ""
 
 
 def _make_private(folder: Path) -> None:

@@ -96,15 +96,20 @@ def is_alive(pid: int) -> bool:
 
 
 def _place() -> str:
+    boot, namespace = boot_id(), process_namespace()
+    return f"{boot}/{namespace}" if boot and namespace else ""
+
+
+def process_namespace() -> str:
+    """Name the namespace that this process's id counts in; "" where the system doesn't tell."""
     try:
-        namespace = (_PROC / "self" / "ns" / "pid").readlink()
+        return str((_PROC / "self" / "ns" / "pid").readlink())
     except OSError:
         return ""
-    boot = _boot()
-    return f"{boot}/{namespace}" if boot else ""
 
 
-def _boot() -> str:
+def boot_id() -> str:
+    """Name this machine's boot; "" where the system doesn't tell."""
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -118,7 +123,7 @@ def _start_from_proc(pid: int) -> str:
         return ""
     # The first thread may be gone while others still hold the process's ports.
     has_ended = state in "ZX" and int(fields[_THREADS_FIELD]) <= 1
-    boot = _boot()
+    boot = boot_id()
     return "" if has_ended or not boot else f"{boot}/{fields[_START_FIELD]}"
 
 

@@ -72,7 +72,8 @@ class Kustomize:
         kustomization = kustomization_file(snapshot.tree.files, target)
         if problem := _refusal(snapshot.tree.files, target, kustomization):
             return problem
-        written = self._written(snapshot, target, kustomization)
+        write = partial(self._written, snapshot, target, kustomization)
+        written = await anyio.to_thread.run_sync(write)  # thousands of resources take a second
         if not isinstance(written, bytes):
             return written
         with self._in_place(snapshot.folder / kustomization, written):
@@ -116,18 +117,18 @@ class Kustomize:
         that. Raises TransientError where the disk refuses.
         """
         aside, written, has_own = self._work / "own", self._work / "written", file.exists()
-        with _disk_errors(self._work):
+        with disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
             aside.unlink(missing_ok=True)
             written.write_bytes(content)
         try:
-            with _disk_errors(self._work):
+            with disk_errors(self._work):
                 if has_own:
                     file.replace(aside)
                 written.replace(file)
             yield
         finally:
-            with _disk_errors(self._work):
+            with disk_errors(self._work):
                 if aside.exists():
                     aside.replace(file)
                 elif not has_own:
@@ -153,7 +154,8 @@ def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Raise TransientError where the disk refuses what is done to a working folder."""
     try:
         yield
     except OSError as error:
@@ -170,8 +172,12 @@ async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> P
         )
     except TooMuchText:
         return replace(problem, message=f"this can't be rendered: {NOT_SHOWN}")
-    masker.learn(values)
-    return replace(problem, message=masker.mask(without_echo(problem.message)))
+
+    def masked() -> Problem:
+        masker.learn(values)
+        return replace(problem, message=masker.mask(without_echo(problem.message)))
+
+    return await anyio.to_thread.run_sync(masked)
 
 
 def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:

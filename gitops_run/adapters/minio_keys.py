@@ -50,7 +50,8 @@ class MinioKeys:
     def names(self) -> frozenset[str] | None:
         """List the names of all accounts and policies; None where the store has no such API.
 
-        Raises BackendError where the key that asks is refused, TransientError where the store is busy.
+        Raises UsageError where the key that asks may not administer accounts, BackendError where it is
+        refused, TransientError where the store is busy.
         """
         try:
             users, policies = self._admin.user_list(), self._admin.policy_list()

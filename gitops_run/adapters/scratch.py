@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.errors import BackendError
+from gitops_run.errors import TransientError
 
 _PREFIX: Final = "run-"
 _LOCK: Final = ".lock"
@@ -35,20 +35,31 @@ class Scratch:
 def scratch_folder(environment: Mapping[str, str]) -> Iterator[Scratch]:
     """Make a folder and remove it at the end, and first those that killed processes have left behind.
 
-    Raises BackendError where the user's cache can't be written.
+    Raises TransientError where the user's cache can't be written.
     """
     parent = cache_directory(environment) / "tmp"
     try:
-        folder, lock = _made(parent)
+        scratch = _made(parent)
     except OSError as error:
-        raise BackendError(
-            f"{parent} can't be written: {error.strerror}", hint="check its disk and its permissions"
+        raise TransientError(
+            f"{parent} can't be written: {error.strerror}",
+            hint="check its disk and its permissions, or name another place: XDG_CACHE_HOME",
         ) from error
     try:
-        yield Scratch(folder=folder, lock=lock)
+        yield scratch
     finally:
-        _remove(folder)
-        os.close(lock)
+        _remove(scratch.folder)
+        os.close(scratch.lock)
+
+
+def _made(parent: Path) -> Scratch:
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(parent):
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return Scratch(folder=folder, lock=lock)
 
 
 @contextmanager
@@ -61,7 +72,7 @@ def own_temporary_files(environment: Mapping[str, str]) -> Iterator[None]:
     made = scratch_folder(environment)
     try:
         scratch = made.__enter__()
-    except BackendError:
+    except TransientError:
         yield
         return
     tempfile.tempdir = str(scratch.folder)
@@ -70,17 +81,6 @@ def own_temporary_files(environment: Mapping[str, str]) -> Iterator[None]:
     finally:
         tempfile.tempdir = before
         made.__exit__(None, None, None)
-
-
-def _made(parent: Path) -> tuple[Path, int]:
-    """Make a folder, and hold its lock."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(parent):
-        _sweep(parent)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = os.open(_lock_of(folder), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    return folder, lock
 
 
 @contextmanager

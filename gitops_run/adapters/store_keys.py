@@ -34,8 +34,9 @@ class StoreKeys:
     def names(self) -> frozenset[str] | None:
         """List the access keys of all accounts; None where the store has no admin API that is known here.
 
-        What is left of an account that was removed halfway counts as one. Raises BackendError where the key
-        that asks is refused, TransientError where the store is busy.
+        What is left of an account that was removed halfway counts as one. Raises UsageError where the key
+        that asks may not administer accounts, BackendError where it is refused, TransientError where the
+        store is busy.
         """
         for api in [self._known] if self._known else _apis(self._access, self._stack):
             names = api.names()

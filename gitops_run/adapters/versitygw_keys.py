@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -22,13 +22,15 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from gitops_run.adapters.store_admin import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ca_file, fault_of
-from gitops_run.errors import BackendError
+from gitops_run.adapters.store_admin import (
+    ANSWER_BYTES_MAX,
+    CONNECT_TIMEOUT_S,
+    READ_TIMEOUT_S,
+    ca_file,
+    fault_of,
+)
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_failures import Fault, outage, refusal
-
-LONGEST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes. An account takes about 200 of them in a list."""
 
 _ACCESS = re.compile(r"<Access>([^<]*)</Access>")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -61,7 +63,8 @@ class VersitygwKeys:
     def names(self) -> frozenset[str] | None:
         """List the access keys of all accounts; None where the store has no such API.
 
-        Raises BackendError where the key that asks is refused, TransientError where the store is busy.
+        Raises UsageError where the key that asks may not administer accounts, BackendError where it is
+        refused, TransientError where the store is busy.
         """
         status, text = self._ask("list-users")
         if status == 200:
@@ -105,17 +108,14 @@ class VersitygwKeys:
         SigV4Auth(keys, "s3", self._access.region).add_auth(request)
         try:
             answer = self._session.send(request.prepare())
-            text = answer.raw.read(LONGEST_ANSWER + 1)
+            text = answer.raw.read(ANSWER_BYTES_MAX + 1)  # an account takes about 200 bytes in a list
             answer.raw.close()
         except BotoCoreError as error:
             raise outage(fault_of(error), access=self._access) from error
         except HTTPError as error:
             raise outage(Fault.BROKEN, access=self._access) from error
-        if len(text) > LONGEST_ANSWER:
-            raise BackendError(
-                f"{self._access.place} answers with more than {LONGEST_ANSWER} bytes",
-                hint="check that the endpoint is an S3 store",
-            )
+        if len(text) > ANSWER_BYTES_MAX:
+            raise outage(Fault.ENDLESS, access=self._access)
         return answer.status_code, text.decode(errors="replace")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
             }
         )
     else:
-        _print(found, settings.namespace or parsed.namespace)
+        print_difference(found, settings.namespace or parsed.namespace)
     if found.problems:
         return ReconcileFailed.exit_code
     return DIFFERENT if found.changes else 0
@@ -77,19 +78,23 @@ def _no_mark(step: str) -> None:
     del step
 
 
-def _print(found: Preflight, namespace: str) -> None:
-    for change in found.changes:
-        click.echo(f"{SIGNS[change.action]} {change.object}")
-        for field in change.fields:
-            click.echo(f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}")
+def print_difference(found: Preflight, namespace: str) -> None:
+    """Print what a save would change. namespace: the session's."""
+    for line in _lines(found, namespace):
+        click.echo(for_terminal(line))
+
+
+def _lines(found: Preflight, namespace: str) -> Iterator[str]:
     marks = marks_for(sys.stdout)
-    for line in overridden_lines(namespace, found.overridden, marks):
-        click.echo(line)
-    for text in found.not_checked:
-        click.echo(f"not checked: {text}")
+    for change in found.changes:
+        yield f"{SIGNS[change.action]} {change.object}"
+        for field in change.fields:
+            yield f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}"
+    yield from overridden_lines(namespace, found.overridden, marks)
+    yield from (f"not checked: {text}" for text in found.not_checked)
     for problem in found.problems:
-        click.echo(for_terminal(f"{marks.bad} {problem}"))
+        yield f"{marks.bad} {problem}"
         if problem.hint:
-            click.echo(f"  {problem.hint}")
+            yield f"  {problem.hint}"
     if not (found.changes or found.problems):
         click.echo("a save would change nothing that was checked" if found.not_checked else "no differences")

@@ -43,14 +43,14 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def note(text: str) -> None:
     """Tell progress, beside the results."""
-    click.echo(f"{marks_for(sys.stderr).note} {text}", err=True)
+    click.echo(for_terminal(f"{marks_for(sys.stderr).note} {text}"), err=True)
 
 
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
-    click.echo(f"{marks_for(sys.stderr).good} {text}", err=True)
+    click.echo(for_terminal(f"{marks_for(sys.stderr).good} {text}"), err=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.bounds import refuse_unlocked, warnings
@@ -69,7 +69,10 @@ class KeysPort(Protocol):
     """Look after the accounts of one store; sync."""
 
     def names(self) -> frozenset[str] | None:
-        """List their access keys; None where the store doesn't make any."""
+        """List their access keys; None where the store doesn't make any.
+
+        Raises UsageError where the key that asks may not administer accounts.
+        """
 
     def remove(self, access_key: str) -> None:
         """Remove one."""
@@ -252,8 +255,14 @@ def _look_into_store(
 
 
 def _look_for_keys(keys: KeysPort, made: tuple[str, ...], *, is_unused: bool) -> tuple[ReceiptLine, ...]:
-    """Ask for the accounts that bear the bucket's name, and remove what is left of them without a bucket."""
-    names = keys.names()
+    """Ask for the accounts that bear the bucket's name, and remove what is left of them without a bucket.
+
+    A key that may not administer accounts has made none: the session's keys came from a person.
+    """
+    try:
+        names = keys.names()
+    except UsageError:
+        return ()
     if names is None:
         return ()
     for left in names & set(made) if is_unused else ():

@@ -1,7 +1,8 @@
 """Which manifests name a namespace other than the session's: Flux applies them in the session's all the same.
 
 Flux's targetNamespace replaces what a manifest or a kustomization names. It leaves charts alone: what a
-template names stays as it is, and preflight refuses it. A file that a save doesn't change isn't parsed again.
+template names stays as it is, and preflight refuses it. A file that a save doesn't change isn't parsed again,
+and one that is too large to be searched for the place of a fault isn't searched for this either.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
-import anyio
 import yaml
 
+from gitops_run.flows.building import SOURCES_BYTES_MAX
 from gitops_run.flows.ports import Snapshot
+from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.events import NamedNamespace
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES, MANIFEST_SUFFIXES
 from gitops_run.model.objects import RenderedObject, compose_documents, find_scalar
+from gitops_run.model.tree import FileEntry
 
 _NAMES_ONE = re.compile(r"""namespace["']?[ \t]*:[ \t]*["']?[\w$]""")
 """What a file has that names a namespace; a schema's property of this name has its value on the next line."""
@@ -33,11 +37,15 @@ class NamespaceFinder:
 
     async def find(self, snapshot: Snapshot, objects: Sequence[RenderedObject]) -> tuple[NamedNamespace, ...]:
         """List what names another namespace than the session's and is applied there, by path and line."""
-        known: dict[_Key, tuple[NamedNamespace, ...]] = {}
-        for path, entry in sorted(snapshot.tree.files.items()):
-            if self._may_belong(path, snapshot):
-                key = (path, entry.digest)
-                known[key] = self._known[key] if key in self._known else await _read(path, snapshot)
+        entries = [
+            entry
+            for path, entry in sorted(snapshot.tree.files.items())
+            if self._may_belong(path, snapshot) and entry.size <= SOURCES_BYTES_MAX
+        ]
+        news = [entry for entry in entries if (entry.path, entry.digest) not in self._known]
+        read = await off_the_loop(partial(_read_all, snapshot, news), sum(entry.size for entry in news))
+        keys = [(entry.path, entry.digest) for entry in entries]
+        known = {key: self._known[key] if key in self._known else read[key] for key in keys}
         self._known = known
         applied = _names(item for item in objects if item.ref.namespace == self._namespace)
         return tuple(
@@ -54,8 +62,15 @@ class NamespaceFinder:
         return is_manifest and (is_inside or not snapshot.whole_root_reason)
 
 
-async def _read(path: str, snapshot: Snapshot) -> tuple[NamedNamespace, ...]:
-    await anyio.lowlevel.checkpoint()
+def _read_all(snapshot: Snapshot, entries: Iterable[FileEntry]) -> dict[_Key, tuple[NamedNamespace, ...]]:
+    found = {}
+    for entry in entries:
+        give_up_if_cancelled()
+        found[entry.path, entry.digest] = _read(entry.path, snapshot)
+    return found
+
+
+def _read(path: str, snapshot: Snapshot) -> tuple[NamedNamespace, ...]:
     text = snapshot.read_text(path)
     if text is None or not _NAMES_ONE.search(text):
         return ()
@@ -83,16 +98,14 @@ def _is_kustomization(path: str) -> bool:
     return path.rpartition("/")[2] in KUSTOMIZATION_FILES
 
 
-def _names(objects: Iterable[RenderedObject]) -> Mapping[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+def _names(objects: Iterable[RenderedObject]) -> Mapping[str, str]:
+    """Write the names of each kind, one a line: searching one text for each manifest takes little time."""
+    found: dict[str, list[str]] = defaultdict(list)
     for item in objects:
-        found[item.ref.kind].add(item.ref.name)
-    return {kind: frozenset(names) for kind, names in found.items()}
+        found[item.ref.kind].append(item.ref.name)
+    return {kind: "\n".join(names) for kind, names in found.items()}
 
 
-def _is_applied(one: NamedNamespace, applied: Mapping[str, frozenset[str]]) -> bool:
+def _is_applied(one: NamedNamespace, applied: Mapping[str, str]) -> bool:
     """Say whether a manifest is one of what is applied; kustomize may have added to its name."""
-    if not one.kind:
-        return bool(applied)
-    names = applied.get(one.kind, frozenset())
-    return one.name in names or any(one.name in name for name in names)
+    return one.name in applied.get(one.kind, "") if one.kind else bool(applied)

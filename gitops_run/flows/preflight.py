@@ -123,7 +123,8 @@ class Inspector:
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         mark("checked")
-        return _masked(replace(judged, overridden=overridden), self._masker)
+        mask = partial(_masked, replace(judged, overridden=overridden), self._masker)
+        return await off_the_loop(mask, snapshot_size(snapshot))
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
         """Tell what names another namespace, but not again at each save."""

@@ -14,8 +14,8 @@ from typing import Final
 import yaml
 
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
+from gitops_run.model.yaml_limits import Loader, refuse_excess
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _NULL: Final = "tag:yaml.org,2002:null"
 _MAP: Final = "tag:yaml.org,2002:map"
@@ -44,9 +44,10 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     That is the namespace, whatever namespace the file names, and origin annotations where it names no
     resources, so that kustomize does not call it empty. Flux drops unknown fields, too. They stay, since
     kustomize's error about a misspelt field helps more. All else keeps its meaning, not its layout. Only the
-    first document counts. Raises yaml.YAMLError where the file is not valid YAML.
+    first document counts. Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
     """
-    node = next(iter(yaml.compose_all(kustomization, Loader=_Loader)), None)
+    refuse_excess(kustomization.decode("utf-8", "replace"))
+    node = next(iter(yaml.compose_all(kustomization, Loader=Loader)), None)
     if _is_null(node):
         node = yaml.MappingNode(_MAP, [], flow_style=False)
     if not isinstance(node, yaml.MappingNode):
@@ -56,7 +57,7 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
         settings["buildMetadata"] = ["originAnnotations"]
     own = {name.lower() for name in settings}
     kept = [(key, value) for key, value in node.value if str(key.value).lower() not in own]
-    added = next(iter(yaml.compose_all(json.dumps(settings), Loader=_Loader)))
+    added = next(iter(yaml.compose_all(json.dumps(settings), Loader=Loader)))
     node.value = [*kept, *added.value]
     node.flow_style = False
     written: bytes = yaml.serialize(
@@ -72,22 +73,18 @@ def _is_null(node: yaml.Node | None) -> bool:
 def _has_resources(node: yaml.MappingNode) -> bool:
     """Say whether a kustomization names resources. Of keys in several cases, Go's decoder takes the last."""
     fields: dict[str, yaml.Node] = {}
-    _collect(node, fields, set())
+    _collect(node, fields)
     found = {key: value for key, value in fields.items() if key.lower() == "resources"}
     return bool(found) and bool(found[max(found)].value) and not _is_null(found[max(found)])
 
 
-def _collect(node: yaml.Node, fields: dict[str, yaml.Node], seen: set[int]) -> None:
-    """Add a mapping's own fields, then those that it merges in (<<), where they are not there yet.
-
-    seen: the mappings that were added, by identity: a mapping may be merged in often, and into itself.
-    """
-    if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+def _collect(node: yaml.Node, fields: dict[str, yaml.Node]) -> None:
+    """Add a mapping's own fields, then those that it merges in (<<), where they are not there yet."""
+    if not isinstance(node, yaml.MappingNode):
         return
-    seen.add(id(node))
     own = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
     for key, value in own.items():
         fields.setdefault(key, value)
     for merged in [value for key, value in node.value if key.tag == _MERGE]:
         for part in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
-            _collect(part, fields, seen)
+            _collect(part, fields)

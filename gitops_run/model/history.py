@@ -1,7 +1,7 @@
 """The snapshots of a session that can be brought back: what each holds, and which one a person means.
 
-Knows their form as JSON, how they compare and how a revision may be shortened. Knows nothing of where
-they are kept.
+Knows their form as JSON, the names of their files, how they compare and how a revision may be shortened.
+Knows nothing of where they are kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gitops_run.model.tree import FileEntry, Tree, diff
 
 DIGEST_PREFIX: Final = "sha256:"
 SHORT_DIGITS: Final = 12
+ORDER_DIGITS: Final = 20
 _PREFIX: Final = re.compile(r"[0-9a-f]{4,64}")
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 _FORM: Final = 1
@@ -152,3 +153,27 @@ def _file(path: str, row: object) -> KeptFile:
         case [int(size), str(digest), str(content)] if _CONTENT.fullmatch(content) and not key_problem(path):
             return KeptFile(size=size, digest=digest, content=content)
     raise ValueError(f"{path!r} is described wrongly")
+
+
+def snapshot_name(order: int, revision: str) -> str:
+    """Name the file of a snapshot, so that names sort as the snapshots were kept."""
+    return f"{order:0{ORDER_DIGITS}d}-{revision.removeprefix(DIGEST_PREFIX)}.json"
+
+
+def parse_name(name: str) -> tuple[int, str] | None:
+    """Read order and revision from the name of a snapshot's file; None where it is none."""
+    order, _, digits = name.removesuffix(".json").partition("-")
+    is_ours = name.endswith(".json") and len(order) == ORDER_DIGITS and order.isdigit() and bool(digits)
+    return (int(order), f"{DIGEST_PREFIX}{digits}") if is_ours else None
+
+
+def order_of(name: str) -> int:
+    """Read a snapshot's order from its file's name; 0 where it is none."""
+    parsed = parse_name(name)
+    return parsed[0] if parsed else 0
+
+
+def revision_of(name: str) -> str:
+    """Read a snapshot's revision from its file's name; "" where it is none."""
+    parsed = parse_name(name)
+    return parsed[1] if parsed else ""

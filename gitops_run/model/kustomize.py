@@ -120,15 +120,15 @@ def _broken_yaml(path: str, read: ReadText) -> Problem | None:
         return None
     try:
         parse_documents(text)
-    except ExcessError as error:
-        return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     except yaml.YAMLError as error:
         return yaml_problem(path, error)
     return None
 
 
 def yaml_problem(path: str, error: yaml.YAMLError) -> Problem:
-    """Say where a file is not valid YAML."""
+    """Say where a file is not valid YAML, or too much of it."""
+    if isinstance(error, ExcessError):
+        return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem(path=path, message=f"not valid YAML: {str(error).splitlines()[0]}")
     mark = error.problem_mark or error.context_mark

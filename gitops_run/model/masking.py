@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -22,6 +23,8 @@ LETTERS_MIN = 6
 _PIECES = ((4_096, 4), (65_536, 6))
 """The shortest piece that is looked for, by how much is known: in much text, short ones occur by chance."""
 _LONGEST_PIECE = 8
+_FEW_PIECES = 64
+"""Of fewer pieces, each is looked for by itself."""
 _GAP = "\0"
 _REMEMBERED = 100
 """Texts whose masked form is kept: a status is read many times before it changes."""
@@ -29,68 +32,97 @@ _PLAIN = frozenset({"true", "false", "null"})
 _BYTES = re.compile(r"\[\d{1,3}(?: \d{1,3}){3,}\]")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Learned:
+    """Hold the forms of what was learned up to a moment, and what was masked by them."""
+
+    forms: frozenset[str] = field(default=frozenset(), repr=False)
+    text: str = field(default="", repr=False)
+    masked: dict[str, str] = field(default_factory=dict, repr=False)
+
+
 @dataclass(slots=True)
 class Masker:
-    """Mask what was learned. One for each session that is watched; it forgets nothing."""
+    """Mask what was learned. One for each session that is watched; it forgets nothing.
+
+    Threads may share it: values are learned where large files are read, while the loop masks messages.
+    """
 
     _values: set[str] = field(default_factory=set, repr=False)
     _new: set[str] = field(default_factory=set, repr=False)
-    _forms: set[str] = field(default_factory=set, repr=False)
-    _text: str = field(default="", repr=False)
-    _known: dict[str, str] = field(default_factory=dict, repr=False)
+    _learned: _Learned = field(default_factory=_Learned, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def learn(self, values: Iterable[str]) -> None:
         """Learn values, as plain text; each line of a value counts as one, too."""
-        new = {piece for value in values for piece in _lines(value)} - self._values
-        self._values |= new
-        self._new |= new
+        pieces = {piece for value in values for piece in _lines(value)}
+        with self._lock:
+            new = pieces - self._values
+            self._values |= new
+            self._new |= new
 
     def mask(self, text: str) -> str:
         """Mask whole values and pieces of them. For messages, of which nobody knows what they repeat."""
-        self._prepare()
-        if text not in self._known:
+        learned = self._prepared()
+        masked = learned.masked.get(text)
+        if masked is None:
             plain = _BYTES.sub(f"[{MASK}]", text)
-            self._known[text] = _covered(plain, [*self._whole(plain), *self._pieces(plain)])
-        return self._known[text]
+            masked = _covered(plain, [*_whole(plain, learned.forms), *_pieces(plain, learned.text)])
+            if len(learned.masked) > _REMEMBERED:
+                learned.masked.clear()
+            learned.masked[text] = masked
+        return masked
 
     def mask_whole(self, text: str) -> str:
         """Mask whole values. For text that is an object's own, which may resemble a value by chance."""
-        self._prepare()
-        return _covered(text, list(self._whole(text)))
+        return _covered(text, list(_whole(text, self._prepared().forms)))
 
-    def _prepare(self) -> None:
+    def _prepared(self) -> _Learned:
         """Write the forms of what was learned since the last text: most saves need none of them."""
-        if self._new:
-            self._forms |= {form for value in self._new for form in _forms(value)}
-            self._text = _GAP.join(sorted(self._forms))
-            self._new, self._known = set(), {}
-        if len(self._known) > _REMEMBERED:
-            self._known = {}
+        with self._lock:
+            if self._new:
+                forms = self._learned.forms.union(form for value in self._new for form in _forms(value))
+                self._learned = _Learned(forms=forms, text=_GAP.join(sorted(forms)))
+                self._new = set()
+            return self._learned
 
-    def _whole(self, text: str) -> Iterator[tuple[int, int]]:
-        for form in self._forms:
-            if len(form) >= WHOLE_MIN:
-                start = text.find(form)
-                while start >= 0:
-                    yield start, start + len(form)
-                    start = text.find(form, start + 1)
-            elif form in text:
-                for found in re.finditer(rf"(?<=([\"'`])){re.escape(form)}(?=\1)", text):
-                    yield found.span()
 
-    def _pieces(self, text: str) -> Iterator[tuple[int, int]]:
-        size = next((size for limit, size in _PIECES if len(self._text) < limit), _LONGEST_PIECE)
-        start = 0
-        while start + size <= len(text):
-            end = start + size
-            if text[start:end] not in self._text:
-                start += 1
-                continue
-            while end < len(text) and text[start : end + 1] in self._text:
-                end += 1
-            if end - start >= LETTERS_MIN or not text[start:end].replace(" ", "").isalpha():
-                yield start, end
-            start = end - size + 1
+def _whole(text: str, forms: frozenset[str]) -> Iterator[tuple[int, int]]:
+    for form in forms:
+        if len(form) >= WHOLE_MIN:
+            start = text.find(form)
+            while start >= 0:
+                yield start, start + len(form)
+                start = text.find(form, start + 1)
+        elif form in text:
+            for found in re.finditer(rf"(?<=([\"'`])){re.escape(form)}(?=\1)", text):
+                yield found.span()
+
+
+def _pieces(text: str, known: str) -> Iterator[tuple[int, int]]:
+    """Find the pieces of a text that what is known has as well."""
+    size = next((size for limit, size in _PIECES if len(known) < limit), _LONGEST_PIECE)
+    shared = _shared(text, known, size)
+    start = 0
+    while start + size <= len(text):
+        end = start + size
+        if text[start:end] not in shared:
+            start += 1
+            continue
+        # Pieces that may be letters alone are one by one too short for that, so only these are made longer.
+        while size < LETTERS_MIN and end < len(text) and text[start : end + 1] in known:
+            end += 1
+        if end - start >= LETTERS_MIN or not text[start:end].replace(" ", "").isalpha():
+            yield start, end
+        start = end - size + 1
+
+
+def _shared(text: str, known: str, size: int) -> set[str]:
+    """List the pieces of this size that both have. Goes through what is known once, where a text is long."""
+    wanted = {text[start : start + size] for start in range(len(text) - size + 1)}
+    if len(wanted) < _FEW_PIECES:
+        return {piece for piece in wanted if piece in known}
+    return {piece for at in range(len(known) - size + 1) if (piece := known[at : at + size]) in wanted}
 
 
 def _covered(text: str, spans: list[tuple[int, int]]) -> str:

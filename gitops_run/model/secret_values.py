@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
+from gitops_run.model import yaml_limits
 from gitops_run.model.sops import is_encrypted
 
 ReadText = Callable[[str], str | None]
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _YAML = (".yaml", ".yml", ".json", "Kustomization")
 TEXT_MAX = 4_194_304
 """More is looked through for seconds, while somebody waits for a message."""
@@ -101,11 +101,11 @@ class _Reader:
 
 
 def _loaded(text: str) -> object:
-    """Parse YAML; None for what is none. Aliases aren't followed: they can write out gigabytes."""
+    """Parse YAML; None for what is none, or exceeds a limit. Aliases aren't followed."""
     if _ALIAS.search(text):
         return None
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+        return yaml_limits.load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 

@@ -80,7 +80,7 @@ _CODES = {
         hint="check the access key, and that it belongs to this store",
     ),
     "XAdminAccessDenied": _Meaning(
-        error=BackendError,
+        error=UsageError,
         message="{place} does not let the access key {key} make and remove accounts",
         hint="set accessKey to an account of role admin, or provide the session's keys: --keys-file FILE",
     ),

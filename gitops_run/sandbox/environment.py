@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from gitops_run.adapters.children import PASSED_VARIABLES
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
 from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
@@ -26,11 +27,11 @@ from gitops_run.sandbox.store import Account
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
 
 
-_INHERITED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|XDG_\w+"
-    r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"
+_INHERITED_TOO = re.compile(
+    r"HOME|USER|LOGNAME|SHELL|LANGUAGE|LC_\w+|TMPDIR|TMP|TEMP|XDG_\w+"
     r"|GO(?:MAXPROCS|GC|MEMLIMIT|DEBUG)|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH"
 )
+"""What those that live on need besides what every child inherits."""
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -38,7 +39,11 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
     They live on for days, whereas whoever starts them has keys in the environment for something else.
     """
-    return {name: value for name, value in environment.items() if _INHERITED.fullmatch(name)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_VARIABLES or _INHERITED_TOO.fullmatch(name)
+    }
 
 
 def ensure_pulumi_state(folder: Path) -> None:

@@ -17,10 +17,12 @@ import gitops_run.adapters.cluster.connection as connection_module
 import gitops_run.adapters.flux_manifests as flux_manifests_module
 import gitops_run.adapters.memory as memory_module
 import gitops_run.adapters.store_admin as store_admin_module
+import gitops_run.adapters.versitygw_keys as versitygw_keys_module
 from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, Request, connect
 from gitops_run.adapters.flux_manifests import read_manifests
 from gitops_run.adapters.store_admin import open_store
+from gitops_run.adapters.store_keys import open_keys
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.store import StoreAccess
 
@@ -146,6 +148,19 @@ async def test_an_answer_to_the_store_s_administrator_without_an_end_is_given_up
     async with serving(without_end(b"<ListBucketResult>", ENTRY, status)) as endpoint:
         with pytest.raises(TransientError, match="far more than was asked for"):
             await anyio.to_thread.run_sync(ask, endpoint)
+
+
+async def test_an_answer_about_accounts_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versitygw_keys_module, "ANSWER_BYTES_MAX", 100_000)
+
+    def names(server: str) -> None:
+        access = StoreAccess(endpoint=server, region="us-east-1", access_key="a", secret_key="b")
+        with open_keys(access) as keys:
+            keys.names()
+
+    async with serving(without_end(b"<ListUserAccountsResult>", b"<Access>a</Access>")) as server:
+        with pytest.raises(TransientError, match="far more than was asked for"):
+            await anyio.to_thread.run_sync(names, server)
 
 
 async def test_manifests_without_an_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

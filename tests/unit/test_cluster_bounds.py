@@ -9,7 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from gitops_run.adapters.cluster.bounds import declared_controllers, has_policies, read_controllers
+from gitops_run.adapters.cluster.bounds import (
+    controllers_of_flux,
+    declared_controllers,
+    has_policies,
+    read_controllers,
+)
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.sessions import list_sessions
 from gitops_run.errors import BackendError, NotFound, TransientError
@@ -46,7 +51,8 @@ def cluster(**answers: Any) -> Connection:
 
 
 def deployment(name: str, *containers: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": list(containers)}}}}
+    metadata = {"name": name, "namespace": "flux-system"}
+    return {"metadata": metadata, "spec": {"template": {"spec": {"containers": list(containers)}}}}
 
 
 def test_arguments_are_the_manager_s_also_beside_other_containers() -> None:
@@ -54,8 +60,18 @@ def test_arguments_are_the_manager_s_also_beside_other_containers() -> None:
     found = deployment("kustomize-controller", {"name": "proxy", "args": ["--a"]}, manager)
     answers = {f"{DEPLOYMENTS}?kustomize-controller": {"items": [found]}}
     assert asyncio.run(read_controllers(cluster(**answers))) == (
-        Controller(name="kustomize-controller", arguments=("/controller", "--no-remote-bases")),
+        (
+            "flux-system",
+            Controller(name="kustomize-controller", arguments=("/controller", "--no-remote-bases")),
+        ),
     )
+
+
+def test_a_deployment_of_a_controller_s_name_elsewhere_is_not_flux() -> None:
+    flux, other = (Controller(name="kustomize-controller", arguments=(flag,)) for flag in ("--a", "--b"))
+    found = (("flux-system", flux), ("run-eve", other))
+    assert controllers_of_flux(found, {"items": [{"metadata": {"name": "flux-system"}}]}) == (flux,)
+    assert controllers_of_flux(found, {}) == (flux, other)
 
 
 def test_controllers_that_may_not_be_read_are_not_seen() -> None:

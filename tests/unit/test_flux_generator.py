@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
+from gitops_run.model.yaml_limits import ExcessError
 
 
 def written(text: str) -> object:
@@ -60,11 +61,14 @@ def test_broken_yaml_is_reported() -> None:
         with_namespace(b"resources: [", "run-x")
 
 
-def test_a_mapping_that_merges_in_itself_is_left_for_kustomize_to_refuse() -> None:
-    assert b"<<" in with_namespace(b"&a\n<<: *a\nresources: [b]\n", "run-x")
+@pytest.mark.parametrize("text", ["resources: " + "[" * 100_000, "- " * 100_000 + "a"])
+def test_a_kustomization_that_nests_without_end_is_refused_and_not_built(text: str) -> None:
+    with pytest.raises(ExcessError, match="nests deeper"):
+        with_namespace(text.encode(), "run-x")
 
 
-def test_mappings_that_merge_in_one_another_often_are_read_once() -> None:
+def test_mappings_that_merge_in_themselves_or_one_another_often_are_refused() -> None:
     levels = "".join(f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
-    text = f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"
-    assert b"buildMetadata" not in with_namespace(text.encode(), "run-x")
+    for text in ("&a\n<<: *a\nresources: [b]\n", f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"):
+        with pytest.raises(ExcessError):
+            with_namespace(text.encode(), "run-x")

@@ -51,6 +51,7 @@ class World:
     stuck: frozenset[str] = frozenset()
     buckets: set[str] = field(default_factory=set)
     has_pending: bool = False
+    may_administer: bool = True
     declared: list[SessionSpec] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -137,6 +138,8 @@ class Accounts:
     world: World
 
     def names(self) -> frozenset[str] | None:
+        if not self.world.may_administer:
+            raise UsageError("denied")
         return None if self.world.accounts is None else frozenset(self.world.accounts)
 
     def remove(self, access_key: str) -> None:
@@ -215,4 +218,10 @@ def test_where_the_cluster_is_gone_the_store_is_asked_all_the_same() -> None:
 
 def test_a_store_without_accounts_has_no_keys_to_ask_for() -> None:
     receipt = anyio.run(lifecycle.down, request(), World(facts=KNOWN, accounts=None).ports, print)
+    assert [line.what for line in receipt.lines] == [f"S3 bucket {BUCKET}"]
+
+
+def test_a_session_whose_keys_a_person_made_ends_where_nobody_may_ask_for_accounts() -> None:
+    world = World(facts=KNOWN, may_administer=False)
+    receipt = anyio.run(lifecycle.down, request(**GIVEN), world.ports, print)
     assert [line.what for line in receipt.lines] == [f"S3 bucket {BUCKET}"]

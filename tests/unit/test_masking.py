@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import re
 import string
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -68,6 +70,32 @@ def test_short_values_are_masked_in_quotes_alone() -> None:
 
 def test_words_that_a_value_shares_with_a_message_stay() -> None:
     assert masker("data-42-base").mask("no data, no base") == "no data, no base"
+
+
+def test_a_secret_that_nests_without_end_is_searched_as_text() -> None:
+    text = f"kind: Secret\ndata:\n  password: hunter-2\n  deep: {'[' * 100_000}\n"
+    assert "hunter-2" in set(secret_values.of_files(["a.yaml"], lambda _: text))
+
+
+def test_a_long_message_is_masked_in_time_by_the_length_of_what_is_known() -> None:
+    """Looked for one by one, each of its pieces would take time by all that is known: minutes in all."""
+    known = [f"{number:032x}" for number in range(0, 6_000_000, 1_000)]
+    message = " ".join(f"{number:07d}" for number in range(3_000))
+    began = time.process_time()
+    masked = masker(*known).mask(f"{message} {known[77][-20:]}x")
+    assert time.process_time() - began < 15
+    assert known[77][-20:] not in masked
+
+
+def test_values_may_be_learned_while_messages_are_masked() -> None:
+    found = masker()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        learning = pool.submit(
+            lambda: [found.learn([f"value-{n}-{m}" for m in range(50)]) for n in range(200)]
+        )
+        while not learning.done():
+            found.mask("a message")
+    assert found.mask("value-199-49") == MASK
 
 
 def test_the_bytes_of_a_line_are_masked() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import pytest
 import yaml
 
 from gitops_run.cli.render import PLAIN_MARKS, lines
+from gitops_run.flows import namespaces
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.events import Event, NamedNamespace, NamespaceOverridden
@@ -104,6 +108,26 @@ def test_it_is_told_again_once_it_was_changed(between: str) -> None:
     for text in (manifest("production"), between, manifest("production")):
         inspection.of({"app/a.yaml": text})
     assert inspection.named.count("app/a.yaml:5: ConfigMap a names production") == 2
+
+
+def test_large_files_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def compose(text: str) -> Iterator[Any]:
+        threads.append(threading.current_thread())
+        return iter(())
+
+    monkeypatch.setattr(namespaces, "compose_documents", compose)
+    Inspection().of({"app/a.yaml": f"{manifest('production')}data: {{x: {'y' * 100_000}}}\n"})
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_files_that_are_too_large_to_be_searched_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespaces, "SOURCES_BYTES_MAX", 100)
+    large = f"{manifest('production')}data: {{x: {'y' * 100}}}\n"
+    found = Inspection().of({"app/a.yaml": large, "app/b.yaml": manifest("production", "b")})
+    assert [place.path for place in found.overridden] == ["app/b.yaml"]
 
 
 def test_a_save_that_is_refused_tells_it_too() -> None:

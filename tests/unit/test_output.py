@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import pytest
 
+from gitops_run.cli.app import main
+from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_printer
-from gitops_run.model.events import SaveBroken
+from gitops_run.flows.preflight import Preflight
+from gitops_run.model.events import Change, FieldChange, SaveBroken
+from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 
 NAME = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
@@ -26,3 +31,18 @@ def test_a_terminal_is_steered_by_no_name(capsys: pytest.CaptureFixture[str]) ->
 def test_a_name_of_any_bytes_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     event_printer("json", "web")(BROKEN)
     assert json.loads(capsys.readouterr().out)["paths"][0].endswith("\x1b[2J.yaml")
+
+
+def test_neither_does_a_difference_or_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = ObjectRef(group="", version="v1", kind="ConfigMap", namespace="ns", name="a")
+    field = FieldChange(path="data.x", before="", after="\x1b[2J")
+    print_difference(Preflight(changes=(Change(action="change", object=str(ref), fields=(field,)),)), "ns")
+    monkeypatch.setattr(sys, "argv", ["gitops-run", "\x1b[2J"])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr()
+    assert "\\x1b[2J" in printed.out
+    assert "\\x1b[2J" in printed.err
+    assert "\x1b" not in printed.out + printed.err

@@ -129,6 +129,12 @@ def test_what_renders_inherits_no_key(
     assert "hush" not in text
 
 
+def test_what_renders_has_its_temporary_files_where_they_go_with_the_session(
+    tmp_path: Path, rendered: Callable[[str], str | Problem]
+) -> None:
+    assert rendered('printf %s "$TMPDIR"') == str(tmp_path / "work")
+
+
 def test_a_rendering_without_an_end_is_a_problem_of_the_save(
     rendered: Callable[[str], str | Problem],
 ) -> None:

@@ -68,3 +68,14 @@ def test_what_is_no_state_keeps_its_mode(tmp_path: Path, sidecar: Path) -> None:
     close_to_others(tmp_path.as_uri())
     close_to_others("s3://states")
     assert (plugin.stat().st_mode & 0o777, sidecar.exists()) == (0o755, False)
+
+
+def test_what_a_link_in_a_backend_leads_to_is_left_alone(tmp_path: Path) -> None:
+    stacks, other = tmp_path / ".pulumi" / "stacks", tmp_path / "other"
+    stacks.mkdir(parents=True, mode=0o755)
+    stacks.chmod(0o755)
+    other.touch()
+    other.chmod(0o644)
+    (stacks / "link").symlink_to(other)
+    close_to_others(tmp_path.as_uri())
+    assert other.stat().st_mode & 0o777 == 0o644

@@ -7,6 +7,7 @@ admissionregistration.k8s.io/v1.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
@@ -26,18 +27,31 @@ _POLICIES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybin
 _CONTAINER: Final = "manager"
 
 
-async def read_controllers(connection: Connection) -> tuple[Controller, ...]:
+async def read_controllers(connection: Connection) -> tuple[tuple[str, Controller], ...]:
     """Find the controllers that apply, by their names, in any namespace: labels differ by who installed them.
 
-    Nothing where there are none, or where they may not be read.
+    Returns each with its namespace; nothing where there are none, or where they may not be read.
     """
     named = [{"fieldSelector": f"metadata.name={name}"} for name in _APPLIERS]
     listings = await asyncio.gather(*(connection.find(_DEPLOYMENTS, query) for query in named))
     return tuple(
-        Controller(name=item["metadata"]["name"], arguments=_arguments(item))
+        (
+            str(item["metadata"]["namespace"]),
+            Controller(name=item["metadata"]["name"], arguments=_arguments(item)),
+        )
         for listing in listings
         for item in listing.get("items", ())
     )
+
+
+def controllers_of_flux(found: Iterable[tuple[str, Controller]], namespaces: Json) -> tuple[Controller, ...]:
+    """Choose Flux's controllers among Deployments of their names, which anybody may make in their namespace.
+
+    namespaces: Flux's, by their labels. Where there are none, every Deployment counts.
+    """
+    known = {item["metadata"]["name"] for item in namespaces.get("items", ())}
+    inside = tuple(controller for namespace, controller in found if not known or namespace in known)
+    return inside or declared_controllers(namespaces)
 
 
 def declared_controllers(namespaces: Json) -> tuple[Controller, ...]:

@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 import yaml
 
-from gitops_run.adapters.cluster.bounds import declared_controllers, has_policies, read_controllers
+from gitops_run.adapters.cluster.bounds import controllers_of_flux, has_policies, read_controllers
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
 from gitops_run.errors import NotFound, TransientError, UsageError
@@ -89,7 +89,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         user=me["status"]["userInfo"]["username"],
         flux=flux,
         flux_namespace=flux_namespace,
-        controllers=controllers or declared_controllers(installations),
+        controllers=controllers_of_flux(controllers, installations),
         has_policies=is_bound,
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),

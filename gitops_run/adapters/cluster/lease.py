@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
-from gitops_run.adapters.host import is_alive
+from gitops_run.adapters.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
 from gitops_run.model.events import Event, LeaseAwaited
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
@@ -75,14 +74,10 @@ class Holder:
 
 def _machine() -> str:
     """Tell this machine, since its last boot, and this container from others of the same host name."""
-    try:
-        boot, processes = (
-            Path("/proc/sys/kernel/random/boot_id").read_text(),
-            str(Path("/proc/self/ns/pid").readlink()),
-        )
-    except OSError:
+    boot, processes = boot_id(), process_namespace()
+    if not (boot and processes):
         return "host"
-    return hashlib.sha256(f"{boot}{processes}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{boot}\n{processes}".encode()).hexdigest()[:8]
 
 
 def boottime() -> float:

@@ -41,7 +41,8 @@ def close_to_others(backend: str) -> None:
             if part.stat().st_mode & _OTHERS:
                 part.chmod(0o700)
                 for file in part.rglob("*"):
-                    file.chmod(0o700 if file.is_dir() else 0o600)
+                    if not file.is_symlink():  # what it leads to is no state
+                        file.chmod(0o700 if file.is_dir() else 0o600)
 
 
 def _folder(backend: str) -> Path | None:
