@@ -189,6 +189,8 @@ def test_promise_8_least_rights_no_secret_is_in_the_state_or_in_the_output_in_cl
 ) -> None:
     settings = Path(admin.env["GITOPS_RUN_SETTINGS"]).read_text()
     secrets = [line.split(": ")[1] for line in settings.splitlines() if "secretkey:" in line.lower()]
+    made = ("bucket-reader", "bucket-writer")
+    secrets += [admin.secret(name, session.namespace)["secretkey"] for name in made]
     state = "".join(path.read_text() for path in (Path(admin.env["HOME"]) / "state").rglob("*.json"))
     shown = admin.succeeds("status", session.name, "-o", "json").out
     assert len(secrets) == 3

@@ -341,9 +341,9 @@ def test_no_part_inherits_the_credentials_of_whoever_started_the_sandbox(
     assert [text for text in environments if CREDENTIAL in text] == []
 
 
-def test_an_export_holds_logs_and_flux_objects_and_no_secret(running: Sandbox, tmp_path: Path) -> None:
-    settings = yaml.safe_load(running.settings.read_text())
-
+def test_an_export_holds_logs_and_flux_objects_and_no_secret(
+    running: Sandbox, keys: StoreKeys, tmp_path: Path
+) -> None:
     export(running, tmp_path / "out.tar.gz")
 
     with tarfile.open(tmp_path / "out.tar.gz") as archive:
@@ -353,8 +353,7 @@ def test_an_export_holds_logs_and_flux_objects_and_no_secret(running: Sandbox, t
         files
     )
     assert "trial-flux" in text
-    assert settings["readerSecretKey"] not in text
-    assert settings["secretKey"] not in text
+    assert not [secret for secret in keys.secret.values() if secret in text]
 
 
 def test_what_a_killed_supervisor_left_is_ended_and_the_sandbox_is_the_same_again(own_base: Path) -> None:
