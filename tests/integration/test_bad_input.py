@@ -81,9 +81,9 @@ def test_a_store_that_refuses_the_key(admin: Person, plain: Path, tmp_path: Path
     settings.chmod(0o600)
     flags = ("--root", str(plain))
     finished = up(admin, plain, *flags, name="refused-store", GITOPS_RUN_SETTINGS=str(settings))
-    admin.succeeds("down", "refused-store")
     assert finished.code == 6, finished.err
     assert "wrong-wrong" not in finished.err
+    assert admin.types("down", "refused-store").code == 7  # nothing was made
 
 
 def test_a_session_that_does_not_exist(admin: Person, sandbox: object) -> None:
