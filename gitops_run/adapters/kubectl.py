@@ -136,19 +136,13 @@ class Kustomize:
 
 
 def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem | None:
-    """Refuse what Flux can't build, and a target that has become a chart."""
+    """Refuse a target that has become a chart."""
     chart = CHART_FILE if target == "." else f"{target}/{CHART_FILE}"
     if chart in files and kustomization not in files:
         return Problem(
             path=chart,
             message="this makes the target a chart, and the session was made for a kustomization",
             hint="remove it, or make the session anew: gitops-run down, then gitops-run up",
-        )
-    if any(path.startswith(f"{kustomization}/") for path in files):
-        return Problem(
-            path=kustomization,
-            message="this is a directory, and Flux writes a file of this name before it builds the target",
-            hint="rename it",
         )
     return None
 

@@ -67,18 +67,7 @@ def test_an_error_of_the_kustomization_is_told_by_the_lines_of_its_author(
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
-def test_a_directory_where_flux_has_to_write_its_kustomization_is_refused(
-    root: Path, work_tree: WorkTree, tmp_path: Path
-) -> None:
-    write(root, "kustomization.yaml/a.yaml", CONFIG)
-    found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
-    assert isinstance(found, Problem)
-    assert found.path == "kustomization.yaml"
-    assert "this is a directory" in found.message
-    assert found.hint
-
-
-def test_such_a_directory_is_no_obstacle_where_flux_writes_nothing(
+def test_a_directory_named_kustomization_is_no_obstacle_where_flux_writes_nothing(
     root: Path, work_tree: WorkTree, tmp_path: Path
 ) -> None:
     write(root, "kustomization.yaml/a.yaml", CONFIG)
