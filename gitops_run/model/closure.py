@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -33,6 +33,8 @@ PATH_MAX: Final = 1024
 DEPTH_MAX: Final = 128
 """How many folders a path may lead through."""
 _CHART_FILES: Final = (CHART_FILE, "requirements.yaml")
+_VALUES_FILE: Final = "values.yaml"
+_VENDORED: Final = "charts"
 _REMOTE: Final = re.compile(
     r"^[a-z][a-z0-9+.-]*::|^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^gh:|"
     r"^(www\.)?(github|gitlab)\.com[/:]|^bitbucket\.org[/:]|[?&](ref|version)=|\.git(/|\?|$)|/_git/",
@@ -272,6 +274,8 @@ class _Search:
             return
         self._charts.add(folder)
         self._walk(folder, self._need)
+        self._need(_inside(folder, _VALUES_FILE))
+        built = set()
         for name in _CHART_FILES:
             path = _inside(folder, name)
             text = self._disk.text(path) if path in self._files else None
@@ -280,7 +284,23 @@ class _Search:
                 if beside is None or reference.path.startswith("/"):
                     self._refuse_outside(path, reference)
                 elif self._is_folder(beside):
+                    built.add(reference.key)
                     self._chart(beside)
+        self._need_vendored(_inside(folder, _VENDORED), built)
+
+    def _need_vendored(self, folder: str, built: Collection[str]) -> None:
+        """Note the packaged charts and folders of charts that are hidden: Helm loads all that lie there.
+
+        built: the dependencies that Flux packages itself from folders of the root.
+        """
+        if self._disk.look(folder) is None:
+            self._missing |= set() if built else {folder}
+            return
+        for name in self._disk.names(folder):
+            path = _inside(folder, name)
+            is_built = any(name == one or name.startswith(f"{one}-") for one in built)
+            if not is_built and not name.startswith((".", "_")) and self._disk.look(path) is None:
+                self._missing.add(path if name.endswith(".tgz") else _inside(path, CHART_FILE))
 
 
 def _moved(naming: Naming, line: int) -> Naming:

@@ -133,14 +133,18 @@ def is_written_out(text: str) -> bool:
 
 
 def chart_dependencies(text: str) -> tuple[Reference, ...]:
-    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it."""
+    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it.
+
+    The key of each is the name of its dependency.
+    """
     found = []
     for fields in _documents(text):
         for item in _mappings(fields.get("dependencies")):
+            name, _ = next(_scalars(item.get("name")), ("", 1))
             for path, line in _scalars(item.get("repository")):
                 if path.startswith("file://"):
                     folder = path.removeprefix("file://")
-                    found.append(Reference(folder, Role.RESOURCE, "dependencies", line))
+                    found.append(Reference(folder, Role.RESOURCE, name, line))
     return tuple(found)
 
 

@@ -306,3 +306,84 @@ def test_a_save_looks_at_nothing_but_what_the_target_needs(
     snapshot(app)
     assert not [path for path in seen if "/other/" in path]
     assert app.watched == {str(root), str(root / "app"), str(root / "shared")}
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
+def test_a_kustomization_that_is_ignored_is_a_problem_that_names_the_rule(
+    root: Path, app: WorkTree, name: str
+) -> None:
+    (root / "app" / "kustomization.yaml").rename(root / "app" / name)
+    write(root, "app/a.yaml")
+    write(root, ".gitignore", f"{name}\n")
+    (problem,) = snapshot(app).problems
+    assert (problem.path, f"hides it: {name} in .gitignore:1" in problem.message) == (f"app/{name}", True)
+
+
+@pytest.mark.parametrize("kustomization", ["resources: [base]", None])
+def test_an_ignored_kustomization_below_the_target_is_a_problem_that_names_the_rule(
+    root: Path, app: WorkTree, kustomization: str | None
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    if kustomization is not None:
+        write(root, "app/kustomization.yaml", kustomization)
+    write(root, "app/base/kustomization.yaml", "resources: [a.yaml]")
+    write(root, "app/base/a.yaml")
+    write(root, ".gitignore", "app/base/kust*\n")
+    (problem,) = snapshot(app).problems
+    assert (problem.path, "app/base/kust* in .gitignore:1" in problem.message) == (
+        "app/base/kustomization.yaml",
+        True,
+    )
+
+
+def test_an_ignored_kustomization_beside_one_of_another_name_is_no_problem(root: Path, app: WorkTree) -> None:
+    write(root, "app/kustomization.yml", "resources: []")
+    write(root, ".gitignore", "kustomization.yml\n")
+    assert snapshot(app).problems == ()
+
+
+def test_an_ignored_folder_with_the_name_of_a_kustomization_is_no_problem(root: Path, app: WorkTree) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Kustomization/a.yaml")
+    write(root, "app/b.yaml")
+    write(root, ".gitignore", "Kustomization/\n")
+    assert snapshot(app).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "named"),
+    [
+        ("charts/dep-0.1.0.tgz", "*.tgz", "charts/dep-0.1.0.tgz"),
+        ("charts/dep-0.1.0.tgz", "charts/", "charts"),
+        ("charts/dep/Chart.yaml", "dep/", "charts/dep/Chart.yaml"),
+        ("values.yaml", "values.yaml", "values.yaml"),
+        ("charts/_dep.tgz", "*.tgz", None),
+        ("charts/README.md", "*.md", None),
+        ("templates/a.yaml", "a.yaml", None),
+    ],
+)
+def test_an_ignored_part_that_a_chart_can_not_do_without_is_a_problem(
+    root: Path, app: WorkTree, path: str, rule: str, named: str | None
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Chart.yaml", "name: app\nversion: 0.1.0\n")
+    write(root, "app/charts/other/Chart.yaml")
+    write(root, f"app/{path}")
+    write(root, ".gitignore", f"{rule}\n")
+    told = [
+        (problem.path, f"{rule} in .gitignore:1" in problem.message) for problem in snapshot(app).problems
+    ]
+    assert told == ([(f"app/{named}", True)] if named else [])
+
+
+@pytest.mark.parametrize("rule", ["*.tgz", "charts/"])
+def test_an_ignored_package_of_a_chart_in_the_root_is_no_problem_since_flux_builds_it(
+    root: Path, app: WorkTree, rule: str
+) -> None:
+    dependency = "dependencies: [{name: dep, version: 0.1.0, repository: 'file://../dep'}]\n"
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Chart.yaml", f"name: app\nversion: 0.1.0\n{dependency}")
+    write(root, "app/charts/dep-0.1.0.tgz")
+    write(root, "dep/Chart.yaml")
+    write(root, ".gitignore", f"{rule}\n")
+    assert snapshot(app).problems == ()
