@@ -19,6 +19,7 @@ PATHS = (
     "d/a", "d/b", "d/a.yaml", "d/ab", "d/!a",
     "d/e/a", "d/e/b.yaml", "d/e/f/a", "d/e/f/a.yaml", "d/e/f/g/b",
     "out/a", "out/keep.yaml", "out/d/a", "x/out/a", "x/d/e/a",
+    ".deploy/a", ".deploy/d/b", "deploy/a",
     "foo/bar/baz", "foo/x/bar", "foo/x/y/bar", "bar", "foobar/a", "1.log", "d/12.log",
 )  # fmt: skip
 FOLDERS = sorted({str(parent) for path in PATHS for parent in Path(path).parents if str(parent) != "."})
@@ -42,6 +43,7 @@ TEXTS = [
     "[,-.]", "d/e/*", "[[:a]", "[[:alpha:]", "[[:alpha:]-z]", "[a-[:alpha:]]", "[[.a.]]", "a\\  ", "a\\\\ ",
     "d/**\\/a",
     "[!/]a", "d[/]a", "d?a", "d/[!b]", "[*]", "a[*]b", "a[?]b", "\\-", "[--a]", "out/**/a", "*/", "!*/",
+    "a\rb", "a\r\0b", "a\0b", "a\0\r", "\0a", "a \0b", "!\0", "*\n!a\0x", "a\rb\r", "b\ra\nd", "a\0\nb", "d/\0",
 ]  # fmt: skip
 
 
@@ -122,6 +124,12 @@ def test_rules_at_every_level_add_up_as_they_do_in_git(work_tree: Path, texts: d
 def test_rules_above_a_root_count_within_it(work_tree: Path, texts: dict[str, str]) -> None:
     write_rules(work_tree, texts)
     assert ignored_by_us(work_tree, "d") == ignored_by_git(work_tree, "d")
+
+
+@pytest.mark.parametrize("text", ["/deploy/a", "/.deploy/a", "deploy", ".deploy/d/", "/*/a", ".*/d/b"])
+def test_rules_above_a_root_with_a_dot_in_its_name_count_within_it(work_tree: Path, text: str) -> None:
+    write_rules(work_tree, {".gitignore": text})
+    assert ignored_by_us(work_tree, ".deploy") == ignored_by_git(work_tree, ".deploy")
 
 
 WORDS = st.lists(

@@ -90,7 +90,7 @@ class IgnoreFiles:
         texts = {path: self._rules(self._root / path, path) for path in self._texts}
         if self._matcher is None or not is_same or texts != self._texts:
             self._top, self._exclude, self._texts, self.problems = top, exclude, {}, of_exclude
-            place = self._root.relative_to(top).as_posix().removeprefix(".")
+            place = "" if top == self._root else self._root.relative_to(top).as_posix()
             self._matcher = matcher(self._read, place=place, git_exclude=exclude)
         return self._matcher
 
