@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -386,4 +387,41 @@ def test_an_ignored_package_of_a_chart_in_the_root_is_no_problem_since_flux_buil
     write(root, "app/charts/dep-0.1.0.tgz")
     write(root, "dep/Chart.yaml")
     write(root, ".gitignore", f"{rule}\n")
+    assert snapshot(app).problems == ()
+
+
+def track(root: Path, *paths: str) -> None:
+    """Let git track files, whatever its rules say."""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    for command in (["init", "-q"], ["add", "-f", *paths]):
+        subprocess.run(["git", *command], cwd=root, env=env, check=True)
+
+
+def test_a_tracked_file_that_a_rule_names_is_part_of_a_save_as_it_is_of_git(
+    root: Path, app: WorkTree
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    for name in ("cert-a", "cert-b", "c"):
+        write(root, f"app/{name}.yaml")
+    write(root, ".gitignore", "cert-*\n")
+    track(root, "app/cert-b.yaml")
+    taken = snapshot(app)
+    assert (sorted(taken.tree.files), taken.problems) == (["app/c.yaml", "app/cert-b.yaml"], ())
+
+
+def test_a_tracked_target_in_an_ignored_folder_is_no_problem(root: Path, app: WorkTree) -> None:
+    write(root, ".gitignore", "app/\nshared/\n")
+    track(root, "app/kustomization.yaml", "shared/a.yaml")
+    taken = snapshot(app)
+    assert (sorted(taken.tree.files), taken.problems) == (["app/kustomization.yaml", "shared/a.yaml"], ())
+
+
+def test_a_file_that_is_tracked_from_now_on_counts_at_the_next_snapshot_and_is_watched(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, ".gitignore", "shared/\n")
+    track(root, "app")
+    assert snapshot(app).problems
+    assert str(root / ".git") in app.watched
+    track(root, "shared/a.yaml")
     assert snapshot(app).problems == ()
