@@ -65,6 +65,14 @@ class Disk(Protocol):
         """Read a file; None where that fails."""
         ...
 
+    def led_to(self, path: str) -> str:
+        """Follow the links in a path that was found; relative to the root."""
+        ...
+
+    def stand_in(self, path: str, source: str) -> None:
+        """Let what was found at source be found at a path where nothing is, too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
@@ -121,6 +129,7 @@ class _Search:
         self._charts: set[str] = set()
         self._problems: dict[Problem, None] = {}
         self._reason = ""
+        self._is_generated = False
 
     def result(self) -> Closure:
         """Hand out what was found."""
@@ -143,6 +152,7 @@ class _Search:
                 self._chart(target)
                 self._follow(target)
             elif not self._follow(target):
+                self._is_generated = True
                 self._refuse_in_generated_place(_inside(target, KUSTOMIZATION_FILES[0]))
                 self._walk(target, self._manifest)
         for path in also:
@@ -215,7 +225,7 @@ class _Search:
             message = f"{reference.key} names a path that is too long or too deep"
             self.refuse(Problem(path=source, line=reference.line, message=message))
             return
-        path = None if reference.path.startswith("/") else _joined(folder, reference.path)
+        path = self._resolved(source, folder, reference)
         found = self._disk.look(path) if path is not None else None
         if found is None and _REMOTE.search(reference.path):
             return
@@ -228,6 +238,44 @@ class _Search:
             self._missing.add(path)
         elif self._is_folder(path):
             self._folder(path, reference)
+
+    def _resolved(self, source: str, folder: str, reference: Reference) -> str | None:
+        """Resolve a path as kustomize does, which follows links first; None where it leads out of the root.
+
+        A copy has no links: what is meant stands in where its path leads to in the copy.
+        """
+        if reference.path.startswith("/"):
+            return None
+        path, home = _joined(folder, reference.path), self._disk.led_to(folder)
+        meant = path if home == folder else _joined(home, reference.path)
+        if meant is None or meant == path:
+            return meant
+        if path is not None and self._is_in_place(path, meant):
+            return path
+        found = self._disk.look(meant)
+        is_free = path is not None and self._disk.look(path) is None
+        if found is None and is_free:
+            return meant
+        if found is not None and found.problem is None:
+            if path is not None and is_free and not self._is_generated:
+                self._disk.stand_in(path, meant)
+            if path is not None and self._is_same(path, meant):
+                return path
+        shown = home or "the root"
+        message = f"{reference.path} means {meant} behind the link to {shown}, and a copy has no links"
+        hint = f"name {shown} itself where {folder} is named"
+        self.refuse(Problem(path=source, line=reference.line, message=message, hint=hint))
+        return meant
+
+    def _is_in_place(self, path: str, meant: str) -> bool:
+        """Say whether a path leads to the folder that is meant, so that the copy has what lies there."""
+        folder = posixpath.dirname(path)
+        is_there = self._disk.look(folder) is not None
+        return is_there and self._disk.led_to(folder) == posixpath.dirname(meant)
+
+    def _is_same(self, path: str, other: str) -> bool:
+        both = self._disk.look(path), self._disk.look(other)
+        return None not in both and self._disk.led_to(path) == self._disk.led_to(other)
 
     def _folder(self, path: str, reference: Reference) -> None:
         """Follow a folder that is named. As plugins, its objects name files from elsewhere."""

@@ -30,6 +30,12 @@ class Root:
     def text(self, path: str) -> str | None:
         return self.files.get(path)
 
+    def led_to(self, path: str) -> str:
+        return path
+
+    def stand_in(self, path: str, source: str) -> None:
+        raise AssertionError(f"no link leads from {path} to {source}")
+
 
 def closure(files: dict[str, str], target: str = "app", also: tuple[str, ...] = ()) -> Closure:
     return ClosureFinder().find(target, Root(files), also)

@@ -425,3 +425,60 @@ def test_a_file_that_is_tracked_from_now_on_counts_at_the_next_snapshot_and_is_w
     assert str(root / ".git") in app.watched
     track(root, "shared/a.yaml")
     assert snapshot(app).problems == ()
+
+
+@pytest.fixture
+def linked(root: Path, app: WorkTree) -> WorkTree:
+    """A target with a link to a folder whose kustomization names a file above it."""
+    write(root, "app/kustomization.yaml", "resources: [base]")
+    write(root, "shared/base/kustomization.yaml", "resources: [../a.yaml]")
+    (root / "app" / "base").symlink_to("../shared/base")
+    return app
+
+
+def test_a_file_above_where_a_link_leads_is_the_one_that_is_meant(root: Path, linked: WorkTree) -> None:
+    taken = snapshot(linked)
+    assert (taken.problems, taken.read_bytes("app/a.yaml")) == ((), b"1")
+    write(root, "shared/a.yaml", "2")
+    assert snapshot(linked, "shared/a.yaml").read_bytes("app/a.yaml") == b"2"
+
+
+def test_a_file_in_the_place_of_one_above_where_a_link_leads_is_never_taken_for_it(
+    root: Path, linked: WorkTree
+) -> None:
+    snapshot(linked)
+    write(root, "app/a.yaml", "another")
+    (problem,) = snapshot(linked).problems
+    assert problem.path == "app/base/kustomization.yaml"
+    assert "../a.yaml means shared/a.yaml" in problem.message
+
+
+def test_a_file_that_is_not_above_where_a_link_leads_is_not_taken_from_above_the_link(
+    root: Path, linked: WorkTree
+) -> None:
+    (root / "shared" / "a.yaml").unlink()
+    write(root, "app/a.yaml", "another")
+    assert "../a.yaml means shared/a.yaml" in snapshot(linked).problems[0].message
+    (root / "app" / "a.yaml").unlink()
+    taken = snapshot(linked)
+    assert (list(taken.problems), "shared/a.yaml" in taken.tree.files) == ([], False)
+
+
+def test_a_file_behind_a_link_among_bare_manifests_does_not_become_one_of_them(
+    root: Path, linked: WorkTree
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    (problem,) = snapshot(linked).problems
+    assert problem.hint == "name shared/base itself where app/base is named"
+
+
+@pytest.mark.parametrize(("rule", "is_hidden"), [("/shared/", False), ("/app/base/b.yaml", True)])
+def test_rules_decide_on_what_is_behind_a_link_by_the_links_path(
+    root: Path, linked: WorkTree, rule: str, *, is_hidden: bool
+) -> None:
+    write(root, "shared/base/kustomization.yaml", "resources: [b.yaml]")
+    write(root, "shared/base/b.yaml")
+    write(root, ".gitignore", f"{rule}\n")
+    taken = snapshot(linked)
+    assert [problem.path for problem in taken.problems] == ["app/base/b.yaml"] * is_hidden
+    assert ("app/base/b.yaml" in taken.tree.files) is not is_hidden

@@ -83,6 +83,16 @@ class RootDisk:
             self._unread[path] = unreadable(path, error)
             return None
 
+    def led_to(self, path: str) -> str:
+        """Follow the links in a path that was found; relative to the root."""
+        real = self._real.get(path)
+        return path if real is None else real.removeprefix(self.root).removeprefix("/")
+
+    def stand_in(self, path: str, source: str) -> None:
+        """Let what was found at source be found at a path where nothing is, too."""
+        self._found[path] = self._found[source]
+        self._real[path], self._status[path] = self._real[source], self._status[source]
+
     def file(self, path: str) -> tuple[Path, os.stat_result]:
         """Hand out the real path and the status of a file that was found."""
         return Path(self._real[path]), self._status[path]
