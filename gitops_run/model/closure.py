@@ -210,8 +210,6 @@ class _Search:
                 hint="apply the chart with a HelmRelease, or commit what it renders to",
             )
             self._problems[problem] = None
-        for remark in naming.unknown:
-            self._reason = self._reason or f"{path}:{remark.line} has {remark.key}, which may read any file"
         for reference in naming.references:
             self._reference(path, folder, reference)
 
@@ -278,17 +276,25 @@ class _Search:
         return None not in both and self._disk.led_to(path) == self._disk.led_to(other)
 
     def _folder(self, path: str, reference: Reference) -> None:
-        """Follow a folder that is named. As plugins, its objects name files from elsewhere."""
+        """Follow a folder that is named. As plugins, its objects name files from elsewhere.
+
+        What changes them may let them name others.
+        """
         self._follow(path)
         if reference.role is not Role.PLUGIN:
             return
         inner = _Search(self._disk, self._finder)
         inner._follow(path)
         for file in sorted(inner.result().files):
-            if file.endswith(MANIFEST_SUFFIXES) and posixpath.basename(file) not in KUSTOMIZATION_FILES:
+            if posixpath.basename(file) in KUSTOMIZATION_FILES:
+                remarks = self._finder.naming(file, self._disk, named_by_kustomization).changing
+            else:
                 naming = self._finder.naming(file, self._disk, named_by_plugins)
-                unknown = *naming.unknown, *(Remark(r.key, r.line) for r in naming.references)
-                self._take(file, path, Naming(unknown=unknown, helm=naming.helm))
+                self._take(file, path, Naming(helm=naming.helm))
+                remarks = tuple(Remark(one.key, one.line) for one in naming.references)
+            for remark in remarks[:1]:
+                reason = f"{file}:{remark.line} has {remark.key}, which may read any file"
+                self._reason = self._reason or reason
 
     def _refuse_outside(self, source: str, reference: Reference) -> None:
         problem = Problem(
@@ -355,7 +361,6 @@ def _moved(naming: Naming, line: int) -> Naming:
     """Point what a written-out plugin says to the line that it begins at."""
     return Naming(
         references=tuple(replace(reference, line=line) for reference in naming.references),
-        unknown=tuple(replace(remark, line=line) for remark in naming.unknown),
         helm=tuple(replace(remark, line=line) for remark in naming.helm),
     )
 

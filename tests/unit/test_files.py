@@ -202,12 +202,14 @@ def test_an_ignored_target_is_a_problem_that_names_the_rule(root: Path, app: Wor
     assert problem.message == "the target is hidden by an ignore rule: /app in .gitignore:1"
 
 
-def test_the_whole_root_is_taken_where_a_kustomization_can_not_be_understood(
+def test_the_whole_root_is_taken_where_the_files_that_a_plugin_reads_can_not_be_told(
     root: Path, app: WorkTree
 ) -> None:
-    write(root, "app/kustomization.yaml", "mystery: 1")
+    write(root, "app/kustomization.yaml", "transformers: [../t]")
+    write(root, "t/kustomization.yaml", "resources: [t.yaml]\npatches: []")
+    write(root, "t/t.yaml", "apiVersion: builtin\nkind: PatchTransformer")
     taken = snapshot(app)
-    assert "app/kustomization.yaml:1 has mystery" in taken.whole_root_reason
+    assert "t/kustomization.yaml:2 has patches" in taken.whole_root_reason
     assert "other/b.yaml" in taken.tree.files
 
 
