@@ -95,11 +95,14 @@ class ClosureFinder:
 
     _known: dict[tuple[str, Callable[[str], Naming]], tuple[str, Naming]] = field(default_factory=dict)
 
-    def find(self, target: str, disk: Disk, also: tuple[str, ...] = ()) -> Closure:
-        """List what a target needs. target: relative to the root, "." for the root. also: files besides."""
+    def find(self, target: str, disk: Disk, also: tuple[str, ...] = (), *, is_chart: bool = False) -> Closure:
+        """List what a target needs. target: relative to the root, "." for the root. also: files besides.
+
+        is_chart: only helm renders it, so that a kustomization in its folder is a file like any other.
+        """
         search = _Search(disk, self)
         try:
-            search.start(_joined("", target) or "", also)
+            search.start(_joined("", target) or "", also, is_chart=is_chart)
         except RecursionError:
             message = "what it names leads through too many kustomizations"
             search.refuse(Problem(path=target, message=message, hint="name bases more directly"))
@@ -145,12 +148,13 @@ class _Search:
         """Report a problem with what was found."""
         self._problems[problem] = None
 
-    def start(self, target: str, also: tuple[str, ...]) -> None:
+    def start(self, target: str, also: tuple[str, ...], *, is_chart: bool) -> None:
         """Follow a target, and take the whole root where that doesn't tell enough."""
         if self._is_folder(target):
             if self._disk.look(_inside(target, CHART_FILE)) is not None:
                 self._chart(target)
-                self._follow(target)
+                if not is_chart:
+                    self._follow(target)
             elif not self._follow(target):
                 self._is_generated = True
                 self._refuse_in_generated_place(_inside(target, KUSTOMIZATION_FILES[0]))

@@ -244,3 +244,26 @@ WORDS = [
 )
 def test_no_shape_of_yaml_makes_it_fail(content: object) -> None:
     assert "app/kustomization.yaml" in of(str(content)).files
+
+
+@pytest.mark.parametrize(
+    "kustomization",
+    [
+        "helmCharts: [{name: x}]",
+        "resources: [../../x.yaml]",
+        "transformers: [../t]",
+        "resources: [gone.yaml]",
+    ],
+)
+def test_a_kustomization_in_the_folder_of_a_chart_that_helm_renders_is_a_file_like_any_other(
+    kustomization: str,
+) -> None:
+    files = {
+        "app/Chart.yaml": "name: app",
+        "app/kustomization.yaml": kustomization,
+        "app/templates/a.yaml": "",
+    }
+    others = {"t/kustomization.yaml": "resources: [t]\npatches: []", "t/t": PATCHER}
+    found = ClosureFinder().find("app", Root(files | others), is_chart=True)
+    assert (found.files, found.problems, found.whole_root_reason) == (set(files), (), "")
+    assert "app/gone.yaml" not in found.missing

@@ -131,21 +131,24 @@ class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
     One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
-    report: takes what a person should know of the watch.
+    report: takes what a person should know of the watch. is_chart: only helm renders the target.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a session knows of its files
         self,
         root: Path,
         stage: Path,
         target: str = ".",
         also: tuple[str, ...] = (),
         report: Callable[[WatchLimited], None] = lambda _: None,
+        *,
+        is_chart: bool = False,
     ) -> None:
         self.root = root.resolve()
         self._stage = stage
         self._target = target
         self._also = also
+        self._is_chart = is_chart
         self._known: dict[str, _Known] = {}
         self._rules = IgnoreFiles(self.root)
         self._finder = ClosureFinder()
@@ -263,7 +266,7 @@ class WorkTree:
     def _scan(self) -> _Scan:
         """Find what the target needs now, and what has to be watched for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
-        closure = self._finder.find(self._target, disk, self._also)
+        closure = self._finder.find(self._target, disk, self._also, is_chart=self._is_chart)
         problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
         scan = _Scan(disk, closure, [*problems, *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
