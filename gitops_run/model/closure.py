@@ -356,8 +356,11 @@ class _Search:
             return
         for name in self._disk.names(folder):
             path = _inside(folder, name)
+            found = self._disk.look(path)
             is_built = any(name == one or name.startswith(f"{one}-") for one in built)
-            if not is_built and not name.startswith((".", "_")) and self._disk.look(path) is None:
+            if found is not None and found.is_folder and found.problem is None:
+                self._need_vendored(_inside(path, _VENDORED), ())
+            elif found is None and not is_built and not name.startswith((".", "_")):
                 self._missing.add(path if name.endswith(".tgz") else _inside(path, CHART_FILE))
 
 

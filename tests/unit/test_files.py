@@ -359,6 +359,8 @@ def test_an_ignored_folder_with_the_name_of_a_kustomization_is_no_problem(root: 
         ("charts/dep-0.1.0.tgz", "*.tgz", "charts/dep-0.1.0.tgz"),
         ("charts/dep-0.1.0.tgz", "charts/", "charts"),
         ("charts/dep/Chart.yaml", "dep/", "charts/dep/Chart.yaml"),
+        ("charts/other/charts/dep-0.1.0.tgz", "*.tgz", "charts/other/charts/dep-0.1.0.tgz"),
+        ("charts/other/charts/dep/Chart.yaml", "other/charts/", "charts/other/charts"),
         ("values.yaml", "values.yaml", "values.yaml"),
         ("charts/_dep.tgz", "*.tgz", None),
         ("charts/README.md", "*.md", None),
@@ -372,9 +374,9 @@ def test_an_ignored_part_that_a_chart_can_not_do_without_is_a_problem(
     write(root, "app/Chart.yaml", "name: app\nversion: 0.1.0\n")
     write(root, "app/charts/other/Chart.yaml")
     write(root, f"app/{path}")
-    write(root, ".gitignore", f"{rule}\n")
+    write(root, ".gitignore", f"**/{rule}\n")
     told = [
-        (problem.path, f"{rule} in .gitignore:1" in problem.message) for problem in snapshot(app).problems
+        (problem.path, f"/{rule} in .gitignore:1" in problem.message) for problem in snapshot(app).problems
     ]
     assert told == ([(f"app/{named}", True)] if named else [])
 
