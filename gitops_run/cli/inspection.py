@@ -29,7 +29,7 @@ _HELM_MANAGER: Final = "helm-controller"
 def work_tree(session: LiveSession, root: Path, stage: Path, emit: Emit = lambda _: None) -> WorkTree:
     """Watch what a session needs of a root. stage: a folder for copies."""
     also = session.helm.values_files if session.helm else ()
-    return WorkTree(root, stage, session.target, also, emit)
+    return WorkTree(root, stage, session.target, also, emit, is_chart=session.helm is not None)
 
 
 def render_limits(settings: Settings) -> Limits:

@@ -243,14 +243,17 @@ def sources_of(snapshot: Snapshot, target: str) -> Sources:
 
 
 def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
-    """List what occurs more than once: Flux would apply one over the other."""
-    seen: set[str] = set()
-    found = {}
+    """List what occurs more than once in one version: Flux would apply one over the other.
+
+    In two versions it does so too, but kustomize and helm call these two objects.
+    """
+    seen: set[ObjectRef] = set()
+    found: dict[ObjectRef, None] = {}
     for item in objects:
-        if item.ref.inventory_id in seen:
-            found[item.ref.inventory_id] = item.ref
-        seen.add(item.ref.inventory_id)
-    return list(found.values())
+        if item.ref in seen:
+            found[item.ref] = None
+        seen.add(item.ref)
+    return list(found)
 
 
 def _twin(ref: ObjectRef, sources: Sources) -> Problem:

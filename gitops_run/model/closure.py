@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -33,6 +33,8 @@ PATH_MAX: Final = 1024
 DEPTH_MAX: Final = 128
 """How many folders a path may lead through."""
 _CHART_FILES: Final = (CHART_FILE, "requirements.yaml")
+_VALUES_FILE: Final = "values.yaml"
+_VENDORED: Final = "charts"
 _REMOTE: Final = re.compile(
     r"^[a-z][a-z0-9+.-]*::|^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^gh:|"
     r"^(www\.)?(github|gitlab)\.com[/:]|^bitbucket\.org[/:]|[?&](ref|version)=|\.git(/|\?|$)|/_git/",
@@ -63,6 +65,14 @@ class Disk(Protocol):
         """Read a file; None where that fails."""
         ...
 
+    def led_to(self, path: str) -> str:
+        """Follow the links in a path that was found; relative to the root."""
+        ...
+
+    def stand_in(self, path: str, source: str) -> None:
+        """Let what was found at source be found at a path where nothing is, too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
@@ -85,11 +95,14 @@ class ClosureFinder:
 
     _known: dict[tuple[str, Callable[[str], Naming]], tuple[str, Naming]] = field(default_factory=dict)
 
-    def find(self, target: str, disk: Disk, also: tuple[str, ...] = ()) -> Closure:
-        """List what a target needs. target: relative to the root, "." for the root. also: files besides."""
+    def find(self, target: str, disk: Disk, also: tuple[str, ...] = (), *, is_chart: bool = False) -> Closure:
+        """List what a target needs. target: relative to the root, "." for the root. also: files besides.
+
+        is_chart: only helm renders it, so that a kustomization in its folder is a file like any other.
+        """
         search = _Search(disk, self)
         try:
-            search.start(_joined("", target) or "", also)
+            search.start(_joined("", target) or "", also, is_chart=is_chart)
         except RecursionError:
             message = "what it names leads through too many kustomizations"
             search.refuse(Problem(path=target, message=message, hint="name bases more directly"))
@@ -119,6 +132,7 @@ class _Search:
         self._charts: set[str] = set()
         self._problems: dict[Problem, None] = {}
         self._reason = ""
+        self._is_generated = False
 
     def result(self) -> Closure:
         """Hand out what was found."""
@@ -134,13 +148,15 @@ class _Search:
         """Report a problem with what was found."""
         self._problems[problem] = None
 
-    def start(self, target: str, also: tuple[str, ...]) -> None:
+    def start(self, target: str, also: tuple[str, ...], *, is_chart: bool) -> None:
         """Follow a target, and take the whole root where that doesn't tell enough."""
         if self._is_folder(target):
             if self._disk.look(_inside(target, CHART_FILE)) is not None:
                 self._chart(target)
-                self._follow(target)
+                if not is_chart:
+                    self._follow(target)
             elif not self._follow(target):
+                self._is_generated = True
                 self._refuse_in_generated_place(_inside(target, KUSTOMIZATION_FILES[0]))
                 self._walk(target, self._manifest)
         for path in also:
@@ -198,8 +214,6 @@ class _Search:
                 hint="apply the chart with a HelmRelease, or commit what it renders to",
             )
             self._problems[problem] = None
-        for remark in naming.unknown:
-            self._reason = self._reason or f"{path}:{remark.line} has {remark.key}, which may read any file"
         for reference in naming.references:
             self._reference(path, folder, reference)
 
@@ -213,7 +227,7 @@ class _Search:
             message = f"{reference.key} names a path that is too long or too deep"
             self.refuse(Problem(path=source, line=reference.line, message=message))
             return
-        path = None if reference.path.startswith("/") else _joined(folder, reference.path)
+        path = self._resolved(source, folder, reference)
         found = self._disk.look(path) if path is not None else None
         if found is None and _REMOTE.search(reference.path):
             return
@@ -227,18 +241,64 @@ class _Search:
         elif self._is_folder(path):
             self._folder(path, reference)
 
+    def _resolved(self, source: str, folder: str, reference: Reference) -> str | None:
+        """Resolve a path as kustomize does, which follows links first; None where it leads out of the root.
+
+        A copy has no links: what is meant stands in where its path leads to in the copy.
+        """
+        if reference.path.startswith("/"):
+            return None
+        path, home = _joined(folder, reference.path), self._disk.led_to(folder)
+        meant = path if home == folder else _joined(home, reference.path)
+        if meant is None or meant == path:
+            return meant
+        if path is not None and self._is_in_place(path, meant):
+            return path
+        found = self._disk.look(meant)
+        is_free = path is not None and self._disk.look(path) is None
+        if found is None and is_free:
+            return meant
+        if found is not None and found.problem is None:
+            if path is not None and is_free and not self._is_generated:
+                self._disk.stand_in(path, meant)
+            if path is not None and self._is_same(path, meant):
+                return path
+        shown = home or "the root"
+        message = f"{reference.path} means {meant} behind the link to {shown}, and a copy has no links"
+        hint = f"name {shown} itself where {folder} is named"
+        self.refuse(Problem(path=source, line=reference.line, message=message, hint=hint))
+        return meant
+
+    def _is_in_place(self, path: str, meant: str) -> bool:
+        """Say whether a path leads to the folder that is meant, so that the copy has what lies there."""
+        folder = posixpath.dirname(path)
+        is_there = self._disk.look(folder) is not None
+        return is_there and self._disk.led_to(folder) == posixpath.dirname(meant)
+
+    def _is_same(self, path: str, other: str) -> bool:
+        both = self._disk.look(path), self._disk.look(other)
+        return None not in both and self._disk.led_to(path) == self._disk.led_to(other)
+
     def _folder(self, path: str, reference: Reference) -> None:
-        """Follow a folder that is named. As plugins, its objects name files from elsewhere."""
+        """Follow a folder that is named. As plugins, its objects name files from elsewhere.
+
+        What changes them may let them name others.
+        """
         self._follow(path)
         if reference.role is not Role.PLUGIN:
             return
         inner = _Search(self._disk, self._finder)
         inner._follow(path)
         for file in sorted(inner.result().files):
-            if file.endswith(MANIFEST_SUFFIXES) and posixpath.basename(file) not in KUSTOMIZATION_FILES:
+            if posixpath.basename(file) in KUSTOMIZATION_FILES:
+                remarks = self._finder.naming(file, self._disk, named_by_kustomization).changing
+            else:
                 naming = self._finder.naming(file, self._disk, named_by_plugins)
-                unknown = *naming.unknown, *(Remark(r.key, r.line) for r in naming.references)
-                self._take(file, path, Naming(unknown=unknown, helm=naming.helm))
+                self._take(file, path, Naming(helm=naming.helm))
+                remarks = tuple(Remark(one.key, one.line) for one in naming.references)
+            for remark in remarks[:1]:
+                reason = f"{file}:{remark.line} has {remark.key}, which may read any file"
+                self._reason = self._reason or reason
 
     def _refuse_outside(self, source: str, reference: Reference) -> None:
         problem = Problem(
@@ -272,6 +332,8 @@ class _Search:
             return
         self._charts.add(folder)
         self._walk(folder, self._need)
+        self._need(_inside(folder, _VALUES_FILE))
+        built = set()
         for name in _CHART_FILES:
             path = _inside(folder, name)
             text = self._disk.text(path) if path in self._files else None
@@ -280,14 +342,32 @@ class _Search:
                 if beside is None or reference.path.startswith("/"):
                     self._refuse_outside(path, reference)
                 elif self._is_folder(beside):
+                    built.add(reference.key)
                     self._chart(beside)
+        self._need_vendored(_inside(folder, _VENDORED), built)
+
+    def _need_vendored(self, folder: str, built: Collection[str]) -> None:
+        """Note the packaged charts and folders of charts that are hidden: Helm loads all that lie there.
+
+        built: the dependencies that Flux packages itself from folders of the root.
+        """
+        if self._disk.look(folder) is None:
+            self._missing |= set() if built else {folder}
+            return
+        for name in self._disk.names(folder):
+            path = _inside(folder, name)
+            found = self._disk.look(path)
+            is_built = any(name == one or name.startswith(f"{one}-") for one in built)
+            if found is not None and found.is_folder and found.problem is None:
+                self._need_vendored(_inside(path, _VENDORED), ())
+            elif found is None and not is_built and not name.startswith((".", "_")):
+                self._missing.add(path if name.endswith(".tgz") else _inside(path, CHART_FILE))
 
 
 def _moved(naming: Naming, line: int) -> Naming:
     """Point what a written-out plugin says to the line that it begins at."""
     return Naming(
         references=tuple(replace(reference, line=line) for reference in naming.references),
-        unknown=tuple(replace(remark, line=line) for remark in naming.unknown),
         helm=tuple(replace(remark, line=line) for remark in naming.helm),
     )
 

@@ -4,8 +4,9 @@ Knows git's meaning of ignore files: each holds for its directory and below, the
 an opinion wins, and what lies in an ignored directory can't be brought back. Where the root lies within
 a git work tree, the files of the directories above it count too. .sourceignore is read the same way, but
 on its own and from the root on: it can leave out more, it can't bring back what git ignores. A link to a
-directory is a directory here, since it is followed as content. Reads nothing: the caller hands in the
-texts. Source: gitignore(5), git's dir.c.
+directory is a directory here, since it is followed as content. No rule of git's ignores what git tracks, and
+in a submodule only its own rules count. Reads nothing: the caller hands in the texts.
+Source: gitignore(5), git's dir.c.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from gitops_run.model.git_index import GitIndex
 from gitops_run.model.wildmatch import Pattern, parse_pattern
 
 GIT_RULES_FILE = ".gitignore"
@@ -37,6 +39,9 @@ BUILT_IN_RULES = (
 ReadRules = Callable[[str], str | None]
 """Reads an ignore file by its path relative to the root, "../.gitignore" too; None where there is none."""
 
+ReadIndex = Callable[[str], GitIndex | None]
+"""Reads the index of a work tree by its path in the root's one: "" for that, "a/b/" for a submodule."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -45,6 +50,11 @@ class Rule:
     source: str
     line: int
     pattern: str
+
+    @property
+    def is_of_git(self) -> bool:
+        """Say whether git knows this rule."""
+        return self.source.endswith((GIT_RULES_FILE, GIT_EXCLUDE_FILE))
 
     def __str__(self) -> str:
         if not self.source:
@@ -87,46 +97,64 @@ class Matcher:
     read: ReadRules = field(repr=False)
     place: str
     git_exclude: str = field(repr=False)
+    read_index: ReadIndex = field(compare=False, repr=False)
     _sets: dict[tuple[str, str], _RuleSet | None] = field(default_factory=dict, compare=False, repr=False)
-    _known: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
-    _above: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[tuple[str, str | None], Rule | None] = field(default_factory=dict, compare=False, repr=False)
+    _above: dict[tuple[str, str | None], Rule | None] = field(default_factory=dict, compare=False, repr=False)
 
     def hidden_by(self, path: str, *, is_dir: bool = False) -> Rule | None:
         """Find the rule that ignores a path, or one of the directories that hold it.
 
-        path: relative to the root, with "/", without a trailing one; "" for the root itself.
+        path: relative to the root, with "/", without a trailing one; "" for the root itself. The index is
+        read only where a rule of git hides something.
         """
-        whole = f"{self.place}{path}".removesuffix("/")
+        whole, is_dir = f"{self.place}{path}".removesuffix("/"), is_dir or not path
         if not whole:
             return None
-        parent = whole.rpartition("/")[0]
-        if parent not in self._above:
-            self._above[parent] = self._above_all(parent)
-        return self._above[parent] or self._own(whole, is_dir=is_dir or not path)
+        top = ""
+        while (rule := self._rule(whole, top, is_dir=is_dir)) is not None and rule.is_of_git:
+            index = self.read_index(top)
+            if index is None:
+                break
+            if submodule := index.submodule_around(whole[len(top) :]):
+                top = f"{top}{submodule}/"
+            elif index.tracks(whole[len(top) :]):
+                return self._rule(whole, None, is_dir=is_dir)
+            else:
+                break
+        return rule
 
-    def _above_all(self, folder: str) -> Rule | None:
+    def _rule(self, whole: str, top: str | None, *, is_dir: bool) -> Rule | None:
+        """Find a rule. top: where the work tree begins whose rules of git count; None for none of them."""
+        parent = whole.rpartition("/")[0]
+        key = (parent, top)
+        if key not in self._above:
+            self._above[key] = self._above_all(parent, top)
+        return self._above[key] or self._own(whole, top, is_dir=is_dir)
+
+    def _above_all(self, folder: str, top: str | None) -> Rule | None:
         """Find the rule that ignores a folder, or one that holds it: the uppermost decides."""
         path = ""
         for name in folder.split("/") if folder else ():
             path = f"{path}/{name}" if path else name
-            if (rule := self._own(path, is_dir=True)) is not None:
+            if (rule := self._own(path, top, is_dir=True)) is not None:
                 return rule
         return None
 
-    def _own(self, whole: str, *, is_dir: bool) -> Rule | None:
+    def _own(self, whole: str, top: str | None, *, is_dir: bool) -> Rule | None:
         """Find the rule that ignores this very path, or remember it."""
-        key = f"{whole}/" if is_dir else whole
+        key = (f"{whole}/" if is_dir else whole, top)
         if key not in self._known:
-            parent = whole.rpartition("/")[0]
-            self._known[key] = self._own_rule(whole, f"{parent}/" if parent else "", is_dir=is_dir)
+            self._known[key] = self._own_rule(whole, top, is_dir=is_dir)
         return self._known[key]
 
-    def _own_rule(self, whole: str, directory: str, *, is_dir: bool) -> Rule | None:
-        is_below = whole.startswith(self.place)
-        for name in ("", *RULES_FILES):
-            if not is_below and name != GIT_RULES_FILE:
+    def _own_rule(self, whole: str, top: str | None, *, is_dir: bool) -> Rule | None:
+        parent = whole.rpartition("/")[0]
+        starts = {"": self.place, GIT_RULES_FILE: top, FLUX_RULES_FILE: self.place}
+        for name, start in starts.items():
+            if start is None or not whole.startswith(start):
                 continue
-            for rules in self._opinions(name, directory):
+            for rules in self._opinions(name, f"{parent}/" if parent else "", start):
                 verdict = rules.verdict(whole, is_dir=is_dir)
                 if verdict is not None:
                     if verdict[0]:
@@ -134,21 +162,25 @@ class Matcher:
                     break
         return None
 
-    def _opinions(self, name: str, directory: str) -> Iterator[_RuleSet]:
-        """List the rules of one kind that hold in a directory of the work tree, the deepest first."""
+    def _opinions(self, name: str, directory: str, start: str) -> Iterator[_RuleSet]:
+        """List the rules of one kind that hold in a directory of the work tree, the deepest first.
+
+        start: the directory where rules of this kind begin.
+        """
         while name:
             rules = self._set(name, directory)
             if rules is not None:
                 yield rules
-            if not directory or (name == FLUX_RULES_FILE and directory == self.place):
+            if directory == start:
                 break
             directory = directory[: directory.rstrip("/").rfind("/") + 1]
-        weakest = self._set(name, "") if not name else self._exclude(name)
+        weakest = self._exclude(start) if name == GIT_RULES_FILE else None if name else self._set(name, "")
         if weakest is not None:
             yield weakest
 
-    def _exclude(self, name: str) -> _RuleSet | None:
-        if name != GIT_RULES_FILE or not self.git_exclude:
+    def _exclude(self, start: str) -> _RuleSet | None:
+        """Find the rules of .git/info/exclude, which a submodule has not."""
+        if start or not self.git_exclude:
             return None
         key = (GIT_EXCLUDE_FILE, "")
         if key not in self._sets:
@@ -174,10 +206,17 @@ class Matcher:
         return "../" * (self.place.count("/") - directory.count("/"))
 
 
-def matcher(read: ReadRules, *, place: str = "", git_exclude: str = "") -> Matcher:
+def matcher(
+    read: ReadRules,
+    *,
+    place: str = "",
+    git_exclude: str = "",
+    read_index: ReadIndex = lambda _: None,
+) -> Matcher:
     """Build the matcher of a root.
 
     place: the root's path in its git work tree, "" where it is the top or there is none.
     git_exclude: the content of .git/info/exclude, the weakest of git's rules.
+    read_index: finds what git tracks; else nothing is tracked.
     """
-    return Matcher(read, re.sub("(?<=[^/])$", "/", place), git_exclude)
+    return Matcher(read, re.sub("(?<=[^/])$", "/", place), git_exclude, read_index)

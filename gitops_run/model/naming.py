@@ -1,7 +1,8 @@
 """Which files a kustomization names, by reading its YAML alone: paths as written, each with its line.
 
-Knows every key of a Kustomization and every built-in plugin that can name a file. Follows nothing and
-reads no disk: that is `model.closure`. Keys are compared without case, as kustomize's decoder does.
+Knows every key of a Kustomization and every built-in plugin that can name a file. Others name none, since
+kustomize refuses what it doesn't know. Follows nothing and reads no disk: that is `model.closure`. Keys are
+compared without case, as kustomize's decoder does.
 Source: kustomize 5.8, api/types/kustomization.go and api/internal/builtins.
 """
 
@@ -38,7 +39,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Point to a line that is refused, or whose files can't be told."""
+    """Point to a key by its line."""
 
     key: str
     line: int
@@ -46,35 +47,13 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """Hold what one file names. unknown: what may name files in a way that isn't known. helm: charts."""
+    """Hold what one file names. changing: keys that may give objects other fields. helm: charts."""
 
     references: tuple[Reference, ...] = ()
-    unknown: tuple[Remark, ...] = ()
+    changing: tuple[Remark, ...] = ()
     helm: tuple[Remark, ...] = ()
 
 
-_WITHOUT_FILES: Final = frozenset(
-    (
-        "apiversion",
-        "kind",
-        "metadata",
-        "nameprefix",
-        "namesuffix",
-        "namespace",
-        "commonlabels",
-        "labels",
-        "commonannotations",
-        "images",
-        "imagetags",
-        "replicas",
-        "vars",
-        "sortoptions",
-        "helmglobals",
-        "generatoroptions",
-        "inventory",
-        "buildmetadata",
-    )
-)
 _LISTS: Final = {
     "resources": Role.RESOURCE,
     "bases": Role.RESOURCE,
@@ -87,24 +66,9 @@ _LISTS: Final = {
     "validators": Role.PLUGIN,
 }
 _ITEMS_WITH_PATH: Final = frozenset({"patches", "patchesjson6902", "replacements"})
+_CHANGING: Final = _ITEMS_WITH_PATH | {"patchesstrategicmerge", "transformers"}
 _GENERATORS: Final = frozenset({"configmapgenerator", "secretgenerator"})
 _HELM: Final = frozenset({"helmcharts", "helmchartinflationgenerator"})
-_PLUGINS_WITHOUT_FILES: Final = frozenset(
-    (
-        "annotationstransformer",
-        "hashtransformer",
-        "iampolicygenerator",
-        "imagetagtransformer",
-        "labeltransformer",
-        "namespacetransformer",
-        "prefixtransformer",
-        "prefixsuffixtransformer",
-        "suffixtransformer",
-        "replicacounttransformer",
-        "sortordertransformer",
-        "valueaddtransformer",
-    )
-)
 _PLUGINS_WITH_FILES: Final = _GENERATORS | frozenset(
     (
         "patchtransformer",
@@ -133,14 +97,18 @@ def is_written_out(text: str) -> bool:
 
 
 def chart_dependencies(text: str) -> tuple[Reference, ...]:
-    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it."""
+    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it.
+
+    The key of each is the name of its dependency.
+    """
     found = []
     for fields in _documents(text):
         for item in _mappings(fields.get("dependencies")):
+            name, _ = next(_scalars(item.get("name")), ("", 1))
             for path, line in _scalars(item.get("repository")):
                 if path.startswith("file://"):
                     folder = path.removeprefix("file://")
-                    found.append(Reference(folder, Role.RESOURCE, "dependencies", line))
+                    found.append(Reference(folder, Role.RESOURCE, name, line))
     return tuple(found)
 
 
@@ -148,16 +116,17 @@ def _merged(parts: Iterator[Naming]) -> Naming:
     found = list(parts)
     return Naming(
         references=tuple(reference for part in found for reference in part.references),
-        unknown=tuple(remark for part in found for remark in part.unknown),
+        changing=tuple(remark for part in found for remark in part.changing),
         helm=tuple(remark for part in found for remark in part.helm),
     )
 
 
 def _of_kustomization(fields: _Fields) -> Naming:
     references: list[Reference] = []
-    unknown, helm = [], []
+    changing, helm = [], []
     for key, (node, line) in fields.items():
         lower = key.lower()
+        changing += [Remark(key, line)] if lower in _CHANGING else []
         if lower in _LISTS:
             references += _listed(node, line, _LISTS[lower], key)
         elif lower in _ITEMS_WITH_PATH:
@@ -170,9 +139,7 @@ def _of_kustomization(fields: _Fields) -> Naming:
             references += _paths(_fields(node), "path", Role.FILE, key)
         elif lower in _HELM:
             helm += [Remark(key, line)] if any(True for _ in _mappings((node, line))) else []
-        elif lower not in _WITHOUT_FILES:
-            unknown.append(Remark(key, line))
-    return Naming(references=tuple(references), unknown=tuple(unknown), helm=tuple(helm))
+    return Naming(references=tuple(references), changing=tuple(changing), helm=tuple(helm))
 
 
 def _of_plugin(fields: _Fields) -> Naming:
@@ -181,8 +148,8 @@ def _of_plugin(fields: _Fields) -> Naming:
     lower = kind.lower()
     if lower == "helmchartinflationgenerator":
         return Naming(helm=(Remark(kind, line),))
-    if version != "builtin" or lower not in _PLUGINS_WITHOUT_FILES | _PLUGINS_WITH_FILES:
-        return Naming(unknown=(Remark(kind, line),))
+    if version != "builtin":
+        return Naming()
     return Naming(references=tuple(_of_built_in(lower, kind, fields)))
 
 

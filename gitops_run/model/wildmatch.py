@@ -58,11 +58,11 @@ class Pattern:
 
 
 def parse_pattern(line: str) -> Pattern | None:
-    """Read one line without its line break; None for an empty one or a comment."""
+    """Read one line without its line break; None for an empty one or a comment. It ends at a NUL."""
     raw = line.encode("utf-8", "surrogateescape")
     if not raw or raw.startswith(b"#"):
         return None
-    body = _without_trailing_spaces(raw.removesuffix(b"\r"))
+    body = _without_trailing_spaces(raw.removesuffix(b"\r").partition(b"\0")[0])
     is_negative, body = body.startswith(b"!"), body.removeprefix(b"!")
     is_for_folders, body = body.endswith(b"/"), body.removesuffix(b"/")
     is_for_names = b"/" not in body

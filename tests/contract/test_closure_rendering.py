@@ -202,6 +202,21 @@ SHAPES: dict[str, dict[str, str]] = {
         "t/kustomization.yaml": "resources: [t.yaml]",
         "t/t.yaml": plugin("PatchTransformer", "path: p.yaml\n"),
     },
+    "a folder of transformers in a file without a suffix": {
+        "app/kustomization.yaml": "resources: [a.yaml]\ntransformers: [../t]",
+        "app/a.yaml": A,
+        "app/p.yaml": PATCH,
+        "t/kustomization.yaml": "resources: [t]",
+        "t/t": plugin("PatchTransformer", "path: p.yaml\n"),
+    },
+    "a folder of transformers that a patch lets read": {
+        "app/kustomization.yaml": "resources: [a.yaml]\ntransformers: [../t]",
+        "app/a.yaml": A,
+        "app/p.yaml": PATCH,
+        "t/kustomization.yaml": "resources: [t.yaml]\npatches:\n- target: {kind: PatchTransformer}\n"
+        "  patch: |-\n    - {op: add, path: /path, value: p.yaml}\n",
+        "t/t.yaml": plugin("PatchTransformer", ""),
+    },
     "a generator by file": {
         "app/kustomization.yaml": "generators: [g.yaml]",
         "app/g.yaml": plugin("ConfigMapGenerator", "files: [k=x.txt]\nenvs: [e.env]\n"),
@@ -243,6 +258,28 @@ SHAPES: dict[str, dict[str, str]] = {
         "shared/kustomization.yaml": "resources: [a.yaml]",
         "shared/a.yaml": A,
     },
+    "a linked folder that names a file above where it leads": {
+        "app/kustomization.yaml": "resources: [base]",
+        "app/base": LINK + "../shared/base",
+        "shared/base/kustomization.yaml": "resources: [../a.yaml, b.yaml]",
+        "shared/base/b.yaml": B,
+        "shared/a.yaml": A,
+    },
+    "a linked folder that names a folder above where it leads": {
+        "app/kustomization.yaml": "resources: [base]\nnamePrefix: x-",
+        "app/base": LINK + "../shared/base",
+        "shared/base/kustomization.yaml": "resources: [../common]",
+        "shared/common/kustomization.yaml": "resources: [../a.yaml, deep/b.yaml]",
+        "shared/common/deep/b.yaml": B,
+        "shared/a.yaml": A,
+    },
+    "a linked folder that names the same file as the one that names it": {
+        "app/kustomization.yaml": "resources: [base]\nconfigMapGenerator: [{name: g, files: [a.yaml]}]",
+        "app/base": LINK + "../shared/base",
+        "app/a.yaml": LINK + "../shared/a.yaml",
+        "shared/base/kustomization.yaml": "resources: [../a.yaml]",
+        "shared/a.yaml": A,
+    },
     "links among manifests": {
         "app/a.yaml": LINK + "../shared/a.yaml",
         "app/more": LINK + "../more",
@@ -263,7 +300,12 @@ SHAPES: dict[str, dict[str, str]] = {
     },
 }
 
-NEED_ALL = ("a folder of transformers that read",)
+NEED_ALL = (
+    "a folder of transformers that read",
+    "a folder of transformers in a file without a suffix",
+    "a folder of transformers that a patch lets read",
+)
+BEHIND_LINKS = [shape for shape in SHAPES if shape.startswith("a linked folder that names")]
 UNUSED = {"base/unused.yaml", "app/k/unused.yaml", "app/c.json"}
 
 
@@ -285,9 +327,9 @@ def rendered(snapshot: Snapshot, work: Path) -> str | Problem:
     return anyio.run(Kustomize("ns", work).render, snapshot, "app")
 
 
-def whole(root: Path, stage: Path) -> Snapshot:
-    """All of a root, links as their content."""
-    shutil.copytree(root, stage)
+def whole(root: Path, stage: Path, *, has_links: bool) -> Snapshot:
+    """All of a root, links as they are or as their content."""
+    shutil.copytree(root, stage, symlinks=has_links)
     paths = [file.relative_to(stage).as_posix() for file in stage.rglob("*") if file.is_file()]
     return Snapshot(folder=stage, tree=Tree.of(FileEntry(path=path, size=0, digest="") for path in paths))
 
@@ -297,7 +339,7 @@ def test_the_closure_renders_to_what_the_whole_renders_to(shape: str, tmp_path: 
     root = tmp_path / "root"
     write(root, SHAPES[shape] | DECOYS)
     closure = taken(root, tmp_path / "closure")
-    expected = rendered(whole(root, tmp_path / "whole"), tmp_path / "one")
+    expected = rendered(whole(root, tmp_path / "whole", has_links=shape in BEHIND_LINKS), tmp_path / "one")
     assert isinstance(expected, str), expected
     assert "kind: " in expected
     assert rendered(closure, tmp_path / "two") == expected
@@ -317,3 +359,41 @@ def test_what_can_not_be_told_apart_takes_the_whole_root_and_says_why(shape: str
     closure = taken(tmp_path / "root", tmp_path / "closure")
     assert "may read any file" in closure.whole_root_reason
     assert set(DECOYS) < set(closure.tree.files)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_kustomization_in_utf_16_renders_to_what_it_renders_to_in_utf_8(
+    encoding: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    write(root, {"app/b.yaml": B, "base/a.yaml": A} | DECOYS)
+    for folder, resources in (("app", "b.yaml, ../base"), ("base", "a.yaml")):
+        text = f"\ufeffresources: [{resources}]\n"
+        (root / folder / "kustomization.yaml").write_bytes(text.encode(encoding))
+    expected = rendered(whole(root, tmp_path / "whole", has_links=False), tmp_path / "one")
+    assert isinstance(expected, str), expected
+    assert rendered(taken(root, tmp_path / "closure"), tmp_path / "two") == expected
+
+
+UNKNOWN = {
+    "a key": "resources: [a.yaml]\nmystery: 1\n",
+    "a plugin": "resources: [a.yaml]\ngenerators: [g.yaml]\n",
+    "a plugin that is written out": "resources: [a.yaml]\ngenerators:\n- |-\n  apiVersion: x/v1\n"
+    "  kind: Mine\n  metadata: {name: m}\n",
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_what_kustomize_does_not_know_is_refused_without_the_rest_of_the_root(
+    kind: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    plugin_file = "apiVersion: x/v1\nkind: Mine\nmetadata: {name: m}\n"
+    write(
+        root, {"app/kustomization.yaml": UNKNOWN[kind], "app/a.yaml": A, "app/g.yaml": plugin_file} | DECOYS
+    )
+    closure = taken(root, tmp_path / "closure")
+    assert not set(closure.tree.files) & set(DECOYS)
+    refused = rendered(closure, tmp_path / "two")
+    assert isinstance(refused, Problem)
+    assert refused == rendered(whole(root, tmp_path / "whole", has_links=False), tmp_path / "one")

@@ -30,6 +30,12 @@ class Root:
     def text(self, path: str) -> str | None:
         return self.files.get(path)
 
+    def led_to(self, path: str) -> str:
+        return path
+
+    def stand_in(self, path: str, source: str) -> None:
+        raise AssertionError(f"no link leads from {path} to {source}")
+
 
 def closure(files: dict[str, str], target: str = "app", also: tuple[str, ...] = ()) -> Closure:
     return ClosureFinder().find(target, Root(files), also)
@@ -72,19 +78,49 @@ def test_kustomizations_that_name_each_other_are_followed_once() -> None:
     assert closure(files).files == set(files)
 
 
-def test_an_unknown_key_takes_the_whole_root_and_is_named_with_its_line() -> None:
-    found = of("resources: []\nreadsAnything: [x]", "other/a", "b")
-    assert found.whole_root_reason == "app/kustomization.yaml:2 has readsAnything, which may read any file"
-    assert found.files == {"app/kustomization.yaml", "other/a", "b"}
-
-
-@pytest.mark.parametrize("entry", ["g.yaml", "|-\n  apiVersion: x/v1\n  kind: Mine"])
-def test_a_plugin_that_is_not_built_in_takes_the_whole_root(entry: str) -> None:
+@pytest.mark.parametrize(
+    "kustomization",
+    [
+        "resources: []\nreadsAnything: [b]",
+        "generators: [g.yaml]",
+        "transformers:\n- |-\n  apiVersion: x/v1\n  kind: Mine\n  path: ../b",
+    ],
+)
+def test_a_key_or_plugin_that_kustomize_refuses_needs_no_files(kustomization: str) -> None:
     files = {
-        "app/kustomization.yaml": f"generators:\n- {entry}",
-        "app/g.yaml": "apiVersion: x/v1\nkind: Mine",
+        "app/kustomization.yaml": kustomization,
+        "app/g.yaml": "apiVersion: x/v1\nkind: Mine\npath: ../b",
     }
-    assert "has Mine" in closure(files).whole_root_reason
+    found = closure(files | {"b": "", "app/b": ""})
+    assert (found.whole_root_reason, found.files - set(files)) == ("", frozenset())
+
+
+PATCHER = "apiVersion: builtin\nkind: PatchTransformer\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        (
+            {"kustomization.yaml": "resources: [t]", "t": f"{PATCHER}path: p.yaml"},
+            "t/t:3 has PatchTransformer",
+        ),
+        (
+            {"kustomization.yaml": "resources: [t]\npatches: [{patch: x}]", "t": PATCHER},
+            "t/kustomization.yaml:2 has patches",
+        ),
+        ({"kustomization.yaml": "resources: [t]", "t": PATCHER}, ""),
+        ({"kustomization.yaml": "resources: [t]", "t": "apiVersion: x/v1\nkind: Mine"}, ""),
+    ],
+)
+def test_a_folder_of_plugins_takes_the_whole_root_where_one_may_read_and_says_why(
+    folder: dict[str, str], reason: str
+) -> None:
+    files = {"app/kustomization.yaml": "transformers: [../t]", "other/a": ""}
+    files |= {f"t/{name}": text for name, text in folder.items()}
+    found = closure(files)
+    assert found.whole_root_reason == (f"{reason}, which may read any file" if reason else "")
+    assert ("other/a" in found.files) is bool(reason)
 
 
 @pytest.mark.parametrize("key", ["helmCharts", "helmChartInflationGenerator"])
@@ -208,3 +244,26 @@ WORDS = [
 )
 def test_no_shape_of_yaml_makes_it_fail(content: object) -> None:
     assert "app/kustomization.yaml" in of(str(content)).files
+
+
+@pytest.mark.parametrize(
+    "kustomization",
+    [
+        "helmCharts: [{name: x}]",
+        "resources: [../../x.yaml]",
+        "transformers: [../t]",
+        "resources: [gone.yaml]",
+    ],
+)
+def test_a_kustomization_in_the_folder_of_a_chart_that_helm_renders_is_a_file_like_any_other(
+    kustomization: str,
+) -> None:
+    files = {
+        "app/Chart.yaml": "name: app",
+        "app/kustomization.yaml": kustomization,
+        "app/templates/a.yaml": "",
+    }
+    others = {"t/kustomization.yaml": "resources: [t]\npatches: []", "t/t": PATCHER}
+    found = ClosureFinder().find("app", Root(files | others), is_chart=True)
+    assert (found.files, found.problems, found.whole_root_reason) == (set(files), (), "")
+    assert "app/gone.yaml" not in found.missing

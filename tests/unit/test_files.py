@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -201,12 +202,14 @@ def test_an_ignored_target_is_a_problem_that_names_the_rule(root: Path, app: Wor
     assert problem.message == "the target is hidden by an ignore rule: /app in .gitignore:1"
 
 
-def test_the_whole_root_is_taken_where_a_kustomization_can_not_be_understood(
+def test_the_whole_root_is_taken_where_the_files_that_a_plugin_reads_can_not_be_told(
     root: Path, app: WorkTree
 ) -> None:
-    write(root, "app/kustomization.yaml", "mystery: 1")
+    write(root, "app/kustomization.yaml", "transformers: [../t]")
+    write(root, "t/kustomization.yaml", "resources: [t.yaml]\npatches: []")
+    write(root, "t/t.yaml", "apiVersion: builtin\nkind: PatchTransformer")
     taken = snapshot(app)
-    assert "app/kustomization.yaml:1 has mystery" in taken.whole_root_reason
+    assert "t/kustomization.yaml:2 has patches" in taken.whole_root_reason
     assert "other/b.yaml" in taken.tree.files
 
 
@@ -306,3 +309,180 @@ def test_a_save_looks_at_nothing_but_what_the_target_needs(
     snapshot(app)
     assert not [path for path in seen if "/other/" in path]
     assert app.watched == {str(root), str(root / "app"), str(root / "shared")}
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
+def test_a_kustomization_that_is_ignored_is_a_problem_that_names_the_rule(
+    root: Path, app: WorkTree, name: str
+) -> None:
+    (root / "app" / "kustomization.yaml").rename(root / "app" / name)
+    write(root, "app/a.yaml")
+    write(root, ".gitignore", f"{name}\n")
+    (problem,) = snapshot(app).problems
+    assert (problem.path, f"hides it: {name} in .gitignore:1" in problem.message) == (f"app/{name}", True)
+
+
+@pytest.mark.parametrize("kustomization", ["resources: [base]", None])
+def test_an_ignored_kustomization_below_the_target_is_a_problem_that_names_the_rule(
+    root: Path, app: WorkTree, kustomization: str | None
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    if kustomization is not None:
+        write(root, "app/kustomization.yaml", kustomization)
+    write(root, "app/base/kustomization.yaml", "resources: [a.yaml]")
+    write(root, "app/base/a.yaml")
+    write(root, ".gitignore", "app/base/kust*\n")
+    (problem,) = snapshot(app).problems
+    assert (problem.path, "app/base/kust* in .gitignore:1" in problem.message) == (
+        "app/base/kustomization.yaml",
+        True,
+    )
+
+
+def test_an_ignored_kustomization_beside_one_of_another_name_is_no_problem(root: Path, app: WorkTree) -> None:
+    write(root, "app/kustomization.yml", "resources: []")
+    write(root, ".gitignore", "kustomization.yml\n")
+    assert snapshot(app).problems == ()
+
+
+def test_an_ignored_folder_with_the_name_of_a_kustomization_is_no_problem(root: Path, app: WorkTree) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Kustomization/a.yaml")
+    write(root, "app/b.yaml")
+    write(root, ".gitignore", "Kustomization/\n")
+    assert snapshot(app).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "named"),
+    [
+        ("charts/dep-0.1.0.tgz", "*.tgz", "charts/dep-0.1.0.tgz"),
+        ("charts/dep-0.1.0.tgz", "charts/", "charts"),
+        ("charts/dep/Chart.yaml", "dep/", "charts/dep/Chart.yaml"),
+        ("charts/other/charts/dep-0.1.0.tgz", "*.tgz", "charts/other/charts/dep-0.1.0.tgz"),
+        ("charts/other/charts/dep/Chart.yaml", "other/charts/", "charts/other/charts"),
+        ("values.yaml", "values.yaml", "values.yaml"),
+        ("charts/_dep.tgz", "*.tgz", None),
+        ("charts/README.md", "*.md", None),
+        ("templates/a.yaml", "a.yaml", None),
+    ],
+)
+def test_an_ignored_part_that_a_chart_can_not_do_without_is_a_problem(
+    root: Path, app: WorkTree, path: str, rule: str, named: str | None
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Chart.yaml", "name: app\nversion: 0.1.0\n")
+    write(root, "app/charts/other/Chart.yaml")
+    write(root, f"app/{path}")
+    write(root, ".gitignore", f"**/{rule}\n")
+    told = [
+        (problem.path, f"/{rule} in .gitignore:1" in problem.message) for problem in snapshot(app).problems
+    ]
+    assert told == ([(f"app/{named}", True)] if named else [])
+
+
+@pytest.mark.parametrize("rule", ["*.tgz", "charts/"])
+def test_an_ignored_package_of_a_chart_in_the_root_is_no_problem_since_flux_builds_it(
+    root: Path, app: WorkTree, rule: str
+) -> None:
+    dependency = "dependencies: [{name: dep, version: 0.1.0, repository: 'file://../dep'}]\n"
+    (root / "app" / "kustomization.yaml").unlink()
+    write(root, "app/Chart.yaml", f"name: app\nversion: 0.1.0\n{dependency}")
+    write(root, "app/charts/dep-0.1.0.tgz")
+    write(root, "dep/Chart.yaml")
+    write(root, ".gitignore", f"{rule}\n")
+    assert snapshot(app).problems == ()
+
+
+def track(root: Path, *paths: str) -> None:
+    """Let git track files, whatever its rules say."""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    for command in (["init", "-q"], ["add", "-f", *paths]):
+        subprocess.run(["git", *command], cwd=root, env=env, check=True)
+
+
+def test_a_tracked_file_that_a_rule_names_is_part_of_a_save_as_it_is_of_git(
+    root: Path, app: WorkTree
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    for name in ("cert-a", "cert-b", "c"):
+        write(root, f"app/{name}.yaml")
+    write(root, ".gitignore", "cert-*\n")
+    track(root, "app/cert-b.yaml")
+    taken = snapshot(app)
+    assert (sorted(taken.tree.files), taken.problems) == (["app/c.yaml", "app/cert-b.yaml"], ())
+
+
+def test_a_tracked_target_in_an_ignored_folder_is_no_problem(root: Path, app: WorkTree) -> None:
+    write(root, ".gitignore", "app/\nshared/\n")
+    track(root, "app/kustomization.yaml", "shared/a.yaml")
+    taken = snapshot(app)
+    assert (sorted(taken.tree.files), taken.problems) == (["app/kustomization.yaml", "shared/a.yaml"], ())
+
+
+def test_a_file_that_is_tracked_from_now_on_counts_at_the_next_snapshot_and_is_watched(
+    root: Path, app: WorkTree
+) -> None:
+    write(root, ".gitignore", "shared/\n")
+    track(root, "app")
+    assert snapshot(app).problems
+    assert str(root / ".git") in app.watched
+    track(root, "shared/a.yaml")
+    assert snapshot(app).problems == ()
+
+
+@pytest.fixture
+def linked(root: Path, app: WorkTree) -> WorkTree:
+    """A target with a link to a folder whose kustomization names a file above it."""
+    write(root, "app/kustomization.yaml", "resources: [base]")
+    write(root, "shared/base/kustomization.yaml", "resources: [../a.yaml]")
+    (root / "app" / "base").symlink_to("../shared/base")
+    return app
+
+
+def test_a_file_above_where_a_link_leads_is_the_one_that_is_meant(root: Path, linked: WorkTree) -> None:
+    taken = snapshot(linked)
+    assert (taken.problems, taken.read_bytes("app/a.yaml")) == ((), b"1")
+    write(root, "shared/a.yaml", "2")
+    assert snapshot(linked, "shared/a.yaml").read_bytes("app/a.yaml") == b"2"
+
+
+def test_a_file_in_the_place_of_one_above_where_a_link_leads_is_never_taken_for_it(
+    root: Path, linked: WorkTree
+) -> None:
+    snapshot(linked)
+    write(root, "app/a.yaml", "another")
+    (problem,) = snapshot(linked).problems
+    assert problem.path == "app/base/kustomization.yaml"
+    assert "../a.yaml means shared/a.yaml" in problem.message
+
+
+def test_a_file_that_is_not_above_where_a_link_leads_is_not_taken_from_above_the_link(
+    root: Path, linked: WorkTree
+) -> None:
+    (root / "shared" / "a.yaml").unlink()
+    write(root, "app/a.yaml", "another")
+    assert "../a.yaml means shared/a.yaml" in snapshot(linked).problems[0].message
+    (root / "app" / "a.yaml").unlink()
+    taken = snapshot(linked)
+    assert (list(taken.problems), "shared/a.yaml" in taken.tree.files) == ([], False)
+
+
+def test_a_file_behind_a_link_among_bare_manifests_does_not_become_one_of_them(
+    root: Path, linked: WorkTree
+) -> None:
+    (root / "app" / "kustomization.yaml").unlink()
+    (problem,) = snapshot(linked).problems
+    assert problem.hint == "name shared/base itself where app/base is named"
+
+
+@pytest.mark.parametrize(("rule", "is_hidden"), [("/shared/", False), ("/app/base/b.yaml", True)])
+def test_rules_decide_on_what_is_behind_a_link_by_the_links_path(
+    root: Path, linked: WorkTree, rule: str, *, is_hidden: bool
+) -> None:
+    write(root, "shared/base/kustomization.yaml", "resources: [b.yaml]")
+    write(root, "shared/base/b.yaml")
+    write(root, ".gitignore", f"{rule}\n")
+    taken = snapshot(linked)
+    assert [problem.path for problem in taken.problems] == ["app/base/b.yaml"] * is_hidden
+    assert ("app/base/b.yaml" in taken.tree.files) is not is_hidden

@@ -261,6 +261,12 @@ def test_two_of_the_same_are_found_in_lists_too() -> None:
     assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is there more than once"]
 
 
+def test_an_object_in_two_versions_of_its_api_is_no_twin_as_for_kustomize() -> None:
+    old, new = (manifest("CronJob", "a").replace("v1", f"batch/{v}", 1) for v in ("v1", "v1beta1"))
+    assert messages(inspect(old, new)) == []
+    assert messages(inspect(old, old)) != []
+
+
 def test_what_flux_would_delete_is_a_change() -> None:
     live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_gone__Secret"))
     assert [(c.object, c.action) for c in inspect(A, live=live).changes if c.action == "delete"] == [

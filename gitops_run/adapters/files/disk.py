@@ -6,6 +6,7 @@ it. Each path is looked at once, so that a scan is of one mind about it.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -76,12 +77,22 @@ class RootDisk:
         if found is None or found.is_folder or found.problem:
             return None
         try:
-            return read_regular(self._real[path], TEXT_BYTES_MAX).decode("utf-8", "replace")
+            return _decoded(read_regular(self._real[path], TEXT_BYTES_MAX))
         except FileNotFoundError:
             return None
         except OSError as error:
             self._unread[path] = unreadable(path, error)
             return None
+
+    def led_to(self, path: str) -> str:
+        """Follow the links in a path that was found; relative to the root."""
+        real = self._real.get(path)
+        return path if real is None else real.removeprefix(self.root).removeprefix("/")
+
+    def stand_in(self, path: str, source: str) -> None:
+        """Let what was found at source be found at a path where nothing is, too."""
+        self._found[path] = self._found[source]
+        self._real[path], self._status[path] = self._real[source], self._status[source]
 
     def file(self, path: str) -> tuple[Path, os.stat_result]:
         """Hand out the real path and the status of a file that was found."""
@@ -181,6 +192,12 @@ class RootDisk:
         if rule is not None:
             self.hidden[path] = rule
         return rule is not None
+
+
+def _decoded(content: bytes) -> str:
+    """Decode a text as the YAML libraries of kustomize do: a byte order mark tells UTF-16."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8", "replace")
 
 
 def _hops(link: str) -> Iterator[str]:

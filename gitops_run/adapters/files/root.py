@@ -1,4 +1,4 @@
-"""Where a root is, and what git says about it: the work tree around it, its ignore files.
+"""Where a root is, and what git says about it: the work tree around it, its ignore files, what is tracked.
 
 Knows git's layout on disk: work trees whose .git is a file, directories that they share. Runs no git.
 Source: gitrepository-layout(5).
@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.files.reading import read_regular
 from gitops_run.errors import UsageError
+from gitops_run.model.git_index import SHA1_BYTES, SHA256_BYTES, GitIndex, parse_git_index
 from gitops_run.model.ignore import GIT_EXCLUDE_FILE, GIT_RULES_FILE, Matcher, matcher
 from gitops_run.model.problem import Problem
 
 RULES_BYTES_MAX: Final = 256 * 1024
 """Thirty thousand rules, which take seconds to translate."""
+INDEX_BYTES_MAX: Final = 128 * 1024 * 1024
+"""An index of a million files."""
+_SHA256: Final = re.compile(r"^\s*objectformat\s*=\s*sha256\s*$", re.IGNORECASE | re.MULTILINE)
+
+_Stamp = tuple[int, int, int] | None
 
 
 def find_root(target: Path, root: Path | None = None) -> Path:
@@ -71,13 +78,17 @@ class IgnoreFiles:
         self._exclude_file = root / GIT_EXCLUDE_FILE
         self._matcher: Matcher | None = None
         self._top = root
+        self._indexes: dict[Path, tuple[_Stamp, GitIndex | None]] = {}
 
     @property
     def files_besides(self) -> tuple[Path, ...]:
-        """List the files of rules that count and lie in no folder of the root, there or not."""
+        """List the files of rules that count and lie in no folder of the root, there or not.
+
+        An index counts once it was asked for: git writes it often, and mostly no rule hides what is needed.
+        """
         above = len(self._root.relative_to(self._top).parts)
         folders = tuple(self._root.parents[index] for index in range(above))
-        return (*(folder / GIT_RULES_FILE for folder in folders), self._exclude_file)
+        return (*(folder / GIT_RULES_FILE for folder in folders), self._exclude_file, *self._indexes)
 
     def matcher(self) -> Matcher:
         """Hand out the rules as they are now."""
@@ -88,11 +99,22 @@ class IgnoreFiles:
         of_exclude = dict(self.problems)
         is_same = (top, exclude) == (self._top, self._exclude)
         texts = {path: self._rules(self._root / path, path) for path in self._texts}
+        is_same = is_same and all(_stamp(file) == stamp for file, (stamp, _) in self._indexes.items())
         if self._matcher is None or not is_same or texts != self._texts:
             self._top, self._exclude, self._texts, self.problems = top, exclude, {}, of_exclude
-            place = self._root.relative_to(top).as_posix().removeprefix(".")
-            self._matcher = matcher(self._read, place=place, git_exclude=exclude)
+            place = "" if top == self._root else self._root.relative_to(top).as_posix()
+            self._indexes = {}
+            self._matcher = matcher(self._read, place=place, git_exclude=exclude, read_index=self._read_index)
         return self._matcher
+
+    def _read_index(self, place: str) -> GitIndex | None:
+        """Read the index of a work tree once. place: "" for the root's, else a submodule in it."""
+        folder = _own_git_folder(self._top / place)
+        file = folder / "index"
+        if file not in self._indexes:
+            stamp = _stamp(file)
+            self._indexes[file] = (stamp, _index(file, _common_folder(folder)) if stamp else None)
+        return self._indexes[file][1]
 
     def _read(self, path: str) -> str | None:
         self._texts[path] = self._rules(self._root / path, path)
@@ -122,12 +144,36 @@ def _is_there(path: Path) -> bool:
 
 def _git_folder(top: Path) -> Path:
     """Find the directory that all work trees of a repository share. Source: gitrepository-layout(5)."""
+    return _common_folder(_own_git_folder(top))
+
+
+def _own_git_folder(top: Path) -> Path:
+    """Find the directory of one work tree; that of a submodule or another work tree lies elsewhere."""
     link = _text(top / ".git")
     if link is None or not link.startswith("gitdir:"):
         return top / ".git"
-    folder = top / link.removeprefix("gitdir:").strip()
+    return top / link.removeprefix("gitdir:").strip()
+
+
+def _common_folder(folder: Path) -> Path:
     common = _text(folder / "commondir")
     return folder / common.strip() if common else folder
+
+
+def _stamp(file: Path) -> _Stamp:
+    """Tell one content of an index from the next: git writes each to a new file."""
+    with suppress(OSError):
+        status = file.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return None
+
+
+def _index(file: Path, common: Path) -> GitIndex | None:
+    """Read what is tracked; None where that can't be told, so that the rules alone count."""
+    with suppress(OSError):
+        name_bytes = SHA256_BYTES if _SHA256.search(_text(common / "config") or "") else SHA1_BYTES
+        return parse_git_index(read_regular(file, INDEX_BYTES_MAX), name_bytes=name_bytes)
+    return None
 
 
 def _text(path: Path) -> str | None:

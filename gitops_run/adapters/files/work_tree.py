@@ -131,21 +131,24 @@ class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
     One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
-    report: takes what a person should know of the watch.
+    report: takes what a person should know of the watch. is_chart: only helm renders the target.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a session knows of its files
         self,
         root: Path,
         stage: Path,
         target: str = ".",
         also: tuple[str, ...] = (),
         report: Callable[[WatchLimited], None] = lambda _: None,
+        *,
+        is_chart: bool = False,
     ) -> None:
         self.root = root.resolve()
         self._stage = stage
         self._target = target
         self._also = also
+        self._is_chart = is_chart
         self._known: dict[str, _Known] = {}
         self._rules = IgnoreFiles(self.root)
         self._finder = ClosureFinder()
@@ -263,11 +266,11 @@ class WorkTree:
     def _scan(self) -> _Scan:
         """Find what the target needs now, and what has to be watched for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
-        closure = self._finder.find(self._target, disk, self._also)
+        closure = self._finder.find(self._target, disk, self._also, is_chart=self._is_chart)
         problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
         scan = _Scan(disk, closure, [*problems, *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
-        scan.problems.extend(hidden_needs(closure.missing - {target}, disk))
+        scan.problems.extend(hidden_needs(closure, disk, target))
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
             message = f"the target is hidden by an ignore rule: {rule}"
             scan.problems.append(Problem(path=target, message=message, hint="change the rule"))
@@ -349,17 +352,25 @@ def _identity(folder: str) -> _Identity | None:
     return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
-def hidden_needs(missing: Collection[str], disk: RootDisk) -> Iterator[Problem]:
-    """Tell of files that are named and there, but ignored; a kustomization may go by other names."""
-    for path in sorted(path for path in missing if path.count("/") < DEPTH_MAX):
-        name = path.rpartition("/")[2]
+def hidden_needs(closure: Closure, disk: RootDisk, target: str) -> Iterator[Problem]:
+    """Report files that are named and there, but ignored. The target itself is not looked at.
+
+    A kustomization goes by several names: it is missed only where its folder shows none of them.
+    """
+    for path in sorted(path for path in closure.missing - {target} if path.count("/") < DEPTH_MAX):
+        folder, slash, name = path.rpartition("/")
         rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
-        if rule and name not in KUSTOMIZATION_FILES and os.path.lexists(disk.real(path)):
-            yield Problem(
-                path=path,
-                message=f"the target needs this file, but an ignore rule hides it: {rule}",
-                hint=f"change the rule, or bring the file back with: !{name}",
-            )
+        if rule is None or not os.path.lexists(disk.real(path)):
+            continue
+        if name in KUSTOMIZATION_FILES:
+            is_shown = any(f"{folder}{slash}{other}" in closure.files for other in KUSTOMIZATION_FILES)
+            if is_shown or Path(disk.real(path)).is_dir():
+                continue
+        yield Problem(
+            path=path,
+            message=f"the target needs this file, but an ignore rule hides it: {rule}",
+            hint=f"change the rule, or bring the file back with: !{name}",
+        )
 
 
 def unstorable(paths: Iterable[str]) -> Iterator[Problem]:
