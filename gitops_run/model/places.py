@@ -44,6 +44,10 @@ class Sources:
         """Say whether a file lies in the target."""
         return self.target == "." or path.startswith(f"{self.target}/")
 
+    def text(self, path: str) -> str:
+        """Hand out a file's text; "" where it isn't among the sources."""
+        return next((text for known, text in self.files if known == path), "")
+
     @cached_property
     def _by_kind(self) -> Mapping[str, Mapping[str, Sequence[_Source]]]:
         """Sort the named documents by kind and name, each name's in the order of the files."""
@@ -115,6 +119,17 @@ def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:
         ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
         locate(ref, sources),
     )
+
+
+def line_of_key(key: str, rendered: str, template: str) -> int | None:
+    """Find the line in a template of a key that the rendered object has twice.
+
+    None where the template does not write the key as often as the object has it: a loop or a helper may.
+    """
+    pattern = re.compile(rf"[\s{{,-]*[\"']?{re.escape(key)}[\"']?\s*:(?:\s|$)")
+    lines = [number for number, line in enumerate(template.splitlines(), 1) if pattern.match(line)]
+    times = sum(pattern.match(line) is not None for line in rendered.splitlines())
+    return lines[-1] if len(lines) == times > 1 else None
 
 
 def _text_place(likely: Iterable[_Source], token: str) -> Place | None:

@@ -47,6 +47,12 @@ def compose_all(text: str) -> Iterator[yaml.Node]:
     yield from nodes
 
 
+def compose(text: str, loader: Any) -> yaml.Node | None:
+    """Compose one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
+    refuse_excess(text)
+    return yaml.compose(text, Loader=loader)
+
+
 def load(text: str, loader: Any = Loader) -> Any:
     """Load one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
     refuse_excess(text)
