@@ -219,6 +219,23 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
                 yield from _documents_of(item)
 
 
+def second_line(text: str, key: str) -> int | None:
+    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+    waiting: list[yaml.Node] = list(yaml_limits.compose_all(text))
+    seen = set()
+    while waiting:
+        node = waiting.pop(0)
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, one) for one in node.value]
+        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
+        if len(twins) > 1:
+            return int(twins[1].start_mark.line) + 1
+        waiting += [value for _, value in pairs]
+    return None
+
+
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:
     return {
         key.value: value.value

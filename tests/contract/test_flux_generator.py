@@ -228,7 +228,7 @@ def test_a_misspelt_field_is_refused_although_flux_drops_it(flux: Build, tmp_pat
     built, is_error = flux(root)
     assert not is_error, built
     assert str(rendered(root, tmp_path)) == (
-        'app/kustomization.yaml: invalid Kustomization: json: unknown field "namePrefx"'
+        'app/kustomization.yaml:2: invalid Kustomization: json: unknown field "namePrefx"'
     )
 
 
