@@ -92,8 +92,8 @@ def explain_failure(
 ) -> Problem:
     """Turn what kustomize wrote on standard error into one problem with file and line.
 
-    folder: the absolute folder that the snapshot was rendered from; it is taken out of the message. paths: its
-    files, of which kustomize may mean one without naming it.
+    folder: the absolute folder that the snapshot was rendered from; it is taken out of the message.
+    paths: its files, of which kustomize may mean one without naming it.
     """
     here = target
     for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):

@@ -252,6 +252,14 @@ def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
     return found if isinstance(found, yaml.ScalarNode) else None
 
 
+def items_of(node: yaml.MappingNode, name: str) -> Iterator[yaml.MappingNode]:
+    """List the mappings of a list that a key leads to."""
+    found = _value(node, name)
+    for item in found.value if isinstance(found, yaml.SequenceNode) else ():
+        if isinstance(item, yaml.MappingNode):
+            yield item
+
+
 def _value(node: yaml.MappingNode, name: str) -> yaml.Node | None:
     """Find a key's value. A key may be a mapping itself, as in Helm's templates."""
     return next((value for key, value in node.value if key.value == name), None)

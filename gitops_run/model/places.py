@@ -1,7 +1,8 @@
 """Where in the sources a rendered object and its fields come from: file and line.
 
-Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved or
-renamed it finds by likeness: the closest name, the document that has the field, the target's own files first.
+Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved,
+renamed or generated it finds by likeness: the closest name, the document that has the field, the target's own
+files first.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import yaml
 
-from gitops_run.model.objects import Document, ObjectRef, compose_documents
+from gitops_run.model.kustomize import KUSTOMIZATION_FILES
+from gitops_run.model.objects import Document, ObjectRef, compose_documents, find_scalar, items_of
 
 Place = tuple[str, int | None]
 """A path relative to the root, "" where nothing fits, and a line counted from 1."""
@@ -97,7 +100,24 @@ def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
         rank = (-depth, not sources.is_in_target(source.path))
         if best is None or rank < best[0]:
             best = (rank, (source.path, line if depth else source.document.line))
-    return best[1] if best else ("", None)
+    return best[1] if best else _generator_of(ref, sources) or ("", None)
+
+
+_GENERATORS: Final = {"ConfigMap": "configMapGenerator", "Secret": "secretGenerator"}
+
+
+def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
+    """Find the entry of a kustomization that generates an object; the closest name wins."""
+    wanted = _GENERATORS.get(ref.kind)
+    found = [
+        (-len(name.value), not sources.is_in_target(path), path, name.start_mark.line + 1)
+        for path, text in sources.files
+        if wanted is not None and path.rpartition("/")[2] in KUSTOMIZATION_FILES and wanted in text
+        for _, node in _composed(text)
+        for entry in items_of(node, wanted)
+        if (name := find_scalar(entry, "name")) is not None and name.value in ref.name
+    ]
+    return min(found)[2:] if found else None
 
 
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
