@@ -9,11 +9,12 @@ Source: kustomize 5.8, api/internal/target; fluxcd/pkg kustomize, the generator;
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from gitops_run.model.kustomize import KUSTOMIZATION_FILES, MANIFEST_SUFFIXES, REMOTE
+from gitops_run.model.kustomize import KUSTOMIZATION_FILES, MANIFEST_SUFFIXES
 from gitops_run.model.naming import (
     Naming,
     Reference,
@@ -32,6 +33,11 @@ PATH_MAX: Final = 1024
 DEPTH_MAX: Final = 128
 """How many folders a path may lead through."""
 _CHART_FILES: Final = (CHART_FILE, "requirements.yaml")
+_REMOTE: Final = re.compile(
+    r"^[a-z][a-z0-9+.-]*::|^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^gh:|"
+    r"^(www\.)?(github|gitlab)\.com[/:]|^bitbucket\.org[/:]|[?&](ref|version)=|\.git(/|\?|$)|/_git/",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +215,7 @@ class _Search:
             return
         path = None if reference.path.startswith("/") else _joined(folder, reference.path)
         found = self._disk.look(path) if path is not None else None
-        if found is None and REMOTE.search(reference.path):
+        if found is None and _REMOTE.search(reference.path):
             return
         if path is None:
             self._refuse_outside(source, reference)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import yaml
 
@@ -20,12 +19,6 @@ from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MANIFEST_SUFFIXES = (".yaml", ".yml")
-REMOTE: Final = re.compile(
-    r"^[a-z][a-z0-9+.-]*::|^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^gh:|"
-    r"^(www\.)?(github|gitlab)\.com[/:]|^bitbucket\.org[/:]|[?&](ref|version)=|\.git(/|\?|$)|/_git/",
-    re.IGNORECASE,
-)
-"""What kustomize fetches from elsewhere."""
 
 ReadText = Callable[[str], str | None]
 """Reads a file of the snapshot by its path relative to the root; None where it has no such file."""
@@ -74,7 +67,7 @@ _NESTING = re.compile(
 _TAIL = re.compile(r"': must build at directory: '.*$", re.DOTALL)
 _WARNING = re.compile(r"^# Warning: .*\n?", re.MULTILINE)
 _CONTEXT = re.compile(r"(?:recursed [a-z]+ (?:of|from)|couldn't make target for) path '([^']*)'")
-_OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]+)'? ?: ")
+_OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]{1,1024})'? ?: ")
 _RES_ID = re.compile(r'resid\.ResId\{[^{}]*\{[^{}]*Kind:"(\w*)"[^{}]*\}, Name:"([^"]*)"[^{}]*\}')
 _NO_BASE = re.compile(rf"{_RES_ID.pattern} does not exist; cannot merge or replace")
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
@@ -99,7 +92,8 @@ def explain_failure(
     for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):
         here = found.rstrip("/")
     text = _WARNING.sub("", message).strip().replace(f"{folder}/", "").replace(folder, ".")
-    failure = _Failure(text=text, base=(_CONTEXT.findall(text) or [target])[-1], read=read)
+    inside = [context for context in _CONTEXT.findall(text) if not context.startswith("/")]
+    failure = _Failure(text=text, base=inside[-1] if inside else target, read=read)
     manifests = sorted(
         (path for path in paths if path.endswith(MANIFEST_SUFFIXES)),
         key=lambda path: (not path.startswith(f"{failure.base}/"), path),
@@ -108,7 +102,7 @@ def explain_failure(
     if problem is not None:
         return problem
     path = _blamed_path(text, here, read)
-    hint = _LEAVE_OUT.format(path) if f"from './{path.removeprefix(f'{target}/')}'" in text else ""
+    hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
     if problem := _broken_yaml(path, read):
         return replace(problem, hint=problem.hint or hint)
     inner = failure.inner()
@@ -138,22 +132,29 @@ class _Failure:
     def remote(self) -> Problem | None:
         """Say what can't be fetched; whether Flux can is another matter."""
         sources = _SOURCE.findall(self.text)
-        if not sources or not REMOTE.search(sources[-1]):
-            return None
         reasons = [next(filter(None, found)) for found in _UNREACHED.findall(self.text)]
-        reason = reasons[-1].strip() if reasons else "kustomize finds nothing there"
-        path = self._kustomization()
+        remote = [one for one in sources if "://" in one] or (sources[-1:] if reasons else [])
+        if not remote:
+            return None
+        told = (
+            f"can't be read from here: {reasons[-1].strip()}"
+            if reasons
+            else f"can't be built: {self.inner()}"
+        )
+        path = self.kustomization()
         return Problem(
             path=path,
-            line=_line_with(sources[-1], self.read(path)),
-            message=_USER.sub("***@", f"{sources[-1]} can't be read from here: {reason}"),
-            hint="make it reachable, or copy it into the root: Flux may reach it, but no save can be checked",
+            line=_line_with(remote[-1], self.read(path)),
+            message=_USER.sub("***@", f"{remote[-1]} {told}"),
+            hint="make it reachable, or copy it into the root: Flux may reach it, but no save can be checked"
+            if reasons
+            else "",
         )
 
     def missing(self) -> Problem | None:
         """Name a file or folder that isn't there."""
         opened = _OPENED.findall(self.text)
-        path = _normal(opened[-1].strip()) if opened else ""
+        path = _normal(opened[-1].strip()) if opened and not opened[-1].startswith("/") else ""
         if not path or _MISSING not in self.text or self.read(path) is not None:
             return None
         if "evalsymlink failure" in self.text and "." not in _name(path):
@@ -193,7 +194,7 @@ class _Failure:
         found = _NO_BASE.search(self.text)
         if found is None:
             return None
-        path = self._kustomization()
+        path = self.kustomization()
         return Problem(
             path=path,
             line=_line_with(f"name: {found[2]}", self.read(path)),
@@ -206,10 +207,11 @@ class _Failure:
             for document in _documents(path, name, self.read):
                 if (document.kind, document.name) == (kind, name):
                     return path, document.line
-        path = self._kustomization()
+        path = self.kustomization()
         return path, _line_with(f"name: {name}", self.read(path))
 
-    def _kustomization(self) -> str:
+    def kustomization(self) -> str:
+        """Name the kustomization that it is about; its folder where Flux adds one."""
         inside = (_normal(f"{self.base}/{name}") for name in KUSTOMIZATION_FILES)
         return next((path for path in inside if self.read(path) is not None), self.base)
 
