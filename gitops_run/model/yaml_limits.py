@@ -53,12 +53,6 @@ def compose(text: str, loader: Any) -> yaml.Node | None:
     return yaml.compose(text, Loader=loader)
 
 
-def load(text: str, loader: Any = Loader) -> Any:
-    """Load one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
-    refuse_excess(text)
-    return yaml.load(text, Loader=loader)  # noqa: S506 - all loaders here descend from the safe one
-
-
 def load_all(text: str) -> Iterator[Any]:
     """Load all documents. Raises ExcessError, or yaml.YAMLError on broken YAML."""
     refuse_excess(text)
