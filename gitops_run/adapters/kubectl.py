@@ -88,6 +88,7 @@ class Kustomize:
             folder=str(snapshot.folder),
             target=target,
             read=partial(_text_for_lines, snapshot),
+            paths=snapshot.tree.files,
         )
         # The file that is to blame may be large, and parsing it must not hold up the event loop.
         return await shown(await anyio.to_thread.run_sync(explain), snapshot, self._masker)

@@ -14,10 +14,19 @@ import yaml
 
 from gitops_run.flows.ports import Renderer, Snapshot
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
+from gitops_run.model.go_yaml import UnreadableError
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents, text_digest
-from gitops_run.model.places import Sources, locate_last, locate_text
+from gitops_run.model.objects import (
+    ObjectRef,
+    RenderedObject,
+    has_exact_mark,
+    parse_document,
+    split_documents,
+    template_path,
+    text_digest,
+)
+from gitops_run.model.places import Sources, line_of_key, locate_last, locate_text
 from gitops_run.model.problem import Problem
 from gitops_run.model.secret_values import of_object, variables_in_secret
 from gitops_run.model.substitution import (
@@ -31,6 +40,8 @@ from gitops_run.model.tree import FileEntry
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
 
 _ANY_VARIABLE = "${"
+_QUOTE_IT = 'put it in quotes ("${NAME}"), or check the value that the setting substitute has for it'
+_SET_IT = "set it (setting substitute), give it a default (${NAME:=x}), or escape it ($${NAME})"
 
 SOURCES_BYTES_MAX: Final = 4 * 1024 * 1024
 """How much YAML is searched for the place of a fault: nodes with lines take fifty times their text.
@@ -59,12 +70,18 @@ class Built:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
-    """Hold what one rendered document came to. token: what to look for in the sources where it failed."""
+    """Hold what one rendered document came to. token: what to look for in the sources where it failed.
+
+    template: the file of the chart that a failed one is from, in the chart. key: what it has twice, and text.
+    """
 
     objects: tuple[RenderedObject, ...] = ()
     failure: str = ""
     token: str = ""
     unevaluated: str = ""
+    template: str = ""
+    key: str = ""
+    text: str = field(default="", repr=False)
 
 
 class Builder:
@@ -166,9 +183,9 @@ class Builder:
         try:
             objects = parse_document(text)
         except ValueError as error:
-            return _Document(failure=str(error))
+            return _unreadable(text, error)
         self._learn(objects)
-        if self._variables is None or any(item.has_mark(DISABLED_MARK, "disabled") for item in objects):
+        if self._variables is None or any(has_exact_mark(i.body, DISABLED_MARK, "disabled") for i in objects):
             return _Document(objects=objects)
         try:
             return _Document(objects=parse_document(substitute(text, self._variables)))
@@ -180,6 +197,12 @@ class Builder:
             return _Document(objects=objects, unevaluated=_told(objects, str(reason)))
 
     def _problem(self, document: _Document, sources: Sources) -> Problem:
+        if document.template:
+            path = document.template if self._target == "." else f"{self._target}/{document.template}"
+            line = line_of_key(document.key, document.text, sources.text(path)) if document.key else None
+            return Problem(
+                path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"
+            )
         if not document.objects:
             return Problem(path=self._target, message=document.failure)
         ref = document.objects[0].ref
@@ -188,8 +211,14 @@ class Builder:
             path=path,
             line=line,
             message=f"{ref}: {document.failure}",
-            hint="set it (setting substitute), give it a default (${NAME:=x}), or escape it ($${NAME})",
+            hint=_QUOTE_IT if document.token == _ANY_VARIABLE else _SET_IT,
         )
+
+
+def _unreadable(text: str, error: ValueError) -> _Document:
+    template = (template_path(text) or "").partition("/")[2]
+    key = error.key if isinstance(error, UnreadableError) else ""
+    return _Document(failure=str(error), template=template, key=key, text=text if key else "")
 
 
 def _told(objects: tuple[RenderedObject, ...], text: str) -> str:

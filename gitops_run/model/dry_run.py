@@ -129,12 +129,15 @@ def _of_strictness(message: str) -> tuple[Finding, ...]:
 def _of_causes(answer: Json) -> tuple[Finding, ...]:
     causes = (answer.get("details") or {}).get("causes") or ()
     return tuple(
-        _content(
-            str(cause.get("field") or "").replace("<nil>", ""), _shortened(str(cause.get("message") or ""))
-        )
+        _content(_field(str(cause.get("field") or "")), _shortened(str(cause.get("message") or "")))
         for cause in causes
         if _AFTERTHOUGHT not in str(cause.get("message"))
     )
+
+
+def _field(field: str) -> str:
+    """Name a cause's field; all keys and values of a ConfigMap together are a field without a name."""
+    return "data" if field == "[]" else field.replace("<nil>", "")
 
 
 def _content(field: str, message: str) -> Finding:
@@ -169,13 +172,16 @@ _SECRET_REASONS = (
 )
 
 
+_HARMLESS = re.compile(r"illegal base64 data at input byte \d+|Too long: may not be more than \d+ bytes")
+
+
 def _masked(finding: Finding) -> Finding:
     """Keep what can't hold a value: the field, and reasons that are known by heart."""
     reason = next((one for one in _SECRET_REASONS if finding.message.endswith(one)), "")
     expected = re.match(r"expected \w+", finding.message)
     if not reason and expected:
         reason = f"{expected.group()}, got something else"
-    if illegal := re.fullmatch(r"illegal base64 data at input byte \d+", finding.message):
+    if illegal := _HARMLESS.fullmatch(finding.message):
         reason = illegal.group()
     message = reason or "the API server refuses its value, which is not shown"
     return Finding(obstacle=finding.obstacle, field=finding.field, message=message)

@@ -8,11 +8,12 @@ Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import yaml
 
-from gitops_run.model.objects import parse_documents
+from gitops_run.model.objects import Document, parse_documents, second_line
 from gitops_run.model.problem import Problem
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 
@@ -60,37 +61,181 @@ _SOURCE = re.compile(r"from '([^']+)'")
 _NESTING = re.compile(
     r"^(error: )?((accumulating|merging) (resources|components|generators|transformers)"
     r"( from '[^']*')?: |accumulation err='|recursed (accumulation of|merging from) path '[^']*': "
-    r"|couldn't make target for path '[^']*': |read [^:]*: is a directory': )*"
+    r"|couldn't make target for path '[^']*': |read [^:]*: is a directory': "
+    r"|accumulateDirectory: \"|merging from generator &\{[^}]*\}: )*"
 )
 _TAIL = re.compile(r"': must build at directory: '.*$", re.DOTALL)
+_WARNING = re.compile(r"^# Warning: .*\n?", re.MULTILINE)
+_CONTEXT = re.compile(r"(?:recursed [a-z]+ (?:of|from)|couldn't make target for) path '([^']*)'")
+_OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]{1,1024})'? ?: ")
+_RES_ID = re.compile(r'resid\.ResId\{[^{}]*\{[^{}]*Kind:"(\w*)"[^{}]*\}, Name:"([^"]*)"[^{}]*\}')
+_NO_BASE = re.compile(rf"{_RES_ID.pattern} does not exist; cannot merge or replace")
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
+_TWICE = re.compile(r'mapping key "([^"\n]*)" already defined at line \d+')
+_UNMATCHED = re.compile(r"no resource matches strategic merge patch \\?\"(\w+)\.[^/\"]*/([^\"\]]*?)\.\[")
+_UNKNOWN = re.compile(r'unknown field "([^"]+)"')
+_UNREACHED = re.compile(r"Get \"[^\"]*\": ([^'\n]+)|(fatal: [^\n]+)|((?:error|status code)[: ]+\d{3}[^'\n]*)")
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
 _MISSING = "no such file or directory"
 _LINE = re.compile(r"\bline (\d+)")
 
 
-def explain_failure(message: str, *, folder: str, target: str, read: ReadText) -> Problem:
+def explain_failure(
+    message: str, *, folder: str, target: str, read: ReadText, paths: Iterable[str] = ()
+) -> Problem:
     """Turn what kustomize wrote on standard error into one problem with file and line.
 
     folder: the absolute folder that the snapshot was rendered from; it is taken out of the message.
+    paths: its files, of which kustomize may mean one without naming it.
     """
     here = target
     for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):
         here = found.rstrip("/")
-    text = message.strip().replace(f"{folder}/", "").replace(folder, ".")
-    inner = _TAIL.sub("", _NESTING.sub("", text)).strip()
-    inner = inner if inner.count("'") % 2 == 0 else inner.rstrip("'")
-    path = _blamed_path(text, here, read)
-    problem = _broken_yaml(path, read)
+    text = _WARNING.sub("", message).strip().replace(f"{folder}/", "").replace(folder, ".")
+    inside = [context for context in _CONTEXT.findall(text) if not context.startswith("/")]
+    failure = _Failure(text=text, base=inside[-1] if inside else target, read=read)
+    manifests = sorted(
+        (path for path in paths if path.endswith(MANIFEST_SUFFIXES)),
+        key=lambda path: (not path.startswith(f"{failure.base}/"), path),
+    )
+    problem = failure.remote() or failure.missing() or failure.in_one_of(manifests) or failure.generator()
     if problem is not None:
         return problem
-    if path and read(path) is None and _MISSING in text:
+    path = _blamed_path(text, here, read)
+    hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
+    if problem := _broken_yaml(path, read):
+        return replace(problem, hint=problem.hint or hint)
+    inner = failure.inner()
+    shown = "" if path == "." else path
+    return Problem(path=shown, line=_line(inner, path, read), message=inner or "kustomize failed", hint=hint)
+
+
+_LEAVE_OUT = "if it isn't a Kubernetes manifest, leave it out: add the line /{} to the root's .sourceignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """Hold a message without the folder it was rendered from. base: the kustomization it is about."""
+
+    text: str
+    base: str
+    read: ReadText
+
+    def inner(self) -> str:
+        """Take off what tells only how kustomize came there."""
+        inner = _TAIL.sub("", _NESTING.sub("", self.text)).strip()
+        inner = inner if inner.count("'") % 2 == 0 else inner.rstrip("'")
+        if inner.count('"') % 2:
+            inner = inner.rstrip('"').replace('\\"', '"')
+        return _USER.sub("***@", _RES_ID.sub(r"\1 \2", inner))
+
+    def remote(self) -> Problem | None:
+        """Say what can't be fetched; whether Flux can is another matter."""
+        sources = _SOURCE.findall(self.text)
+        reasons = [next(filter(None, found)) for found in _UNREACHED.findall(self.text)]
+        remote = [one for one in sources if "://" in one] or (sources[-1:] if reasons else [])
+        if not remote:
+            return None
+        told = (
+            f"can't be read from here: {reasons[-1].strip()}"
+            if reasons
+            else f"can't be built: {self.inner()}"
+        )
+        path = self.kustomization()
+        return Problem(
+            path=path,
+            line=_line_with(remote[-1], self.read(path)),
+            message=_USER.sub("***@", f"{remote[-1]} {told}"),
+            hint="make it reachable, or copy it into the root: Flux may reach it, but no save can be checked"
+            if reasons
+            else "",
+        )
+
+    def missing(self) -> Problem | None:
+        """Name a file or folder that isn't there."""
+        opened = _OPENED.findall(self.text)
+        path = _normal(opened[-1].strip()) if opened and not opened[-1].startswith("/") else ""
+        if not path or _MISSING not in self.text or self.read(path) is not None:
+            return None
+        if "evalsymlink failure" in self.text and "." not in _name(path):
+            return Problem(
+                path=path,
+                message="a kustomization names this folder, but it isn't there or has no kustomization.yaml",
+                hint="add a kustomization.yaml to it, name its files one by one, or remove the entry",
+            )
         return Problem(
             path=path,
             message="this file is named by a kustomization, but isn't there",
             hint="add it, or remove its entry",
         )
-    shown = "" if path == "." else path
-    return Problem(path=shown, line=_line(inner, path, read), message=inner or "kustomize failed")
+
+    def in_one_of(self, manifests: Sequence[str]) -> Problem | None:
+        """Find the file that kustomize means without naming it."""
+        if found := _TWICE.search(self.text):
+            places = (
+                _second(found[1], path, self.read)
+                for path in manifests
+                if _name(path) not in KUSTOMIZATION_FILES
+            )
+            path, line = next((one for one in places if one is not None), (self.base, None))
+            return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+        if found := _UNMATCHED.search(self.text):
+            path, line = self._patch(found[1], found[2], manifests)
+            return Problem(
+                path=path,
+                line=line,
+                message=f"this patch matches nothing: there is no {found[1]} {found[2]} among the resources",
+                hint="correct its kind, name and namespace, or remove it",
+            )
+        return None
+
+    def generator(self) -> Problem | None:
+        """Explain a generator that adds to an object that isn't there."""
+        found = _NO_BASE.search(self.text)
+        if found is None:
+            return None
+        path = self.kustomization()
+        return Problem(
+            path=path,
+            line=_line_with(f"name: {found[2]}", self.read(path)),
+            message=f"this generator merges into {found[1]} {found[2]} or replaces it, but there is none",
+            hint="add it to the resources or to a base, or remove the generator's behavior",
+        )
+
+    def _patch(self, kind: str, name: str, manifests: Sequence[str]) -> tuple[str, int | None]:
+        for path in manifests:
+            for document in _documents(path, name, self.read):
+                if (document.kind, document.name) == (kind, name):
+                    return path, document.line
+        path = self.kustomization()
+        return path, _line_with(f"name: {name}", self.read(path))
+
+    def kustomization(self) -> str:
+        """Name the kustomization that it is about; its folder where Flux adds one."""
+        inside = (_normal(f"{self.base}/{name}") for name in KUSTOMIZATION_FILES)
+        return next((path for path in inside if self.read(path) is not None), self.base)
+
+
+def _documents(path: str, token: str, read: ReadText) -> Iterable[Document]:
+    text = read(path) or ""
+    try:
+        return parse_documents(text) if token in text else ()
+    except (yaml.YAMLError, RecursionError):
+        return ()
+
+
+def _second(key: str, path: str, read: ReadText) -> tuple[str, int] | None:
+    """Find where a file has a key of a mapping for the second time."""
+    text = read(path) or ""
+    try:
+        line = second_line(text, key) if text.count(key) > 1 else None
+    except (yaml.YAMLError, RecursionError):
+        return None
+    return None if line is None else (path, line)
+
+
+def _line_with(token: str, text: str | None) -> int | None:
+    return next((n for n, line in enumerate((text or "").splitlines(), 1) if token in line), None)
 
 
 def _blamed_path(text: str, here: str, read: ReadText) -> str:
@@ -149,5 +294,8 @@ def _line(inner: str, path: str, read: ReadText) -> int | None:
     if "missing metadata.name" in inner or "missing Resource metadata" in inner:
         nameless = [d for d in documents if not d.name]
         return nameless[0].line if nameless else None
+    unknown = _UNKNOWN.search(inner)
+    if unknown:
+        return _line_with(unknown[1], text)
     stated = _LINE.search(inner)
     return int(stated.group(1)) if stated else None

@@ -13,56 +13,13 @@ from typing import Any
 
 import yaml
 
-from gitops_run.model import yaml_limits
+from gitops_run.model import go_yaml, yaml_limits
 from gitops_run.model.sops import is_encrypted
 from gitops_run.model.yaml_limits import ExcessError
 
-_BOUNDARY = re.compile(r"^---[ \t]*(?:\n|\Z)", re.MULTILINE)
-
-
-class _ObjectLoader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
-    """Read values as Kubernetes' own YAML reader does: a date and 12:30 are strings, 1e3 is a number."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - how PyYAML is configured
-        first: [
-            (tag, pattern)
-            for tag, pattern in found
-            if not tag.endswith((":timestamp", ":int", ":float", ":value"))
-        ]
-        for first, found in yaml_limits.Loader.yaml_implicit_resolvers.items()
-    }
-
-
-_ObjectLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]+|0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)\Z"),
-    list("-+0123456789"),
-)
-
-
-def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float | str:
-    """Read a whole number as Kubernetes' reader does: 64 bits, else a float, else the text."""
-    text = str(node.value)
-    try:
-        value: int = loader.construct_yaml_int(node)
-    except ValueError:  # more digits than Python converts
-        return text
-    if -(2**63) <= value < 2**64:
-        return value
-    try:
-        return float(text)
-    except (ValueError, OverflowError):  # in another base
-        return text
-
-
-_ObjectLoader.add_constructor("tag:yaml.org,2002:int", _int)
-_ObjectLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z|[-+]?\.(?:inf|Inf|INF)\Z|\.nan\Z"
-    ),
-    list("-+0123456789."),
-)
+_BOUNDARY = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
+_TEMPLATE = re.compile(r"\s*# Source: (?P<path>\S.*/templates/.*)")
+"""What helm begins each object with that a template renders to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -131,6 +88,12 @@ def has_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
     return any(str(place.get(name, "")).lower() == value.lower() for place in places)
 
 
+def has_exact_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
+    """Say whether an object's labels or annotations have this value, letter by letter."""
+    metadata = mapping(body.get("metadata"))
+    return any(mapping(metadata.get(place)).get(name) == value for place in ("labels", "annotations"))
+
+
 def mapping(value: object) -> Mapping[str, Any]:
     """Take what should be a mapping, and in a file that is half typed may be anything."""
     return value if isinstance(value, Mapping) else {}
@@ -161,6 +124,12 @@ def split_documents(rendered: str) -> tuple[str, ...]:
     return tuple(text for text in _BOUNDARY.split(rendered) if text.strip())
 
 
+def template_path(text: str) -> str | None:
+    """Name the template that a document was rendered from, as helm does: "CHART/templates/FILE"."""
+    found = _TEMPLATE.match(text)
+    return found["path"].strip() if found else None
+
+
 def text_digest(text: str) -> str:
     """Compute what tells one document's text from another."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -169,14 +138,15 @@ def text_digest(text: str) -> str:
 def parse_document(text: str) -> tuple[RenderedObject, ...]:
     """Read the objects of one document, members of a List one by one, in order.
 
-    Raises ValueError on a document that is no object: kustomize renders none, so it's worth a message.
+    Raises ValueError on a document that is no object: kustomize renders none, so it's worth a message. Raises
+    UnreadableError, which is one too, where Flux can't read what it says.
     """
     return tuple(_objects(text))
 
 
 def _objects(text: str) -> Iterator[RenderedObject]:
     try:
-        document = yaml_limits.load(text, _ObjectLoader)
+        document = go_yaml.read(text, is_template=template_path(text) is not None)
     except ExcessError as error:
         raise ValueError(f"a rendered object is too much: {error.problem}") from error
     except yaml.YAMLError as error:
@@ -249,6 +219,23 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
                 yield from _documents_of(item)
 
 
+def second_line(text: str, key: str) -> int | None:
+    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+    waiting: list[yaml.Node] = list(yaml_limits.compose_all(text))
+    seen = set()
+    while waiting:
+        node = waiting.pop(0)
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, one) for one in node.value]
+        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
+        if len(twins) > 1:
+            return int(twins[1].start_mark.line) + 1
+        waiting += [value for _, value in pairs]
+    return None
+
+
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:
     return {
         key.value: value.value
@@ -263,6 +250,14 @@ def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
     for key in keys:
         found = _value(found, key) if isinstance(found, yaml.MappingNode) else None
     return found if isinstance(found, yaml.ScalarNode) else None
+
+
+def items_of(node: yaml.MappingNode, name: str) -> Iterator[yaml.MappingNode]:
+    """List the mappings of a list that a key leads to."""
+    found = _value(node, name)
+    for item in found.value if isinstance(found, yaml.SequenceNode) else ():
+        if isinstance(item, yaml.MappingNode):
+            yield item
 
 
 def _value(node: yaml.MappingNode, name: str) -> yaml.Node | None:

@@ -1,7 +1,8 @@
 """Where in the sources a rendered object and its fields come from: file and line.
 
-Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved or
-renamed it finds by likeness: the closest name, the document that has the field, the target's own files first.
+Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved,
+renamed or generated it finds by likeness: the closest name, the document that has the field, the target's own
+files first.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import yaml
 
-from gitops_run.model.objects import Document, ObjectRef, compose_documents
+from gitops_run.model.kustomize import KUSTOMIZATION_FILES
+from gitops_run.model.objects import Document, ObjectRef, compose_documents, find_scalar, items_of
 
 Place = tuple[str, int | None]
 """A path relative to the root, "" where nothing fits, and a line counted from 1."""
@@ -43,6 +46,10 @@ class Sources:
     def is_in_target(self, path: str) -> bool:
         """Say whether a file lies in the target."""
         return self.target == "." or path.startswith(f"{self.target}/")
+
+    def text(self, path: str) -> str:
+        """Hand out a file's text; "" where it isn't among the sources."""
+        return next((text for known, text in self.files if known == path), "")
 
     @cached_property
     def _by_kind(self) -> Mapping[str, Mapping[str, Sequence[_Source]]]:
@@ -93,7 +100,24 @@ def locate(ref: ObjectRef, sources: Sources, field: str = "") -> Place:
         rank = (-depth, not sources.is_in_target(source.path))
         if best is None or rank < best[0]:
             best = (rank, (source.path, line if depth else source.document.line))
-    return best[1] if best else ("", None)
+    return best[1] if best else _generator_of(ref, sources) or ("", None)
+
+
+_GENERATORS: Final = {"ConfigMap": "configMapGenerator", "Secret": "secretGenerator"}
+
+
+def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
+    """Find the entry of a kustomization that generates an object; the closest name wins."""
+    wanted = _GENERATORS.get(ref.kind)
+    found = [
+        (-len(name.value), not sources.is_in_target(path), path, name.start_mark.line + 1)
+        for path, text in sources.files
+        if wanted is not None and path.rpartition("/")[2] in KUSTOMIZATION_FILES and wanted in text
+        for _, node in _composed(text)
+        for entry in items_of(node, wanted)
+        if (name := find_scalar(entry, "name")) is not None and name.value in ref.name
+    ]
+    return min(found)[2:] if found else None
 
 
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
@@ -115,6 +139,17 @@ def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:
         ((path, line) for path, text in sources.files if (line := _line_with(token, text))),
         locate(ref, sources),
     )
+
+
+def line_of_key(key: str, rendered: str, template: str) -> int | None:
+    """Find the line in a template of a key that the rendered object has twice.
+
+    None where the template does not write the key as often as the object has it: a loop or a helper may.
+    """
+    pattern = re.compile(rf"[\s{{,-]*[\"']?{re.escape(key)}[\"']?\s*:(?:\s|$)")
+    lines = [number for number, line in enumerate(template.splitlines(), 1) if pattern.match(line)]
+    times = sum(pattern.match(line) is not None for line in rendered.splitlines())
+    return lines[-1] if len(lines) == times > 1 else None
 
 
 def _text_place(likely: Iterable[_Source], token: str) -> Place | None:

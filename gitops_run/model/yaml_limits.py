@@ -47,10 +47,10 @@ def compose_all(text: str) -> Iterator[yaml.Node]:
     yield from nodes
 
 
-def load(text: str, loader: Any = Loader) -> Any:
-    """Load one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
+def compose(text: str, loader: Any) -> yaml.Node | None:
+    """Compose one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
     refuse_excess(text)
-    return yaml.load(text, Loader=loader)  # noqa: S506 - all loaders here descend from the safe one
+    return yaml.compose(text, Loader=loader)
 
 
 def load_all(text: str) -> Iterator[Any]:

@@ -6,7 +6,6 @@ The order is another one: kubectl sorts objects by kind, and Flux does so only w
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,8 +17,7 @@ import pytest
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.model.objects import split_documents
 from gitops_run.model.problem import Problem
-from gitops_run.sandbox.golang import choose_go, installed_go, required_version
-from gitops_run.sandbox.programs import GROUPS
+from tests.contract.go_programs import build_program
 from tests.contract.test_closure_rendering import SHAPES, A, B, config_map, taken, write
 
 NAMESPACE = "run-x"
@@ -182,13 +180,7 @@ REFUSED: dict[str, dict[str, str]] = {
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Flux's generator and build, from the modules that the sandbox's kustomize-controller is built from."""
-    folder = next(group.folder for group in GROUPS if group.name == "kustomize-controller")
-    built = tmp_path_factory.mktemp("flux") / "generator"
-    go = choose_go(installed_go(), required_version([(folder / "go.mod").read_text()]))
-    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    command = [str(go.path), "build", "-o", str(built), str(PROGRAM)]
-    subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
-    return built
+    return build_program(PROGRAM, "kustomize-controller", tmp_path_factory.mktemp("flux") / "generator")
 
 
 @pytest.fixture
@@ -237,7 +229,7 @@ def test_a_misspelt_field_is_refused_although_flux_drops_it(flux: Build, tmp_pat
     built, is_error = flux(root)
     assert not is_error, built
     assert str(rendered(root, tmp_path)) == (
-        'app/kustomization.yaml: invalid Kustomization: json: unknown field "namePrefx"'
+        'app/kustomization.yaml:2: invalid Kustomization: json: unknown field "namePrefx"'
     )
 
 

@@ -307,3 +307,17 @@ def test_a_manifest_that_names_another_namespace_is_applied_in_the_session_s_and
     shown = diff(session, developer_there, "-o", "json")
     assert (shown.code, shown.json["overridden"]) == (0, [expected])
     assert "copied.yaml:5: ConfigMap copied names production" in diff(session, developer_there).out
+
+
+def test_a_config_map_that_is_too_large_is_refused_at_the_file_that_makes_it(
+    session: SharedSession, developer_there: Person
+) -> None:
+    large = "x" * (1024 * 1024 + 1)
+    (session.root / "large.yaml").write_text(f"{config('large')}  much: {large}\n")
+    (session.root / "made").mkdir()
+    (session.root / "made" / "much.txt").write_text(large)
+    generator = "configMapGenerator:\n- name: made\n  files: [much.txt]\n"
+    (session.root / "made" / "kustomization.yaml").write_text(generator)
+    problems = diff(session, developer_there, "-o", "json").json["problems"]
+    assert sorted(map(place, problems)) == [("large.yaml", 5), ("made/kustomization.yaml", 2)]
+    assert all("data: Too long: may not be more than 1048576 bytes" in one["message"] for one in problems)

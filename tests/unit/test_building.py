@@ -12,6 +12,7 @@ import pytest
 import gitops_run.flows.building as building_module
 from gitops_run.flows.building import Builder, Built, sources_of
 from gitops_run.model.problem import Problem
+from gitops_run.model.substitution import Variables
 from tests.fakes import FakeSnapshot
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -112,3 +113,39 @@ def test_a_cancelled_build_reads_on_to_the_end_of_one_document_at_most(
 
     anyio.run(main)
     assert len(parsed) == 1
+
+
+def template(rest: str) -> str:
+    return f"---\n# Source: chart/templates/a.yaml\n{OBJECT}{rest}"
+
+
+def test_a_key_that_a_template_has_twice_is_refused_at_its_second_line() -> None:
+    files = {"app/templates/a.yaml": f"{OBJECT}data:\n  k: {{{{ .Values.a }}}}\n  k: b\n"}
+    (problem,) = build(Builder(Renderer(template("data:\n  k: a\n  k: b\n")), "app", None), files).problems
+    assert str(problem) == (
+        "app/templates/a.yaml:7: what this renders to can't be applied: the key k is there twice"
+    )
+
+
+def test_a_key_that_a_loop_of_a_template_writes_twice_is_refused_without_a_line() -> None:
+    files = {"templates/a.yaml": f"{OBJECT}data:\n{{{{ range .x }}}}\n  k: {{{{ . }}}}\n{{{{ end }}}}\n"}
+    (problem,) = build(Builder(Renderer(template("data:\n  k: a\n  k: b\n")), ".", None), files).problems
+    assert problem.place == "templates/a.yaml"
+
+
+def test_a_variable_that_is_yes_becomes_a_boolean_as_flux_reads_it() -> None:
+    builder = Builder(Renderer(f"{OBJECT}data:\n  a: ${{A}}\n"), ".", Variables(values={"A": "y"}))
+    assert build(builder, {}).objects[0].body["data"] == {"a": True}
+
+
+def test_a_variable_that_is_no_json_is_refused_with_the_hint_to_quote_it() -> None:
+    builder = Builder(Renderer(f"{OBJECT}data:\n  a: ${{A}}\n"), ".", Variables(values={"A": ".inf"}))
+    (problem,) = build(builder, {"a.yaml": f"{OBJECT}data:\n  a: ${{A}}\n"}).problems
+    assert str(problem) == "a.yaml:6: ConfigMap a: after substitution: a number is not finite"
+    assert "put it in quotes" in problem.hint
+
+
+def test_the_mark_that_disables_substitution_is_read_letter_by_letter() -> None:
+    mark = "  annotations: {kustomize.toolkit.fluxcd.io/substitute: Disabled}\n"
+    builder = Builder(Renderer(f"{OBJECT}{mark}data: {{a: '${{A}}'}}\n"), ".", Variables(values={"A": "b"}))
+    assert build(builder, {}).objects[0].body["data"] == {"a": "b"}

@@ -148,3 +148,16 @@ def test_a_secret_s_immutable_field_is_still_told() -> None:
             obstacle=Obstacle.CONTENT, field="data", message="field is immutable when `immutable` is set"
         ),
     )
+
+
+def test_a_config_map_that_is_too_large_is_told_by_its_data() -> None:
+    cause = {"field": "[]", "message": "Too long: may not be more than 1048576 bytes"}
+    assert refused(422, 'ConfigMap "a" is invalid: []: Too long', cause) == [
+        ("data", "Too long: may not be more than 1048576 bytes")
+    ]
+
+
+def test_a_secret_that_is_too_large_is_told_so() -> None:
+    cause = {"field": "data", "message": "Too long: may not be more than 1048576 bytes"}
+    found = refused(422, 'Secret "a" is invalid: data: Too long', cause, is_secret=True)
+    assert found == [("data", "Too long: may not be more than 1048576 bytes")]

@@ -118,6 +118,34 @@ def test_what_is_wrong_with_manifests_as_a_whole_is_no_missing_file() -> None:
     assert str(problem) == "app: namespace transformation produces ID conflict"
 
 
-@pytest.mark.parametrize("text", ["from '" * 5_000, "accumulating resources: " * 1_500, "read : " * 4_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from '" * 5_000,
+        "accumulating resources: " * 1_500,
+        "read : " * 4_000,
+        "open " * 7_000,
+        "resid.ResId{{Kind:" * 2_000,
+        'Get "' * 7_000,
+    ],
+)
 def test_no_message_takes_long_to_explain(text: str) -> None:
     assert explain_failure(f"error: {text}", folder="/stage", target=".", read=lambda _: None).message
+
+
+def test_only_a_file_that_nobody_names_can_be_left_out() -> None:
+    message = f"{TOP}accumulating resources from './a.yaml': missing Resource metadata"
+    files = {"app/a.yaml": "a: b\n"}
+    assert ".sourceignore" in explain(message, files).hint
+    assert explain(message, files | {"app/kustomization.yaml": "resources: [./a.yaml]"}).hint == ""
+
+
+def test_what_is_broken_in_a_remote_base_is_no_missing_file_of_the_root() -> None:
+    message = (
+        f"{TOP}accumulation err='accumulating resources from 'https://x.test/a?ref=v1': read /tmp/k-1/a: "
+        "is a directory': recursed accumulation of path '/tmp/k-1/a': accumulating resources: accumulation "
+        "err='accumulating resources from 'b.yaml': open /tmp/k-1/a/b.yaml: no such file or directory'"
+    )
+    problem = explain(message, {"app/kustomization.yaml": "\nresources: ['https://x.test/a?ref=v1']\n"})
+    assert problem.place == "app/kustomization.yaml:2"
+    assert problem.message.startswith("https://x.test/a?ref=v1 can't be built: open")

@@ -132,3 +132,26 @@ spec:
       port: 80
 """
     assert locate(REF, Sources(files=(("app.yaml", text),)), field) == ("app.yaml", line)
+
+
+GENERATORS = (
+    "namePrefix: p-\nconfigMapGenerator:\n- name: app\n  literals: [a=b]\n- name: app-files\n  files: [f]\n"
+    "secretGenerator:\n- name: app\n  literals: [a=b]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "line"),
+    [("ConfigMap", "p-app-5h2k", 3), ("ConfigMap", "p-app-files-5h2k", 5), ("Secret", "p-app-5h2k", 8)],
+)
+def test_a_generated_object_is_found_at_its_generator(kind: str, name: str, line: int) -> None:
+    ref = ObjectRef(group="", kind=kind, namespace="", name=name)
+    sources = Sources(files=(("app/kustomization.yaml", GENERATORS),), target="app")
+    assert locate(ref, sources, "data") == ("app/kustomization.yaml", line)
+
+
+def test_a_manifest_of_the_name_is_blamed_rather_than_a_generator() -> None:
+    ref = ObjectRef(group="", kind="ConfigMap", namespace="", name="app")
+    manifest = "kind: ConfigMap\nmetadata:\n  name: app\n"
+    files = (("app/kustomization.yaml", GENERATORS), ("app/a.yaml", manifest))
+    assert locate(ref, Sources(files=files, target="app")) == ("app/a.yaml", 1)
