@@ -53,6 +53,12 @@ def compose(text: str, loader: Any) -> yaml.Node | None:
     return yaml.compose(text, Loader=loader)
 
 
+def load(text: str) -> Any:
+    """Load one document. Raises ExcessError, or yaml.YAMLError on broken YAML."""
+    refuse_excess(text)
+    return yaml.load(text, Loader=Loader)  # noqa: S506 - it descends from the safe one
+
+
 def load_all(text: str) -> Iterator[Any]:
     """Load all documents. Raises ExcessError, or yaml.YAMLError on broken YAML."""
     refuse_excess(text)
