@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from gitops_run.model.chart_build import (
     missing_dependencies,
     with_version,
 )
+from gitops_run.model.chart_unknowns import asking_for_given_kinds, given_kinds
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.problem import Problem
 
@@ -79,13 +80,17 @@ def lay_out(
     return StagedChart(folder=folder, has_local=bool(local))
 
 
-def rewrite_templates(folder: Path, rewritten: Callable[[str], str]) -> None:
-    """Rewrite the templates of a chart that is laid out; those of a packed dependency stay as they are."""
+def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
+    """Let the templates of a chart that is laid out ask for these kinds; those of a packed chart stay."""
     for path in _templates(folder):
         text = _text(path)
-        if (new := rewritten(text)) != text:
+        if (new := asking_for_given_kinds(text)) != text:
             _unlink_folders(folder, path)
             _replace(path, new)
+    helper = folder / "templates" / "_gitops-run.tpl"
+    helper.parent.mkdir(exist_ok=True)
+    _unlink_folders(folder, helper)
+    _replace(helper, given_kinds(api_versions))
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:

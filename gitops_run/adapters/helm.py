@@ -11,14 +11,14 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
 
-from gitops_run.adapters.chart_stage import STAGE, StagedChart, lay_out, rewrite_templates, template_texts
+from gitops_run.adapters.chart_stage import STAGE, StagedChart, give_kinds, lay_out, template_texts
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.charts import ReleaseLook
 from gitops_run.adapters.cluster.discovery import Discovery
@@ -28,10 +28,10 @@ from gitops_run.model.chart_build import VALUES_FILE, built_version, revision_of
 from gitops_run.model.chart_unknowns import (
     ChartTexts,
     is_certain,
+    kinds_of_unrendered,
     of_source,
     unknown_templates,
     why_unknown,
-    without_absent_kinds,
 )
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
@@ -73,6 +73,14 @@ class _Run:
     command: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """Hold why documents, by digest, and objects of a kind may be other ones once Flux renders them."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
@@ -97,7 +105,7 @@ class Helm:
         self._work = work
         self._discovery = discovery
         self._release = release
-        self._doubts: Mapping[str, str] = {}
+        self._doubts = Doubts()
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
@@ -126,7 +134,7 @@ class Helm:
         rendered = await self._rendered(run)
         if not isinstance(rendered, Problem):
             again = await self._rendered(run) if texts.has_chance else rendered
-            self._doubts = await anyio.to_thread.run_sync(_doubts, rendered, again, texts)
+            self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
         return rendered
 
     def _read(self, snapshot: StagedSnapshot, target: str, staged: StagedChart) -> ChartTexts:
@@ -136,7 +144,12 @@ class Helm:
 
     def doubt(self, digest: str) -> str:
         """Say why a document of the last rendering may be another once Flux renders it; "" if it isn't."""
-        return self._doubts.get(digest, "")
+        return self._doubts.documents.get(digest, "")
+
+    @property
+    def uncertain_kinds(self) -> Mapping[str, str]:
+        """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
+        return self._doubts.kinds
 
     def _gone(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
@@ -208,8 +221,7 @@ class Helm:
     async def _command(self, snapshot: StagedSnapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
         found = await self._release.capabilities(has_kinds=texts.asks_for_kinds)
         if texts.asks_for_kinds:
-            present = partial(without_absent_kinds, api_versions=frozenset(found.api_versions))
-            await anyio.to_thread.run_sync(rewrite_templates, staged.folder, present)
+            await anyio.to_thread.run_sync(give_kinds, staged.folder, found.api_versions)
         chart = (self._values.release_name, str(staged.folder))
         place = ("--namespace", self._namespace, "--include-crds")
         cluster = (
@@ -225,21 +237,24 @@ class Helm:
         return {**rendering_environment(os.environ, home=str(self._work)), **homes, "KUBECONFIG": os.devnull}
 
 
-def _doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> dict[str, str]:
+def _find_doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> Doubts:
     """Find out which documents the cluster, the clock or chance decides.
 
     again: what a second rendering gave, or the first once more where nothing is left to chance.
     """
     unknown = unknown_templates(texts)
     same = {text_digest(text) for text in split_documents(again)} if isinstance(again, str) else set()
-    found = {}
+    found, sources = {}, set()
     for text in split_documents(rendered):
-        source = _SOURCE.match(text)
-        function = of_source(unknown, source[1]) if source else ""
+        named = _SOURCE.match(text)
+        source = named[1] if named else ""
+        sources.add(source)
+        function = of_source(unknown, source)
         digest = text_digest(text)
         if is_certain(function) or digest not in same:
             found[digest] = why_unknown(function)
-    return found
+    kinds = kinds_of_unrendered(unknown, texts, sources)
+    return Doubts(documents=found, kinds={kind: why_unknown(one) for kind, one in kinds.items()})
 
 
 def without_hooks(rendered: str) -> str:

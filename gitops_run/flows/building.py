@@ -47,6 +47,11 @@ class Completing(Protocol):
         """Fill in what Flux will. Raises TransientError where the cluster fails."""
         ...
 
+    @property
+    def uncertain_kinds(self) -> Mapping[str, str]:
+        """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
+        ...
+
     def doubt(self, digest: str) -> str:
         """Say why a document may be another once Flux renders it; "" where it isn't. digest: of its text."""
         ...
@@ -54,11 +59,15 @@ class Completing(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why."""
+    """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why.
+
+    uncertain_kinds: kinds of which Flux may render an object that is not here, and why.
+    """
 
     objects: tuple[RenderedObject, ...] = ()
     problems: tuple[Problem, ...] = ()
     unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
+    uncertain_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +117,8 @@ class Builder:
             if document.unevaluated
             for item in document.objects
         }
-        return Built(objects=objects, problems=problems, unevaluated=unevaluated)
+        uncertain = self._renderer.uncertain_kinds if isinstance(self._renderer, Completing) else {}
+        return Built(objects=objects, problems=problems, unevaluated=unevaluated, uncertain_kinds=uncertain)
 
     async def _find_excess(self, snapshot: Snapshot) -> Problem | None:
         """Refuse sources whose anchors expand to too much, before a renderer does expand them."""

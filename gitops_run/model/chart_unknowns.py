@@ -7,8 +7,9 @@ Source: Helm 4, pkg/engine; Sprig.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,10 @@ _REASONS: Final = {
     "now": "it comes from now, the time at which Flux applies",
 }
 """What a second rendering here doesn't show."""
-_HAS: Final = re.compile(r'(APIVersions\.Has\s+)"([^"\n]*)"')
+_GIVEN: Final = "gitops-run.api-versions"
+_HAS: Final = re.compile(r"[$\w.]*APIVersions\.Has(?!\w)")
+_FOUND: Final = f'hasKey (fromJson (include "{_GIVEN}" ""))'
+_KIND: Final = re.compile(r"""^kind:[ \t]*["']?(\w+)""", re.MULTILINE)
 _ACTION: Final = re.compile(r"\{\{(?!-?\s*/\*)(.*?)\}\}", re.DOTALL)
 _STRING: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
 _USE: Final = re.compile(
@@ -48,13 +52,15 @@ class ChartTexts:
         return any("APIVersions" in text for text in (*self.templates.values(), self.values))
 
 
-def without_absent_kinds(template: str, api_versions: Collection[str]) -> str:
-    """Let a template find no version that the cluster lacks: helm template adds all that Helm knows."""
+def asking_for_given_kinds(template: str) -> str:
+    """Let a template look kinds up in what `given_kinds` defines; helm template adds all that Helm knows."""
+    return _ACTION.sub(lambda action: _HAS.sub(_FOUND, action[0]), template)
 
-    def found(has: re.Match[str]) -> str:
-        return has[0] if has[2] in api_versions else f'{has[1]}"-"'
 
-    return _HAS.sub(found, template)
+def given_kinds(api_versions: Iterable[str]) -> str:
+    """Write the named template that holds the cluster's kinds."""
+    kinds = json.dumps(dict.fromkeys(sorted(api_versions), 1))
+    return f'{{{{ define "{_GIVEN}" }}}}{kinds}{{{{ end }}}}\n'
 
 
 def unknown_templates(texts: ChartTexts) -> dict[str, str]:
@@ -88,6 +94,27 @@ def of_source(unknown: Mapping[str, str], source: str) -> str:
     _, separator, within = path.rpartition("/templates/")
     alike = {one for key, one in unknown.items() if separator and key.endswith(f"/templates/{within}")}
     return _worst(alike)
+
+
+def kinds_of_unrendered(
+    unknown: Mapping[str, str], texts: ChartTexts, sources: Iterable[str]
+) -> dict[str, str]:
+    """Map the kinds in templates that rendered to nothing, but might have, to the deciding functions.
+
+    sources: of what was rendered.
+    """
+    rendered = {_within(source) for source in sources}
+    return {
+        kind: function
+        for path, function in unknown.items()
+        if _within(path) not in rendered
+        for kind in _KIND.findall(texts.templates[path])
+    }
+
+
+def _within(path: str) -> str:
+    """Take the part of a path that is the same for a packed dependency, or one that has an alias."""
+    return path.rpartition("/templates/")[2]
 
 
 def is_certain(function: str) -> bool:

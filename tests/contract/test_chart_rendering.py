@@ -125,9 +125,21 @@ def test_what_depends_on_the_cluster_s_kinds_is_rendered_where_it_has_them(
     assert names(found) == expected
 
 
-def test_a_version_that_only_helm_knows_is_no_version_of_the_cluster(render: Render) -> None:
-    files = {"chart/templates/a.yaml": KINDS.replace("x.io/v1/Widget", "policy/v1beta1")}
-    assert names(render(files)) == set()
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '.Capabilities.APIVersions.Has "{}"',
+        '(.Capabilities.APIVersions.Has "{}")',
+        '"{}" | .Capabilities.APIVersions.Has',
+        "$.Capabilities.APIVersions.Has .Values.kind",
+        'and (.Capabilities.APIVersions.Has "v1") (.Capabilities.APIVersions.Has "{}")',
+    ],
+)
+def test_a_version_that_only_helm_knows_is_no_version_of_the_cluster(render: Render, condition: str) -> None:
+    for kind, expected in (("policy/v1beta1", set()), ("v1/ConfigMap", {"a"})):
+        text = f"{{{{ if {condition.format(kind)} }}}}{config_map('a', 'b')}{{{{ end }}}}"
+        files = {"chart/templates/a.yaml": text, "chart/values.yaml": f"kind: {kind}\n"}
+        assert names(render(files)) == expected
 
 
 def test_the_version_of_the_cluster_is_its_own(render: Render) -> None:
@@ -187,6 +199,14 @@ def test_what_flux_alone_can_know_is_not_checked_by_name(render: Render, templat
     assert told in found.pop("a")
     assert "randAlpha" in found.pop("other")
     assert found.keys() <= {"d"}
+
+
+def test_a_kind_that_lookup_decides_about_may_be_there_without_being_rendered(render: Render) -> None:
+    there = '{{ if lookup "v1" "Secret" "ns" "x" }}\nkind: Secret\n{{ end }}'
+    text = config_map("a", "b")
+    found = render({"chart/templates/a.yaml": text, "chart/templates/b.yaml": there})
+    assert set(found.uncertain_kinds) == {"Secret"}
+    assert "lookup" in found.uncertain_kinds["Secret"]
 
 
 def test_a_password_that_is_given_is_not_left_to_chance(render: Render) -> None:

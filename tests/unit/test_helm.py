@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.adapters.helm import Helm, explain_failure, without_hooks
+from gitops_run.adapters.helm import Doubts, Helm, explain_failure, without_hooks
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.conditions import PENDING, Standing, applier_verdict
 from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
@@ -208,7 +208,7 @@ class Rendered(Helm):
     def __post_init__(self) -> None:
         self._namespace, self._discovery = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
-        self._doubts = {}
+        self._doubts = Doubts()
 
     async def render(self, snapshot: object, target: str) -> str | Problem:
         return self.text
