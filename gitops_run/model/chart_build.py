@@ -25,6 +25,7 @@ from gitops_run.model.tree import Tree
 VALUES_FILE: Final = "values.yaml"
 
 _DIGITS: Final = 12
+_DECIMAL = re.compile(r"\d+\.\d+")
 _SEMVER = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\Z")
 
 
@@ -56,7 +57,7 @@ def version_suffix(revision: str, generation: int | None) -> str:
 def built_version(text: str, suffix: str) -> str:
     """Foretell the version of the chart that is built of a Chart.yaml; "" where it can't be read."""
     node = _scalar(text, "version")
-    parts = _SEMVER.match(str(node.value)) if node is not None else None
+    parts = _SEMVER.match(_as_go_reads(node)) if node is not None else None
     if parts is None:
         return ""
     numbers = ".".join(str(int(parts[index] or 0)) for index in (1, 2, 3))
@@ -111,6 +112,13 @@ def _local_path(entry: Mapping[str, Any], target: str) -> str:
     url = urlsplit(str(entry.get("repository") or ""))
     within = f"{url.netloc}/{url.path}" if entry.get("repository") else f"charts/{entry.get('name')}"
     return posixpath.normpath(f"{target}/{within.lstrip('/')}")
+
+
+def _as_go_reads(node: yaml.ScalarNode) -> str:
+    """Read a text as Go does: without quotes, 1.10 is a number first, and then the text 1.1."""
+    text = str(node.value)
+    is_number = not node.style and _DECIMAL.fullmatch(text) is not None
+    return text.rstrip("0").removesuffix(".") if is_number else text
 
 
 def _scalar(text: str, key: str) -> yaml.ScalarNode | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ _GIVEN: Final = "gitops-run.api-versions"
 _HAS: Final = re.compile(r"[$\w.]*APIVersions\.Has(?!\w)")
 _FOUND: Final = f'hasKey (fromJson (include "{_GIVEN}" ""))'
 _KIND: Final = re.compile(r"""^kind:[ \t]*["']?(\w+)""", re.MULTILINE)
-_ACTION: Final = re.compile(r"\{\{(?!-?\s*/\*)(.*?)\}\}", re.DOTALL)
+_COMMENT: Final = re.compile(r"\{\{-?\s*/\*")
 _STRING: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
 _USE: Final = re.compile(
     r"(?<![\w.$])(lookup|tpl|now|rand\w+|uuidv4|shuffle|bcrypt|htpasswd|encryptAES|"
@@ -54,7 +54,12 @@ class ChartTexts:
 
 def asking_for_given_kinds(template: str) -> str:
     """Let a template look kinds up in what `given_kinds` defines; helm template adds all that Helm knows."""
-    return _ACTION.sub(lambda action: _HAS.sub(_FOUND, action[0]), template)
+    kept = 0
+    parts = []
+    for start, end in _actions(template):
+        parts += [template[kept:start], _HAS.sub(_FOUND, template[start:end])]
+        kept = end
+    return "".join((*parts, template[kept:]))
 
 
 def given_kinds(api_versions: Iterable[str]) -> str:
@@ -142,19 +147,31 @@ def _parts(texts: Mapping[str, str]) -> dict[str, str]:
     return parts
 
 
-def _actions(text: str) -> str:
-    return "\n".join(_ACTION.findall(text))
+def _actions(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where actions begin and end, but for comments."""
+    end = 0
+    while (start := text.find("{{", end)) >= 0:
+        closed = text.find("}}", start)
+        if closed < 0:
+            return
+        end = closed + 2
+        if not _COMMENT.match(text, start):
+            yield start, end
+
+
+def _code(text: str) -> str:
+    return "\n".join(text[start + 2 : end - 2] for start, end in _actions(text))
 
 
 def _uses(text: str) -> set[str]:
     """List which of the functions a text calls."""
-    without_strings = _STRING.sub('""', _actions(text))
+    without_strings = _STRING.sub('""', _code(text))
     return {found[1] or found[2] for found in _USE.finditer(without_strings)}
 
 
 def _names(text: str) -> set[str]:
     """List what may name a template: each string; of a path, its last part, as in the sum of a Secret."""
-    strings = {found[1] or found[2] or "" for found in _STRING.finditer(_actions(text))}
+    strings = {found[1] or found[2] or "" for found in _STRING.finditer(_code(text))}
     return {f'"{one}"' for one in strings} | {one[one.rindex("/") :] for one in strings if "/" in one}
 
 
