@@ -36,10 +36,10 @@ ARCHIVE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedChart:
-    """Hold where a chart is laid out. has_local: whether dependencies were put into it."""
+    """Hold where a chart is laid out. added: the names of the dependencies that were put into it."""
 
     folder: Path
-    has_local: bool = False
+    added: frozenset[str] = frozenset()
 
 
 def lay_out(
@@ -77,7 +77,7 @@ def lay_out(
         raise TransientError(
             f"{work} can't be written: {error.strerror}", hint="check its disk and its permissions"
         ) from error
-    return StagedChart(folder=folder, has_local=bool(local))
+    return StagedChart(folder=folder, added=frozenset(one.name for one in local))
 
 
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
@@ -141,9 +141,9 @@ def _link(chart: Path, folder: Path, local: list[tuple[str, Path]]) -> None:
     for entry in present:
         (folder / "charts" / entry.name).symlink_to(entry.absolute())
     for name, path in local:
-        (folder / "charts" / f"{name}{''.join(path.suffixes) if path.is_file() else ''}").symlink_to(
-            path.absolute()
-        )
+        link = folder / "charts" / (f"{name}.tgz" if path.is_file() else name)
+        if not link.exists():
+            link.symlink_to(path.absolute())
 
 
 def _replace(path: Path, text: str) -> None:

@@ -129,7 +129,7 @@ class Helm:
         texts = await anyio.to_thread.run_sync(partial(self._read, snapshot, target, staged))
         command = await self._command(snapshot, staged, texts)
         run = _Run(snapshot, target, [*command, *(("--is-upgrade",) if facts.is_upgrade(version) else ())])
-        if staged.has_local and (problem := await self._wrong_version(run, staged)):
+        if staged.added and (problem := await self._wrong_version(run, staged)):
             return problem
         rendered = await self._rendered(run)
         if not isinstance(rendered, Problem):
@@ -184,6 +184,7 @@ class Helm:
         command = [self._helm, "dependency", "list", str(staged.folder), "--max-col-width=0"]
         finished = await self._runs.run(command, env=self._environment(), subject=run.snapshot.tree)
         wrong = [line.split()[0] for line in (finished.text() or "").splitlines() if _WRONG in line]
+        wrong = [name for name in wrong if name in staged.added]  # of the others, Flux checks no version
         if not wrong:
             return None
         return Problem(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
@@ -99,7 +99,7 @@ def missing_dependencies(
     missing = (
         LocalDependency(name=str(entry.get("name")), path=_local_path(entry, target))
         for entry in entries
-        if (entry.get("alias") or entry.get("name")) not in there and _is_local(entry)
+        if (entry.get("alias") or entry.get("name")) not in there and _is_local(entry) and _is_named(entry)
     )
     return tuple(dict.fromkeys(missing))
 
@@ -108,10 +108,22 @@ def _is_local(entry: Mapping[str, Any]) -> bool:
     return str(entry.get("repository") or "file://").startswith("file://")
 
 
+def _is_named(entry: Mapping[str, Any]) -> bool:
+    """Say whether the name can be a folder's; helm refuses another one."""
+    name = entry.get("name")
+    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
 def _local_path(entry: Mapping[str, Any], target: str) -> str:
-    url = urlsplit(str(entry.get("repository") or ""))
-    within = f"{url.netloc}/{url.path}" if entry.get("repository") else f"charts/{entry.get('name')}"
-    return posixpath.normpath(f"{target}/{within.lstrip('/')}")
+    """Resolve a dependency's place from its chart; what is no URL has a place that can't be there."""
+    repository = str(entry.get("repository") or "")
+    if not repository:
+        return posixpath.normpath(f"{target}/charts/{entry.get('name')}")
+    try:
+        url = urlsplit(repository)
+    except ValueError:
+        return f"../{repository}"
+    return posixpath.normpath(f"{target}/{url.netloc}/{unquote(url.path)}")
 
 
 def _as_go_reads(node: yaml.ScalarNode) -> str:

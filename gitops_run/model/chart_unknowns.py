@@ -17,6 +17,7 @@ _REASONS: Final = {
     "lookup": "it comes from lookup, which reads the cluster when Flux applies",
     "Release.Revision": "it has the number of the release, which only Helm knows",
     "now": "it comes from now, the time at which Flux applies",
+    "ago": "it comes from ago, the time at which Flux applies",
 }
 """What a second rendering here doesn't show."""
 _GIVEN: Final = "gitops-run.api-versions"
@@ -26,7 +27,7 @@ _KIND: Final = re.compile(r"""^kind:[ \t]*["']?(\w+)""", re.MULTILINE)
 _COMMENT: Final = re.compile(r"\{\{-?\s*/\*")
 _STRING: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
 _USE: Final = re.compile(
-    r"(?<![\w.$])(lookup|tpl|now|rand\w+|uuidv4|shuffle|bcrypt|htpasswd|encryptAES|"
+    r"(?<![\w.$])(lookup|tpl|now|ago|rand\w+|uuidv4|shuffle|bcrypt|htpasswd|encryptAES|"
     r"gen(?:PrivateKey|CA|CAWithKey|SelfSignedCert|SelfSignedCertWithKey|SignedCert|SignedCertWithKey))(?!\w)"
     r"|\.(Release\.Revision)(?!\w)"
 )

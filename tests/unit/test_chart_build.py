@@ -75,6 +75,16 @@ def test_a_dependency_within_the_source_that_is_not_packaged_is_missing() -> Non
     assert missing("5") == missing("[5, null]", ("x", "y")) == []
 
 
+@pytest.mark.parametrize("name", ["../a", "..", "''", "5", "a/b", '"a\\0"'])
+def test_a_name_that_is_no_folder_s_is_left_for_helm_to_refuse(name: str) -> None:
+    assert missing(f'[{{name: {name}, version: 1, repository: "file://../a"}}]') == []
+
+
+def test_a_repository_that_is_no_url_is_nowhere() -> None:
+    assert missing('[{name: a, version: 1, repository: "file://[x"}]') == ["../file://[x"]
+    assert missing('[{name: a, version: 1, repository: "file://../a%20b"}]') == ["apps/a b"]
+
+
 def test_a_lock_says_what_is_asked_for() -> None:
     lock = 'dependencies: [{name: a, version: 1, repository: "file://../locked"}]'
     declared = '[{name: a, version: 1, repository: "file://../a"}]'
