@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,29 +68,39 @@ def lay_out(
             message="the chart has no values.yaml, and Flux needs one where a session names values files",
             hint=f"add an empty {_path(target, VALUES_FILE)}",
         )
-    try:
+    with _disk_errors(work):
         _link(chart, folder, [(one.name, root / one.path) for one in local])
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
         if has_values_files:
             _replace(folder / VALUES_FILE, "{}\n")
-    except OSError as error:
-        raise TransientError(
-            f"{work} can't be written: {error.strerror}", hint="check its disk and its permissions"
-        ) from error
     return StagedChart(folder=folder, added=frozenset(one.name for one in local))
 
 
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
-    """Let the templates of a chart that is laid out ask for these kinds; those of a packed chart stay."""
-    for path in _templates(folder):
-        text = _text(path)
-        if (new := asking_for_given_kinds(text)) != text:
-            _unlink_folders(folder, path)
-            _replace(path, new)
-    helper = folder / "templates" / "_gitops-run.tpl"
-    helper.parent.mkdir(exist_ok=True)
-    _unlink_folders(folder, helper)
-    _replace(helper, given_kinds(api_versions))
+    """Let the templates of a chart that is laid out ask for these kinds; those of a packed chart stay.
+
+    Raises TransientError where the disk refuses.
+    """
+    with _disk_errors(folder):
+        for path in _templates(folder):
+            text = _text(path)
+            if (new := asking_for_given_kinds(text)) != text:
+                _unlink_folders(folder, path)
+                _replace(path, new)
+        helper = folder / "templates" / "_gitops-run.tpl"
+        helper.parent.mkdir(exist_ok=True)
+        _unlink_folders(folder, helper)
+        _replace(helper, given_kinds(api_versions))
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            f"{folder} can't be written: {error.strerror}", hint="check its disk and its permissions"
+        ) from error
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
