@@ -11,19 +11,31 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
 
+from gitops_run.adapters.chart_stage import STAGE, StagedChart, give_kinds, lay_out, template_texts
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
+from gitops_run.adapters.cluster.charts import ReleaseLook
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.kubectl import StagedSnapshot, disk_errors, refused, shown
 from gitops_run.errors import UsageError
+from gitops_run.model.chart_build import VALUES_FILE, built_version, revision_of, version_suffix
+from gitops_run.model.chart_unknowns import (
+    ChartTexts,
+    is_certain,
+    kinds_of_unrendered,
+    of_source,
+    unknown_templates,
+    why_unknown,
+)
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
-from gitops_run.model.objects import RenderedObject, parse_document, split_documents
+from gitops_run.model.objects import RenderedObject, parse_document, split_documents, text_digest
 from gitops_run.model.problem import Problem
 
 _HOOK: Final = "helm.sh/hook"
@@ -35,6 +47,8 @@ _PLACE = re.compile(r"(?<![\w./-])/*([\w.-]+/[\w./-]*templates/[\w./-]+?):(\d+)"
 _AT = re.compile(r"error at \([^)]*\): (.*)", re.DOTALL)
 _RENDERED = re.compile(r"YAML parse error on ([^:]+): (.*)", re.DOTALL)
 _LOADED = re.compile(r"(cannot load|failed to parse) (\S+?\.yaml): (.*)", re.DOTALL)
+_SOURCE = re.compile(r"\s*# Source: (.+)")
+_WRONG: Final = "wrong version"
 _LINE = re.compile(r"yaml: line (\d+)")
 _WRAPPING = "error converting YAML to JSON: "
 
@@ -50,6 +64,23 @@ def find_helm() -> str:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Hold one rendering."""
+
+    snapshot: StagedSnapshot
+    target: str
+    command: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """Hold why documents, by digest, and objects of a kind may be other ones once Flux renders them."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+
 class Helm:
     """Render the chart of one session. work: a folder of its own, for helm's caches."""
 
@@ -60,20 +91,67 @@ class Helm:
         work: Path,
         discovery: Discovery,
         *,
+        release: ReleaseLook,
         masker: Masker | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """masker: learns what a broken chart has of Secrets, since helm repeats what it can't read."""
+        """release: what the cluster has of it.
+
+        masker: learns what a broken chart has of Secrets, since helm repeats what it can't read.
+        """
         self._helm = find_helm()
         self._namespace = namespace
         self._values = values
         self._work = work
         self._discovery = discovery
+        self._release = release
+        self._doubts = Doubts()
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
-        """Render a chart as Flux will: YAML, or what is wrong. Raises TransientError on a full disk."""
+        """Render a chart as Flux will: YAML, or what is wrong.
+
+        Raises TransientError where the cluster fails or the disk refuses.
+        """
+        if problem := self._gone(snapshot, target):
+            return problem
+        facts = await self._release.facts()
+        generation = facts.generation if self._values.values_files else None
+        suffix = version_suffix(revision_of(snapshot.tree), generation)
+        version = built_version(snapshot.read_text(_join(target, CHART_FILE)) or "", suffix)
+        has_values = bool(self._values.values_files)
+        staged = await anyio.to_thread.run_sync(
+            partial(lay_out, snapshot.folder, target, self._work, version, has_values_files=has_values)
+        )
+        if isinstance(staged, Problem):
+            return staged
+        texts = await anyio.to_thread.run_sync(partial(self._read, snapshot, target, staged))
+        command = await self._command(snapshot, staged, texts)
+        run = _Run(snapshot, target, [*command, *(("--is-upgrade",) if facts.is_upgrade(version) else ())])
+        if staged.added and (problem := await self._wrong_version(run, staged)):
+            return problem
+        rendered = await self._rendered(run)
+        if not isinstance(rendered, Problem):
+            again = await self._rendered(run) if texts.has_chance else rendered
+            self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
+        return rendered
+
+    def _read(self, snapshot: StagedSnapshot, target: str, staged: StagedChart) -> ChartTexts:
+        files = self._values.values_files or (_join(target, VALUES_FILE),)
+        values = "\n".join(snapshot.read_text(path) or "" for path in files)
+        return ChartTexts(templates=template_texts(staged.folder), values=values)
+
+    def doubt(self, digest: str) -> str:
+        """Say why a document of the last rendering may be another once Flux renders it; "" if it isn't."""
+        return self._doubts.documents.get(digest, "")
+
+    @property
+    def uncertain_kinds(self) -> Mapping[str, str]:
+        """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
+        return self._doubts.kinds
+
+    def _gone(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
@@ -87,17 +165,35 @@ class Helm:
                     message="this values file is gone, and the session needs it",
                     hint="bring it back, or name others: gitops-run up with --values-files",
                 )
+        return None
+
+    async def _rendered(self, run: _Run) -> str | Problem:
+        snapshot = run.snapshot
         with disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
-        command = self._command(snapshot.folder, target)
-        finished = await self._runs.run(command, env=self._environment(), subject=snapshot.tree)
-        if problem := refused(finished, snapshot.tree, target, "helm"):
+        finished = await self._runs.run(run.command, env=self._environment(), subject=snapshot.tree)
+        if problem := refused(finished, snapshot.tree, run.target, "helm"):
             return problem
         if finished.code == 0:
             text = finished.output.decode()
             return await anyio.to_thread.run_sync(without_hooks, text)
-        problem = explain_failure(finished.message, folder=str(snapshot.folder), target=target)
+        message = finished.message.replace(str(self._work / STAGE), str(snapshot.folder / run.target))
+        problem = explain_failure(message, folder=str(snapshot.folder), target=run.target)
         return await shown(problem, snapshot, self._masker)
+
+    async def _wrong_version(self, run: _Run, staged: StagedChart) -> Problem | None:
+        """Find a dependency whose version isn't the one that is asked for: Flux refuses to package it."""
+        command = [self._helm, "dependency", "list", str(staged.folder), "--max-col-width=0"]
+        finished = await self._runs.run(command, env=self._environment(), subject=run.snapshot.tree)
+        wrong = [line.split()[0] for line in (finished.text() or "").splitlines() if _WRONG in line]
+        wrong = [name for name in wrong if name in staged.added]  # of the others, Flux checks no version
+        if not wrong:
+            return None
+        return Problem(
+            path=_join(run.target, CHART_FILE),
+            message=f"the dependency {wrong[0]} has another version than this asks for",
+            hint="correct the version here or in the dependency",
+        )
 
     async def complete(self, item: RenderedObject) -> RenderedObject:
         """Name the session's namespace where a template names none, and mark the object as Helm does.
@@ -125,16 +221,43 @@ class Helm:
         merged = {key: {**own, **marks[key]} for key, own in found.items() if isinstance(own, Mapping)}
         return {**metadata, **({"namespace": namespace} if namespace else {}), **merged}
 
-    def _command(self, folder: Path, target: str) -> list[str]:
-        values = (f"--values={folder / path}" for path in self._values.values_files)
-        chart = str(folder / target)
+    async def _command(self, snapshot: StagedSnapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
+        found = await self._release.capabilities(has_kinds=texts.asks_for_kinds)
+        if texts.asks_for_kinds:
+            await anyio.to_thread.run_sync(give_kinds, staged.folder, found.api_versions)
+        chart = (self._values.release_name, str(staged.folder))
         place = ("--namespace", self._namespace, "--include-crds")
-        return [self._helm, "template", self._values.release_name, chart, *place, *values]
+        cluster = (
+            f"--kube-version={found.kube_version}",
+            *(f"--api-versions={version}" for version in found.api_versions),
+        )
+        values = (f"--values={snapshot.folder / path}" for path in self._values.values_files)
+        return [self._helm, "template", *chart, *place, *cluster, *values]
 
     def _environment(self) -> dict[str, str]:
         """Keep helm away from the user's plugins, repositories and cluster."""
         homes = {variable: str(self._work / variable.lower()) for variable in _HOME_VARIABLES}
         return {**rendering_environment(os.environ, home=str(self._work)), **homes, "KUBECONFIG": os.devnull}
+
+
+def _find_doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> Doubts:
+    """Find out which documents the cluster, the clock or chance decides.
+
+    again: what a second rendering gave, or the first once more where nothing is left to chance.
+    """
+    unknown = unknown_templates(texts)
+    same = {text_digest(text) for text in split_documents(again)} if isinstance(again, str) else set()
+    found, sources = {}, set()
+    for text in split_documents(rendered):
+        named = _SOURCE.match(text)
+        source = named[1] if named else ""
+        sources.add(source)
+        function = of_source(unknown, source)
+        digest = text_digest(text)
+        if is_certain(function) or digest not in same:
+            found[digest] = why_unknown(function)
+    kinds = kinds_of_unrendered(unknown, texts, sources)
+    return Doubts(documents=found, kinds={kind: why_unknown(one) for kind, one in kinds.items()})
 
 
 def without_hooks(rendered: str) -> str:

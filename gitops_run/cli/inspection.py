@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.children import Limits
+from gitops_run.adapters.cluster.charts import ClusterCharts
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
@@ -64,7 +65,10 @@ async def compose_inspector(
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
-        renderer = Helm(session.namespace, session.helm, work, discovery, masker=masker, limits=limits)
+        release = ClusterCharts(connection, session.namespace, session.name)
+        renderer = Helm(
+            session.namespace, session.helm, work, discovery, release=release, masker=masker, limits=limits
+        )
         then = PostBuild()
     else:
         renderer = Kustomize(session.namespace, work, masker, limits)

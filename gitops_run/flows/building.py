@@ -58,14 +58,27 @@ class Completing(Protocol):
         """Fill in what Flux will. Raises TransientError where the cluster fails."""
         ...
 
+    @property
+    def uncertain_kinds(self) -> Mapping[str, str]:
+        """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
+        ...
+
+    def doubt(self, digest: str) -> str:
+        """Say why a document may be another once Flux renders it; "" where it isn't. digest: of its text."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why."""
+    """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why.
+
+    uncertain_kinds: kinds of which Flux may render an object that is not here, and why.
+    """
 
     objects: tuple[RenderedObject, ...] = ()
     problems: tuple[Problem, ...] = ()
     unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
+    uncertain_kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +121,7 @@ class Builder:
         rendered = await self._renderer.render(snapshot, self._target)
         if isinstance(rendered, Problem):
             return Built(problems=(_with_ignore_rule(rendered, snapshot),))
-        documents = [await self._completed(document) for document in await self._read(rendered)]
+        documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
         failed, twins = [one for one in documents if one.failure], _twins(objects)
         problems: tuple[Problem, ...] = ()
@@ -121,7 +134,8 @@ class Builder:
             if document.unevaluated
             for item in document.objects
         }
-        return Built(objects=objects, problems=problems, unevaluated=unevaluated)
+        uncertain = self._renderer.uncertain_kinds if isinstance(self._renderer, Completing) else {}
+        return Built(objects=objects, problems=problems, unevaluated=unevaluated, uncertain_kinds=uncertain)
 
     async def _find_excess(self, snapshot: Snapshot) -> Problem | None:
         """Refuse sources whose anchors expand to too much, before a renderer does expand them."""
@@ -147,14 +161,14 @@ class Builder:
             *(_twin(ref, sources) for ref in twins),
         )
 
-    async def _read(self, rendered: str) -> list[_Document]:
-        """Read what is new; forget what isn't rendered any more."""
+    async def _read(self, rendered: str) -> list[tuple[str, _Document]]:
+        """Read what is new, by the digests of the texts; forget what isn't rendered any more."""
         keyed = [(text_digest(text), text) for text in split_documents(rendered)]
         texts = dict(keyed)
         news = [text for key, text in texts.items() if key not in self._known]
         read = await off_the_loop(partial(self._all_parsed, news), sum(map(len, news)))
         self._known = {key: self._known.get(key) or read[key] for key in texts}
-        return [self._known[key] for key, _ in keyed]
+        return [(key, self._known[key]) for key, _ in keyed]
 
     def _all_parsed(self, texts: Sequence[str]) -> dict[str, _Document]:
         found = {}
@@ -172,12 +186,12 @@ class Builder:
             self._masker.learn(of_object(item.body))
             self._masker.learn(known[name] for name in variables_in_secret(item.body) if name in known)
 
-    async def _completed(self, document: _Document) -> _Document:
+    async def _completed(self, digest: str, document: _Document) -> _Document:
         """Fill in anew each time: the cluster may have learned a kind since."""
         if not isinstance(self._renderer, Completing):
             return document
         objects = [await self._renderer.complete(item) for item in document.objects]
-        return replace(document, objects=tuple(objects))
+        return replace(document, objects=tuple(objects), unevaluated=self._renderer.doubt(digest))
 
     def _parsed(self, text: str) -> _Document:
         try:

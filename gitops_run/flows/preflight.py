@@ -30,6 +30,7 @@ from gitops_run.model.substitution import Variables
 PRUNE_ALWAYS_ALLOWED = 3
 """Objects that a save may prune whatever their share is: a small session changes by large shares."""
 
+_POLICY = "helm.sh/resource-policy"
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
 
@@ -50,7 +51,8 @@ class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
     not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
-    overridden: what names a namespace other than the session's.
+    overridden: what names a namespace other than the session's. kept: what the target lacks and Flux leaves,
+    or may leave.
     """
 
     objects: tuple[ObjectRef, ...] = ()
@@ -59,6 +61,7 @@ class Preflight:
     not_checked: tuple[str, ...] = ()
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     overridden: tuple[NamedNamespace, ...] = ()
+    kept: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,8 @@ class Inspector:
         self._masker = masker or Masker()
         self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
-        self._namespaces = None if isinstance(renderer, Completing) else finder
+        self._is_chart = isinstance(renderer, Completing)
+        self._namespaces = None if self._is_chart else finder
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings
@@ -120,7 +124,8 @@ class Inspector:
             if live.digests.get(item.ref) != item.digest and not own_claim(item, self._settings.session)
         ]
         looks = await self._looks(changed, built)
-        judge = partial(_judged, built, live, self._settings, snapshot, looks)
+        kept = await self._kept(built, live)
+        judge = partial(_judged, built, live, self._settings, snapshot, (looks, kept))
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         mark("checked")
         mask = partial(_masked, replace(judged, overridden=overridden), self._masker)
@@ -132,6 +137,17 @@ class Inspector:
         self._overridden = frozenset(one.identity for one in found)
         if new:
             self._emit(NamespaceOverridden(namespace=self._settings.session.namespace, places=new))
+
+    async def _kept(self, built: Built, live: Live) -> tuple[ObjectRef, ...]:
+        """Find what Helm leaves in the cluster, by the annotation that the live object bears."""
+        if not self._is_chart:
+            return ()
+        gone = pruned([item.ref for item in built.objects], live.inventory)
+        known = {ref.inventory_id: ref for ref in live.digests}
+        named = [known.get(ref.inventory_id, ref) for ref in gone]
+        items = [RenderedObject(ref=ref, digest="", body={}) for ref in named]
+        looks = await self._cluster.look(items, has_dry_run=False)
+        return tuple(ref for ref, look in zip(gone, looks, strict=True) if _is_kept(look.live))
 
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
@@ -154,12 +170,19 @@ def _judged(
     live: Live,
     settings: InspectionSettings,
     snapshot: Snapshot,
-    looks: Sequence[tuple[RenderedObject, Look]],
+    seen: tuple[Sequence[tuple[RenderedObject, Look]], tuple[ObjectRef, ...]],
 ) -> Preflight:
+    """Judge what was seen: a look at each object that changed, and what is kept."""
     judgement = _Judgement(built, live, settings, snapshot)
+    looks, kept = seen
     for item, look in looks:
         judgement.judge(item, look)
-    return judgement.result()
+    return judgement.result(kept)
+
+
+def _is_kept(live: Mapping[str, Any] | None) -> bool:
+    annotations = mapping(mapping((live or {}).get("metadata")).get("annotations"))
+    return bool(annotations.get(_POLICY) == "keep")
 
 
 def _is_left_alone(body: Mapping[str, Any]) -> bool:
@@ -235,16 +258,24 @@ class _Judgement:
             reason = self._built.unevaluated.get(ref, "it is encrypted")
             self._not_checked.append(f"{ref}: {reason}")
 
-    def result(self) -> Preflight:
-        """Bring the findings together; what can't be asked for at all is told once."""
+    def result(self, kept: tuple[ObjectRef, ...]) -> Preflight:
+        """Bring the findings together; what can't be asked for at all is told once.
+
+        kept: what the target lacks and Flux leaves.
+        """
         objects = tuple(item.ref for item in self._built.objects)
-        deletes = [Change(object=str(ref), action="delete") for ref in pruned(objects, self._inventory)]
+        gone = pruned((*objects, *kept), self._inventory)
+        uncertain = tuple(ref for ref in gone if ref.kind in self._built.uncertain_kinds)
+        reasons = self._built.uncertain_kinds
+        self._not_checked += [f"{ref}: it may be deleted: {reasons[ref.kind]}" for ref in uncertain]
+        deletes = [Change(object=str(ref), action="delete") for ref in gone if ref not in uncertain]
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
             changes=(*self._changes, *(deletes if self._settings.has_dry_run else ())),
             not_checked=tuple(self._not_checked),
             digests={item.ref: item.digest for item in self._built.objects},
+            kept=(*kept, *uncertain),
         )
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:

@@ -315,7 +315,7 @@ class SaveLoop:
             if not inventory and self._pusher.is_empty:
                 return None
             return (Problem(message="nothing left to apply", hint="to end the session: gitops-run down"),)
-        gone = pruned(checked.objects, inventory)
+        gone = pruned((*checked.objects, *checked.kept), inventory)
         if not is_large_prune(len(gone), len(inventory), self._settings.prune_limit_percent):
             return ()
         names = ", ".join(str(ref) for ref in gone[:3])

@@ -22,12 +22,48 @@ _AFTER_REMEDIATION = ("RollbackSucceeded", "UninstallSucceeded", "RetriesExceede
 """Reasons that tell how a failure was cleaned up, and not what failed."""
 
 
+_GONE = ("uninstalled", "uninstalling")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelmValues:
     """Hold with what a chart is rendered. values_files: paths within root."""
 
     release_name: str
     values_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseFacts:
+    """Hold what decides how Helm renders the next chart of a release.
+
+    generation: of the HelmChart, which becomes a part of the version where there are values files.
+    live_version: of the chart that is deployed, "" where none is. number: of the last release, 0 where there
+    is none.
+    """
+
+    generation: int = 1
+    live_version: str = ""
+    number: int = 0
+
+    def is_upgrade(self, version: str) -> bool:
+        """Say whether a chart of this version is released by an upgrade.
+
+        What is live already isn't released again: it stays what the release that brought it made of it.
+        """
+        return self.number > (1 if self.live_version == version else 0)
+
+
+def to_release_facts(release: dict[str, Any], chart: dict[str, Any]) -> ReleaseFacts:
+    """Read the facts from a HelmRelease and its HelmChart; each may be empty."""
+    status = release.get("status") or {}
+    latest: dict[str, Any] = next(iter(status.get("history") or ()), {})
+    is_there = latest.get("status") not in _GONE
+    return ReleaseFacts(
+        generation=int((chart.get("metadata") or {}).get("generation", 1)),
+        live_version=_deployed(status),
+        number=int(latest.get("version", 0)) if is_there else 0,
+    )
 
 
 def to_helm_values(release: dict[str, Any]) -> HelmValues:

@@ -197,3 +197,101 @@ def test_a_kustomization_s_target_that_becomes_a_chart_is_told(admin: Person, pl
     assert finished.code == 3
     assert "applier" in finished.err
     admin.succeeds("down", "turned")
+
+
+KNOWING_CHART = {
+    "Chart.yaml": """
+apiVersion: v2
+name: knowing
+version: 0.1.0
+dependencies:
+  - {name: part, version: 0.1.0, repository: "file://parts/part"}
+""",
+    "parts/part/Chart.yaml": "apiVersion: v2\nname: part\nversion: 0.1.0\n",
+    "parts/part/templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: part}\n",
+    "values.yaml": "",
+    "values-dev.yaml": "greeting: hello\n",
+    "templates/worker.yaml": """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: worker}
+spec:
+  selector: {matchLabels: {app: worker}}
+  template:
+    metadata:
+      labels:
+        app: worker
+        helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+    spec: {containers: [{name: worker, image: "busybox:1.37"}]}
+""",
+    "templates/cluster.yaml": """
+{{- range list "source.toolkit.fluxcd.io/v1/Bucket" "policy/v1beta1" "x.io/v1" }}
+{{- if $.Capabilities.APIVersions.Has . }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ . | replace "/" "-" | lower }}}
+data: {kube: {{ $.Capabilities.KubeVersion.Version | quote }}}
+{{- end }}
+{{- end }}
+""",
+    "templates/chance.yaml": """
+apiVersion: v1
+kind: Secret
+metadata: {name: chance}
+stringData: {password: {{ randAlphaNum 20 | quote }}}
+""",
+    "templates/first.yaml": """
+{{- if .Release.IsInstall }}
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: first}
+{{- end }}
+""",
+    "templates/kept.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def knowing(admin: Person, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSession]:
+    """A session whose chart asks for its version, the cluster, the release and chance."""
+    root = tmp_path_factory.mktemp("helm") / "knowing"
+    for path, text in KNOWING_CHART.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    flags = ("--values-files", "values-dev.yaml", "--owner", DEVELOPER)
+    admin.succeeds("up", "knowing", str(root), "--root", str(root), *flags)
+    yield SharedSession("knowing", root, admin)
+    admin.succeeds("down", "knowing")
+
+
+def found_by_diff(session: SharedSession) -> tuple[dict[str, str], list[str]]:
+    found = session.in_root().types("diff", session.name, "-o", "json").json
+    assert found["problems"] == []
+    return {one["object"]: one["action"] for one in found["changes"]}, found["not_checked"]
+
+
+def test_diff_of_a_chart_tells_what_its_next_release_changes_and_nothing_else(knowing: SharedSession) -> None:
+    chance = "Secret run-knowing/chance: it comes from randAlphaNum, which gives something else each time"
+    for _ in range(2):
+        with knowing.in_root().leaves_running("sync", "knowing", "--allow-prune") as sync:
+            sync.tells("save_applied")
+        assert found_by_diff(knowing) == ({}, [chance])
+    assert "source.toolkit.fluxcd.io-v1-bucket" in knowing.owner.names("configmaps", knowing.namespace)
+
+    (knowing.root / "values-dev.yaml").write_text("greeting: other\n")
+    changed = {"Deployment run-knowing/worker": "change", "ConfigMap run-knowing/first": "delete"}
+    assert found_by_diff(knowing) == (changed, [chance])
+    with knowing.in_root().leaves_running("sync", "knowing", "--allow-prune") as sync:
+        sync.tells("save_applied")
+    assert found_by_diff(knowing) == ({}, [chance])
+
+    (knowing.root / "templates" / "kept.yaml").unlink()
+    assert found_by_diff(knowing) == ({"Deployment run-knowing/worker": "change"}, [chance])
+    with knowing.in_root().leaves_running("sync", "knowing") as sync:
+        sync.tells("save_applied")
+    assert "kept" in knowing.owner.names("configmaps", knowing.namespace)

@@ -26,6 +26,7 @@ from gitops_run.model.problem import Problem
 from gitops_run.model.store import StoreAccess
 from gitops_run.sandbox.export import export
 from gitops_run.sandbox.state import Sandbox
+from tests.charts import KnownRelease
 from tests.people import Person
 
 NAME = f"canaries-{uuid.uuid4().hex[:6]}"
@@ -361,7 +362,8 @@ def test_no_message_of_helm_about_a_broken_chart_holds_a_value(
     (chart / "values.yaml").write_text(f"db: {{password: {MANIFEST}}}\n")
     (chart / "templates" / "s.yaml").write_text(template)
     snapshot = anyio.run(WorkTree(tmp_path / "root", tmp_path / "stage", "chart").snapshot)
-    helm = Helm("ns", HelmValues(release_name="r"), tmp_path / "work", Discovery(None))  # type: ignore[arg-type]
+    values, work = HelmValues(release_name="r"), tmp_path / "work"
+    helm = Helm("ns", values, work, Discovery(None), release=KnownRelease())  # type: ignore[arg-type]
     found = anyio.run(helm.render, snapshot, "chart")
     assert isinstance(found, Problem)
     assert found.message

@@ -8,13 +8,13 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.adapters.cluster.discovery import Discovery, Resource
-from gitops_run.adapters.helm import Helm, explain_failure, without_hooks
+from gitops_run.adapters.helm import Doubts, Helm, explain_failure, without_hooks
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.conditions import PENDING, Standing, applier_verdict
 from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
-from gitops_run.model.objects import ObjectRef, parse_document, split_documents
+from gitops_run.model.objects import parse_document, split_documents
 from gitops_run.model.problem import Problem
+from tests.charts import KnownDiscovery
 from tests.fakes import FakeSnapshot
 
 NEW = "sha256:" + "ab" * 32
@@ -199,19 +199,6 @@ def test_a_hook_with_values_that_only_some_readers_know_ends_nothing(tail: str) 
     assert isinstance(without_hooks(rendered), str)
 
 
-class FakeDiscovery(Discovery):
-    """A cluster with kinds of both scopes, and no others."""
-
-    def __init__(self) -> None:
-        """Know everything already."""
-
-    async def find(self, ref: ObjectRef) -> Resource | None:
-        scopes = {"ConfigMap": True, "Deployment": True, "ClusterRole": False}
-        if ref.kind not in scopes:
-            return None
-        return Resource(plural=f"{ref.kind.lower()}s", is_namespaced=scopes[ref.kind])
-
-
 @dataclass
 class Rendered(Helm):
     """Helm, with what it writes given."""
@@ -219,8 +206,9 @@ class Rendered(Helm):
     text: str
 
     def __post_init__(self) -> None:
-        self._namespace, self._discovery = "run-web", FakeDiscovery()
+        self._namespace, self._discovery = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
+        self._doubts = Doubts()
 
     async def render(self, snapshot: object, target: str) -> str | Problem:
         return self.text

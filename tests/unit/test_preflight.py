@@ -10,7 +10,7 @@ import pytest
 
 from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
 from gitops_run.model.dry_run import Finding, Obstacle
-from gitops_run.model.objects import ObjectRef, parse_document
+from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document
 from gitops_run.model.ownership import KUSTOMIZE_LABEL
 from gitops_run.model.problem import Problem
 from gitops_run.model.substitution import Variables
@@ -272,6 +272,46 @@ def test_what_flux_would_delete_is_a_change() -> None:
     assert [(c.object, c.action) for c in inspect(A, live=live).changes if c.action == "delete"] == [
         ("Secret ns/gone", "delete")
     ]
+
+
+class OfAChart(AsItIs):
+    """A renderer of charts; of these kinds it can't tell what Flux renders."""
+
+    def __init__(self, **uncertain_kinds: str) -> None:
+        self.uncertain_kinds = uncertain_kinds
+
+    async def complete(self, item: RenderedObject) -> RenderedObject:
+        return item
+
+    def doubt(self, digest: str) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "deleted"), [("keep", []), ("Keep", ["ConfigMap ns/gone"]), ("", ["ConfigMap ns/gone"])]
+)
+def test_what_helm_is_told_to_keep_is_no_deletion(policy: str, deleted: list[str]) -> None:
+    cluster = FakeCluster()
+    annotations = {"helm.sh/resource-policy": policy}
+    cluster.has(ref("ConfigMap", "gone"), metadata={"annotations": annotations})
+    live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_gone__ConfigMap"))
+    found = again(inspector(OfAChart(), cluster), A, live=live)
+    assert [change.object for change in found.changes if change.action == "delete"] == deleted
+    assert [str(one) for one in pruned((*found.objects, *found.kept), live.inventory)] == deleted
+
+
+def test_the_annotation_of_helm_says_nothing_in_a_kustomization() -> None:
+    cluster = FakeCluster()
+    cluster.has(ref("ConfigMap", "gone"), metadata={"annotations": {"helm.sh/resource-policy": "keep"}})
+    live = Live(digests={}, inventory=("ns_gone__ConfigMap",))
+    assert "delete" in [change.action for change in inspect(A, cluster=cluster, live=live).changes]
+
+
+def test_a_deletion_that_the_cluster_decides_is_not_checked_and_no_change() -> None:
+    live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_b__Secret", "ns_c__Service"))
+    found = again(inspector(OfAChart(Secret="why")), A, live=live)
+    assert [change.object for change in found.changes if change.action == "delete"] == ["Service ns/c"]
+    assert found.not_checked == ("Secret ns/b: it may be deleted: why",)
 
 
 VARIABLE = manifest("ConfigMap", "a", "data:", "  x: ${replicas}")

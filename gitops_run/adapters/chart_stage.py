@@ -1,0 +1,205 @@
+"""The chart that source-controller would package, laid out in a folder of links.
+
+The snapshot's own files stay as they are: they are what is uploaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gitops_run.errors import TransientError
+from gitops_run.model.chart_build import (
+    VALUES_FILE,
+    LocalDependency,
+    chart_name,
+    missing_dependencies,
+    with_version,
+)
+from gitops_run.model.chart_unknowns import asking_for_given_kinds, given_kinds
+from gitops_run.model.helm_release import CHART_FILE
+from gitops_run.model.problem import Problem
+
+STAGE: Final = "chart"
+"""The folder within a renderer's own."""
+_DECLARATIONS: Final = (CHART_FILE, "Chart.lock", "requirements.yaml", "requirements.lock")
+_PACKAGES: Final = (".tgz", ".tar.gz")
+ARCHIVE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""How much of a packed dependency is searched for what its templates use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedChart:
+    """Hold where a chart is laid out. added: the names of the dependencies that were put into it."""
+
+    folder: Path
+    added: frozenset[str] = frozenset()
+
+
+def lay_out(
+    root: Path, target: str, work: Path, version: str, *, has_values_files: bool
+) -> StagedChart | Problem:
+    """Lay out the chart at target as Flux packages it. work: where; what was there goes.
+
+    has_values_files: they replace the chart's values, as in source-controller.
+    Raises TransientError where the disk refuses.
+    """
+    chart, folder = root / target, work / STAGE
+    declaration = _path(target, CHART_FILE)
+    local = missing_dependencies(
+        {name: _text(chart / name) for name in _DECLARATIONS}, _present(chart / "charts"), target
+    )
+    for dependency in local:
+        if not _is_within(root, dependency):
+            return Problem(
+                path=declaration,
+                message=f"the dependency {dependency.name} should be in {dependency.path}: no chart is there",
+                hint="correct its repository; Flux sees the files within the root only",
+            )
+    if has_values_files and not (chart / VALUES_FILE).is_file():
+        return Problem(
+            path=declaration,
+            message="the chart has no values.yaml, and Flux needs one where a session names values files",
+            hint=f"add an empty {_path(target, VALUES_FILE)}",
+        )
+    with _disk_errors(work):
+        _link(chart, folder, [(one.name, root / one.path) for one in local])
+        _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
+        if has_values_files:
+            _replace(folder / VALUES_FILE, "{}\n")
+    return StagedChart(folder=folder, added=frozenset(one.name for one in local))
+
+
+def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
+    """Let the templates of a chart that is laid out ask for these kinds; those of a packed chart stay.
+
+    Raises TransientError where the disk refuses.
+    """
+    with _disk_errors(folder):
+        for path in _templates(folder):
+            text = _text(path)
+            if (new := asking_for_given_kinds(text)) != text:
+                _unlink_folders(folder, path)
+                _replace(path, new)
+        helper = folder / "templates" / "_gitops-run.tpl"
+        helper.parent.mkdir(exist_ok=True)
+        _unlink_folders(folder, helper)
+        _replace(helper, given_kinds(api_versions))
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            f"{folder} can't be written: {error.strerror}", hint="check its disk and its permissions"
+        ) from error
+
+
+def _unlink_folders(folder: Path, path: Path) -> None:
+    """Turn the links to folders above a file into folders of links, so that the file can be another one."""
+    for parent in reversed(path.relative_to(folder).parents):
+        linked = folder / parent
+        if linked.is_symlink():
+            source = linked.resolve()
+            linked.unlink()
+            linked.mkdir()
+            for entry in source.iterdir():
+                (linked / entry.name).symlink_to(entry)
+
+
+def template_texts(folder: Path) -> dict[str, str]:
+    """Read the templates of a chart and its dependencies, by their paths in the chart."""
+    texts = {path.relative_to(folder).as_posix(): _text(path) for path in _templates(folder)}
+    for path in _walk(folder):
+        if path.name.endswith(_PACKAGES) and path.parent.name == "charts":
+            within = path.relative_to(folder).as_posix()
+            texts.update({f"{within}/{name}": text for name, text in _packed(path) if "templates/" in name})
+    return texts
+
+
+def _templates(folder: Path) -> list[Path]:
+    return [path for path in _walk(folder) if "templates" in path.relative_to(folder).parts[:-1]]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, through links: a snapshot has none of its own."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _link(chart: Path, folder: Path, local: list[tuple[str, Path]]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for entry in chart.iterdir():
+        if not (local and entry.name == "charts"):
+            (folder / entry.name).symlink_to(entry.absolute())
+    if not local:
+        return
+    (folder / "charts").mkdir()
+    present = [*(chart / "charts").iterdir()] if (chart / "charts").is_dir() else []
+    for entry in present:
+        (folder / "charts" / entry.name).symlink_to(entry.absolute())
+    for name, path in local:
+        link = folder / "charts" / (f"{name}.tgz" if path.is_file() else name)
+        if not link.exists():
+            link.symlink_to(path.absolute())
+
+
+def _replace(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def _present(charts: Path) -> list[str]:
+    """List the names of the charts in a charts/ folder, as Helm's loader finds them."""
+    names = []
+    for entry in sorted(charts.iterdir()) if charts.is_dir() else ():
+        if entry.name.startswith(("_", ".")):
+            continue
+        if entry.is_dir() and (entry / CHART_FILE).is_file():
+            names.append(chart_name(_text(entry / CHART_FILE)))
+        elif entry.name.endswith(_PACKAGES):
+            names += [
+                chart_name(text)
+                for name, text in _packed(entry)
+                if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")
+            ]
+    return names
+
+
+def _packed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files of a packed chart; one that can't be read has none, and helm says why."""
+    left = ARCHIVE_BYTES_MAX
+    with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as archive:
+        for member in archive:
+            left -= member.size
+            if left < 0:
+                return
+            if member.isfile() and (content := archive.extractfile(member)) is not None:
+                yield member.name, content.read().decode("utf-8", "replace")
+
+
+def _is_within(root: Path, dependency: LocalDependency) -> bool:
+    if dependency.path.startswith("..") or dependency.path.startswith("/"):
+        return False
+    path = root / dependency.path
+    return path.is_file() or (path / CHART_FILE).is_file()
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+
+
+def _path(target: str, name: str) -> str:
+    return name if target == "." else f"{target}/{name}"
