@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from gitops_run.flows.building import Builder, Built, Completing, snapshot_size, sources_of
+from gitops_run.flows.departures import find_departures
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
@@ -19,16 +20,14 @@ from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
+from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
 from gitops_run.model.sops import encrypted_without_key
 from gitops_run.model.substitution import Variables
-
-PRUNE_ALWAYS_ALLOWED = 3
-"""Objects that a save may prune whatever their share is: a small session changes by large shares."""
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
@@ -39,10 +38,12 @@ class Live:
     """Hold what the loop knows of the cluster.
 
     digests: of each rendered object as it was last pushed; empty at first or in doubt. inventory: Flux's.
+    versions: the API version of each entry of it, in pairs.
     """
 
     digests: Mapping[ObjectRef, str]
     inventory: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
     not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
-    overridden: what names a namespace other than the session's.
+    overridden: what names a namespace other than the session's. spared: entries of the inventory that the
+    save lacks, and that stay in the cluster or are replaced under another name.
     """
 
     objects: tuple[ObjectRef, ...] = ()
@@ -59,6 +61,7 @@ class Preflight:
     not_checked: tuple[str, ...] = ()
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     overridden: tuple[NamedNamespace, ...] = ()
+    spared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class InspectionSettings:
     variables: Variables | None = None
     has_decryption_key: bool = False
     has_dry_run: bool = True
+    is_chart: bool = False
 
 
 class Inspector:
@@ -122,8 +126,24 @@ class Inspector:
         looks = await self._looks(changed, built)
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
         judged = await off_the_loop(judge, snapshot_size(snapshot))
+        judged = await self._with_departures(judged, live, looks)
         mark("checked")
         return _masked(replace(judged, overridden=overridden), self._masker)
+
+    async def _with_departures(
+        self, judged: Preflight, live: Live, looks: Sequence[tuple[RenderedObject, Look]]
+    ) -> Preflight:
+        """Add what leaves the session with a save."""
+        known = frozenset(live.inventory)
+        departures = await find_departures(
+            self._cluster,
+            pruned(judged.objects, live.inventory, live.versions),
+            [ref for ref in judged.objects if ref.inventory_id not in known],
+            self._settings.session,
+            is_chart=self._settings.is_chart,
+        )
+        changes = departures.among(judged.changes, looks) if self._settings.has_dry_run else ()
+        return replace(judged, changes=changes, spared=departures.spared)
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
         """Tell what names another namespace, but not again at each save."""
@@ -194,7 +214,6 @@ class _Judgement:
 
     def __init__(self, built: Built, live: Live, settings: InspectionSettings, snapshot: Snapshot) -> None:
         self._built = built
-        self._inventory = live.inventory
         self._known = frozenset(live.inventory)
         self._settings = settings
         self._snapshot = snapshot
@@ -237,11 +256,10 @@ class _Judgement:
     def result(self) -> Preflight:
         """Bring the findings together; what can't be asked for at all is told once."""
         objects = tuple(item.ref for item in self._built.objects)
-        deletes = [Change(object=str(ref), action="delete") for ref in pruned(objects, self._inventory)]
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
-            changes=(*self._changes, *(deletes if self._settings.has_dry_run else ())),
+            changes=tuple(self._changes),
             not_checked=tuple(self._not_checked),
             digests={item.ref: item.digest for item in self._built.objects},
         )
@@ -323,14 +341,3 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
         if item.ref.kind == "CustomResourceDefinition":
             spec = mapping(item.body.get("spec"))
             yield str(spec.get("group")), str(mapping(spec.get("names")).get("kind"))
-
-
-def pruned(objects: Sequence[ObjectRef], inventory: Sequence[str]) -> tuple[ObjectRef, ...]:
-    """List what Flux would delete: what its inventory holds and the snapshot doesn't."""
-    kept = {ref.inventory_id for ref in objects}
-    return tuple(parse_inventory_id(entry) for entry in inventory if entry not in kept)
-
-
-def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
-    """Say whether a prune needs someone's word: more than its share, and more than a handful."""
-    return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent

@@ -8,11 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
+from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.objects import ObjectRef, parse_document
 from gitops_run.model.ownership import KUSTOMIZE_LABEL
 from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import is_large_prune, pruned
 from gitops_run.model.substitution import Variables
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot
@@ -266,6 +267,71 @@ def test_what_flux_would_delete_is_a_change() -> None:
     assert [(c.object, c.action) for c in inspect(A, live=live).changes if c.action == "delete"] == [
         ("Secret ns/gone", "delete")
     ]
+
+
+OURS = {f"{KUSTOMIZE_LABEL}/name": "web", f"{KUSTOMIZE_LABEL}/namespace": "ns"}
+OLD, NEW = "env-bb2244ccdd", "env-tt2244ccdd"
+
+
+def told(found: Preflight) -> list[tuple[str, str]]:
+    return [(change.object, change.action) for change in found.changes]
+
+
+def left_with(labels: dict[str, str], annotations: dict[str, str], **settings: Any) -> Preflight:
+    """Inspect a save without an object that the session applied before."""
+    cluster = FakeCluster()
+    cluster.has(ref("Secret", "gone"), metadata={"labels": labels, "annotations": annotations})
+    return inspect(cluster=cluster, live=Live(digests={}, inventory=("ns_gone__Secret",)), **settings)
+
+
+@pytest.mark.parametrize("mark", ["prune: disabled", "reconcile: Disabled", "ssa: ignore"])
+def test_an_object_that_flux_may_not_prune_is_not_reported_as_deleted(mark: str) -> None:
+    name, _, value = mark.partition(": ")
+    found = left_with(OURS, {f"{KUSTOMIZE_LABEL}/{name}": value})
+    assert (found.changes, found.spared) == ((), {"ns_gone__Secret"})
+
+
+def test_an_object_without_the_session_s_owner_labels_stays_when_it_leaves_the_target() -> None:
+    assert left_with({**OURS, f"{KUSTOMIZE_LABEL}/name": "other"}, {}).changes == ()
+    assert told(left_with(OURS, {})) == [("Secret ns/gone", "delete")]
+
+
+def test_a_chart_s_object_stays_by_helm_s_annotation_and_not_by_flux_s() -> None:
+    assert left_with({}, {"helm.sh/resource-policy": "keep"}, is_chart=True).changes == ()
+    assert told(left_with({}, {f"{KUSTOMIZE_LABEL}/prune": "disabled"}, is_chart=True)) == [
+        ("Secret ns/gone", "delete")
+    ]
+
+
+def with_old_hash(kind: str) -> tuple[FakeCluster, Live]:
+    cluster = FakeCluster()
+    cluster.has(ref(kind, OLD), metadata={"labels": OURS}, apiVersion="v1", data={"x": "1"})
+    return cluster, Live(digests={}, inventory=(f"ns_{OLD}__{kind}",))
+
+
+def test_an_object_with_a_new_hash_replaces_the_old_one_and_deletes_nothing() -> None:
+    cluster, live = with_old_hash("ConfigMap")
+    found = inspect(manifest("ConfigMap", NEW, "data:", "  x: '2'"), cluster=cluster, live=live)
+    assert told(found) == [(f"ConfigMap ns/{NEW}", "replace")]
+    assert [(one.path, one.before, one.after) for one in found.changes[0].fields] == [
+        ("metadata.name", f'"{OLD}"', f'"{NEW}"'),
+        ("data.x", '"1"', '"2"'),
+    ]
+    assert found.spared == {f"ns_{OLD}__ConfigMap"}
+
+
+def test_a_secret_that_is_replaced_shows_no_value() -> None:
+    cluster, live = with_old_hash("Secret")
+    [change] = inspect(manifest("Secret", NEW, "data:", "  x: dg=="), cluster=cluster, live=live).changes
+    assert "dg==" not in str(change)
+    assert change.fields[1].path == "data.x"
+
+
+def test_a_new_name_that_is_no_hash_replaces_nothing() -> None:
+    cluster, live = with_old_hash("ConfigMap")
+    found = inspect(manifest("ConfigMap", "other"), cluster=cluster, live=live)
+    assert told(found) == [("ConfigMap ns/other", "create"), (f"ConfigMap ns/{OLD}", "delete")]
+    assert found.spared == frozenset()
 
 
 VARIABLE = manifest("ConfigMap", "a", "data:", "  x: ${replicas}")
