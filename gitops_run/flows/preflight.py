@@ -19,9 +19,10 @@ from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
+from gitops_run.model.flux_apply import as_flux_applies
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
-from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim, owner_labels
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.pruning import pruned
@@ -163,9 +164,15 @@ class Inspector:
                 self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
             )
             (tried if is_tried and not _is_left_alone(item.body) else read).append(item)
-        looks = await self._cluster.look(tried, has_dry_run=True)
+        looks = await self._cluster.look([self._sent(item) for item in tried], has_dry_run=True)
         looks += await self._cluster.look(read, has_dry_run=False)
         return list(zip((*tried, *read), looks, strict=True))
+
+    def _sent(self, item: RenderedObject) -> RenderedObject:
+        """Write an object as it will be applied; a chart's objects have Helm's marks already."""
+        if self._settings.is_chart:
+            return item
+        return replace(item, body=as_flux_applies(item.body, owner_labels(self._settings.session)))
 
 
 def _judged(

@@ -1,0 +1,53 @@
+"""The form in which kustomize-controller sends an object to the API server.
+
+Knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and that Flux
+owns nevertheless, and fields that it takes out. Does not know the types themselves.
+Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gitops_run.model.objects import mapping
+
+Json = Mapping[str, Any]
+
+_TEMPLATE: Final = (("spec", "template"),)
+_TEMPLATES: Final[Mapping[tuple[str, str], tuple[tuple[str, ...], ...]]] = {
+    ("batch/v1", "Job"): _TEMPLATE,
+    ("batch/v1", "CronJob"): (("spec", "jobTemplate"), ("spec", "jobTemplate", "spec", "template")),
+    ("apps/v1", "Deployment"): _TEMPLATE,
+    ("apps/v1", "StatefulSet"): _TEMPLATE,
+    ("apps/v1", "DaemonSet"): _TEMPLATE,
+    ("apps/v1", "ReplicaSet"): _TEMPLATE,
+}
+"""Where native kinds have metadata within: a Go struct, so Flux sends it empty where a file has none.
+
+Without it, the dry run would take away what the API server wrote into it: a Job's template gets labels on
+creation, and can't be changed after.
+"""
+_CRD: Final = "CustomResourceDefinition"
+
+
+def as_flux_applies(body: Json, labels: Json) -> Json:
+    """Write an object as Flux sends it. labels: by which Flux marks what it owns."""
+    metadata = dict(mapping(body.get("metadata")))
+    metadata.pop("creationTimestamp", None)
+    own = metadata.get("labels")
+    if own is None or isinstance(own, Mapping):
+        metadata["labels"] = {**(own or {}), **labels}
+    kept = {key: value for key, value in body.items() if key != "status" or body.get("kind") == _CRD}
+    sent: Json = {**kept, "metadata": metadata}
+    for path in _TEMPLATES.get((str(body.get("apiVersion")), str(body.get("kind"))), ()):
+        sent = _with_metadata(sent, path)
+    return sent
+
+
+def _with_metadata(body: Json, path: tuple[str, ...]) -> Json:
+    """Add empty metadata to what is at a path, where that is a mapping without any."""
+    if not path:
+        return {**body, "metadata": {}} if body.get("metadata") is None else body
+    inner = body.get(path[0])
+    return {**body, path[0]: _with_metadata(inner, path[1:])} if isinstance(inner, Mapping) else body
