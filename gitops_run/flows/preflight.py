@@ -248,9 +248,18 @@ class _Judgement:
         if item.is_encrypted and not self._settings.has_decryption_key:
             self._problems.append(encrypted_without_key(*locate(ref, self._sources)))
             return
-        findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
+        is_forced = look.if_new is not None and self._is_forced(item, look)
+        refused = (look.if_new or ()) if is_forced else look.findings
+        findings = [finding for finding in refused if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
-        if look.is_hidden and not look.findings:
+        self._tell_change(item, look, is_recreated=is_forced and not refused)
+
+    def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
+        """Say what applying an object would change, or why that can't be told."""
+        ref = item.ref
+        if is_recreated:
+            self._changes.append(Change(object=str(ref), action="recreate"))
+        elif look.is_hidden and not look.findings:
             reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
             self._not_checked.append(f"{ref}: {reason}")
         elif look.result is not None:
@@ -271,6 +280,13 @@ class _Judgement:
             digests={item.ref: item.digest for item in self._built.objects},
         )
 
+    def _is_forced(self, item: RenderedObject, look: Look) -> bool:
+        """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
+        marked = (item.body, look.live or {})
+        return not self._settings.is_chart and any(
+            has_mark(body, f"{KUSTOMIZE_LABEL}/force", "enabled") for body in marked
+        )
+
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
         """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
         ref, reason = item.ref, ""
@@ -278,8 +294,6 @@ class _Judgement:
             reason = "its kind comes with this save"
         elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
             reason = "its namespace comes with this save"
-        elif finding.is_immutable and item.has_mark(f"{KUSTOMIZE_LABEL}/force", "Enabled"):
-            reason = f"{finding.field} can't be changed, and Flux is told to make it anew"
         if reason:
             self._not_checked.append(f"{ref}: {reason}")
         is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION
@@ -308,10 +322,15 @@ class _Judgement:
             case Obstacle.RIGHT:
                 return self._missing_right(ref, look), _REMOVE
         text = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        force = (
-            f"delete it first, or let Flux make it anew: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
-        )
-        return text, force if finding.is_immutable else ""
+        if look.would_recreating_help(finding):
+            return text, self._recreating
+        return text, finding.hint
+
+    @property
+    def _recreating(self) -> str:
+        if self._settings.is_chart:
+            return "delete it first"
+        return f"delete it first, or let Flux recreate it: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
 
     def _missing_right(self, ref: ObjectRef, look: Look) -> str:
         namespace = self._settings.session.namespace

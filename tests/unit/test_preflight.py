@@ -60,6 +60,10 @@ def messages(found: Preflight) -> list[str]:
     return [str(problem) for problem in found.problems]
 
 
+def told(found: Preflight) -> list[tuple[str, str]]:
+    return [(change.object, change.action) for change in found.changes]
+
+
 A = manifest("ConfigMap", "a", "data:", "  x: '1'")
 B = manifest("ConfigMap", "b", "data:", "  x: '1'")
 
@@ -232,11 +236,49 @@ def test_an_encrypted_object_is_neither_tried_nor_compared() -> None:
     assert cluster.looked_at == [("s", False)]
 
 
-def test_an_immutable_field_is_no_problem_where_flux_may_make_the_object_anew() -> None:
-    cluster = refusing("a", Obstacle.CONTENT, "field is immutable", "data")
-    assert "kustomize.toolkit.fluxcd.io/force: enabled" in inspect(A, cluster=cluster).problems[0].hint
-    forced = inspect(manifest("ConfigMap", "a", mark="force: Enabled"), cluster=cluster)
-    assert (forced.problems, len(forced.not_checked)) == ((), 1)
+OURS_A = Live(digests={}, inventory=("ns_a__ConfigMap",))
+FORCED = manifest("ConfigMap", "a", mark="force: Enabled")
+CHANGE = Finding(obstacle=Obstacle.CONTENT, field="spec", message="updates to it are forbidden")
+FAULT = Finding(obstacle=Obstacle.CONTENT, field="spec.x", message="Required value")
+
+
+def that_is_there(*new: Finding, **metadata: Any) -> FakeCluster:
+    """A cluster that refuses to change ConfigMap a, and finds only these faults in a new one."""
+    cluster = FakeCluster(refuses={"a": (CHANGE, *new)}, refuses_new={"a": new})
+    cluster.has(ref("ConfigMap", "a"), metadata=metadata)
+    return cluster
+
+
+def test_a_change_that_is_refused_has_the_hint_how_flux_would_recreate_the_object() -> None:
+    [change, fault] = inspect(A, cluster=that_is_there(FAULT), live=OURS_A).problems
+    assert "kustomize.toolkit.fluxcd.io/force: enabled" in change.hint
+    assert fault.hint == ""
+
+
+def test_a_chart_s_object_has_no_hint_to_an_annotation_that_helm_does_not_know() -> None:
+    [problem] = inspect(A, cluster=that_is_there(), live=OURS_A, is_chart=True).problems
+    assert problem.hint == "delete it first"
+
+
+def test_an_object_that_flux_may_recreate_is_reported_as_recreated() -> None:
+    found = inspect(FORCED, cluster=that_is_there(), live=OURS_A)
+    assert (found.problems, told(found)) == ((), [("ConfigMap ns/a", "recreate")])
+
+
+def test_a_mark_on_the_live_object_lets_flux_recreate_it_too() -> None:
+    cluster = that_is_there(annotations={f"{KUSTOMIZE_LABEL}/force": "enabled"})
+    assert told(inspect(A, cluster=cluster, live=OURS_A)) == [("ConfigMap ns/a", "recreate")]
+
+
+def test_an_object_that_recreating_would_not_save_is_refused_for_its_own_faults_alone() -> None:
+    found = inspect(FORCED, cluster=that_is_there(FAULT), live=OURS_A)
+    assert (found.changes, messages(found)) == ((), ["app/0.yaml:1: ConfigMap ns/a: spec.x: Required value"])
+
+
+def test_a_finding_brings_its_own_hint() -> None:
+    finding = Finding(obstacle=Obstacle.CONTENT, field="metadata.uid", message="no", hint="remove the line")
+    [problem] = inspect(A, cluster=FakeCluster(refuses={"a": (finding,)})).problems
+    assert problem.hint == "remove the line"
 
 
 @pytest.mark.parametrize("mark", ["reconcile: disabled", "ssa: Ignore", "ssa: IfNotPresent"])
@@ -271,10 +313,6 @@ def test_what_flux_would_delete_is_a_change() -> None:
 
 OURS = {f"{KUSTOMIZE_LABEL}/name": "web", f"{KUSTOMIZE_LABEL}/namespace": "ns"}
 OLD, NEW = "env-bb2244ccdd", "env-tt2244ccdd"
-
-
-def told(found: Preflight) -> list[tuple[str, str]]:
-    return [(change.object, change.action) for change in found.changes]
 
 
 def left_with(labels: dict[str, str], annotations: dict[str, str], **settings: Any) -> Preflight:
