@@ -8,7 +8,7 @@ import os
 import pytest
 
 from gitops_run.cli.output import event_printer
-from gitops_run.model.events import SaveBroken
+from gitops_run.model.events import Change, FieldChange, SaveBroken, SavePushed
 from gitops_run.model.problem import Problem
 
 NAME = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
@@ -26,3 +26,19 @@ def test_a_terminal_is_steered_by_no_name(capsys: pytest.CaptureFixture[str]) ->
 def test_a_name_of_any_bytes_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     event_printer("json", "web")(BROKEN)
     assert json.loads(capsys.readouterr().out)["paths"][0].endswith("\x1b[2J.yaml")
+
+
+def test_what_is_recreated_or_replaced_is_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = FieldChange(path="metadata.name", before='"env-1"', after='"env-2"')
+    changes = (
+        Change(object="Job ns/once", action="recreate"),
+        Change(object="ConfigMap ns/env-2", action="replace", fields=(renamed,)),
+    )
+    pushed = SavePushed(
+        save=1, puts=("a",), deletes=(), revision="r", is_fenced=False, times_ms={}, changes=changes
+    )
+    event_printer("text", "web")(pushed)
+    assert capsys.readouterr().out.splitlines() == [
+        "  ± recreate Job ns/once",
+        '  ± replace ConfigMap ns/env-2 metadata.name "env-1" → "env-2"',
+    ]
