@@ -80,6 +80,14 @@ class InspectionSettings:
     has_dry_run: bool = True
     is_chart: bool = False
 
+    def is_marked(self, body: Mapping[str, Any], name: str, value: str) -> bool:
+        """Say whether an object tells kustomize-controller something; helm-controller doesn't listen."""
+        return not self.is_chart and has_mark(body, f"{KUSTOMIZE_LABEL}/{name}", value)
+
+    def leaves_alone(self, body: Mapping[str, Any]) -> bool:
+        """Say whether an object, live or not, tells Flux not to apply it."""
+        return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
+
 
 class Inspector:
     """Inspect the snapshots of one session."""
@@ -163,7 +171,7 @@ class Inspector:
             is_tried = (
                 self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
             )
-            (tried if is_tried and not _is_left_alone(item.body) else read).append(item)
+            (tried if is_tried and not self._settings.leaves_alone(item.body) else read).append(item)
         looks = await self._cluster.look([self._sent(item) for item in tried], has_dry_run=True)
         looks += await self._cluster.look(read, has_dry_run=False)
         return list(zip((*tried, *read), looks, strict=True))
@@ -186,12 +194,6 @@ def _judged(
     for item, look in looks:
         judgement.judge(item, look)
     return judgement.result()
-
-
-def _is_left_alone(body: Mapping[str, Any]) -> bool:
-    """Say whether an object, live or not, tells Flux not to apply it."""
-    is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
-    return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
 
 
 def _masked(found: Preflight, masker: Masker) -> Preflight:
@@ -234,10 +236,10 @@ class _Judgement:
     def judge(self, item: RenderedObject, look: Look) -> None:
         """Say of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
-        if _is_left_alone(item.body) or (look.live is not None and _is_left_alone(look.live)):
+        if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
             self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
             return
-        if look.live is not None and item.has_mark(f"{KUSTOMIZE_LABEL}/ssa", "IfNotPresent"):
+        if look.live is not None and self._settings.is_marked(item.body, "ssa", "IfNotPresent"):
             self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
             return
         if look.live is not None and ref.inventory_id not in self._known:
@@ -283,9 +285,7 @@ class _Judgement:
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:
         """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
         marked = (item.body, look.live or {})
-        return not self._settings.is_chart and any(
-            has_mark(body, f"{KUSTOMIZE_LABEL}/force", "enabled") for body in marked
-        )
+        return any(self._settings.is_marked(body, "force", "enabled") for body in marked)
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
         """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""

@@ -289,6 +289,15 @@ def test_an_object_that_flux_leaves_alone_is_nobody_s_problem(mark: str) -> None
     assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
 
 
+@pytest.mark.parametrize(
+    "mark", ["reconcile: disabled", "ssa: Ignore", "ssa: IfNotPresent", "force: enabled"]
+)
+def test_a_mark_for_kustomize_controller_means_nothing_in_a_chart(mark: str) -> None:
+    text = manifest("ConfigMap", "a", mark=mark)
+    found = inspect(text, cluster=that_is_there(), live=OURS_A, is_chart=True)
+    assert (len(found.problems), found.not_checked) == (1, ())
+
+
 def test_a_live_object_that_a_person_took_from_flux_for_a_while_is_left_alone_too() -> None:
     cluster = refusing("a", Obstacle.CONTENT)
     cluster.has(ref("ConfigMap", "a"), metadata={"annotations": {f"{KUSTOMIZE_LABEL}/reconcile": "Disabled"}})
