@@ -7,7 +7,8 @@ Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from gitops_run.model.objects import mapping
@@ -26,8 +27,9 @@ _TEMPLATES: Final[Mapping[tuple[str, str], tuple[tuple[str, ...], ...]]] = {
 """Where native kinds have metadata within: a Go struct, so Flux sends it empty where a file has none.
 
 Without it, the dry run would take away what the API server wrote into it: a Job's template gets labels on
-creation, and can't be changed after.
+creation, and can't be changed after. A container's resources, into which a LimitRange may write, are alike.
 """
+_CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
 _CRD: Final = "CustomResourceDefinition"
 
 
@@ -40,14 +42,30 @@ def as_flux_applies(body: Json, labels: Json) -> Json:
         metadata["labels"] = {**(own or {}), **labels}
     kept = {key: value for key, value in body.items() if key != "status" or body.get("kind") == _CRD}
     sent: Json = {**kept, "metadata": metadata}
-    for path in _TEMPLATES.get((str(body.get("apiVersion")), str(body.get("kind"))), ()):
-        sent = _with_metadata(sent, path)
-    return sent
+    kind = (str(body.get("apiVersion")), str(body.get("kind")))
+    for path in _TEMPLATES.get(kind, ()):
+        sent = _changed_at(sent, path, partial(_with_struct, name="metadata"))
+        sent = _changed_at(sent, (*path, "spec"), _with_resources)
+    return _changed_at(sent, ("spec",), _with_resources) if kind == ("v1", "Pod") else sent
 
 
-def _with_metadata(body: Json, path: tuple[str, ...]) -> Json:
-    """Add empty metadata to what is at a path, where that is a mapping without any."""
+def _changed_at(body: Json, path: tuple[str, ...], change: Callable[[Json], Json]) -> Json:
+    """Change what is at a path, where that is a mapping."""
     if not path:
-        return {**body, "metadata": {}} if body.get("metadata") is None else body
+        return change(body)
     inner = body.get(path[0])
-    return {**body, path[0]: _with_metadata(inner, path[1:])} if isinstance(inner, Mapping) else body
+    return {**body, path[0]: _changed_at(inner, path[1:], change)} if isinstance(inner, Mapping) else body
+
+
+def _with_struct(body: Json, name: str) -> Json:
+    return {**body, name: {}} if body.get(name) is None else body
+
+
+def _with_resources(pod: Json) -> Json:
+    """Add empty resources to the containers of a pod's spec; what is no list of mappings stays."""
+    found = {key: pod[key] for key in _CONTAINERS if isinstance(pod.get(key), list)}
+    changed = {
+        key: [_with_struct(one, "resources") if isinstance(one, Mapping) else one for one in items]
+        for key, items in found.items()
+    }
+    return {**pod, **changed}

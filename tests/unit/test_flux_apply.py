@@ -46,6 +46,19 @@ def test_a_cron_job_has_metadata_in_both_of_its_templates() -> None:
     assert sent(cron)["spec"]["jobTemplate"] == inner
 
 
+@pytest.mark.parametrize(
+    ("kind", "path"), [("v1, kind: Pod", ()), ("apps/v1, kind: DaemonSet", ("template",))]
+)
+def test_containers_have_resources_where_the_file_has_none(kind: str, path: tuple[str, ...]) -> None:
+    containers = "{initContainers: [{name: i}], containers: [{name: c, resources: {limits: {cpu: 1}}}, x]}"
+    spec = containers if not path else f"{{template: {{spec: {containers}}}}}"
+    pod = sent(f"{{apiVersion: {kind}, metadata: {{name: p}}, spec: {spec}}}")["spec"]
+    for step in path:
+        pod = pod[step]["spec"]
+    assert pod["initContainers"] == [{"name": "i", "resources": {}}]
+    assert pod["containers"] == [{"name": "c", "resources": {"limits": {"cpu": 1}}}, "x"]
+
+
 @pytest.mark.parametrize("spec", ["", "spec: text\n", "spec: {template: }\n", "spec: {template: [a]}\n"])
 def test_a_half_typed_job_is_sent_as_it_is(spec: str) -> None:
     text = f"apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j}}\n{spec}"
