@@ -21,7 +21,7 @@ class Departures:
 
     deleted: tuple[ObjectRef, ...] = ()
     replaced: Mapping[ObjectRef, ObjectRef] = field(default_factory=dict)
-    kept: tuple[ObjectRef, ...] = ()
+    kept: frozenset[ObjectRef] = frozenset()
     live: Mapping[ObjectRef, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
@@ -66,7 +66,7 @@ async def find_departures(
         [RenderedObject(ref=ref, digest="", body={}) for ref in gone], has_dry_run=False
     )
     live = {ref: look.live for ref, look in zip(gone, looks, strict=True) if look.live is not None}
-    kept = tuple(ref for ref, body in live.items() if is_kept(body, session, is_chart=is_chart))
+    kept = frozenset(ref for ref, body in live.items() if is_kept(body, session, is_chart=is_chart))
     leaving = [ref for ref in gone if ref not in kept]
     replaced = replacements(leaving, added)
     return Departures(
