@@ -405,7 +405,7 @@ def test_a_resource_version_that_was_copied_from_a_cluster_is_refused_with_its_l
     manifest = session.root / "copied.yaml"
     manifest.write_text(config("copied"))
     with syncing(session, developer_there) as sync:
-        manifest.write_text(config("copied").replace("data:", '  resourceVersion: "7"\ndata:'))
+        manifest.write_text(config("copied").replace("\ndata:", '\n  resourceVersion: "7"\ndata:'))
         [problem] = broken(sync)
         assert place(problem) == ("copied.yaml", 5)
 
@@ -430,7 +430,7 @@ def test_an_object_that_may_not_be_pruned_is_not_reported_as_deleted(
     session: SharedSession, developer_there: Person
 ) -> None:
     kept = session.root / "kept.yaml"
-    kept.write_text(config("kept").replace("data:", f"  annotations: {{{MARK}prune: disabled}}\ndata:"))
+    kept.write_text(config("kept").replace("\ndata:", f"\n  annotations: {{{MARK}prune: disabled}}\ndata:"))
     with syncing(session, developer_there) as sync:
         kept.unlink()
         assert sync.tells("save_pushed")["changes"] == []
