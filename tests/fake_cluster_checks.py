@@ -20,13 +20,15 @@ PLACE = SessionPlace(name="web", namespace="ns")
 
 @dataclass
 class FakeCluster:
-    """live: by inventory id. refuses: what a dry run finds, by name. looked_at: each look, in order.
+    """live: by inventory id. refuses: what a dry run finds, by name.
+    refuses_new: what it finds of an object under another name. looked_at: each look, in order.
 
     hides: names of objects that Flux may not read.
     """
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     refuses: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    refuses_new: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     looked_at: list[tuple[str, bool]] = field(default_factory=list)
     hides: frozenset[str] = frozenset()
 
@@ -56,6 +58,7 @@ class FakeCluster:
             resource=resource,
             is_namespaced=is_namespaced,
             is_hidden=is_hidden,
+            if_new=self.refuses_new.get(item.ref.name, ()) if findings and live is not None else None,
         )
 
 

@@ -21,6 +21,7 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import root_of
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Live, Preflight
+from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.masking import Masker
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
@@ -69,8 +70,9 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
             )
             inspector = await compose_inspector(connection, session, inspection)
             snapshot = await work_tree(session, root, work / "tree").snapshot()
-            inventory = session.applier.inventory if session.applier else ()
-            return await inspector.inspect(snapshot, Live(digests={}, inventory=inventory), _no_mark)
+            applier = session.applier or ApplierStatus()
+            live = Live(digests={}, inventory=applier.inventory, versions=applier.versions)
+            return await inspector.inspect(snapshot, live, _no_mark)
 
 
 def _no_mark(step: str) -> None:

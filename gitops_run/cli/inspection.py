@@ -79,6 +79,7 @@ async def compose_inspector(
         variables=then.variables,
         has_decryption_key=then.has_decryption_key,
         has_dry_run=inspection.has_dry_run,
+        is_chart=session.helm is not None,
     )
     manager = _HELM_MANAGER if session.helm is not None else _KUSTOMIZE_MANAGER
     seen = SeenSecrets(masker=masker, names=then.secrets)

@@ -36,7 +36,7 @@ from gitops_run.model.events import (
 from gitops_run.model.problem import Problem
 
 CHANGES_SHOWN = 5
-SIGNS = {"create": "+", "change": "~", "delete": "-"}
+SIGNS = {"create": "+", "change": "~", "delete": "-", "recreate": "± recreate", "replace": "± replace"}
 """What stands before a changed object, by what happens to it."""
 
 

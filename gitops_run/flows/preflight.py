@@ -12,25 +12,24 @@ from functools import cached_property, partial
 from typing import Any
 
 from gitops_run.flows.building import Builder, Built, Completing, snapshot_size, sources_of
+from gitops_run.flows.departures import find_departures
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
+from gitops_run.model.flux_apply import as_flux_applies
 from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping, parse_inventory_id
-from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim
+from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim, owner_labels
 from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
 from gitops_run.model.sops import encrypted_without_key
 from gitops_run.model.substitution import Variables
 
-PRUNE_ALWAYS_ALLOWED = 3
-"""Objects that a save may prune whatever their share is: a small session changes by large shares."""
-
-_POLICY = "helm.sh/resource-policy"
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
 
@@ -40,10 +39,12 @@ class Live:
     """Hold what the loop knows of the cluster.
 
     digests: of each rendered object as it was last pushed; empty at first or in doubt. inventory: Flux's.
+    versions: the API version of each entry of it, in pairs.
     """
 
     digests: Mapping[ObjectRef, str]
     inventory: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
     not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
-    overridden: what names a namespace other than the session's. kept: what the target lacks and Flux leaves,
-    or may leave.
+    overridden: what names a namespace other than the session's. spared: entries of the inventory that the
+    save lacks, and that stay or may stay in the cluster, or are replaced under another name.
     """
 
     objects: tuple[ObjectRef, ...] = ()
@@ -61,7 +62,7 @@ class Preflight:
     not_checked: tuple[str, ...] = ()
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     overridden: tuple[NamedNamespace, ...] = ()
-    kept: tuple[ObjectRef, ...] = ()
+    spared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,15 @@ class InspectionSettings:
     variables: Variables | None = None
     has_decryption_key: bool = False
     has_dry_run: bool = True
+    is_chart: bool = False
+
+    def is_marked(self, body: Mapping[str, Any], name: str, value: str) -> bool:
+        """Say whether an object tells kustomize-controller something; helm-controller doesn't listen."""
+        return not self.is_chart and has_mark(body, f"{KUSTOMIZE_LABEL}/{name}", value)
+
+    def leaves_alone(self, body: Mapping[str, Any]) -> bool:
+        """Say whether an object, live or not, tells Flux not to apply it."""
+        return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
 
 
 class Inspector:
@@ -124,12 +134,35 @@ class Inspector:
             if live.digests.get(item.ref) != item.digest and not own_claim(item, self._settings.session)
         ]
         looks = await self._looks(changed, built)
-        kept = await self._kept(built, live)
-        judge = partial(_judged, built, live, self._settings, snapshot, (looks, kept))
+        judge = partial(_judged, built, live, self._settings, snapshot, looks)
         judged = await off_the_loop(judge, snapshot_size(snapshot))
+        judged = await self._with_departures(judged, built, live, looks)
         mark("checked")
         mask = partial(_masked, replace(judged, overridden=overridden), self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))
+
+    async def _with_departures(
+        self, judged: Preflight, built: Built, live: Live, looks: Sequence[tuple[RenderedObject, Look]]
+    ) -> Preflight:
+        """Add what leaves the session with a save."""
+        known = frozenset(live.inventory)
+        departures = await find_departures(
+            self._cluster,
+            pruned(judged.objects, live.inventory, live.versions),
+            [ref for ref in judged.objects if ref.inventory_id not in known],
+            self._settings.session,
+            is_chart=self._settings.is_chart,
+        )
+        reasons = built.uncertain_kinds
+        departures, doubtful = departures.without(reasons)
+        changes = departures.among(judged.changes, looks) if self._settings.has_dry_run else ()
+        doubts = (f"{ref}: it may be deleted: {reasons[ref.kind]}" for ref in doubtful)
+        return replace(
+            judged,
+            changes=changes,
+            spared=departures.spared,
+            not_checked=(*judged.not_checked, *doubts),
+        )
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
         """Tell what names another namespace, but not again at each save."""
@@ -137,17 +170,6 @@ class Inspector:
         self._overridden = frozenset(one.identity for one in found)
         if new:
             self._emit(NamespaceOverridden(namespace=self._settings.session.namespace, places=new))
-
-    async def _kept(self, built: Built, live: Live) -> tuple[ObjectRef, ...]:
-        """Find what Helm leaves in the cluster, by the annotation that the live object bears."""
-        if not self._is_chart:
-            return ()
-        gone = pruned([item.ref for item in built.objects], live.inventory)
-        known = {ref.inventory_id: ref for ref in live.digests}
-        named = [known.get(ref.inventory_id, ref) for ref in gone]
-        items = [RenderedObject(ref=ref, digest="", body={}) for ref in named]
-        looks = await self._cluster.look(items, has_dry_run=False)
-        return tuple(ref for ref, look in zip(gone, looks, strict=True) if _is_kept(look.live))
 
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
@@ -159,10 +181,16 @@ class Inspector:
             is_tried = (
                 self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
             )
-            (tried if is_tried and not _is_left_alone(item.body) else read).append(item)
-        looks = await self._cluster.look(tried, has_dry_run=True)
+            (tried if is_tried and not self._settings.leaves_alone(item.body) else read).append(item)
+        looks = await self._cluster.look([self._sent(item) for item in tried], has_dry_run=True)
         looks += await self._cluster.look(read, has_dry_run=False)
         return list(zip((*tried, *read), looks, strict=True))
+
+    def _sent(self, item: RenderedObject) -> RenderedObject:
+        """Write an object as it will be applied; a chart's objects have Helm's marks already."""
+        if self._settings.is_chart:
+            return item
+        return replace(item, body=as_flux_applies(item.body, owner_labels(self._settings.session)))
 
 
 def _judged(
@@ -170,25 +198,12 @@ def _judged(
     live: Live,
     settings: InspectionSettings,
     snapshot: Snapshot,
-    seen: tuple[Sequence[tuple[RenderedObject, Look]], tuple[ObjectRef, ...]],
+    looks: Sequence[tuple[RenderedObject, Look]],
 ) -> Preflight:
-    """Judge what was seen: a look at each object that changed, and what is kept."""
     judgement = _Judgement(built, live, settings, snapshot)
-    looks, kept = seen
     for item, look in looks:
         judgement.judge(item, look)
-    return judgement.result(kept)
-
-
-def _is_kept(live: Mapping[str, Any] | None) -> bool:
-    annotations = mapping(mapping((live or {}).get("metadata")).get("annotations"))
-    return bool(annotations.get(_POLICY) == "keep")
-
-
-def _is_left_alone(body: Mapping[str, Any]) -> bool:
-    """Say whether an object, live or not, tells Flux not to apply it."""
-    is_disabled = has_mark(body, f"{KUSTOMIZE_LABEL}/reconcile", "disabled")
-    return is_disabled or has_mark(body, f"{KUSTOMIZE_LABEL}/ssa", "Ignore")
+    return judgement.result()
 
 
 def _masked(found: Preflight, masker: Masker) -> Preflight:
@@ -218,7 +233,6 @@ class _Judgement:
 
     def __init__(self, built: Built, live: Live, settings: InspectionSettings, snapshot: Snapshot) -> None:
         self._built = built
-        self._inventory = live.inventory
         self._known = frozenset(live.inventory)
         self._settings = settings
         self._snapshot = snapshot
@@ -232,10 +246,10 @@ class _Judgement:
     def judge(self, item: RenderedObject, look: Look) -> None:
         """Say of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
-        if _is_left_alone(item.body) or (look.live is not None and _is_left_alone(look.live)):
+        if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
             self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
             return
-        if look.live is not None and item.has_mark(f"{KUSTOMIZE_LABEL}/ssa", "IfNotPresent"):
+        if look.live is not None and self._settings.is_marked(item.body, "ssa", "IfNotPresent"):
             self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
             return
         if look.live is not None and ref.inventory_id not in self._known:
@@ -246,9 +260,18 @@ class _Judgement:
         if item.is_encrypted and not self._settings.has_decryption_key:
             self._problems.append(encrypted_without_key(*locate(ref, self._sources)))
             return
-        findings = [finding for finding in look.findings if not self._is_for_flux(item, finding)]
+        is_forced = look.if_new is not None and self._is_forced(item, look)
+        refused = (look.if_new or ()) if is_forced else look.findings
+        findings = [finding for finding in refused if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
-        if look.is_hidden and not look.findings:
+        self._tell_change(item, look, is_recreated=is_forced and not refused)
+
+    def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
+        """Say what applying an object would change, or why that can't be told."""
+        ref = item.ref
+        if is_recreated:
+            self._changes.append(Change(object=str(ref), action="recreate"))
+        elif look.is_hidden and not look.findings:
             reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
             self._not_checked.append(f"{ref}: {reason}")
         elif look.result is not None:
@@ -258,25 +281,21 @@ class _Judgement:
             reason = self._built.unevaluated.get(ref, "it is encrypted")
             self._not_checked.append(f"{ref}: {reason}")
 
-    def result(self, kept: tuple[ObjectRef, ...]) -> Preflight:
-        """Bring the findings together; what can't be asked for at all is told once.
-
-        kept: what the target lacks and Flux leaves.
-        """
+    def result(self) -> Preflight:
+        """Bring the findings together; what can't be asked for at all is told once."""
         objects = tuple(item.ref for item in self._built.objects)
-        gone = pruned((*objects, *kept), self._inventory)
-        uncertain = tuple(ref for ref in gone if ref.kind in self._built.uncertain_kinds)
-        reasons = self._built.uncertain_kinds
-        self._not_checked += [f"{ref}: it may be deleted: {reasons[ref.kind]}" for ref in uncertain]
-        deletes = [Change(object=str(ref), action="delete") for ref in gone if ref not in uncertain]
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
-            changes=(*self._changes, *(deletes if self._settings.has_dry_run else ())),
+            changes=tuple(self._changes),
             not_checked=tuple(self._not_checked),
             digests={item.ref: item.digest for item in self._built.objects},
-            kept=(*kept, *uncertain),
         )
+
+    def _is_forced(self, item: RenderedObject, look: Look) -> bool:
+        """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
+        marked = (item.body, look.live or {})
+        return any(self._settings.is_marked(body, "force", "enabled") for body in marked)
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
         """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
@@ -285,8 +304,6 @@ class _Judgement:
             reason = "its kind comes with this save"
         elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
             reason = "its namespace comes with this save"
-        elif finding.is_immutable and item.has_mark(f"{KUSTOMIZE_LABEL}/force", "Enabled"):
-            reason = f"{finding.field} can't be changed, and Flux is told to make it anew"
         if reason:
             self._not_checked.append(f"{ref}: {reason}")
         is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION
@@ -315,10 +332,15 @@ class _Judgement:
             case Obstacle.RIGHT:
                 return self._missing_right(ref, look), _REMOVE
         text = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        force = (
-            f"delete it first, or let Flux make it anew: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
-        )
-        return text, force if finding.is_immutable else ""
+        if look.would_recreating_help(finding):
+            return text, self._recreating
+        return text, finding.hint
+
+    @property
+    def _recreating(self) -> str:
+        if self._settings.is_chart:
+            return "delete it first"
+        return f"delete it first, or let Flux recreate it: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
 
     def _missing_right(self, ref: ObjectRef, look: Look) -> str:
         namespace = self._settings.session.namespace
@@ -355,14 +377,3 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
         if item.ref.kind == "CustomResourceDefinition":
             spec = mapping(item.body.get("spec"))
             yield str(spec.get("group")), str(mapping(spec.get("names")).get("kind"))
-
-
-def pruned(objects: Sequence[ObjectRef], inventory: Sequence[str]) -> tuple[ObjectRef, ...]:
-    """List what Flux would delete: what its inventory holds and the snapshot doesn't."""
-    kept = {ref.inventory_id for ref in objects}
-    return tuple(parse_inventory_id(entry) for entry in inventory if entry not in kept)
-
-
-def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
-    """Say whether a prune needs someone's word: more than its share, and more than a handful."""
-    return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent

@@ -31,7 +31,7 @@ from gitops_run.flows.ports import (
     Store,
     StoreWatch,
 )
-from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
+from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Expected, Revision
@@ -49,6 +49,7 @@ from gitops_run.model.events import (
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import is_large_prune, pruned
 from gitops_run.model.session import applied_path
 
 FINISH_S = 5.0
@@ -245,7 +246,8 @@ class SaveLoop:
         if not snapshot.problems and not snapshot.tree.has_files_in(self._settings.target):
             found.append((snapshot, Preflight()))
             return
-        live = Live(digests=self._known, inventory=self._ports.flux.applier.inventory)
+        applier = self._ports.flux.applier
+        live = Live(digests=self._known, inventory=applier.inventory, versions=applier.versions)
         found.append((snapshot, await self._ports.inspector.inspect(snapshot, live, save.mark)))
 
     async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
@@ -315,7 +317,8 @@ class SaveLoop:
             if not inventory and self._pusher.is_empty:
                 return None
             return (Problem(message="nothing left to apply", hint="to end the session: gitops-run down"),)
-        gone = pruned((*checked.objects, *checked.kept), inventory)
+        left = pruned(checked.objects, inventory)
+        gone = [ref for ref in left if ref.inventory_id not in checked.spared]
         if not is_large_prune(len(gone), len(inventory), self._settings.prune_limit_percent):
             return ()
         names = ", ".join(str(ref) for ref in gone[:3])

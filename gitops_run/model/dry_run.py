@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -29,24 +29,24 @@ class Obstacle(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Hold one thing that is wrong with an object. field: as the API server names it, "" for the whole."""
+    """Hold one thing that is wrong with an object.
+
+    field: as the API server names it, "" for the whole. hint: what to do about it, where that is known here.
+    """
 
     obstacle: Obstacle
     message: str
     field: str = ""
-
-    @property
-    def is_immutable(self) -> bool:
-        """Say whether only making the object anew would help."""
-        return "immutable" in self.message
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """Hold what the cluster says of one object. live: None where it has none. result: of the dry run.
 
-    resource: the kind's plural. is_hidden: Flux may not read what is there, so None says nothing. Values of
-    Secrets are in here, so nothing of it is in the representation.
+    resource: the kind's plural. is_hidden: Flux may not read what is there, so None says nothing. if_new:
+    what is wrong with the object apart from the change; None where that wasn't asked. Values of Secrets are
+    in here, so nothing of it is in the representation.
     """
 
     live: Json | None = field(default=None, repr=False)
@@ -55,6 +55,11 @@ class Look:
     resource: str = ""
     is_namespaced: bool = True
     is_hidden: bool = False
+    if_new: tuple[Finding, ...] | None = None
+
+    def would_recreating_help(self, finding: Finding) -> bool:
+        """Say whether a finding is about the change alone, and not about the object."""
+        return self.if_new is not None and finding not in self.if_new
 
 
 _TYPED = "failed to create typed patch object"
@@ -78,6 +83,50 @@ _CONTENT_CODES = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
+
+
+_IMMUTABLE = re.compile(r"is\simmutable|immutable\sfield")
+_ALLOCATED = "already allocated"
+
+
+def may_be_immutable(status: int, message: str) -> bool:
+    """Say whether Flux may take a refusal for one of the change alone.
+
+    It takes a conflict for one too, which is no refusal here. Source: fluxcd/pkg ssa, IsImmutableError.
+    """
+    return status == HTTPStatus.UNPROCESSABLE_ENTITY or bool(_IMMUTABLE.search(message))
+
+
+def to_findings_if_new(status: int, answer: Json, *, is_secret: bool = False) -> tuple[Finding, ...] | None:
+    """Read the answer for an object under another name, as to_findings does.
+
+    A quota, or an address that the object itself holds, says nothing of what comes after its deletion.
+    """
+    if status in (HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT) or status < HTTPStatus.BAD_REQUEST:
+        return ()
+    found = to_findings(status, answer, is_secret=is_secret)
+    return None if found is None else tuple(one for one in found if _ALLOCATED not in one.message)
+
+
+_OF_ANOTHER_CLUSTER = {
+    "uid": "it is the identity of another object",
+    "resourceVersion": "it is the version of another object, or of an earlier state of this one",
+}
+
+
+def conflict_of(body: Json) -> tuple[Finding, ...]:
+    """Find what makes the API server answer 409 each time: what a file copied from a cluster has kept."""
+    metadata = body.get("metadata")
+    return tuple(
+        Finding(
+            obstacle=Obstacle.CONTENT,
+            field=f"metadata.{key}",
+            message=message,
+            hint="remove the line: the API server sets this field",
+        )
+        for key, message in _OF_ANOTHER_CLUSTER.items()
+        if isinstance(metadata, Mapping) and metadata.get(key)
+    )
 
 
 def to_findings(status: int, answer: Json, *, is_secret: bool = False) -> tuple[Finding, ...] | None:
@@ -184,4 +233,4 @@ def _masked(finding: Finding) -> Finding:
     if illegal := _HARMLESS.fullmatch(finding.message):
         reason = illegal.group()
     message = reason or "the API server refuses its value, which is not shown"
-    return Finding(obstacle=finding.obstacle, field=finding.field, message=message)
+    return replace(finding, message=message)

@@ -30,7 +30,11 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One object that a save changes. action: "create", "change" or "delete"."""
+    """One object that a save changes.
+
+    action: "create", "change", "delete", "recreate" (deleted, and created again under its name) or "replace"
+    (created under a name with a new hash, and the old one deleted).
+    """
 
     object: str
     action: str

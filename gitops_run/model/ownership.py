@@ -84,6 +84,11 @@ def own_claim(item: RenderedObject, session: SessionPlace) -> str:
     return ""
 
 
+def owner_labels(session: SessionPlace) -> Mapping[str, str]:
+    """List the labels by which a session's Kustomization marks each object that it applies."""
+    return {f"{KUSTOMIZE_LABEL}/name": session.name, f"{KUSTOMIZE_LABEL}/namespace": session.namespace}
+
+
 def foreign_owner(live: Json, session: SessionPlace) -> str:
     """Say who owns a live object, as a sentence's end: "belongs to Kustomization a/b"; "" where we do."""
     metadata = live.get("metadata") or {}

@@ -134,6 +134,22 @@ NAMESPACES: dict[str, dict[str, str]] = {
         "buildMetadata: [originAnnotations, transformerAnnotations]",
         "app/a.yaml": A,
     },
+    "a target that is a component": {"app/kustomization.yaml": COMPONENT, "app/b.yaml": B},
+    "a transformer that sets the namespace of one object": {
+        "app/kustomization.yaml": "resources: [a.yaml, b.yaml]\ntransformers: [t.yaml]",
+        "app/a.yaml": A,
+        "app/b.yaml": B,
+        "app/t.yaml": "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\n"
+        "target: {kind: ConfigMap, name: a}\n"
+        "patch: |-\n  - op: add\n    path: /metadata/namespace\n    value: other\n",
+    },
+    "an origin of generated, patched and based objects": {
+        "app/kustomization.yaml": "resources: [../base]\nbuildMetadata: [originAnnotations]\n"
+        "configMapGenerator: [{name: g, literals: [a=b]}]\n"
+        "patches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {p: q}}'}]",
+        "base/kustomization.yaml": "resources: [a.yaml]",
+        "base/a.yaml": A,
+    },
     "an empty kustomization": {"app/kustomization.yaml": ""},
     "a comment alone": {"app/kustomization.yaml": "# nothing yet\n"},
     "a second document": {"app/kustomization.yaml": "resources: [a.yaml]\n---\nx: [", "app/a.yaml": A},

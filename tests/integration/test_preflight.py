@@ -321,3 +321,132 @@ def test_a_config_map_that_is_too_large_is_refused_at_the_file_that_makes_it(
     problems = diff(session, developer_there, "-o", "json").json["problems"]
     assert sorted(map(place, problems)) == [("large.yaml", 5), ("made/kustomization.yaml", 2)]
     assert all("data: Too long: may not be more than 1048576 bytes" in one["message"] for one in problems)
+
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: once
+  annotations: {}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: main
+          image: busybox:1.37
+"""
+MARK = "kustomize.toolkit.fluxcd.io/"
+
+
+def forced(text: str) -> str:
+    return text.replace("annotations: {}", f"annotations: {{{MARK}force: enabled}}")
+
+
+def test_a_job_without_labels_of_its_own_differs_in_nothing_once_it_is_applied(
+    session: SharedSession, developer_there: Person
+) -> None:
+    (session.root / "once.yaml").write_text(JOB)
+    with syncing(session, developer_there) as sync:
+        done = diff(session, developer_there)
+        assert (done.code, done.out.strip()) == (0, "no differences")
+        (session.root / "a.yaml").write_text(config("a"))
+        assert [change["object"] for change in sync.tells("save_pushed")["changes"]] == [
+            f"ConfigMap {session.namespace}/a"
+        ]
+        sync.tells("save_applied")
+        (session.root / "once.yaml").write_text(JOB.replace("busybox:1.37", "busybox:1.36"))
+        [problem] = broken(sync)
+        assert f"{MARK}force: enabled" in problem["hint"]
+        (session.root / "once.yaml").write_text(forced(JOB.replace("busybox:1.37", "busybox:1.36")))
+        assert [(one["object"], one["action"]) for one in sync.tells("save_pushed")["changes"]] == [
+            (f"Job {session.namespace}/once", "recreate")
+        ]
+        sync.tells("save_applied")
+        assert diff(session, developer_there).code == 0
+
+
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: s
+  annotations: {}
+spec:
+  ports: [{port: 80}]
+"""
+STATEFUL = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: db
+  annotations: {}
+spec:
+  replicas: 0
+  serviceName: s
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: main, image: "busybox:1.37"}]}
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [(STATEFUL, "1Gi", "2Gi"), (SERVICE, "ports:", "clusterIP: None\n  ports:")],
+)
+def test_what_can_t_be_changed_has_the_hint_and_is_recreated_with_the_annotation(
+    session: SharedSession, developer_there: Person, text: str, old: str, new: str
+) -> None:
+    manifest = session.root / "forced.yaml"
+    manifest.write_text(text)
+    with syncing(session, developer_there) as sync:
+        manifest.write_text(text.replace(old, new))
+        assert {f"{MARK}force: enabled" in problem["hint"] for problem in broken(sync)} == {True}
+        manifest.write_text(forced(text.replace(old, new)))
+        assert [one["action"] for one in sync.tells("save_pushed")["changes"]] == ["recreate"]
+        sync.tells("save_applied")
+        assert diff(session, developer_there).code == 0
+
+
+def test_a_resource_version_that_was_copied_from_a_cluster_is_refused_with_its_line(
+    session: SharedSession, developer_there: Person
+) -> None:
+    manifest = session.root / "copied.yaml"
+    manifest.write_text(config("copied"))
+    with syncing(session, developer_there) as sync:
+        manifest.write_text(config("copied").replace("\ndata:", '\n  resourceVersion: "7"\ndata:'))
+        [problem] = broken(sync)
+        assert place(problem) == ("copied.yaml", 5)
+
+
+GENERATED = "".join(f"  - name: g{n}\n    envs: [shared.env]\n" for n in range(5))
+
+
+def test_a_line_that_five_generators_share_replaces_their_objects_and_deletes_none(
+    session: SharedSession, developer_there: Person
+) -> None:
+    (session.root / "kustomization.yaml").write_text(f"configMapGenerator:\n{GENERATED}")
+    (session.root / "shared.env").write_text("A=1\n")
+    for name in ("worker.yaml", "nightly.yaml"):
+        (session.root / name).unlink()
+    with syncing(session, developer_there) as sync:
+        (session.root / "shared.env").write_text("A=2\n")
+        assert [one["action"] for one in sync.tells("save_pushed")["changes"]] == 5 * ["replace"]
+        sync.tells("save_applied")
+
+
+def test_an_object_that_may_not_be_pruned_is_not_reported_as_deleted(
+    session: SharedSession, developer_there: Person
+) -> None:
+    kept = session.root / "kept.yaml"
+    kept.write_text(config("kept").replace("\ndata:", f"\n  annotations: {{{MARK}prune: disabled}}\ndata:"))
+    with syncing(session, developer_there) as sync:
+        kept.unlink()
+        assert sync.tells("save_pushed")["changes"] == []
+        sync.tells("save_applied")
+    session.owner.kubectl("get", "configmap", "kept", "-n", session.namespace)

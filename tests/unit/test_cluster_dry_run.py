@@ -29,6 +29,7 @@ class FakeConnection:
     read: tuple[int, dict[str, Any]] = ABSENT
     tried: tuple[int, dict[str, Any]] = (200, {"kind": "ConfigMap"})
     listed: tuple[int, dict[str, Any]] = (403, {"message": "may not list"})
+    tried_new: tuple[int, dict[str, Any]] = (201, {"kind": "ConfigMap"})
     asked: list[Request] = field(default_factory=list)
     discovered: list[str] = field(default_factory=list)
     kinds: tuple[str, ...] = ("ConfigMap", "Secret")
@@ -47,7 +48,9 @@ class FakeConnection:
         self.asked.append(request)
         if request.path.endswith("/configmaps"):
             return self.listed
-        return self.read if request.method == "GET" else self.tried
+        if request.method == "GET":
+            return self.read
+        return self.tried_new if "-recreated-" in request.path else self.tried
 
 
 def look(
@@ -171,3 +174,56 @@ def test_who_may_not_read_in_flux_s_name_hears_why_even_without_a_dry_run() -> N
     message = 'serviceaccounts "flux-run" is forbidden: User "dev" cannot impersonate resource "x"'
     [found] = look(FakeConnection(read=(403, {"message": message})), CONFIG, has_dry_run=False)
     assert [finding.obstacle for finding in found.findings] == [Obstacle.IMPERSONATION]
+
+
+THERE = (200, {"kind": "ConfigMap", "metadata": {"name": "a"}})
+INVALID = (422, {"message": 'ConfigMap "a" is invalid: data: Forbidden: field is immutable'})
+
+
+def test_a_refused_change_is_asked_for_again_as_a_new_object() -> None:
+    connection = FakeConnection(read=THERE, tried=INVALID)
+    [found] = look(connection, CONFIG.replace("name: a", "name: a, uid: u"))
+    assert found.if_new == ()
+    assert [found.would_recreating_help(finding) for finding in found.findings] == [True]
+    body = connection.asked[-1].body
+    assert isinstance(body, dict)
+    assert body["metadata"] == {"name": "a-recreated-dfjt7", "namespace": "ns"}
+    assert connection.asked[-1].path.endswith("/a-recreated-dfjt7")
+    assert connection.asked[-1].query["dryRun"] == "All"
+
+
+def test_what_is_wrong_with_a_new_object_too_is_not_cured_by_recreating_it() -> None:
+    [found] = look(FakeConnection(read=THERE, tried=INVALID, tried_new=INVALID), CONFIG)
+    assert [found.would_recreating_help(finding) for finding in found.findings] == [False]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (403, {"message": 'configmaps "x" is forbidden: exceeded quota: q'}),
+        (
+            422,
+            {"message": 'Service "x" is invalid: spec.ports[0].nodePort: provided port is already allocated'},
+        ),
+    ],
+)
+def test_what_the_object_itself_takes_up_does_not_keep_it_from_being_recreated(answer: Any) -> None:
+    [found] = look(FakeConnection(read=THERE, tried=INVALID, tried_new=answer), CONFIG)
+    assert found.if_new == ()
+
+
+@pytest.mark.parametrize("connection", [FakeConnection(tried=INVALID), FakeConnection(read=THERE)])
+def test_nothing_new_is_asked_for_where_nothing_is_there_or_nothing_is_refused(
+    connection: FakeConnection,
+) -> None:
+    assert [found.if_new for found in look(connection, CONFIG)] == [None]
+
+
+@pytest.mark.parametrize("key", ["uid", "resourceVersion"])
+def test_an_identity_that_was_copied_from_a_cluster_is_refused_and_not_tried_for_ever(key: str) -> None:
+    conflict = (409, {"message": "the object has been modified; please apply your changes"})
+    [found] = look(
+        FakeConnection(read=THERE, tried=conflict), CONFIG.replace("name: a", f"name: a, {key}: '7'")
+    )
+    assert [finding.field for finding in found.findings] == [f"metadata.{key}"]
+    assert (found.if_new, found.findings[0].hint.startswith("remove the line")) == (None, True)

@@ -12,7 +12,7 @@ from gitops_run.cli.app import main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_printer
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.events import Change, FieldChange, SaveBroken
+from gitops_run.model.events import Change, FieldChange, SaveBroken, SavePushed
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 
@@ -46,3 +46,19 @@ def test_neither_does_a_difference_or_an_error(
     assert "\\x1b[2J" in printed.out
     assert "\\x1b[2J" in printed.err
     assert "\x1b" not in printed.out + printed.err
+
+
+def test_what_is_recreated_or_replaced_is_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = FieldChange(path="metadata.name", before='"env-1"', after='"env-2"')
+    changes = (
+        Change(object="Job ns/once", action="recreate"),
+        Change(object="ConfigMap ns/env-2", action="replace", fields=(renamed,)),
+    )
+    pushed = SavePushed(
+        save=1, puts=("a",), deletes=(), revision="r", is_fenced=False, times_ms={}, changes=changes
+    )
+    event_printer("text", "web")(pushed)
+    assert capsys.readouterr().out.splitlines() == [
+        "  ± recreate Job ns/once",
+        '  ± replace ConfigMap ns/env-2 metadata.name "env-1" → "env-2"',
+    ]

@@ -8,11 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.flows.preflight import Inspector, Live, Preflight, is_large_prune, pruned
+from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document
 from gitops_run.model.ownership import KUSTOMIZE_LABEL
 from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import is_large_prune, pruned
 from gitops_run.model.substitution import Variables
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot
@@ -57,6 +58,10 @@ def refusing(name: str, obstacle: Obstacle, message: str = "no", field: str = ""
 
 def messages(found: Preflight) -> list[str]:
     return [str(problem) for problem in found.problems]
+
+
+def told(found: Preflight) -> list[tuple[str, str]]:
+    return [(change.object, change.action) for change in found.changes]
 
 
 A = manifest("ConfigMap", "a", "data:", "  x: '1'")
@@ -231,11 +236,49 @@ def test_an_encrypted_object_is_neither_tried_nor_compared() -> None:
     assert cluster.looked_at == [("s", False)]
 
 
-def test_an_immutable_field_is_no_problem_where_flux_may_make_the_object_anew() -> None:
-    cluster = refusing("a", Obstacle.CONTENT, "field is immutable", "data")
-    assert "kustomize.toolkit.fluxcd.io/force: enabled" in inspect(A, cluster=cluster).problems[0].hint
-    forced = inspect(manifest("ConfigMap", "a", mark="force: Enabled"), cluster=cluster)
-    assert (forced.problems, len(forced.not_checked)) == ((), 1)
+OURS_A = Live(digests={}, inventory=("ns_a__ConfigMap",))
+FORCED = manifest("ConfigMap", "a", mark="force: Enabled")
+CHANGE = Finding(obstacle=Obstacle.CONTENT, field="spec", message="updates to it are forbidden")
+FAULT = Finding(obstacle=Obstacle.CONTENT, field="spec.x", message="Required value")
+
+
+def that_is_there(*new: Finding, **metadata: Any) -> FakeCluster:
+    """A cluster that refuses to change ConfigMap a, and finds only these faults in a new one."""
+    cluster = FakeCluster(refuses={"a": (CHANGE, *new)}, refuses_new={"a": new})
+    cluster.has(ref("ConfigMap", "a"), metadata=metadata)
+    return cluster
+
+
+def test_a_change_that_is_refused_has_the_hint_how_flux_would_recreate_the_object() -> None:
+    [change, fault] = inspect(A, cluster=that_is_there(FAULT), live=OURS_A).problems
+    assert "kustomize.toolkit.fluxcd.io/force: enabled" in change.hint
+    assert fault.hint == ""
+
+
+def test_a_chart_s_object_has_no_hint_to_an_annotation_that_helm_does_not_know() -> None:
+    [problem] = inspect(A, cluster=that_is_there(), live=OURS_A, is_chart=True).problems
+    assert problem.hint == "delete it first"
+
+
+def test_an_object_that_flux_may_recreate_is_reported_as_recreated() -> None:
+    found = inspect(FORCED, cluster=that_is_there(), live=OURS_A)
+    assert (found.problems, told(found)) == ((), [("ConfigMap ns/a", "recreate")])
+
+
+def test_a_mark_on_the_live_object_lets_flux_recreate_it_too() -> None:
+    cluster = that_is_there(annotations={f"{KUSTOMIZE_LABEL}/force": "enabled"})
+    assert told(inspect(A, cluster=cluster, live=OURS_A)) == [("ConfigMap ns/a", "recreate")]
+
+
+def test_an_object_that_recreating_would_not_save_is_refused_for_its_own_faults_alone() -> None:
+    found = inspect(FORCED, cluster=that_is_there(FAULT), live=OURS_A)
+    assert (found.changes, messages(found)) == ((), ["app/0.yaml:1: ConfigMap ns/a: spec.x: Required value"])
+
+
+def test_a_finding_brings_its_own_hint() -> None:
+    finding = Finding(obstacle=Obstacle.CONTENT, field="metadata.uid", message="no", hint="remove the line")
+    [problem] = inspect(A, cluster=FakeCluster(refuses={"a": (finding,)})).problems
+    assert problem.hint == "remove the line"
 
 
 @pytest.mark.parametrize("mark", ["reconcile: disabled", "ssa: Ignore", "ssa: IfNotPresent"])
@@ -244,6 +287,15 @@ def test_an_object_that_flux_leaves_alone_is_nobody_s_problem(mark: str) -> None
     cluster.has(ref("ConfigMap", "a"))
     found = inspect(manifest("ConfigMap", "a", mark=mark), cluster=cluster)
     assert (found.problems, found.changes, len(found.not_checked)) == ((), (), 1)
+
+
+@pytest.mark.parametrize(
+    "mark", ["reconcile: disabled", "ssa: Ignore", "ssa: IfNotPresent", "force: enabled"]
+)
+def test_a_mark_for_kustomize_controller_means_nothing_in_a_chart(mark: str) -> None:
+    text = manifest("ConfigMap", "a", mark=mark)
+    found = inspect(text, cluster=that_is_there(), live=OURS_A, is_chart=True)
+    assert (len(found.problems), found.not_checked) == (1, ())
 
 
 def test_a_live_object_that_a_person_took_from_flux_for_a_while_is_left_alone_too() -> None:
@@ -295,23 +347,78 @@ def test_what_helm_is_told_to_keep_is_no_deletion(policy: str, deleted: list[str
     annotations = {"helm.sh/resource-policy": policy}
     cluster.has(ref("ConfigMap", "gone"), metadata={"annotations": annotations})
     live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_gone__ConfigMap"))
-    found = again(inspector(OfAChart(), cluster), A, live=live)
+    found = again(inspector(OfAChart(), cluster, is_chart=True), A, live=live)
     assert [change.object for change in found.changes if change.action == "delete"] == deleted
-    assert [str(one) for one in pruned((*found.objects, *found.kept), live.inventory)] == deleted
-
-
-def test_the_annotation_of_helm_says_nothing_in_a_kustomization() -> None:
-    cluster = FakeCluster()
-    cluster.has(ref("ConfigMap", "gone"), metadata={"annotations": {"helm.sh/resource-policy": "keep"}})
-    live = Live(digests={}, inventory=("ns_gone__ConfigMap",))
-    assert "delete" in [change.action for change in inspect(A, cluster=cluster, live=live).changes]
+    assert found.spared == (frozenset() if deleted else {"ns_gone__ConfigMap"})
 
 
 def test_a_deletion_that_the_cluster_decides_is_not_checked_and_no_change() -> None:
     live = Live(digests={}, inventory=("ns_a__ConfigMap", "ns_b__Secret", "ns_c__Service"))
-    found = again(inspector(OfAChart(Secret="why")), A, live=live)
+    found = again(inspector(OfAChart(Secret="why"), is_chart=True), A, live=live)
     assert [change.object for change in found.changes if change.action == "delete"] == ["Service ns/c"]
     assert found.not_checked == ("Secret ns/b: it may be deleted: why",)
+    assert found.spared == {"ns_b__Secret"}
+
+
+OURS = {f"{KUSTOMIZE_LABEL}/name": "web", f"{KUSTOMIZE_LABEL}/namespace": "ns"}
+OLD, NEW = "env-bb2244ccdd", "env-tt2244ccdd"
+
+
+def left_with(labels: dict[str, str], annotations: dict[str, str], **settings: Any) -> Preflight:
+    """Inspect a save without an object that the session applied before."""
+    cluster = FakeCluster()
+    cluster.has(ref("Secret", "gone"), metadata={"labels": labels, "annotations": annotations})
+    return inspect(cluster=cluster, live=Live(digests={}, inventory=("ns_gone__Secret",)), **settings)
+
+
+@pytest.mark.parametrize("mark", ["prune: disabled", "reconcile: Disabled", "ssa: ignore"])
+def test_an_object_that_flux_may_not_prune_is_not_reported_as_deleted(mark: str) -> None:
+    name, _, value = mark.partition(": ")
+    found = left_with(OURS, {f"{KUSTOMIZE_LABEL}/{name}": value})
+    assert (found.changes, found.spared) == ((), {"ns_gone__Secret"})
+
+
+def test_an_object_without_the_session_s_owner_labels_stays_when_it_leaves_the_target() -> None:
+    assert left_with({**OURS, f"{KUSTOMIZE_LABEL}/name": "other"}, {}).changes == ()
+    assert told(left_with(OURS, {})) == [("Secret ns/gone", "delete")]
+
+
+def test_a_chart_s_object_stays_by_helm_s_annotation_and_not_by_flux_s() -> None:
+    assert left_with({}, {"helm.sh/resource-policy": "keep"}, is_chart=True).changes == ()
+    assert told(left_with({}, {f"{KUSTOMIZE_LABEL}/prune": "disabled"}, is_chart=True)) == [
+        ("Secret ns/gone", "delete")
+    ]
+
+
+def with_old_hash(kind: str) -> tuple[FakeCluster, Live]:
+    cluster = FakeCluster()
+    cluster.has(ref(kind, OLD), metadata={"labels": OURS}, apiVersion="v1", data={"x": "1"})
+    return cluster, Live(digests={}, inventory=(f"ns_{OLD}__{kind}",))
+
+
+def test_an_object_with_a_new_hash_replaces_the_old_one_and_deletes_nothing() -> None:
+    cluster, live = with_old_hash("ConfigMap")
+    found = inspect(manifest("ConfigMap", NEW, "data:", "  x: '2'"), cluster=cluster, live=live)
+    assert told(found) == [(f"ConfigMap ns/{NEW}", "replace")]
+    assert [(one.path, one.before, one.after) for one in found.changes[0].fields] == [
+        ("metadata.name", f'"{OLD}"', f'"{NEW}"'),
+        ("data.x", '"1"', '"2"'),
+    ]
+    assert found.spared == {f"ns_{OLD}__ConfigMap"}
+
+
+def test_a_secret_that_is_replaced_shows_no_value() -> None:
+    cluster, live = with_old_hash("Secret")
+    [change] = inspect(manifest("Secret", NEW, "data:", "  x: dg=="), cluster=cluster, live=live).changes
+    assert "dg==" not in str(change)
+    assert change.fields[1].path == "data.x"
+
+
+def test_a_new_name_that_is_no_hash_replaces_nothing() -> None:
+    cluster, live = with_old_hash("ConfigMap")
+    found = inspect(manifest("ConfigMap", "other"), cluster=cluster, live=live)
+    assert told(found) == [("ConfigMap ns/other", "create"), (f"ConfigMap ns/{OLD}", "delete")]
+    assert found.spared == frozenset()
 
 
 VARIABLE = manifest("ConfigMap", "a", "data:", "  x: ${replicas}")

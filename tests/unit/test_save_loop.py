@@ -155,6 +155,17 @@ async def test_a_large_prune_is_refused_where_nobody_confirms_it() -> None:
 
 
 @scenario
+async def test_new_hashes_in_all_names_are_no_large_prune() -> None:
+    async with running({f"app/env{n}-bb2244ccdd": b"1" for n in range(6)}) as session:
+        await session.says(SaveApplied)
+        for n in range(6):
+            session.files.delete(f"app/env{n}-bb2244ccdd")
+            session.files.write(f"app/env{n}-tt2244ccdd", b"2")
+        await session.says(SaveApplied, 2)
+        assert session.cluster.live == {f"env{n}-tt2244ccdd": b"2" for n in range(6)}
+
+
+@scenario
 async def test_a_large_prune_that_is_confirmed_is_carried_out() -> None:
     async with running({f"app/{n}": b"1" for n in range(10)}, confirms=True) as session:
         await session.says(SaveApplied)

@@ -19,7 +19,15 @@ import anyio
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
 from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
-from gitops_run.model.dry_run import Finding, Look, Obstacle, to_findings
+from gitops_run.model.dry_run import (
+    Finding,
+    Look,
+    Obstacle,
+    conflict_of,
+    may_be_immutable,
+    to_findings,
+    to_findings_if_new,
+)
 from gitops_run.model.echoes import without_echo
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject
@@ -30,6 +38,10 @@ AT_A_TIME: Final = 10
 """Objects that are looked at together: more would be another client's wait."""
 LIST_FROM: Final = 20
 """So many objects of one kind in one namespace are read by one list, and not by as many requests."""
+_NAME_MAX: Final = 30
+_UNTAKEN: Final = "recreated-dfjt7"
+"""What is added to a name, of which _NAME_MAX letters stay, to ask for an object that isn't there."""
+_IDENTITY: Final = ("resourceVersion", "uid")
 _DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
@@ -92,11 +104,15 @@ class ClusterDryRun:
     def _masked(self, look: Look) -> Look:
         """Take values of Secrets out of what the API server says; a key may be a line of a file."""
         mask = self._masker.mask
-        findings = tuple(
-            replace(finding, field=mask(finding.field), message=mask(without_echo(finding.message)))
-            for finding in look.findings
-        )
-        return replace(look, findings=findings)
+
+        def masked(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+            return tuple(
+                replace(one, field=mask(one.field), message=mask(without_echo(one.message)))
+                for one in findings
+            )
+
+        if_new = None if look.if_new is None else masked(look.if_new)
+        return replace(look, findings=masked(look.findings), if_new=if_new)
 
     async def _list(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Json]:
         """Read at once what is there of many objects of one kind; what this leaves out is read one by one.
@@ -146,6 +162,8 @@ class ClusterDryRun:
         if isinstance(there, dict):
             self._masker.learn(of_object(there))
         result = self._result(item, *answers["PATCH"]) if has_dry_run else Look()
+        if result.findings and there is not None and _may_be_immutable(*answers["PATCH"]):
+            result = replace(result, if_new=await self._if_new(item, path))
         refused = there if isinstance(there, tuple) and not has_dry_run else ()
         return Look(
             live=None if isinstance(there, tuple) else there,
@@ -154,7 +172,20 @@ class ClusterDryRun:
             resource=resource.plural,
             is_namespaced=resource.is_namespaced,
             is_hidden=isinstance(there, tuple),
+            if_new=result.if_new,
         )
+
+    async def _if_new(self, item: RenderedObject, path: str) -> tuple[Finding, ...]:
+        """Ask what would be wrong with an object if it were new: under a name that isn't taken."""
+        name = f"{item.ref.name[:_NAME_MAX].rstrip('-.')}-{_UNTAKEN}"
+        metadata = {key: value for key, value in item.body["metadata"].items() if key not in _IDENTITY}
+        body = {**item.body, "metadata": {**metadata, "name": name}}
+        request = self._dry_run(f"{path.rpartition('/')[0]}/{name}", body)
+        status, answer = await self._connection.ask(request)
+        found = to_findings_if_new(status, answer, is_secret=item.ref.kind == "Secret")
+        if found is None:
+            raise self._failure(status, answer)
+        return found
 
     def _dry_run(self, path: str, body: Mapping[str, Any]) -> Request:
         return Request(
@@ -179,6 +210,8 @@ class ClusterDryRun:
     def _result(self, item: RenderedObject, status: int, answer: Json) -> Look:
         if status < HTTPStatus.BAD_REQUEST:
             return Look(result=answer)
+        if status == HTTPStatus.CONFLICT and (conflict := conflict_of(item.body)):
+            return Look(findings=conflict)
         found = to_findings(status, answer, is_secret=item.ref.kind == "Secret")
         if found is None:
             raise self._failure(status, answer)
@@ -189,6 +222,10 @@ class ClusterDryRun:
         if status == HTTPStatus.CONFLICT:
             return TransientError(message, hint="the object is being changed by someone else right now")
         return refusal(self._connection.context, status, message)
+
+
+def _may_be_immutable(status: int, answer: Json) -> bool:
+    return may_be_immutable(status, str(answer.get("message") or ""))
 
 
 def _as_flux_sends(body: Mapping[str, Any]) -> Json:

@@ -1,0 +1,68 @@
+"""Which objects a save removes from the cluster: what Flux's inventory holds and the save lacks.
+
+Knows which of these Flux leaves in place, and the names that kustomize generates from an object's content.
+Source: kustomize-controller 1.9, fluxcd/pkg ssa 0.76, Helm 4; kustomize 5.8, api/hasher.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from gitops_run.model.objects import ObjectRef, has_mark, mapping, parse_inventory_id
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, owner_labels
+
+PRUNE_ALWAYS_ALLOWED: Final = 3
+"""Objects that a save may prune whatever their share is: a small session changes by large shares."""
+_HASH: Final = re.compile(r"-[2456789bcdfghkmt]{10}$")
+_KEEPING: Final = (("prune", "disabled"), ("reconcile", "disabled"), ("ssa", "Ignore"))
+_HELM_POLICY: Final = "helm.sh/resource-policy"
+
+
+def pruned(
+    objects: Sequence[ObjectRef], inventory: Sequence[str], versions: Iterable[tuple[str, str]] = ()
+) -> tuple[ObjectRef, ...]:
+    """List what leaves the session: what the inventory holds and the save lacks.
+
+    versions: the API version of each entry, in pairs; v1 where none is known.
+    """
+    kept, known = {ref.inventory_id for ref in objects}, dict(versions)
+    return tuple(
+        parse_inventory_id(entry, known.get(entry, "v1")) for entry in inventory if entry not in kept
+    )
+
+
+def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
+    """Say whether a prune needs someone's word: more than its share, and more than a handful."""
+    return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent
+
+
+def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -> bool:
+    """Say whether a live object stays although it leaves the session.
+
+    Flux deletes what bears its owner labels and no mark against it; Helm asks for its own annotation.
+    """
+    metadata = mapping(live.get("metadata"))
+    if is_chart:
+        return mapping(metadata.get("annotations")).get(_HELM_POLICY) == "keep"
+    labels = mapping(metadata.get("labels"))
+    is_owned = all(labels.get(name) == value for name, value in owner_labels(session).items())
+    return not is_owned or any(has_mark(live, f"{KUSTOMIZE_LABEL}/{name}", value) for name, value in _KEEPING)
+
+
+def replacements(gone: Iterable[ObjectRef], added: Iterable[ObjectRef]) -> Mapping[ObjectRef, ObjectRef]:
+    """Pair what goes with what comes under the same name, apart from kustomize's hash of the content."""
+    coming: dict[tuple[str, ...], list[ObjectRef]] = {}
+    for ref in added:
+        coming.setdefault(_without_hash(ref), []).append(ref)
+    found = {}
+    for ref in gone:
+        candidates = coming.get(_without_hash(ref), [])
+        if candidates and (_HASH.search(ref.name) or _HASH.search(candidates[0].name)):
+            found[ref] = candidates.pop(0)
+    return found
+
+
+def _without_hash(ref: ObjectRef) -> tuple[str, ...]:
+    return ref.group, ref.kind, ref.namespace, _HASH.sub("", ref.name)
