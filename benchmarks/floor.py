@@ -9,8 +9,9 @@ import anyio
 from benchmarks.session import Session
 from benchmarks.store import open_store
 from benchmarks.targets import EDITED, settings
-from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
+from gitops_run.flows.ports import Store
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision
 
@@ -30,13 +31,11 @@ async def _floor(session: Session, times: int) -> list[float]:
             return [await _one(session, store, flux, stored) for _ in range(times)]
 
 
-async def _one(
-    session: Session, store: BucketStore, flux: WatchedFlux, stored: dict[str, StoredObject]
-) -> float:
+async def _one(session: Session, store: Store, flux: WatchedFlux, stored: dict[str, StoredObject]) -> float:
     key = f"{STORE_PREFIX}{(session.target / EDITED).relative_to(session.root)}.yaml"
     content = settings(EDITED, f"floor-{time.time_ns()}").encode()
     began = time.monotonic()
-    etag = await store.put(key, content)
+    etag = (await store.put_many({key: content}, always))[key]
     await flux.request_fetch(f"floor-{time.time_ns()}")
     stored[key] = StoredObject(key=key, etag=etag, size=len(content))
     revision = flux_revision(stored.values())

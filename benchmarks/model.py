@@ -17,9 +17,10 @@ import anyio
 
 from benchmarks.session import Session
 from benchmarks.store import open_store
-from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.flux import applier_path, source_path
+from gitops_run.flows.ports import Store
 from gitops_run.model.conditions import to_applier_status, to_source_status
 from gitops_run.model.session import RECONCILE_ANNOTATION, STORE_PREFIX
 
@@ -51,10 +52,10 @@ async def _model(session: Session, times: int) -> list[float]:
     return found
 
 
-async def _upload_all(store: BucketStore, root: Path) -> None:
-    await store.delete([stored.key for stored in await store.list()])
+async def _upload_all(store: Store, root: Path) -> None:
+    await store.delete([stored.key for stored in await store.list()], always)
     for path in _files(root):
-        await store.put(f"{STORE_PREFIX}{path.relative_to(root)}", path.read_bytes())
+        await store.put_many({f"{STORE_PREFIX}{path.relative_to(root)}": path.read_bytes()}, always)
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from benchmarks.session import Session
-from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.cli.reach import reached_store
+from gitops_run.flows.ports import Store
 from gitops_run.model.session import SessionName
 
 
 @asynccontextmanager
-async def open_store(session: Session) -> AsyncIterator[tuple[Connection, str, BucketStore]]:
+async def open_store(session: Session) -> AsyncIterator[tuple[Connection, str, Store]]:
     """Open the cluster and the store. Yields them with the session's namespace."""
     sandbox, namespace = session.bench.sandbox, SessionName.parse(session.name).namespace
     async with (
