@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from gitops_run.flows.building import Builder, Built, Completing, snapshot_size, sources_of
+from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
 from gitops_run.flows.departures import find_departures
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
@@ -107,8 +107,7 @@ class Inspector:
         self._masker = masker or Masker()
         self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
-        self._is_chart = isinstance(renderer, Completing)
-        self._namespaces = None if self._is_chart else finder
+        self._namespaces = None if settings.is_chart else finder
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings

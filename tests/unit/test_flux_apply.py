@@ -20,7 +20,7 @@ def sent(text: str) -> Any:
 def test_owner_labels_come_beside_an_object_s_own() -> None:
     head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
     assert sent(head)["metadata"] == {"name": "a", "labels": OWNER}
-    assert sent(f"{head}  labels: {{k/name: old, x: y}}\n")["metadata"]["labels"] == {**OWNER, "x": "y"}
+    assert sent(f"{head}  labels: {{k/name: old, x: z}}\n")["metadata"]["labels"] == {**OWNER, "x": "z"}
 
 
 @pytest.mark.parametrize("half", ["app", "[x]", "12"])
@@ -33,8 +33,8 @@ def test_labels_that_are_no_mapping_are_left_for_the_api_server_to_refuse(half: 
 def test_a_job_s_template_has_metadata_where_the_file_has_none(own: str) -> None:
     job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec: {template: {%sspec: {a: 1}}}\n"
     assert sent(job % own)["spec"]["template"] == {"metadata": {}, "spec": {"a": 1}}
-    labelled = sent(job % "metadata: {labels: {x: y}}, ")
-    assert labelled["spec"]["template"]["metadata"] == {"labels": {"x": "y"}}
+    labelled = sent(job % "metadata: {labels: {x: z}}, ")
+    assert labelled["spec"]["template"]["metadata"] == {"labels": {"x": "z"}}
 
 
 def test_a_cron_job_has_metadata_in_both_of_its_templates() -> None:

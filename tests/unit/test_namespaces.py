@@ -16,7 +16,6 @@ from gitops_run.flows import namespaces
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.events import Event, NamedNamespace, NamespaceOverridden
-from gitops_run.model.objects import RenderedObject
 from gitops_run.model.problem import Problem
 from tests.fake_cluster_checks import PLACE, FakeCluster
 from tests.fakes import FakeSnapshot
@@ -41,9 +40,6 @@ class AsFluxRenders:
 class AsHelmRenders(AsFluxRenders):
     """A renderer that leaves namespaces as they are."""
 
-    async def complete(self, item: RenderedObject) -> RenderedObject:
-        return item
-
     async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
         return snapshot.files["app/a.yaml"].decode()
 
@@ -57,7 +53,8 @@ class Inspection:
     told: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        settings = InspectionSettings(target="app", session=PLACE)
+        is_chart = isinstance(self.renderer, AsHelmRenders)
+        settings = InspectionSettings(target="app", session=PLACE, is_chart=is_chart)
         self._inspector = Inspector(self.renderer, self.cluster, settings, emit=self.told.append)
 
     def of(self, files: dict[str, str], whole_root_reason: str = "") -> Preflight:
