@@ -126,7 +126,7 @@ async def test_an_answer_that_nests_without_an_end_is_no_bug(tmp_path: Path) -> 
 async def test_a_list_of_a_store_without_an_end_is_given_up(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(memory_module, "GROWTH_BYTES_MAX", 32 * 2**20)
+    monkeypatch.setattr(memory_module, "GROWTH_BYTES_MAX", 8 * 2**20)
     monkeypatch.setattr(memory_module, "LOOK_S", 0.01)
     async with serving(without_end(b"<ListBucketResult>", ENTRY, status)) as endpoint:
         access = StoreAccess(endpoint=endpoint, region="us-east-1", access_key="a", secret_key="b")

@@ -42,7 +42,7 @@ from tests.fakes import FakeCluster as FakeControllers
 from tests.fakes import FakeFlux, FakeLease, FakeLeases, FakeStore, counting_tokens, md5
 from tests.work_trees import write
 
-FEW, MANY = 60, 240
+FEW, MANY = 30, 120
 SLACK = 1.15
 """What sorting and a few steps that do not depend on the number add to the ratio of the two."""
 

@@ -19,12 +19,13 @@ from gitops_run.model.conditions import to_applier_status, to_source_status
 from gitops_run.model.dry_run import Look
 from gitops_run.model.echoes import QUOTED, RAW, SAFE, without_echo, without_values
 from gitops_run.model.helm_release import to_release_status
-from gitops_run.model.masking import MASK, Masker
+from gitops_run.model.masking import MASK, WHOLE_MIN, Masker
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.substitution import Variables
 from tests.fakes import FakeSnapshot
 
 VALUES = st.text(alphabet=string.ascii_letters + string.digits + '-_.:/@ é"\\', min_size=2).map("k9{}".format)
+LONG_ENOUGH = VALUES.filter(lambda value: len(value.strip()) >= WHOLE_MIN)
 
 
 def masker(*values: str) -> Masker:
@@ -33,13 +34,13 @@ def masker(*values: str) -> Masker:
     return found
 
 
-@given(value=VALUES, before=st.text(max_size=20), after=st.text(max_size=20))
+@given(value=LONG_ENOUGH, before=st.text(max_size=20), after=st.text(max_size=20))
 def test_a_learned_value_is_in_no_masked_message(value: str, before: str, after: str) -> None:
     masked = masker(value).mask(f"{before}{value.strip()}{after}")
     assert value.strip() not in masked
 
 
-@given(value=VALUES)
+@given(value=LONG_ENOUGH)
 def test_neither_is_its_encoding_wherever_it_starts(value: str) -> None:
     plain = value.strip()
     for shift in range(3):
