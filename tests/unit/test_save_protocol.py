@@ -37,7 +37,7 @@ from tests.fakes import (
     revision_of,
 )
 
-CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "60"))
+CASES = int(os.environ.get("GITOPS_RUN_PROTOCOL_CASES", "40"))
 LONG_ENOUGH_S = 120.0
 """After the last trouble: the longest that a loop backs off, waits for a fence or for a lease."""
 
