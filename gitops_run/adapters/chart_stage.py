@@ -9,12 +9,12 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitops_run.errors import TransientError
+from gitops_run.adapters.kubectl import disk_errors
 from gitops_run.model.chart_build import (
     VALUES_FILE,
     LocalDependency,
@@ -68,7 +68,7 @@ def lay_out(
             message="the chart has no values.yaml, and Flux needs one where a session names values files",
             hint=f"add an empty {_path(target, VALUES_FILE)}",
         )
-    with _disk_errors(work):
+    with disk_errors(work):
         _link(chart, folder, [(one.name, root / one.path) for one in local])
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
         if has_values_files:
@@ -81,7 +81,7 @@ def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
 
     Raises TransientError where the disk refuses.
     """
-    with _disk_errors(folder):
+    with disk_errors(folder):
         for path in _templates(folder):
             text = _text(path)
             if (new := asking_for_given_kinds(text)) != text:
@@ -91,16 +91,6 @@ def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
         helper.parent.mkdir(exist_ok=True)
         _unlink_folders(folder, helper)
         _replace(helper, given_kinds(api_versions))
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TransientError(
-            f"{folder} can't be written: {error.strerror}", hint="check its disk and its permissions"
-        ) from error
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
