@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
 
 import anyio
 import pytest
 
-from gitops_run.adapters.cluster.discovery import Discovery, Resource
 from gitops_run.adapters.helm import Helm
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.helm_release import HelmValues
-from gitops_run.model.objects import ObjectRef
 from gitops_run.sandbox.build import ensure_built, folder_of
 from gitops_run.sandbox.programs import GROUPS
+from tests.charts import KnownDiscovery, KnownRelease
 from tests.contract.test_closure_rendering import Files, taken, write
 
 CHART = "apiVersion: v2\nname: shop\nversion: 0.1.0\n"
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {{ dict | toJson }}\n"
 CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: %s\n"
-
-
-class NoKinds:
-    """A cluster that knows no kind."""
-
-    async def find(self, ref: ObjectRef) -> Resource | None:
-        return None
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +32,7 @@ def built(files: Files, tmp_path: Path) -> Built:
     write(tmp_path / "root", {"app/Chart.yaml": CHART, **files})
     snapshot = taken(tmp_path / "root", tmp_path / "stage")
     values = HelmValues(release_name="r")
-    helm = Helm("run-x", values, tmp_path / "work", cast("Discovery", NoKinds()))
+    helm = Helm("run-x", values, tmp_path / "work", KnownDiscovery(), release=KnownRelease())
     return anyio.run(Builder(helm, "app", None).build, snapshot)
 
 

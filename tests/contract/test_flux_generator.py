@@ -201,7 +201,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def flux(program: Path, tmp_path: Path) -> Build:
-    """Build a copy of a root, links as their content: Flux writes into what it builds."""
+    """Build a copy of a root or of what is uploaded of it: Flux writes into what it builds."""
 
     def build(root: Path) -> tuple[str, bool]:
         copy = shutil.copytree(root, tmp_path / "flux")
@@ -223,7 +223,7 @@ def rendered(root: Path, tmp_path: Path) -> Built:
 def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path: Path) -> None:
     root = tmp_path / "root"
     write(root, (SHAPES | NAMESPACES)[shape])
-    built, is_error = flux(root)
+    built, is_error = flux(taken(root, tmp_path / "uploaded").folder)
     assert not is_error, built
     here = rendered(root, tmp_path)
     assert isinstance(here, str), here

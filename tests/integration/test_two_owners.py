@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from gitops_run.adapters.store_admin import open_store
 from gitops_run.adapters.store_keys import open_keys
-from gitops_run.errors import BackendError
+from gitops_run.errors import UsageError
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_keys import MadeKeys
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
@@ -163,9 +163,9 @@ def test_a_session_s_keys_administer_no_accounts(
         ca_cert=admin_access.ca_cert,
     )
     with open_keys(access) as store:
-        with pytest.raises(BackendError, match="does not let"):
+        with pytest.raises(UsageError, match="does not let"):
             store.names()
-        with pytest.raises(BackendError, match="does not let"):
+        with pytest.raises(UsageError, match="does not let"):
             store.make("evil", "evil", {})
 
 
