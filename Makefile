@@ -36,7 +36,7 @@ check: $(READY)
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -n 2 tests/unit
+	@$(BIN)/python -m pytest -q -n 3 tests/unit
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

@@ -142,22 +142,26 @@ class BucketStore:
         return tuple(sorted(found, key=lambda stored: stored.key.encode()))
 
     async def _answered(self, request: Callable[[], Awaitable[_Answer]], permit: Permit = always) -> _Answer:
-        """Make a request, and again after a failure that may pass, each time with a permit."""
-        with anyio.move_on_after(REQUEST_TIMEOUT_S):
-            for wait_s in BACKOFF_S:
-                try:
-                    return await self._attempted(request, permit)
-                except TransientError:
-                    await anyio.sleep(wait_s)
-            return await self._attempted(request, permit)
+        """Make a request, and again after a failure that may pass, each time with a permit.
+
+        An answer without an end is asked for once: each attempt would take as much memory again.
+        """
+        try:
+            with anyio.move_on_after(REQUEST_TIMEOUT_S):
+                for wait_s in BACKOFF_S:
+                    try:
+                        return await self._attempted(request, permit)
+                    except TransientError:
+                        await anyio.sleep(wait_s)
+                return await self._attempted(request, permit)
+        except AnswerTooLargeError as error:
+            raise self._outage(Fault.ENDLESS) from error
         raise self._outage(Fault.TIMED_OUT)
 
     async def _attempted(self, request: Callable[[], Awaitable[_Answer]], permit: Permit) -> _Answer:
         await permit()
         try:
             return await within_memory(request())
-        except AnswerTooLargeError as error:
-            raise self._outage(Fault.ENDLESS) from error
         except (BaseError, OSError) as error:
             raise self._translate(str(error)) from None
 

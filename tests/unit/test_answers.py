@@ -123,15 +123,23 @@ async def test_an_answer_that_nests_without_an_end_is_no_bug(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_a_list_of_a_store_without_an_end_is_given_up(
+async def test_a_list_of_a_store_without_an_end_is_given_up_and_asked_for_once(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(memory_module, "GROWTH_BYTES_MAX", 8 * 2**20)
     monkeypatch.setattr(memory_module, "LOOK_S", 0.01)
-    async with serving(without_end(b"<ListBucketResult>", ENTRY, status)) as endpoint:
+    asked: list[str] = []
+    endless = without_end(b"<ListBucketResult>", ENTRY, status)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.method)
+        return await endless(request)
+
+    async with serving(answer) as endpoint:
         access = StoreAccess(endpoint=endpoint, region="us-east-1", access_key="a", secret_key="b")
         with pytest.raises(TransientError, match="far more than was asked for"):
             await BucketStore(access, "bucket").list()
+    assert asked == ["GET"]
 
 
 @pytest.mark.parametrize("status", [200, 500])
