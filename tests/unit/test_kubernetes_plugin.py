@@ -142,6 +142,24 @@ def test_a_namespace_left_out_is_the_default_one_and_no_difference() -> None:
     assert base == wanted
 
 
+SCHEMA = {"items": [{"x-kubernetes-list-type": "set", "x-kubernetes-other": 1}]}
+
+
+def test_a_state_has_the_keys_of_an_objects_schema_with_underscores() -> None:
+    state = objects.State(inputs=SCHEMA, live=SCHEMA, api_version="v1", manager=MANAGER)
+    written = {"items": [{"x_kubernetes_list_type": "set", "x-kubernetes-other": 1}]}
+    rendered = objects.render_state(state, {})
+    assert (rendered["items"], rendered["__inputs"]) == (written["items"], written)
+    assert objects.parse_state(rendered) == state
+
+
+@pytest.mark.parametrize("key", ["x-kubernetes-list-type", "x_kubernetes_list_type"])
+def test_inputs_and_older_states_may_have_the_keys_of_a_schema_in_either_form(key: str) -> None:
+    parsed = {"items": [{"x-kubernetes-list-type": "set"}]}
+    assert objects.parse_inputs({"items": [{key: "set"}]}) == parsed
+    assert objects.parse_state({"items": [{key: "set"}]}).live == parsed
+
+
 def _entry(manager: str, operation: str, fields: dict[str, Any], **more: str) -> dict[str, Any]:
     return {"manager": manager, "operation": operation, "fieldsV1": fields, **more}
 
@@ -158,8 +176,28 @@ def test_the_creators_fields_go_over_to_the_resources_manager() -> None:
     ]
 
 
-def test_fields_of_controllers_stay_theirs() -> None:
-    entries = [_entry("source-controller", "Update", {"f:metadata": {}}), _entry(MANAGER, "Apply", {})]
+@pytest.mark.parametrize(
+    ("manager", "operation"),
+    [
+        ("kubectl-annotate", "Update"),
+        ("kubectl-client-side-apply", "Update"),
+        ("kubectl", "Apply"),
+        (MANAGER, "Update"),
+    ],
+)
+def test_fields_go_over_from_every_manager_whose_name_begins_like_a_known_one(
+    manager: str, operation: str
+) -> None:
+    entries = [_entry(MANAGER, "Apply", {"f:a": {}}), _entry(manager, operation, {"f:b": {}})]
+    assert managers.handed_over(entries, MANAGER) == [_entry(MANAGER, "Apply", {"f:a": {}, "f:b": {}})]
+
+
+@pytest.mark.parametrize(
+    ("manager", "operation"),
+    [("source-controller", "Update"), ("before-first-apply", "Apply"), ("my-kubectl", "Update")],
+)
+def test_fields_of_others_stay_theirs(manager: str, operation: str) -> None:
+    entries = [_entry(manager, operation, {"f:metadata": {}}), _entry(MANAGER, "Apply", {})]
     assert managers.handed_over(entries, MANAGER) is None
 
 

@@ -1,9 +1,11 @@
 """Field managers: who owns which field of an object, and the hand-over before the first update.
 
 Pure. An object is created under the manager CREATOR, by a plain create; updates are server-side
-applies under a manager of the resource's own. Before the first of these the creator's fields, and
-those of kubectl, go over to it, or the apply would conflict with the creation. Source: Kubernetes'
-server-side apply reference; the list of managers is pulumi-kubernetes 4.34's.
+applies under a manager of the resource's own. Before each of these the creator's fields, and those of
+kubectl, go over to it, or the apply would conflict with them. Managers are matched by the beginning of their
+names: what `kubectl annotate` set belongs to kubectl-annotate, goes over too, and goes with an apply that
+doesn't declare it. Source: Kubernetes' server-side apply reference; pulumi-kubernetes 4.34,
+fixCSAFieldManagers, with Flux's PatchReplaceFieldsManagers.
 """
 
 from __future__ import annotations
@@ -15,14 +17,8 @@ from typing import Any
 
 CREATOR = "pulumi-kubernetes"
 _PLUGIN_MANAGERS = frozenset({CREATOR, "pulumi-kubernetes.exe", "pulumi-resource-kubernetes"})
-_TAKEN_OVER = frozenset(
-    {
-        ("kubectl", "Apply"),
-        ("kubectl", "Update"),
-        ("before-first-apply", "Update"),
-        *((manager, "Update") for manager in _PLUGIN_MANAGERS),
-    }
-)
+_TAKEN_OVER = {"Apply": ("kubectl",), "Update": ("kubectl", "before-first-apply", *_PLUGIN_MANAGERS)}
+"""The beginnings of managers' names, by operation."""
 
 Entries = list[dict[str, Any]]
 
@@ -68,7 +64,7 @@ def owns(entries: Entries, path: Iterable[str], *, manager: str) -> tuple[bool, 
 
 def _is_taken_over(entry: Mapping[str, Any], manager: str) -> bool:
     return (
-        (entry["manager"], entry["operation"]) in _TAKEN_OVER
+        entry["manager"].startswith(_TAKEN_OVER.get(entry["operation"], ()))
         and not entry.get("subresource")
         and not _is_own(entry, manager)
     )

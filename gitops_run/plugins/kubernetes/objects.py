@@ -1,7 +1,8 @@
 """Inputs, live objects, and the state that Pulumi keeps, which is made of both.
 
 Pure. State is the live object with three keys of the plugin's own: the inputs, the first API version
-and the field manager. Source: pulumi-kubernetes 4.34, provider/pkg/provider/provider.go.
+and the field manager. Its keys x-kubernetes-* are written with underscores there, as Pulumi's SDKs name them.
+Source: pulumi-kubernetes 4.34, provider/pkg/provider/provider.go.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ _READ_ONLY = (
 )
 _REVISION = "deployment.kubernetes.io/revision"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_DASHED = {
+    f"x_kubernetes_{name.replace('-', '_')}": f"x-kubernetes-{name}"
+    for name in (
+        "embedded-resource",
+        "int-or-string",
+        "list-map-keys",
+        "list-type",
+        "map-type",
+        "preserve-unknown-fields",
+        "validations",
+    )
+}
+_UNDERSCORED = {dashed: underscored for underscored, dashed in _DASHED.items()}
 _EACH = "*"
 _CONTAINER_QUANTITIES: tuple[FieldPath, ...] = tuple(
     ("spec", "template", "spec", containers, _EACH, "resources", bound, _EACH)
@@ -59,9 +73,15 @@ class State:
     manager: str
 
 
+def parse_inputs(properties: Mapping[str, Any]) -> Object:
+    """Read inputs as the API server names their fields, without marks of secrecy."""
+    inputs: Object = _renamed(plain(dict(properties)), _DASHED)
+    return inputs
+
+
 def parse_state(properties: Mapping[str, Any]) -> State:
     """Take a state apart; everything is empty where there is none yet."""
-    live = plain(dict(properties))
+    live = parse_inputs(properties)
     inputs = live.pop(INPUTS_KEY, {})
     return State(
         inputs=inputs,
@@ -74,11 +94,21 @@ def parse_state(properties: Mapping[str, Any]) -> State:
 def render_state(state: State, like: Mapping[str, Any]) -> Object:
     """Put a state together, and mark as secret what is secret in the inputs on the wire."""
     return {
-        **marked(state.live, like),
-        INPUTS_KEY: marked(state.inputs, like),
+        **_renamed(marked(state.live, like), _UNDERSCORED),
+        INPUTS_KEY: _renamed(marked(state.inputs, like), _UNDERSCORED),
         API_VERSION_KEY: state.api_version,
         MANAGER_KEY: state.manager,
     }
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Copy a value with other names for some keys, at any depth."""
+    match value:
+        case dict():
+            return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
+        case list():
+            return [_renamed(item, names) for item in value]
+    return value
 
 
 def metadata(obj: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -123,7 +123,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Write inputs as the API server stores them, and refuse what isn't known."""
         news = from_struct(request.news)
-        inputs = plain(news)
+        inputs = objects.parse_inputs(news)
         try:
             _check_inputs(kinds.parse_type(_type_of(request)), inputs)
         except UsageError as error:
@@ -136,7 +136,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Compare the object as it was last seen with the inputs; the cluster isn't asked."""
         old = objects.parse_state(from_struct(request.olds))
-        new = objects.normalized(plain(from_struct(request.news)))
+        new = objects.normalized(objects.parse_inputs(from_struct(request.news)))
         base, wanted = objects.comparable(old, new)
         kind = kinds.known(kinds.parse_type(_type_of(request)))
         fixed = kinds.IDENTITY
@@ -149,13 +149,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         """Create an object, or preview that."""
         news = from_struct(request.properties)
+        inputs = objects.parse_inputs(news)
         operation = self._operation(request)
         if request.preview:
-            preview = operation.preview_create(plain(news))
+            preview = operation.preview_create(inputs)
             properties = request.properties if preview is None else _state(preview, news)
             return provider_pb2.CreateResponse(properties=properties)
         try:
-            state = operation.create(plain(news))
+            state = operation.create(inputs)
         except InitFailed as error:
             raise _Partial(error, news) from error
         return provider_pb2.CreateResponse(id=objects.identity(state.live), properties=_state(state, news))
@@ -166,7 +167,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         wire_inputs = from_struct(request.inputs)
         old = objects.parse_state(from_struct(request.properties))
         try:
-            state = self._operation(request).read(request.id, old, plain(wire_inputs))
+            state = self._operation(request).read(request.id, old, objects.parse_inputs(wire_inputs))
         except InitFailed as error:
             raise _Partial(error, wire_inputs, with_inputs=True) from error
         if state is None:
@@ -183,7 +184,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news = from_struct(request.news)
         change = Change(
             old=objects.parse_state(from_struct(request.olds)),
-            inputs=objects.normalized(plain(news)),
+            inputs=objects.normalized(objects.parse_inputs(news)),
             ignored=tuple(request.ignoreChanges),
         )
         operation = self._operation(request)

@@ -18,6 +18,7 @@ from tests.contract.kubernetes_plugin.recordings import Scene
 
 FINALIZER = "example.com/never"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 
 
 def _request(kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -85,6 +86,74 @@ def test_an_object_that_pulumi_does_not_know_yet_is_imported_with_its_inputs(
     meddle("create", "configmap", "found", "--namespace", scene.name, "--from-literal=a=1")
     answer = configured.call("Read", _request(CONFIG_MAP, "found", id=f"{scene.name}/found"))
     assert answer["response"]["inputs"] == _config_map(scene, "found")
+
+
+@pytest.mark.parametrize(
+    ("manager", "remains"), [("kubectl-annotate", False), ("kubectl-edit", False), ("some-tool", True)]
+)
+def test_an_update_removes_the_annotations_that_kubectl_has_set_and_keeps_those_of_others(
+    configured: Plugin, scene: Scene, meddle: Meddle, manager: str, *, remains: bool
+) -> None:
+    inputs = _config_map(scene, manager)
+    created = configured.call("Create", _request(CONFIG_MAP, manager, properties=inputs))["response"]
+    place = ("configmap", manager, "--namespace", scene.name)
+    meddle("annotate", *place, "example.com/mark=yes", "--field-manager", manager)
+    updated = configured.call(
+        "Update",
+        _request(
+            CONFIG_MAP,
+            manager,
+            id=created["id"],
+            olds=created["properties"],
+            news={**inputs, "data": {"a": "2"}},
+        ),
+    )["response"]
+    annotations = updated["properties"]["metadata"].get("annotations", {})
+    assert ("example.com/mark" in annotations) is remains
+
+
+@pytest.fixture
+def definition(scene: Scene, meddle: Meddle) -> Iterator[dict[str, Any]]:
+    """A definition of custom resources whose schema has keys that Pulumi's SDKs name in another way."""
+    group = f"{scene.name}.example.com"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    yield {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": "Thing", "listKind": "ThingList", "plural": "things", "singular": "thing"},
+            "scope": "Namespaced",
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+    meddle("delete", "customresourcedefinition", f"things.{group}", "--ignore-not-found")
+
+
+def _schema(definition: Any) -> dict[str, Any]:
+    (version,) = definition["spec"]["versions"]
+    return dict(version["schema"]["openAPIV3Schema"])
+
+
+def test_a_definitions_schema_is_kept_with_underscores_and_does_not_differ(
+    configured: Plugin, definition: dict[str, Any]
+) -> None:
+    request = _request(DEFINITION, "things")
+    inputs = configured.call("Check", {**request, "news": definition})["response"]["inputs"]
+    created = configured.call("Create", {**request, "properties": inputs})["response"]
+    state = created["properties"]
+    diff = configured.call("Diff", {**request, "id": created["id"], "olds": state, "news": inputs})
+    read = configured.call("Read", {**request, "id": created["id"], "properties": state, "inputs": inputs})[
+        "response"
+    ]
+    kept = {"type": "object", "x_kubernetes_preserve_unknown_fields": True}
+    assert _schema(inputs) == _schema(definition)
+    assert [_schema(state), _schema(state["__inputs"]), _schema(read["properties"])] == [kept, kept, kept]
+    assert _schema(read["inputs"]) == _schema(definition)
+    assert diff["response"]["changes"] == "DIFF_NONE"
 
 
 def test_what_is_gone_is_deleted_already(configured: Plugin, scene: Scene) -> None:
