@@ -44,6 +44,16 @@ def sources(
     )
 
 
+def argument_source(arguments: Mapping[str, object]) -> Source:
+    """Bring what a program says, by the names of Settings; paths are relative to the current directory."""
+    keys = {setting.attribute: setting.key for setting in SETTINGS}
+    said = {
+        keys.get(name, name): os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in arguments.items()
+    }
+    return Source(origin=Origin.ARGUMENT, values=_absolute(said, Path.cwd()))
+
+
 def environment_source(environment: Mapping[str, str], table: Sequence[Setting] = SETTINGS) -> Source:
     """Bring what GITOPS_RUN_ variables say; paths are relative to the current directory."""
     said = {setting.key: environment.get(setting.variable) for setting in table}

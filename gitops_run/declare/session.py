@@ -8,11 +8,13 @@ for it.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import pulumi
 import pulumi_kubernetes
 
+from gitops_run.adapters.pulumi.own_plugin import install_own_plugin, plugins_folder
 from gitops_run.declare.access import declare_access, declare_secrets
 from gitops_run.declare.bucket import declare_bucket
 from gitops_run.declare.flux import declare_applier, declare_source
@@ -25,6 +27,7 @@ class Session(pulumi.ComponentResource):
     """Declare everything that one session needs, in the one cluster that its spec pins."""
 
     def __init__(self, spec: SessionSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+        _install_plugin()
         super().__init__("gitops-run:index:Session", spec.name.text, None, opts)
         own = pulumi.ResourceOptions(parent=self)
         cluster = pulumi_kubernetes.Provider(
@@ -46,6 +49,16 @@ class Session(pulumi.ComponentResource):
         declare_applier(spec, after(here, namespace, source, *access))
         self.facts = outputs(spec)
         self.register_outputs(asdict(self.facts))
+
+
+def _install_plugin() -> None:
+    """See that the engine finds the plugin; a project whose Pulumi.yaml names it can do without."""
+    try:
+        install_own_plugin(os.environ)
+    except OSError as error:
+        pulumi.log.warn(
+            f"the plugin gitops-run can't be installed in {plugins_folder(os.environ)}: {error.strerror}"
+        )
 
 
 def outputs(spec: SessionSpec) -> SessionOutputs:

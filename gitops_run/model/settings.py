@@ -116,6 +116,7 @@ class Settings:
 class Origin(StrEnum):
     """Say where values come from, in words for a person."""
 
+    ARGUMENT = "argument"
     FLAG = "flag"
     ENVIRONMENT = "environment"
     FILE = "settings file"
@@ -133,6 +134,8 @@ class Source:
 
     def spell(self, setting: Setting) -> str:
         """Write a key as a person finds it in this place."""
+        if self.origin is Origin.ARGUMENT:
+            return setting.attribute
         if self.origin is Origin.FLAG:
             return setting.flag
         if self.origin is Origin.ENVIRONMENT:

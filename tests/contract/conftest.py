@@ -34,9 +34,9 @@ class StoreAccounts:
 
 
 @contextmanager
-def started_plugin() -> Iterator[ResourceProviderStub]:
+def started_plugin(program: Path = EXECUTABLE) -> Iterator[ResourceProviderStub]:
     """Start the plugin gitops-run as the engine does, and end it."""
-    process = subprocess.Popen([EXECUTABLE, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([program, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout, grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
         yield ResourceProviderStub(channel)

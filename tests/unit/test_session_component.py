@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -54,8 +55,9 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recorder]:
     """A recorder, and every event loop that Pulumi's mocks leave open closed after the test."""
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
     loops: list[asyncio.AbstractEventLoop] = []
     make = asyncio.new_event_loop
 

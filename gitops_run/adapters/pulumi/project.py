@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import yaml
 
+from gitops_run.adapters.pulumi.own_plugin import OWN_PLUGIN
 from gitops_run.errors import UsageError
 from gitops_run.model.platform import PLATFORM_PROJECT
 from gitops_run.model.project import PROJECT_FILE, platform_project, project, stack_file
 from gitops_run.model.settings import PROJECT
 
-_PLUGIN = Path(__file__).parents[2] / "plugins" / "gitops_run" / "bin"
 _PROGRAM = "from gitops_run.declare.{module} import main\n\nmain()\n"
 
 
@@ -100,7 +100,7 @@ def _own(directory: Path, kind: ProjectKind) -> Path:
     """Make the tool's own project, or bring it up to date: the tool may have moved since."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = (
-        project(plugin=str(_PLUGIN), virtualenv=sys.prefix)
+        project(plugin=str(OWN_PLUGIN), virtualenv=sys.prefix)
         if kind is SESSIONS
         else platform_project(virtualenv=sys.prefix)
     )
