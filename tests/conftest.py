@@ -15,6 +15,7 @@ from gitops_run.errors import NotFound
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.node.requirements import obstacle, this_machine
+from gitops_run.sandbox.pulumi_plugin import has_kubernetes_plugin, kubernetes_plugin
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from tests.people import Person
 
@@ -141,12 +142,27 @@ def plain(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
 
 
+def share_kubernetes_plugin(pulumi_home: Path) -> None:
+    """Give a PULUMI_HOME the kubernetes plugin that Pulumi has installed for whoever runs the tests, if any.
+
+    Pulumi takes folders for plugins, and no links to folders.
+    """
+    if not has_kubernetes_plugin(os.environ):
+        return
+    folder = pulumi_home / "plugins" / kubernetes_plugin(os.environ).parent.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in kubernetes_plugin(os.environ).parent.iterdir():
+        with suppress(FileExistsError):
+            (folder / file.name).symlink_to(file)
+
+
 def homes(home: Path) -> dict[str, str]:
     """Give a person's state places of its own."""
     (home / "state").mkdir(exist_ok=True)
     passphrase = home / "passphrase"
     passphrase.write_text("a passphrase of the tests")
     passphrase.chmod(0o600)
+    share_kubernetes_plugin(home / "pulumi")
     return {
         "HOME": str(home),
         "XDG_DATA_HOME": str(home / "data"),

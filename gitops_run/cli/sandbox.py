@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,10 +15,11 @@ from gitops_run.cli.options import json_flag
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
-from gitops_run.sandbox.environment import shell_lines
+from gitops_run.sandbox.environment import shell_lines, with_stand_in
 from gitops_run.sandbox.export import export as write_archive
 from gitops_run.sandbox.journal import log_tail
 from gitops_run.sandbox.node.importing import import_archive
+from gitops_run.sandbox.pulumi_plugin import has_kubernetes_plugin
 from gitops_run.sandbox.status import SandboxStatus, status_of
 
 AUTO = "auto"
@@ -122,7 +124,7 @@ def kubeconfig(name: str, base: Path | None) -> None:
 @json_flag
 def env(name: str, base: Path | None, output: str) -> None:
     """Print what a shell needs to use the sandbox, to be evaluated."""
-    found = state.load(name, base)
+    found = with_stand_in(state.load(name, base), has_plugin=has_kubernetes_plugin(os.environ))
     if output == "json":
         print_json(found.env)
     else:

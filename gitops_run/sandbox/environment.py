@@ -25,6 +25,7 @@ from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private
 from gitops_run.sandbox.store import Account
 
 STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
+_NO_DOWNLOADS = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
 
 
 _INHERITED_TOO = re.compile(
@@ -58,7 +59,7 @@ def ensure_pulumi_state(folder: Path) -> None:
 def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
     """Set the folders and variables that make Pulumi, kubectl and our own commands use a sandbox.
 
-    has_plugin: whether Pulumi could get its kubernetes plugin; only where it couldn't, ours is on the path.
+    has_plugin: as for with_stand_in.
     """
     data = data_directory(os.environ)
     folders = [
@@ -77,10 +78,21 @@ def with_environment(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
         # The node's address would be asked for through a proxy.
         direct = ",".join(filter(None, (os.environ.get("NO_PROXY"), sandbox.address)))
         variables |= {"NO_PROXY": direct, "no_proxy": direct}
+    described = replace(sandbox, path=tuple(dict.fromkeys(folders)), variables=variables)
+    return with_stand_in(described, has_plugin=has_plugin)
+
+
+def with_stand_in(sandbox: Sandbox, *, has_plugin: bool) -> Sandbox:
+    """Put our kubernetes plugin on the path of a sandbox, or take it away.
+
+    has_plugin: whether Pulumi has its own; ours is used only where it hasn't, and none is downloaded then.
+    """
+    folders = [folder for folder in sandbox.path if folder != STAND_IN]
+    variables = {name: value for name, value in sandbox.variables.items() if name != _NO_DOWNLOADS}
     if not has_plugin:
         folders.append(STAND_IN)
-        variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-    return replace(sandbox, path=tuple(dict.fromkeys(folders)), variables=variables)
+        variables[_NO_DOWNLOADS] = "true"
+    return replace(sandbox, path=tuple(folders), variables=variables)
 
 
 def shell_lines(sandbox: Sandbox) -> str:

@@ -30,6 +30,7 @@ from gitops_run.sandbox.environment import (
     ensure_pulumi_state,
     inherited,
     with_environment,
+    with_stand_in,
     write_cluster_settings,
     write_settings,
 )
@@ -38,7 +39,7 @@ from gitops_run.sandbox.journal import SUPERVISOR, log_tail, read_state, recorde
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.node.choice import make_address, make_node, node_of
 from gitops_run.sandbox.processes import end
-from gitops_run.sandbox.pulumi_plugin import plugin_outcome
+from gitops_run.sandbox.pulumi_plugin import ensure_kubernetes_plugin, has_kubernetes_plugin
 from gitops_run.sandbox.state import (
     DEFAULT_NAME,
     LOOPBACK,
@@ -81,7 +82,7 @@ def start(
         if is_up(folder):
             running = load(name, base)
             _write_settings(running)  # what runs may have been started by an older version
-            return running
+            return with_stand_in(running, has_plugin=has_kubernetes_plugin(os.environ))
         programs = ensure_binaries(tell, kind)
         (folder / "programs.json").write_text(
             json.dumps({program: [str(b.path), b.origin] for program, b in programs.items()})
@@ -90,10 +91,10 @@ def start(
         sandbox = _described(name, folder, kind, {p: binary.path for p, binary in programs.items()})
         _prepare(sandbox, tell)
         with ThreadPoolExecutor(1) as pool, _undone_on_failure(sandbox):
-            plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
+            plugin = pool.submit(ensure_kubernetes_plugin, sandbox, sandbox.binaries["pulumi"])
             _supervise(sandbox, tell)
-            outcome = plugin.result()
-        sandbox = with_environment(sandbox, has_plugin=outcome.is_installed)
+            has_plugin = plugin.result()
+        sandbox = with_environment(sandbox, has_plugin=has_plugin)
         save(sandbox)
         return sandbox
 

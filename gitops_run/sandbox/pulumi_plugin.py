@@ -1,4 +1,8 @@
-"""Find out whether Pulumi can get its kubernetes plugin here: one try, whose outcome is remembered."""
+"""Find out whether Pulumi has its kubernetes plugin here, and try to install it where it hasn't.
+
+Knows where Pulumi keeps plugins. A failed try is remembered for a while, so that a machine without a network
+doesn't wait for one at each start; a plugin that comes in any other way is found at once.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,60 @@ import importlib.metadata
 import json
 import os
 import subprocess
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
+from gitops_run.adapters.pulumi.own_plugin import plugins_folder
 from gitops_run.sandbox.state import Sandbox, write_private
 
-_TRY_S = 20
-_REASON_LENGTH = 300
+_TRY_S: Final = 20
+_AGAIN_AFTER_S: Final = 3600
+_REASON_LENGTH: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginOutcome:
-    """Hold whether the plugin of one version is there, and if not, why."""
+    """Hold what became of a try to install the plugin of one version, and if it failed, why."""
 
     version: str
     is_installed: bool
     reason: str
 
 
-def plugin_outcome(sandbox: Sandbox, pulumi: Path) -> PluginOutcome:
-    """Return what became of the plugin's installation, trying it where that hasn't been done yet."""
-    version = importlib.metadata.version("pulumi-kubernetes")
+def kubernetes_plugin(environment: Mapping[str, str]) -> Path:
+    """Name the program of the kubernetes plugin, where Pulumi has the version that programs ask for."""
+    return plugins_folder(environment) / f"resource-kubernetes-v{_version()}" / "pulumi-resource-kubernetes"
+
+
+def has_kubernetes_plugin(environment: Mapping[str, str]) -> bool:
+    """Say whether Pulumi has the kubernetes plugin of the version that programs ask for."""
+    program = kubernetes_plugin(environment)
+    is_partial = program.parent.with_name(f"{program.parent.name}.partial").exists()
+    return program.is_file() and not is_partial
+
+
+def ensure_kubernetes_plugin(sandbox: Sandbox, pulumi: Path) -> bool:
+    """Say whether Pulumi has the plugin, after a try to install it where none has failed within an hour."""
+    if has_kubernetes_plugin(os.environ):
+        return True
     memory = sandbox.folder / "kubernetes-plugin.json"
-    if memory.exists():
-        known = PluginOutcome(**json.loads(memory.read_text()))
-        if known.version == version:
-            return known
-    outcome = _install(pulumi, version)
-    write_private(memory, json.dumps(asdict(outcome)))
-    return outcome
+    if not _has_failed_lately(memory):
+        write_private(memory, json.dumps(asdict(_install(pulumi, _version()))))
+    return has_kubernetes_plugin(os.environ)
+
+
+def _version() -> str:
+    return importlib.metadata.version("pulumi-kubernetes")
+
+
+def _has_failed_lately(memory: Path) -> bool:
+    if not memory.exists() or time.time() - memory.stat().st_mtime > _AGAIN_AFTER_S:
+        return False
+    known = PluginOutcome(**json.loads(memory.read_text()))
+    return known.version == _version() and not known.is_installed
 
 
 def _install(pulumi: Path, version: str) -> PluginOutcome:

@@ -19,6 +19,7 @@ from gitops_run.adapters.store_admin import StoreAdmin
 from gitops_run.adapters.store_keys import StoreKeys
 from gitops_run.model.store_keys import MadeKeys
 from gitops_run.sandbox.state import Sandbox
+from tests.conftest import share_kubernetes_plugin
 from tests.contract.conftest import StoreAccounts
 
 FOLDER = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin"
@@ -102,6 +103,7 @@ def project(
     (made / "Pulumi.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / "passphrase").write_text("a passphrase of the tests")
     (tmp_path / "state").mkdir()
+    share_kubernetes_plugin(tmp_path / "home")
     project = Project(
         folder=made,
         env={

@@ -20,6 +20,7 @@ from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox
+from tests.conftest import homes
 from tests.people import Person, finish
 
 OWNER = "dev@example.com"
@@ -84,8 +85,7 @@ class Engineer:
 
 
 def engineer_at(home: Path, sandbox: Sandbox) -> Engineer:
-    (home / "state").mkdir(parents=True)
-    (home / "passphrase").write_text("a passphrase of the tests")
+    home.mkdir(parents=True)
     target = home / "shop"
     target.mkdir()
     (target / "settings.yaml").write_text(
@@ -95,12 +95,7 @@ def engineer_at(home: Path, sandbox: Sandbox) -> Engineer:
         **os.environ,
         **sandbox.env,
         "PATH": sandbox.env["PATH"] + os.pathsep + os.environ["PATH"],
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "PULUMI_HOME": str(home / "pulumi"),
-        "PULUMI_BACKEND_URL": f"file://{home}/state",
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(home / "passphrase"),
+        **homes(home),
     }
     return Engineer(person=Person(env=env, cwd=home), target=target)
 

@@ -16,6 +16,8 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
+from gitops_run.sandbox.pulumi_plugin import has_kubernetes_plugin, kubernetes_plugin
+
 STAND_IN = Path(__file__).parents[3] / "gitops_run" / "plugins" / "kubernetes" / "bin"
 PROGRAM = "pulumi-resource-kubernetes"
 CALL_TIMEOUT_S = 90.0
@@ -53,15 +55,9 @@ def program() -> Path:
     """Find the plugin that is under test."""
     if not is_real():
         return STAND_IN / PROGRAM
-    home = pulumi_home()
-    installed = sorted(home.glob(f"plugins/resource-kubernetes-v*/{PROGRAM}"))
-    assert installed, f"PLUGINS=real, but there is no {PROGRAM} under {home}/plugins"
-    return installed[-1]
-
-
-def pulumi_home() -> Path:
-    """Find where Pulumi keeps the plugins that it downloaded."""
-    return Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi"))
+    installed = kubernetes_plugin(os.environ)
+    assert has_kubernetes_plugin(os.environ), f"PLUGINS=real, but Pulumi has no {installed}"
+    return installed
 
 
 class Engine(engine_pb2_grpc.EngineServicer):

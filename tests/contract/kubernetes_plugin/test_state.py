@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from gitops_run.sandbox.state import Sandbox
+from tests.conftest import share_kubernetes_plugin
 from tests.contract.kubernetes_plugin.conftest import Meddle
-from tests.contract.kubernetes_plugin.plugin import encoded, environment, is_real, pulumi_home, running
+from tests.contract.kubernetes_plugin.plugin import encoded, environment, running
 from tests.contract.kubernetes_plugin.recordings import Scene
 
 PROGRAM = Path(__file__).parent / "program"
@@ -67,13 +68,14 @@ class Stack:
 def stack(sandbox: Sandbox, scene: Scene, tmp_path: Path) -> Stack:
     """A stack with the state that the real plugin left, and its objects in the cluster."""
     (tmp_path / "state").mkdir()
+    share_kubernetes_plugin(tmp_path / "pulumi")
     variables = {
         "HOME": str(tmp_path),
         "KUBECONFIG": scene.kubeconfig,
         "CONTEXT": scene.context,
         "NAME": scene.name,
         "STORE": scene.store,
-        "PULUMI_HOME": str(pulumi_home() if is_real() else tmp_path / "pulumi"),
+        "PULUMI_HOME": str(tmp_path / "pulumi"),
         "PULUMI_BACKEND_URL": (tmp_path / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
