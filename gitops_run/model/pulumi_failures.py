@@ -85,10 +85,22 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         "pulumi login, or set PULUMI_BACKEND_URL to a folder: file:///path",
     ),
     (
-        r"no resource plugin '(?P<what>[^']*)' found|latest version for provider (?P<other>\S+)",
+        r"no resource plugin 'pulumi-resource-gitops-run'|latest version for provider gitops-run",
+        _backend,
+        "Pulumi can't find the plugin gitops-run, which the package gitops-run has",
+        "install it with the Python that has the package: python -c 'from gitops_run import Session'",
+    ),
+    (
+        r"resource plugin 'pulumi-resource-(?P<what>[^']*)'(?: found[\w ]+)? at version (?P<other>v\S*\w)",
+        _backend,
+        "Pulumi's plugin {what} {other} is not installed and could not be downloaded",
+        "pulumi plugin install resource {what} {other}",
+    ),
+    (
+        r"no resource plugin 'pulumi-resource-(?P<what>[^']*)'|latest version for provider (?P<other>[\w-]+)",
         _backend,
         "Pulumi's plugin {what} is not installed and could not be downloaded",
-        'pulumi plugin install resource kubernetes, or: eval "$(gitops-run sandbox env)"',
+        "pulumi plugin install resource {what}",
     ),
     (
         r"snapshot integrity",
@@ -155,7 +167,8 @@ def failure(text: str) -> GitOpsRunError:
         found = re.search(pattern, of_the_cluster)
         if found:
             named = found.groupdict()
-            return make(message.format(what=named.get("what") or named.get("other")), hint)
+            values = {"what": named.get("what") or named.get("other"), "other": named.get("other")}
+            return make(message.format(**values), hint.format(**values))
     reasons = dict.fromkeys(_REASON.findall(text))
     lines = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
     told = "; ".join(reasons) or next(iter(lines), "it gave no reason")

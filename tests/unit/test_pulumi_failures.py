@@ -28,9 +28,19 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     ),
     ("error: PULUMI_ACCESS_TOKEN must be set for login during …", UsageError, "logged in"),
     (
-        "error: no resource plugin 'pulumi-resource-kubernetes' found in …",
+        "error: no resource plugin 'pulumi-resource-gitops-run' found in the workspace or on your $PATH",
         BackendError,
-        "resource-kubernetes",
+        "plugin gitops-run",
+    ),
+    (
+        "error: no resource plugin 'pulumi-resource-kubernetes' found in the workspace at version v4.34.2 …",
+        BackendError,
+        "kubernetes v4.34.2",
+    ),
+    (
+        "error: no resource plugin 'pulumi-resource-kubernetes' found in the workspace or …",
+        BackendError,
+        "plugin kubernetes",
     ),
     ("error: The Pulumi CLI encountered a snapshot integrity error. This …", BackendError, "damaged"),
     ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
@@ -58,6 +68,17 @@ def test_a_message_of_pulumi_becomes_our_error_with_a_hint(
     assert type(error) is kind
     assert told in error.message
     assert error.hint
+
+
+DOWNLOAD = """warning: error downloading provider: Get "https://…": dial tcp: connect: connection refused
+error: Could not automatically download and install resource plugin 'pulumi-resource-kubernetes' at \
+version v4.34.2, install the plugin using `pulumi plugin install resource kubernetes v4.34.2`: failed all …"""
+
+
+def test_a_plugin_that_cannot_be_downloaded_is_not_taken_for_a_cluster_that_is_away() -> None:
+    error = failure(DOWNLOAD)
+    assert "plugin kubernetes v4.34.2 is not installed" in error.message
+    assert error.hint == "pulumi plugin install resource kubernetes v4.34.2"
 
 
 def test_a_store_that_is_away_is_not_taken_for_the_cluster() -> None:
