@@ -39,7 +39,8 @@ class Session(pulumi.ComponentResource):
             opts=own,
         )
         here = pulumi.ResourceOptions(parent=self, provider=cluster)
-        namespace = KubernetesObject(f"{spec.name}-namespace", manifests.namespace(spec), here)
+        stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        namespace = KubernetesObject(f"{spec.name}-namespace", manifests.namespace(spec, stack), here)
         bucket = declare_bucket(
             spec, manifests.labels(spec.name), after(own, namespace), after(here, namespace)
         )

@@ -17,6 +17,7 @@ import pulumi
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
+from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
 from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.project import stack_file
@@ -44,7 +45,11 @@ def read_spec(name: str, **settings: object) -> SessionSpec:
     """
     said = user_files.argument_source(settings)
     nothing = Source(origin=Origin.STACK, values={})
-    return spec_of(SessionName.parse(name), (said, *user_files.sources(os.environ, stack=nothing)))
+    try:
+        return spec_of(SessionName.parse(name), (said, *user_files.sources(os.environ, stack=nothing)))
+    except GitOpsRunError as error:
+        error.add_note(error.hint)  # a program's traceback shows it
+        raise
 
 
 def spec_of(name: SessionName, sources: Sequence[Source]) -> SessionSpec:

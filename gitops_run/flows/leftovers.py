@@ -35,7 +35,7 @@ class StacksPort(Protocol):
     async def forget(self, name: str) -> None:
         """Remove an empty stack."""
 
-    async def outputs(self, name: str) -> dict[str, str]:
+    async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
         """Read what a stack tells of its session."""
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:

@@ -24,6 +24,7 @@ from gitops_run.model.session_spec import (
     S3Store,
     SessionSpec,
     Store,
+    other_stack,
     parse_s3_store,
     parse_spec,
     refuse_foreign,
@@ -115,10 +116,12 @@ class Request:
 async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     """Make a session, or bring it up to its settings, and return what it is made of.
 
-    Raises GuardError on a context that nobody allowed, a session of someone else, a Flux that isn't locked
-    down, or keys that open the buckets of other sessions.
+    Raises GuardError on a context that nobody allowed, a session of someone else or of another stack, a Flux
+    that isn't locked down, or keys that open the buckets of other sessions.
     """
     spec, facts = await _look(request, ports)
+    if facts.has_session:
+        await _refuse_other_stack(spec.name, facts, ports, tell)
     refuse_other_target(spec, facts)
     refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
     spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
@@ -140,17 +143,22 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
 async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     """Take a session away, and ask the cluster and the store whether it is gone.
 
-    Raises GuardError on a session of someone else, BackendError where something stayed or nobody could look.
+    Raises GuardError on a session of someone else or of another stack, BackendError where something stayed or
+    nobody could look.
     """
     try:
-        spec, _ = await _look(request, ports)
+        spec, facts = await _look(request, ports)
     except TransientError as error:
         gone = f"gitops-run down {request.name} --cluster-gone"
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
+    if facts.is_of_other_stack(spec.name):
+        await _refuse_other_stack(spec.name, facts, ports, tell)
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
         await ports.stacks.forget(spec.name.text)  # the file of a stack that was never made
+        if facts.has_session:
+            raise other_stack(spec.name, facts) from None
         raise
     if outcome.has_pending:
         await _leftovers(spec, ports, tell).clean_up()
@@ -168,7 +176,7 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
     settings, name = request.settings, request.name
     namespace = settings.namespace or name.namespace
     store = parse_s3_store(settings, request.ca) if settings.store == "s3" else None
-    told = await ports.stacks.outputs(name.text)
+    told = await ports.stacks.outputs(name.text, tell)
     bucket = told.get("bucket") or (name.bucket(settings.cluster) if settings.cluster else "")
     await ports.stacks.drop_cluster(name.text)
     outcome = await ports.stacks.destroy(name.text, tell)
@@ -217,6 +225,19 @@ async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, ClusterFac
     spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
     refuse_foreign(spec, facts)
     return with_decryption_key(with_secret_variables(spec, request.variables), request.decryption_key), facts
+
+
+async def _refuse_other_stack(name: SessionName, facts: ClusterFacts, ports: Ports, tell: Tell) -> None:
+    """Refuse a session whose stack isn't here, before a stack of its name is made. Raises GuardError.
+
+    A stack that tells nothing was interrupted before it was done, where the session is its own.
+    """
+    try:
+        told = await ports.stacks.outputs(name.text, tell)
+    except NotFound:
+        raise other_stack(name, facts) from None
+    if not told and facts.is_of_other_stack(name):
+        raise other_stack(name, facts)
 
 
 def _require_keys(spec: SessionSpec, ports: Ports) -> None:

@@ -29,6 +29,7 @@ from gitops_run.model.session import (
     READER_SECRET,
     ROOT_ANNOTATION,
     SESSION_LABEL,
+    STACK_ANNOTATION,
     STORE_PREFIX,
     STORE_SERVER,
     STORE_SERVER_PORT,
@@ -64,12 +65,16 @@ def labels(name: SessionName) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: MANAGER, SESSION_LABEL: name.text}
 
 
-def namespace(spec: SessionSpec) -> Manifest:
-    """Write the session's namespace, where only pods run that can't harm their node."""
+def namespace(spec: SessionSpec, stack: str) -> Manifest:
+    """Write the session's namespace, where only pods run that can't harm their node. stack: PROJECT/STACK."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": spec.namespace, "labels": labels(spec.name) | POD_SECURITY},
+        "metadata": {
+            "name": spec.namespace,
+            "labels": labels(spec.name) | POD_SECURITY,
+            "annotations": {STACK_ANNOTATION: stack},
+        },
     }
 
 

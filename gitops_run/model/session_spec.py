@@ -12,14 +12,17 @@ from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.lockdown import Controller
 from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, to_attribute
-from gitops_run.model.settings import Settings
+from gitops_run.model.settings import PROJECT, Settings
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_keys import GivenKeys, KeyPair, refuse_shared_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterPin:
-    """Name one cluster for good: kubeconfig and context, and the UID of its kube-system namespace."""
+    """Name one cluster for good.
+
+    kubeconfig: a file. context: in that file. uid: of the cluster's namespace kube-system.
+    """
 
     kubeconfig: str
     context: str
@@ -31,7 +34,8 @@ class S3Store:
     """Describe a bucket at an S3 endpoint of one's own.
 
     endpoint: an https URL. ca: PEM, empty where a public CA signed the endpoint's certificate. admin: the key
-    that makes and removes buckets. keys: those that a person provides; None where the store makes them.
+    that makes and removes buckets and, where keys is None, each session's keys. keys: those that a person
+    provides for this session alone; None where the store makes them.
     """
 
     endpoint: str
@@ -88,7 +92,8 @@ class AwsStore:
 class InClusterStore:
     """Describe a bucket beside the session: a server in its namespace, with keys and a CA of its own.
 
-    flux_namespace: where the source-controller is that may connect.
+    namespace: the session's. image: of versitygw. flux_namespace: where the source-controller is that may
+    connect.
     """
 
     namespace: str
@@ -141,8 +146,10 @@ class HelmApplier:
 class SessionSpec:
     """Describe one session completely.
 
-    target: a path within root, "." for root itself. root: the watched directory's last name.
-    created: RFC 3339; only the first one counts, the stack keeps it.
+    gitops_run.read_spec fills in what the cluster knows. namespace: the session's own, which it creates;
+    name.namespace where there is no reason for another. owner: the Kubernetes user who may save, as the
+    cluster names them. target: a path within root, "." for root itself. root: the watched directory's last
+    name. created: RFC 3339 in UTC, such as 2026-11-25T20:46:04Z; the stack keeps the first one.
     """
 
     name: SessionName
@@ -182,7 +189,8 @@ class ClusterFacts:
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
     its installation's labels tell, or "". flux_namespace: where it is, or "". controllers: those of Flux
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
-    that may not be read. owner, target: of the session of that name, or "" where there is none.
+    that may not be read. owner, target: of the session of that name, or "" where there is none. stack: that
+    declares the session, PROJECT/STACK, or "" where the session's namespace doesn't say.
     """
 
     uid: str
@@ -193,6 +201,16 @@ class ClusterFacts:
     has_policies: bool | None = None
     owner: str = ""
     target: str = ""
+    stack: str = ""
+
+    @property
+    def has_session(self) -> bool:
+        """Say whether there is a session of that name, whole or not."""
+        return bool(self.target or self.stack)
+
+    def is_of_other_stack(self, name: SessionName) -> bool:
+        """Say whether another stack declares the session than the tool's own."""
+        return self.stack not in ("", f"{PROJECT}/{name}")
 
 
 def parse_spec(
@@ -237,6 +255,20 @@ def refuse_other_target(spec: SessionSpec, facts: ClusterFacts) -> None:
             f"session {spec.name} applies {facts.target}, not {spec.target}: that is fixed when it is made",
             hint="choose another session name, or take this one down first",
         )
+
+
+def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
+    """Make the error for a session whose stack isn't here."""
+    if facts.is_of_other_stack(name):
+        project, _, stack = facts.stack.partition("/")
+        return GuardError(
+            f"session {name} was made by stack {stack} of project {project}, not by gitops-run up",
+            hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
+        )
+    return GuardError(
+        f"session {name} exists, and its stack isn't in the backend that is used here",
+        hint="set PULUMI_BACKEND_URL to the backend that it was made with, or choose another session name",
+    )
 
 
 def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:

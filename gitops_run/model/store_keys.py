@@ -15,7 +15,7 @@ from gitops_run.model.session import SessionName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """Hold a key of the store. The secret is left out of its representation."""
+    """Hold a key of an S3 store: the access key, and its secret, which is left out of the representation."""
 
     access_key: str
     secret_key: str = field(repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -50,6 +50,7 @@ class FakeApi:
     """refused: paths that this user may not see."""
 
     refused: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         del query
@@ -59,6 +60,8 @@ class FakeApi:
             return {}
         if path.endswith("kube-system"):
             return {"metadata": {"uid": "uid"}}
+        if path == "/api/v1/namespaces/run-web":
+            return {"metadata": {"annotations": self.annotations}}
         if path.endswith("/buckets/web"):
             raise NotFound(path)
         return {"resources": [{"kind": "Bucket"}, {"kind": "Kustomization"}]}
@@ -81,6 +84,12 @@ def facts_of(api: FakeApi) -> ClusterFacts:
 
 def test_a_session_that_is_not_there_has_no_owner() -> None:
     assert (facts_of(FakeApi()).user, facts_of(FakeApi()).owner) == ("jane", "")
+
+
+def test_the_sessions_namespace_tells_which_stack_declares_it() -> None:
+    annotations = {"gitops-run.dev/stack": "fleet/all"}
+    assert facts_of(FakeApi(annotations=annotations)).stack == "fleet/all"
+    assert facts_of(FakeApi(refused="/api/v1/namespaces/run-web")).stack == ""
 
 
 def test_flux_may_hide_its_version() -> None:

@@ -95,7 +95,7 @@ class Stacks:
     async def forget(self, name: str) -> None:
         self.world.calls.append("forget")
 
-    async def outputs(self, name: str) -> dict[str, str]:
+    async def outputs(self, name: str, tell: Any) -> dict[str, str]:
         return {}
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:

@@ -49,7 +49,7 @@ few = settings(max_examples=25)
 
 def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
     return [
-        manifests.namespace(spec),
+        manifests.namespace(spec, "fleet/web"),
         manifests.service_account(spec),
         manifests.applier_role(spec),
         manifests.applier_binding(spec),
@@ -72,7 +72,7 @@ def test_everything_carries_the_session_s_labels(spec: SessionSpec) -> None:
 @few
 @given(spec=SPECS)
 def test_the_session_s_namespace_refuses_pods_that_are_not_restricted(spec: SessionSpec) -> None:
-    labels = manifests.namespace(spec)["metadata"]["labels"]
+    labels = manifests.namespace(spec, "fleet/web")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 

@@ -18,7 +18,7 @@ from gitops_run.adapters.cluster.bounds import controllers_of_flux, has_policies
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
 from gitops_run.errors import NotFound, TransientError, UsageError
-from gitops_run.model.session import OWNER_ANNOTATION, TARGET_ANNOTATION, SessionName
+from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -75,12 +75,13 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
             _present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
             connection.find(owner_path(namespace)),
             connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+            connection.find(f"/api/v1/namespaces/{namespace}"),
             *(_present(connection, f"/apis/{version}") for version, _ in _KINDS),
         ),
         read_controllers(connection),
         has_policies(connection),
     )
-    system, me, session, binding, installations, *kinds = answers
+    system, me, session, binding, installations, own_namespace, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
@@ -93,6 +94,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         has_policies=is_bound,
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
+        stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
     )
 
 

@@ -125,14 +125,14 @@ class Stacks:
 
         await self._drive(work, stack=name)
 
-    async def outputs(self, name: str) -> dict[str, str]:
+    async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
         """Read what a stack tells of its session. Raises NotFound."""
 
         def work(process: PulumiProcess, _: Report) -> dict[str, str]:
             told = json.loads(self._run(process, "stack", "output", "--json", "--stack", name))
             return {key: str(value) for key, value in told.items()}
 
-        return await self._drive(work, stack=name)
+        return await self._drive(work, tell, stack=name)
 
     async def encrypted_settings(self, name: str) -> dict[str, str]:
         """Decrypt what is encrypted in a stack's file, by key; nothing where the stack isn't made yet."""

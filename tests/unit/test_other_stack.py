@@ -1,0 +1,124 @@
+"""A session that another stack made, or whose stack is in another backend: refused, and nothing is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gitops_run.errors import GuardError, NotFound
+from gitops_run.flows import lifecycle
+from gitops_run.model.receipt import ReceiptLine
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_spec import ClusterFacts
+from gitops_run.model.settings import Origin, Source, resolve
+from gitops_run.model.stack_events import StackOutcome
+
+DONE = StackOutcome(outputs={}, changed=0, has_pending=False)
+TOLD = {"namespace": "run-web"}
+
+
+@dataclass
+class FakeStacks:
+    """A backend. told: what its stack tells, None where it has none."""
+
+    told: dict[str, str] | None
+    calls: list[str] = field(default_factory=list)
+
+    async def outputs(self, name: str, tell: Any) -> dict[str, str]:
+        if self.told is None:
+            raise NotFound(name)
+        return self.told
+
+    async def up(
+        self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Any
+    ) -> StackOutcome:
+        self.calls.append("up")
+        return DONE
+
+    async def destroy(self, name: str, tell: Any) -> StackOutcome:
+        if self.told is None:
+            raise NotFound(name)
+        self.calls.append("destroy")
+        return DONE
+
+    async def forget(self, name: str) -> None:
+        """It knows nothing."""
+
+
+@dataclass
+class FakeCluster:
+    stack: str
+    target: str = "app"
+
+    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+        return ClusterFacts(uid="uid", user="jane", target=self.target, stack=self.stack)
+
+    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+        return ()
+
+
+Flow = Callable[..., Any]
+
+
+def _run(flow: Flow, stacks: FakeStacks, cluster: FakeCluster) -> None:
+    said = {"context": "kind-dev", "kubeconfig": "/k", "target": "app", "store": "in-cluster"}
+    settings = resolve([Source(origin=Origin.FLAG, values={**said, "allowUnlockedFlux": True})])
+    ports = lifecycle.Ports(
+        stacks=stacks,  # type: ignore[arg-type]
+        cluster=cluster,  # type: ignore[arg-type]
+        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        declare=lambda _: None,
+    )
+    name = SessionName.parse("web")
+    asyncio.run(flow(lifecycle.Request(name=name, settings=settings, ca="", now="now"), ports, print))
+
+
+@pytest.mark.parametrize("flow", [lifecycle.up, lifecycle.down])
+@pytest.mark.parametrize("told", [None, {}])
+def test_a_session_that_another_stack_made_is_refused_with_the_name_of_that_stack(
+    flow: Flow, told: dict[str, str] | None
+) -> None:
+    stacks = FakeStacks(told)
+    with pytest.raises(GuardError, match="made by stack all of project fleet"):
+        _run(flow, stacks, FakeCluster("fleet/all"))
+    assert stacks.calls == []
+
+
+@pytest.mark.parametrize("flow", [lifecycle.up, lifecycle.down])
+@pytest.mark.parametrize("stack", ["", "gitops-run/web"])
+def test_a_session_without_a_stack_in_this_backend_is_refused(flow: Flow, stack: str) -> None:
+    stacks = FakeStacks(None)
+    with pytest.raises(GuardError, match="its stack isn't in the backend"):
+        _run(flow, stacks, FakeCluster(stack))
+    assert stacks.calls == []
+
+
+def test_a_session_that_another_stack_has_half_made_is_refused() -> None:
+    stacks = FakeStacks(None)
+    with pytest.raises(GuardError, match="made by stack all of project fleet"):
+        _run(lifecycle.up, stacks, FakeCluster("fleet/all", target=""))
+    assert stacks.calls == []
+
+
+@pytest.mark.parametrize(("flow", "call"), [(lifecycle.up, "up"), (lifecycle.down, "destroy")])
+@pytest.mark.parametrize(
+    ("stack", "told"), [("gitops-run/web", {}), ("gitops-run/web", TOLD), ("", TOLD), ("fleet/all", TOLD)]
+)
+def test_a_session_whose_stack_is_here_goes_on(
+    flow: Flow, call: str, stack: str, told: dict[str, str]
+) -> None:
+    stacks = FakeStacks(told)
+    _run(flow, stacks, FakeCluster(stack))
+    assert stacks.calls == [call]
+
+
+def test_a_session_that_is_not_there_yet_is_made() -> None:
+    stacks = FakeStacks(None)
+    _run(lifecycle.up, stacks, FakeCluster("", target=""))
+    assert stacks.calls == ["up"]
