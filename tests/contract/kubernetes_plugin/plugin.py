@@ -44,10 +44,14 @@ def is_real() -> bool:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Make the engine take the plugin that is under test: ours from PATH, or the one it downloaded."""
+    """Make the engine take the plugin that is under test: ours from PATH, or the one that is installed.
+
+    Of what is on PATH nothing else is left out: the engine finds its language host there.
+    """
+    others = [folder for folder in base["PATH"].split(os.pathsep) if folder != str(STAND_IN)]
     if is_real():
-        return {**base, "PULUMI_IGNORE_AMBIENT_PLUGINS": "true"}
-    path = os.pathsep.join((str(STAND_IN), base["PATH"]))
+        return {**base, "PATH": os.pathsep.join(others)}
+    path = os.pathsep.join((str(STAND_IN), *others))
     return {**base, "PATH": path, "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
 
 
