@@ -94,13 +94,13 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"resource plugin 'pulumi-resource-(?P<what>[^']*)'(?: found[\w ]+)? at version (?P<other>v\S*\w)",
         _backend,
         "Pulumi's plugin {what} {other} is not installed and could not be downloaded",
-        "pulumi plugin install resource {what} {other}",
+        'pulumi plugin install resource {what} {other}; on a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
         r"no resource plugin 'pulumi-resource-(?P<what>[^']*)'|latest version for provider (?P<other>[\w-]+)",
         _backend,
         "Pulumi's plugin {what} is not installed and could not be downloaded",
-        "pulumi plugin install resource {what}",
+        'pulumi plugin install resource {what}; on a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
         r"snapshot integrity",
