@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from gitops_run.cli.basics import help_without_command
 from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
@@ -29,7 +30,7 @@ COMMANDS: Final = {
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
     "undo": ("gitops_run.cli.history:undo", "Bring an earlier snapshot of a session back."),
     "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
-    "version": ("gitops_run.cli.show:version", "Show the version."),
+    "version": ("gitops_run.cli.version:version", "Show the version."),
 }
 """Imported when called: the SDKs behind them take a second to load, and help needs none of them."""
 
@@ -53,15 +54,23 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(VERSION, prog_name="gitops-run")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(*, debug: bool) -> None:
     """Start a session on a directory: every save goes through Flux to your cluster."""
     del debug
+    help_without_command()
+    context = click.get_current_context()
+    if context.invoked_subcommand in {None, "version"}:
+        return
     from gitops_run.adapters.scratch import own_temporary_files  # noqa: PLC0415 - saves 60 ms where help is asked for
 
-    click.get_current_context().with_resource(own_temporary_files(os.environ))
+    context.with_resource(own_temporary_files(os.environ))
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import click
 
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
+from gitops_run.cli.basics import json_flag
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
-from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import for_terminal, marks_for, print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted

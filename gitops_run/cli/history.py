@@ -19,7 +19,8 @@ from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import event_printer, note, print_json
 from gitops_run.cli.show import print_table
 from gitops_run.cli.signals import until_interrupted

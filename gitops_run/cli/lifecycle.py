@@ -12,16 +12,17 @@ import anyio
 import click
 
 from gitops_run.adapters import user_files
-from gitops_run.adapters.cluster.facts import current_context
 from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import forget_history, history_folder
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.adapters.store_admin import open_store
 from gitops_run.adapters.store_keys import open_keys
-from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json_flag, settings_flags
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.declare.program import declare_session
@@ -61,7 +62,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @json_flag
 def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
-    request = session_request(SessionName.parse(name), flags, is_ending=True)
+    request = session_request(SessionName.parse(name), flags, is_ending=True, has_cluster=not is_cluster_gone)
     if is_cluster_gone:
         receipt = anyio.run(until_interrupted, end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
@@ -92,11 +93,12 @@ def said(flags: Mapping[str, object]) -> dict[str, object]:
 
 
 def session_request(
-    name: SessionName, flags: Mapping[str, object], *, is_ending: bool = False
+    name: SessionName, flags: Mapping[str, object], *, is_ending: bool = False, has_cluster: bool = True
 ) -> lifecycle.Request:
     """Gather what a session is made or ended with. is_ending: its reader's and writer's keys aren't needed.
 
     The kubeconfig's current context counts when a session is made, and never again: it's pinned then.
+    has_cluster: whether the cluster is asked, so that the kubeconfig has to be usable. Raises UsageError.
     """
     stack_file = _home().stack_file(name.text)
     sources: tuple[Source, ...] = (
@@ -104,10 +106,14 @@ def session_request(
         *user_files.sources(os.environ, stack=_stack_source(name, stack_file)),
     )
     settings = resolve(sources)
-    if settings.context is None and not stack_file.is_file():
-        current = current_context(settings.require("kubeconfig"))
-        sources = (*sources, Source(origin=Origin.DEFAULT, values={"context": current}))
-        settings = resolve(sources)
+    if has_cluster:
+        kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
+        if settings.context is None and not stack_file.is_file():
+            if not kubeconfig.current:
+                raise kubeconfig.no_cluster_named()
+            sources = (*sources, Source(origin=Origin.DEFAULT, values={"context": kubeconfig.current}))
+            settings = resolve(sources)
+        kubeconfig.require(settings.require("context"))
     elsewhere: dict[str, str] = {}
     if not is_ending:
         settings = with_keys_file(settings, sources)

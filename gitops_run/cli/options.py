@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from gitops_run.adapters import user_files
-from gitops_run.errors import UsageError
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.model import contexts
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source, resolve
@@ -68,10 +68,6 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     )
 
 
-json_flag = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
-)
-
 no_preflight_flag = click.option(
     "--no-preflight",
     "has_no_preflight",
@@ -96,13 +92,14 @@ def flag_source(flags: Mapping[str, object], table: Sequence[Setting] = SETTINGS
 def cluster_settings(flags: Mapping[str, object], stack: Source) -> Settings:
     """Choose the settings of a command that works on one pinned cluster, and guard its context.
 
-    Raises UsageError where no context was named: what happens to be current is never taken.
+    Raises UsageError where no context was named, since what happens to be current is never taken, and where
+    the kubeconfig doesn't have it.
     """
     settings = resolve((flag_source(flags), *user_files.sources(os.environ, stack=stack)))
+    kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
     if settings.context is None:
-        raise UsageError(
-            "no cluster was named", hint="--context NAME; kubectl config get-contexts lists what there is"
-        )
+        raise kubeconfig.no_cluster_named()
+    kubeconfig.require(settings.context)
     contexts.guard(settings.context, settings.allow_contexts)
     return settings
 

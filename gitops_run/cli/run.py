@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
+from gitops_run.cli.basics import json_flag
 from gitops_run.cli.lifecycle import (
     end_session,
     make_session,
@@ -19,7 +20,6 @@ from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
     SESSION_KEYS,
-    json_flag,
     no_preflight_flag,
     settings_flags,
 )

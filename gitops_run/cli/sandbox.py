@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gitops_run.cli.options import json_flag
+from gitops_run.cli.basics import help_without_command, json_flag
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
@@ -39,9 +39,10 @@ def _which(command: Command) -> Command:
     )
 
 
-@click.group()
+@click.group(invoke_without_command=True)
 def sandbox() -> None:
     """Run a control plane without a cluster: Kubernetes, Flux and an S3 store, on this machine."""
+    help_without_command()
 
 
 @sandbox.command()

@@ -1,4 +1,4 @@
-"""`list`, `status` and `version`: what a cluster says of its sessions."""
+"""`list` and `status`: what a cluster says of its sessions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import click
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.cluster.sessions import list_sessions as read_all
-from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
-from gitops_run.cli.output import print_json
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
+from gitops_run.cli.output import note, print_json
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Origin, Settings, Source
 from gitops_run.model.timings import Step, Timings, steps
-from gitops_run.version import VERSION
 
 _BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12
@@ -33,6 +33,8 @@ def list_sessions(output: str, **flags: object) -> None:
     sessions = anyio.run(_list, settings)
     if output == "json":
         print_json([_to_json(session) for session in sessions])
+    elif not sessions:
+        note(f"there are no sessions on {settings.context}")
     else:
         print_table(
             ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
@@ -56,16 +58,6 @@ def status(name: str, output: str, **flags: object) -> None:
         print_json(_to_json(session))
     else:
         print_table(("", ""), status_rows(session))
-
-
-@click.command()
-@json_flag
-def version(output: str) -> None:
-    """Show the version."""
-    if output == "json":
-        print_json({"version": VERSION})
-    else:
-        click.echo(VERSION)
 
 
 async def _list(settings: Settings) -> tuple[LiveSession, ...]:

@@ -29,11 +29,11 @@ from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.scratch import scratch_folder
+from gitops_run.cli.basics import json_flag
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
-    json_flag,
     no_preflight_flag,
     session_settings,
     settings_flags,
