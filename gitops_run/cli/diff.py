@@ -19,7 +19,7 @@ from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, 
 from gitops_run.cli.output import for_terminal, marks_for, print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted
-from gitops_run.cli.sync import root_of
+from gitops_run.cli.sync import history_of, root_of
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Live, Preflight
 from gitops_run.model.conditions import ApplierStatus
@@ -63,7 +63,7 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
     namespace = settings.namespace or name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name.text, namespace)
-        root = root_of(session, named_root)
+        root = root_of(session, named_root, history_of(session, connection.context))
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
             inspection = Inspection(

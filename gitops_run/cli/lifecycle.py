@@ -18,10 +18,12 @@ from gitops_run.adapters.history import forget_history, history_folder
 from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.remembered import remember_root
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.adapters.store_admin import open_store
 from gitops_run.adapters.store_keys import open_keys
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.hints import know_place, told
 from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
@@ -52,7 +54,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
         print_json(_to_json(spec))
     else:
         click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
-        click.echo(f"  to save into it: gitops-run sync {name}")
+        click.echo(told("  to save into it: gitops-run sync NAME"))
 
 
 @click.command()
@@ -106,6 +108,7 @@ def session_request(
         *user_files.sources(os.environ, stack=_stack_source(name, stack_file)),
     )
     settings = resolve(sources)
+    know_place(name.text, settings, flags)
     if has_cluster:
         kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
         if settings.context is None and not stack_file.is_file():
@@ -140,6 +143,8 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     variables = user_files.read_variables(request.settings.substitute_file)
     request = replace(request, decryption_key=key, variables=variables)
     spec = await lifecycle.up(request, _ports(request), tell_step)
+    if request.settings.root:
+        remember_root(_history_folder(request), request.settings.root)
     ok(f"session {request.name} is up")
     return spec
 
@@ -159,9 +164,13 @@ async def end_without_cluster(request: lifecycle.Request) -> Receipt:
 
 
 def _forget_history(request: lifecycle.Request) -> None:
+    forget_history(_history_folder(request))
+
+
+def _history_folder(request: lifecycle.Request) -> Path:
     settings = request.settings
     namespace = settings.namespace or request.name.namespace
-    forget_history(history_folder(os.environ, settings.require("context"), namespace, request.name.text))
+    return history_folder(os.environ, settings.require("context"), namespace, request.name.text)
 
 
 def _refuse_missing_values(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gitops_run.cli.hints import completed, place_of, with_completed_hints
 from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
@@ -29,14 +30,16 @@ def marks_for(stream: Any) -> Any:
 
 def event_printer(output: str, session: str) -> Callable[[Event], None]:
     """Make what prints events. output: "text", or "json" for a JSON line each, none left out."""
+    place = place_of(click.get_current_context(silent=True))
 
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        click.echo(printable(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False)))
+        document = with_completed_hints(to_json(event, session=session, ts=ts), place)
+        click.echo(printable(json.dumps(document, ensure_ascii=False)))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(for_terminal(line))
+            click.echo(for_terminal(completed(line, place)))
 
     return print_json if output == "json" else print_text
 

@@ -17,11 +17,12 @@ from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import PLATFORMS, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.cli.basics import help_without_command, json_flag
+from gitops_run.cli.hints import know_place
 from gitops_run.cli.lifecycle import tell_step
 from gitops_run.cli.options import flag_source, settings_flags
 from gitops_run.cli.output import ok, print_json
-from gitops_run.cli.show import print_table
 from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.table import print_table
 from gitops_run.declare.platform_program import declare_platform
 from gitops_run.flows import platform as flow
 from gitops_run.model import contexts
@@ -141,7 +142,9 @@ def _request(named: str | None, flags: dict[str, object]) -> Request:
         stack
     )
     said = user_files.read_stack_file(file, PLATFORM_PROJECT, PLATFORM_SETTINGS)
-    return Request(stack=stack, settings=_resolve(flags, said))
+    settings = _resolve(flags, said)
+    know_place("", settings, flags, stack=named or "")
+    return Request(stack=stack, settings=settings)
 
 
 def _resolve(flags: dict[str, object], stack: Source) -> PlatformSettings:

@@ -8,6 +8,7 @@ import anyio
 import click
 
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.hints import told
 from gitops_run.cli.lifecycle import (
     end_session,
     make_session,
@@ -72,8 +73,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
     except KeyboardInterrupt:
         if is_kept:
-            how = f"gitops-run sync {parsed}; to end the session: gitops-run down {parsed}"
-            emit(SyncEnded(how_to_go_on=how))
+            emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
         else:
             _end(request)
         raise
@@ -91,7 +91,7 @@ def _end(request: lifecycle.Request) -> None:
     except NotFound:
         note("nothing was made yet")
     except KeyboardInterrupt:
-        note(f"left as it is; to end it: gitops-run down {request.name}")
+        note(told("left as it is; to end it: gitops-run down NAME"))
         raise
 
 

@@ -14,6 +14,7 @@ from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
+from gitops_run.cli.table import print_table
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
@@ -150,12 +151,3 @@ def _verdict(applier: ApplierStatus) -> str:
 
 def _short(revision: str) -> str:
     return revision[:_SHORT_REVISION] or "none"
-
-
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Print columns, aligned; the last one isn't padded."""
-    table = [row for row in (head, *rows) if any(row)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())

@@ -145,7 +145,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     try:
         spec, _ = await _look(request, ports)
     except TransientError as error:
-        gone = f"gitops-run down {request.name} --cluster-gone"
+        gone = "gitops-run down NAME --cluster-gone"
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)

@@ -64,7 +64,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"no stack named '(?P<what>[^']*)' found",
         _not_found,
         "there is no stack {what!r} in this backend",
-        "gitops-run list shows the sessions; PULUMI_BACKEND_URL says where stacks are kept",
+        "to list the sessions: gitops-run list; PULUMI_BACKEND_URL says where stacks are kept",
     ),
     (
         r"unable to open state directory|unable to check if bucket|could not list bucket",
@@ -88,7 +88,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"no resource plugin '(?P<what>[^']*)' found|latest version for provider (?P<other>\S+)",
         _backend,
         "Pulumi's plugin {what} is not installed and could not be downloaded",
-        'pulumi plugin install resource kubernetes, or: eval "$(gitops-run sandbox env)"',
+        'pulumi plugin install resource kubernetes; in a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
         r"snapshot integrity",
