@@ -129,10 +129,13 @@ def _refuse_a_folder_that_is_gone() -> None:
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:
     from gitops_run.cli.output import for_terminal  # noqa: PLC0415 - saves 60 ms where nothing fails
+    from gitops_run.cli.render import TERMINAL_MARKS  # noqa: PLC0415 - the same
+    from gitops_run.cli.terminal import marks_for, painted  # noqa: PLC0415 - the same
 
     if is_debug:
         traceback.print_exc()
-    mark = "✗" if sys.stderr.isatty() else "failed:"
-    click.echo(for_terminal(f"{mark} {message}"), err=True)
+    mark = marks_for(sys.stderr).bad
+    line = f"{mark if mark == TERMINAL_MARKS.bad else 'failed:'} {message}"
+    click.echo(painted(for_terminal(line), sys.stderr), err=True)
     if hint:
         click.echo(for_terminal(f"  {hint}"), err=True)

@@ -12,7 +12,9 @@ import anyio
 import click
 
 from gitops_run.adapters import user_files
+from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.remains import SessionCluster
+from gitops_run.adapters.cluster.sessions import list_sessions
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import forget_history, history_folder
 from gitops_run.adapters.kubeconfig import read_kubeconfig
@@ -28,7 +30,7 @@ from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, sett
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.declare.program import declare_session
-from gitops_run.errors import UsageError
+from gitops_run.errors import GitOpsRunError, NotFound, UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.masking import Masker
@@ -49,6 +51,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
     """Make session NAME, which applies PATH, or bring it up to its settings."""
     parsed = SessionName.parse(name)
     request = session_request(parsed, {**place_flags(path, root), **said(flags)})
+    note(beginning(request))
     spec = anyio.run(until_interrupted, make_session, request)
     if output == "json":
         print_json(_to_json(spec))
@@ -136,6 +139,14 @@ def _stack_source(name: SessionName, stack_file: Path) -> Source:
     return replace(plain, values={**plain.values, **{key: value for key, value in keys.items() if value}})
 
 
+def beginning(request: lifecycle.Request) -> str:
+    """Say what takes the next seconds, before the first of it is done."""
+    return (
+        f"preparing session {request.name} on {request.settings.context}: "
+        "its namespace, bucket, keys and Flux objects"
+    )
+
+
 async def make_session(request: lifecycle.Request) -> SessionSpec:
     """Make a session, telling each resource as it's done."""
     _refuse_missing_values(request.settings)
@@ -151,9 +162,29 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
-    receipt = await lifecycle.down(request, _ports(request), tell_step)
+    try:
+        receipt = await lifecycle.down(request, _ports(request), tell_step)
+    except NotFound as error:
+        raise await _with_existing(request, error) from error
     _forget_history(request)
     return receipt
+
+
+async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFound:
+    """Say which sessions exist, where one does not and this user may list them."""
+    settings = request.settings
+    try:
+        async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+            names = [session.name for session in await list_sessions(connection)]
+    except GitOpsRunError:
+        return missing
+    if request.name.text in names:
+        return missing
+    there = f"it has {', '.join(names)}" if names else "it has none"
+    return NotFound(
+        f"there is no session {request.name} on {settings.context}; {there}",
+        hint="to see them: gitops-run list",
+    )
 
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:

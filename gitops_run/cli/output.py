@@ -6,12 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
 from gitops_run.cli.hints import completed, place_of, with_completed_hints
-from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
+from gitops_run.cli.render import lines
+from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
 
@@ -21,11 +21,6 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 def for_terminal(text: str) -> str:
     """Write a text so that a name or a message in it can't steer the terminal."""
     return printable(text).translate(_CONTROLS)
-
-
-def marks_for(stream: Any) -> Any:
-    """Choose the marks for a stream."""
-    return TERMINAL_MARKS if stream.isatty() else PLAIN_MARKS
 
 
 def event_printer(output: str, session: str) -> Callable[[Event], None]:
@@ -39,7 +34,7 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(for_terminal(completed(line, place)))
+            click.echo(painted(for_terminal(completed(line, place)), sys.stdout))
 
     return print_json if output == "json" else print_text
 
@@ -51,9 +46,13 @@ def print_json(value: object) -> None:
 
 def note(text: str) -> None:
     """Tell progress, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).note} {text}"), err=True)
+    _beside(f"{marks_for(sys.stderr).note} {text}")
 
 
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).good} {text}"), err=True)
+    _beside(f"{marks_for(sys.stderr).good} {text}")
+
+
+def _beside(line: str) -> None:
+    click.echo(painted(for_terminal(line), sys.stderr), err=True)

@@ -10,6 +10,7 @@ import click
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.hints import told
 from gitops_run.cli.lifecycle import (
+    beginning,
     end_session,
     make_session,
     place_flags,
@@ -69,6 +70,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, parsed.text)
+    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends the session and removes it'}")
     try:
         anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
     except KeyboardInterrupt:

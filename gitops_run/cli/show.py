@@ -14,6 +14,7 @@ from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
+from gitops_run.cli.render import counted, duration
 from gitops_run.cli.table import print_table
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
@@ -125,12 +126,14 @@ def _timing_rows(timings: Timings) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if (last := timings.last) is not None:
         slow = ", slow" if last.is_slow else ""
-        files = "1 file" if last.paths == 1 else f"{last.paths} files"
-        rows.append(("last save", f"{last.number}, {files}, applied in {last.took_ms:,} ms{slow}"))
+        files = counted(last.paths, "file")
+        rows.append(("last save", f"save {last.number}: {files} applied in {duration(last.took_ms)}{slow}"))
         rows += [(f"  {step.name}", _bar(step, last.took_ms)) for step in steps(last.times_ms)]
     if timings.recent_ms:
         count = len(timings.recent_ms)
-        rows.append(("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms ({count})"))
+        rows.append(
+            ("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms, of {counted(count, 'save')}")
+        )
     return rows
 
 
