@@ -59,7 +59,8 @@ def find_helm() -> str:
     if not found:
         raise UsageError(
             "the session's target is a chart, and there is no helm here to render it with",
-            hint="install helm 4: https://helm.sh/docs/intro/install; in a sandbox: gitops-run sandbox env",
+            hint="install helm 4: https://helm.sh/docs/intro/install; "
+            'in a sandbox: eval "$(gitops-run sandbox env)"',
         )
     return found
 
@@ -156,14 +157,15 @@ class Helm:
             return Problem(
                 path=_join(target, CHART_FILE),
                 message="this is gone, and the session was made for a chart",
-                hint="bring it back, or make the session anew: gitops-run down, then gitops-run up",
+                hint="bring it back, or recreate the session: gitops-run down NAME, "
+                "then gitops-run up NAME PATH",
             )
         for path in self._values.values_files:
             if snapshot.read_text(path) is None:
                 return Problem(
                     path=path,
                     message="this values file is gone, and the session needs it",
-                    hint="bring it back, or name others: gitops-run up with --values-files",
+                    hint="bring it back, or name others: gitops-run up NAME --values-files FILE",
                 )
         return None
 

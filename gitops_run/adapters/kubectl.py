@@ -143,7 +143,7 @@ def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem
         return Problem(
             path=chart,
             message="this makes the target a chart, and the session was made for a kustomization",
-            hint="remove it, or make the session anew: gitops-run down, then gitops-run up",
+            hint="remove it, or recreate the session: gitops-run down NAME, then gitops-run up NAME PATH",
         )
     return None
 

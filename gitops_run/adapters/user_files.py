@@ -16,6 +16,7 @@ import yaml
 from gitops_run.errors import UsageError
 from gitops_run.model.objects import without_quotes
 from gitops_run.model.settings import PROJECT, SETTINGS, Origin, Setting, Source
+from gitops_run.model.yaml_limits import Loader
 
 SETTINGS_VARIABLE = "GITOPS_RUN_SETTINGS"
 _OTHERS_MAY_READ = 0o077
@@ -216,7 +217,7 @@ def _xdg(environment: Mapping[str, str], variable: str, fallback: str) -> Path:
 
 def _read_mapping(path: Path) -> dict[str, object]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe one
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from gitops_run.cli.basics import help_without_command
 from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
@@ -29,12 +30,23 @@ COMMANDS: Final = {
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
     "undo": ("gitops_run.cli.history:undo", "Bring an earlier snapshot of a session back."),
     "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
-    "version": ("gitops_run.cli.show:version", "Show the version."),
+    "version": ("gitops_run.cli.version:version", "Show the version."),
 }
 """Imported when called: the SDKs behind them take a second to load, and help needs none of them."""
 
 
 class _LazyGroup(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; the hint of its error gets what this command knows of the session."""
+        try:
+            with ungrouped(Exception):
+                return super().invoke(ctx)
+        except GitOpsRunError as error:
+            from gitops_run.cli.hints import completed, place_of  # noqa: PLC0415 - saves 60 ms, see _fail
+
+            error.hint = completed(error.hint, place_of(ctx))
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return sorted(COMMANDS)
@@ -53,15 +65,23 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(VERSION, prog_name="gitops-run")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(*, debug: bool) -> None:
     """Start a session on a directory: every save goes through Flux to your cluster."""
     del debug
+    help_without_command()
+    context = click.get_current_context()
+    if context.invoked_subcommand in {None, "version"}:
+        return
     from gitops_run.adapters.scratch import own_temporary_files  # noqa: PLC0415 - saves 60 ms where help is asked for
 
-    click.get_current_context().with_resource(own_temporary_files(os.environ))
+    context.with_resource(own_temporary_files(os.environ))
 
 
 def main() -> None:
@@ -69,8 +89,7 @@ def main() -> None:
     is_debug = "--debug" in sys.argv
     try:
         _refuse_a_folder_that_is_gone()
-        with ungrouped(Exception):
-            code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except GitOpsRunError as error:
         _fail(error.message, error.hint, is_debug=is_debug)
@@ -110,10 +129,13 @@ def _refuse_a_folder_that_is_gone() -> None:
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:
     from gitops_run.cli.output import for_terminal  # noqa: PLC0415 - saves 60 ms where nothing fails
+    from gitops_run.cli.render import TERMINAL_MARKS  # noqa: PLC0415 - the same
+    from gitops_run.cli.terminal import marks_for, painted  # noqa: PLC0415 - the same
 
     if is_debug:
         traceback.print_exc()
-    mark = "✗" if sys.stderr.isatty() else "failed:"
-    click.echo(for_terminal(f"{mark} {message}"), err=True)
+    mark = marks_for(sys.stderr).bad
+    line = f"{mark if mark == TERMINAL_MARKS.bad else 'failed:'} {message}"
+    click.echo(painted(for_terminal(line), sys.stderr), err=True)
     if hint:
         click.echo(for_terminal(f"  {hint}"), err=True)

@@ -13,12 +13,14 @@ import click
 
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
+from gitops_run.cli.basics import json_flag
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
-from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, json_flag, session_settings, settings_flags
-from gitops_run.cli.output import for_terminal, marks_for, print_json
+from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
+from gitops_run.cli.output import for_terminal, print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted
-from gitops_run.cli.sync import root_of
+from gitops_run.cli.sync import history_of, root_of
+from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Live, Preflight
 from gitops_run.model.conditions import ApplierStatus
@@ -62,7 +64,7 @@ async def _inspect(name: SessionName, settings: Settings, named_root: Path | Non
     namespace = settings.namespace or name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name.text, namespace)
-        root = root_of(session, named_root)
+        root = root_of(session, named_root, history_of(session, connection.context))
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
             inspection = Inspection(
@@ -83,7 +85,7 @@ def _no_mark(step: str) -> None:
 def print_difference(found: Preflight, namespace: str) -> None:
     """Print what a save would change. namespace: the session's."""
     for line in _lines(found, namespace):
-        click.echo(for_terminal(line))
+        click.echo(painted(for_terminal(line), sys.stdout))
 
 
 def _lines(found: Preflight, namespace: str) -> Iterator[str]:

@@ -19,11 +19,12 @@ from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
-from gitops_run.cli.options import CLUSTER_KEYS, json_flag, session_settings, settings_flags
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import event_printer, note, print_json
-from gitops_run.cli.show import print_table
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import SyncRequest, sync_session
+from gitops_run.cli.table import print_table
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.ports import Emit
 from gitops_run.flows.undo import UNDO_S
@@ -139,7 +140,7 @@ def _wanted(kept: Sequence[KeptSnapshot], rev: str | None, session: LiveSession)
 def _nothing_kept(name: str) -> NotFound:
     return NotFound(
         f"session {name} has no history on this machine",
-        hint=f"it is kept for each save that Flux has applied: gitops-run sync {name}",
+        hint="it is kept for each save that Flux has applied: gitops-run sync NAME",
     )
 
 

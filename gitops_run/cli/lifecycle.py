@@ -12,20 +12,25 @@ import anyio
 import click
 
 from gitops_run.adapters import user_files
-from gitops_run.adapters.cluster.facts import current_context
+from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.remains import SessionCluster
+from gitops_run.adapters.cluster.sessions import list_sessions
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import forget_history, history_folder
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.remembered import remember_root
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.adapters.store_admin import open_store
 from gitops_run.adapters.store_keys import open_keys
-from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, json_flag, settings_flags
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.hints import know_place, told
+from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.declare.program import declare_session
-from gitops_run.errors import UsageError
+from gitops_run.errors import GitOpsRunError, NotFound, UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.masking import Masker
@@ -46,12 +51,13 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
     """Make session NAME, which applies PATH, or bring it up to its settings."""
     parsed = SessionName.parse(name)
     request = session_request(parsed, {**place_flags(path, root), **said(flags)})
+    note(beginning(request))
     spec = anyio.run(until_interrupted, make_session, request)
     if output == "json":
         print_json(_to_json(spec))
     else:
         click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
-        click.echo(f"  to save into it: gitops-run sync {name}")
+        click.echo(told("  to save into it: gitops-run sync NAME"))
 
 
 @click.command()
@@ -61,7 +67,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @json_flag
 def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
-    request = session_request(SessionName.parse(name), flags, is_ending=True)
+    request = session_request(SessionName.parse(name), flags, is_ending=True, has_cluster=not is_cluster_gone)
     if is_cluster_gone:
         receipt = anyio.run(until_interrupted, end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
@@ -92,11 +98,12 @@ def said(flags: Mapping[str, object]) -> dict[str, object]:
 
 
 def session_request(
-    name: SessionName, flags: Mapping[str, object], *, is_ending: bool = False
+    name: SessionName, flags: Mapping[str, object], *, is_ending: bool = False, has_cluster: bool = True
 ) -> lifecycle.Request:
     """Gather what a session is made or ended with. is_ending: its reader's and writer's keys aren't needed.
 
     The kubeconfig's current context counts when a session is made, and never again: it's pinned then.
+    has_cluster: whether the cluster is asked, so that the kubeconfig has to be usable. Raises UsageError.
     """
     stack_file = _home().stack_file(name.text)
     sources: tuple[Source, ...] = (
@@ -104,10 +111,15 @@ def session_request(
         *user_files.sources(os.environ, stack=_stack_source(name, stack_file)),
     )
     settings = resolve(sources)
-    if settings.context is None and not stack_file.is_file():
-        current = current_context(settings.require("kubeconfig"))
-        sources = (*sources, Source(origin=Origin.DEFAULT, values={"context": current}))
-        settings = resolve(sources)
+    know_place(name.text, settings, flags)
+    if has_cluster:
+        kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
+        if settings.context is None and not stack_file.is_file():
+            if not kubeconfig.current:
+                raise kubeconfig.no_cluster_named()
+            sources = (*sources, Source(origin=Origin.DEFAULT, values={"context": kubeconfig.current}))
+            settings = resolve(sources)
+        kubeconfig.require(settings.require("context"))
     elsewhere: dict[str, str] = {}
     if not is_ending:
         settings = with_keys_file(settings, sources)
@@ -127,6 +139,14 @@ def _stack_source(name: SessionName, stack_file: Path) -> Source:
     return replace(plain, values={**plain.values, **{key: value for key, value in keys.items() if value}})
 
 
+def beginning(request: lifecycle.Request) -> str:
+    """Say what takes the next seconds, before the first of it is done."""
+    return (
+        f"preparing session {request.name} on {request.settings.context}: "
+        "its namespace, bucket, keys and Flux objects"
+    )
+
+
 async def make_session(request: lifecycle.Request) -> SessionSpec:
     """Make a session, telling each resource as it's done."""
     _refuse_missing_values(request.settings)
@@ -134,15 +154,37 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     variables = user_files.read_variables(request.settings.substitute_file)
     request = replace(request, decryption_key=key, variables=variables)
     spec = await lifecycle.up(request, _ports(request), tell_step)
+    if request.settings.root:
+        remember_root(_history_folder(request), request.settings.root)
     ok(f"session {request.name} is up")
     return spec
 
 
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
-    receipt = await lifecycle.down(request, _ports(request), tell_step)
+    try:
+        receipt = await lifecycle.down(request, _ports(request), tell_step)
+    except NotFound as error:
+        raise await _with_existing(request, error) from error
     _forget_history(request)
     return receipt
+
+
+async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFound:
+    """Say which sessions exist, where one does not and this user may list them."""
+    settings = request.settings
+    try:
+        async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+            names = [session.name for session in await list_sessions(connection)]
+    except GitOpsRunError:
+        return missing
+    if request.name.text in names:
+        return missing
+    there = f"it has {', '.join(names)}" if names else "it has none"
+    return NotFound(
+        f"there is no session {request.name} on {settings.context}; {there}",
+        hint="to see them: gitops-run list",
+    )
 
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:
@@ -153,9 +195,13 @@ async def end_without_cluster(request: lifecycle.Request) -> Receipt:
 
 
 def _forget_history(request: lifecycle.Request) -> None:
+    forget_history(_history_folder(request))
+
+
+def _history_folder(request: lifecycle.Request) -> Path:
     settings = request.settings
     namespace = settings.namespace or request.name.namespace
-    forget_history(history_folder(os.environ, settings.require("context"), namespace, request.name.text))
+    return history_folder(os.environ, settings.require("context"), namespace, request.name.text)
 
 
 def _refuse_missing_values(settings: Settings) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from gitops_run.adapters import user_files
-from gitops_run.errors import UsageError
+from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.cli.hints import know_place
 from gitops_run.model import contexts
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source, resolve
@@ -68,10 +69,6 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     )
 
 
-json_flag = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
-)
-
 no_preflight_flag = click.option(
     "--no-preflight",
     "has_no_preflight",
@@ -93,16 +90,18 @@ def flag_source(flags: Mapping[str, object], table: Sequence[Setting] = SETTINGS
     return Source(origin=Origin.FLAG, values=values)
 
 
-def cluster_settings(flags: Mapping[str, object], stack: Source) -> Settings:
+def cluster_settings(flags: Mapping[str, object], stack: Source, name: str = "") -> Settings:
     """Choose the settings of a command that works on one pinned cluster, and guard its context.
 
-    Raises UsageError where no context was named: what happens to be current is never taken.
+    Raises UsageError where no context was named, since what happens to be current is never taken, and where
+    the kubeconfig doesn't have it. name: of the session that is meant.
     """
     settings = resolve((flag_source(flags), *user_files.sources(os.environ, stack=stack)))
+    know_place(name, settings, flags)
+    kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
     if settings.context is None:
-        raise UsageError(
-            "no cluster was named", hint="--context NAME; kubectl config get-contexts lists what there is"
-        )
+        raise kubeconfig.no_cluster_named()
+    kubeconfig.require(settings.context)
     contexts.guard(settings.context, settings.allow_contexts)
     return settings
 
@@ -111,7 +110,7 @@ def session_settings(name: SessionName, flags: Mapping[str, object]) -> Settings
     """Choose the settings of a session that may have a stack file near here."""
     stack_file = nearest_stack_file(name)
     stack = user_files.read_stack_file(stack_file) if stack_file else Source(origin=Origin.STACK, values={})
-    return cluster_settings(flags, stack)
+    return cluster_settings(flags, stack, name.text)
 
 
 def nearest_stack_file(name: SessionName) -> Path | None:

@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
-from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
+from gitops_run.cli.hints import completed, place_of, with_completed_hints
+from gitops_run.cli.render import lines
+from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
 
@@ -22,21 +23,18 @@ def for_terminal(text: str) -> str:
     return printable(text).translate(_CONTROLS)
 
 
-def marks_for(stream: Any) -> Any:
-    """Choose the marks for a stream."""
-    return TERMINAL_MARKS if stream.isatty() else PLAIN_MARKS
-
-
 def event_printer(output: str, session: str) -> Callable[[Event], None]:
     """Make what prints events. output: "text", or "json" for a JSON line each, none left out."""
+    place = place_of(click.get_current_context(silent=True))
 
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        click.echo(printable(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False)))
+        document = with_completed_hints(to_json(event, session=session, ts=ts), place)
+        click.echo(printable(json.dumps(document, ensure_ascii=False)))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
-            click.echo(for_terminal(line))
+            click.echo(painted(for_terminal(completed(line, place)), sys.stdout))
 
     return print_json if output == "json" else print_text
 
@@ -48,9 +46,13 @@ def print_json(value: object) -> None:
 
 def note(text: str) -> None:
     """Tell progress, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).note} {text}"), err=True)
+    _beside(f"{marks_for(sys.stderr).note} {text}")
 
 
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).good} {text}"), err=True)
+    _beside(f"{marks_for(sys.stderr).good} {text}")
+
+
+def _beside(line: str) -> None:
+    click.echo(painted(for_terminal(line), sys.stderr), err=True)

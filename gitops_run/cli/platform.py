@@ -13,15 +13,17 @@ import click
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import PLATFORMS, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.cli.basics import help_without_command, json_flag
+from gitops_run.cli.hints import know_place
 from gitops_run.cli.lifecycle import tell_step
-from gitops_run.cli.options import flag_source, json_flag, settings_flags
+from gitops_run.cli.options import flag_source, settings_flags
 from gitops_run.cli.output import ok, print_json
-from gitops_run.cli.show import print_table
 from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.table import print_table
 from gitops_run.declare.platform_program import declare_platform
-from gitops_run.errors import UsageError
 from gitops_run.flows import platform as flow
 from gitops_run.model import contexts
 from gitops_run.model.flux_install import images as images_of
@@ -54,9 +56,10 @@ class Request:
     settings: PlatformSettings
 
 
-@click.group()
+@click.group(invoke_without_command=True)
 def platform() -> None:
     """Give a cluster what sessions need: Flux, locked down, roles, and a rule that owners can't bend."""
+    help_without_command()
 
 
 @platform.command()
@@ -65,7 +68,7 @@ def platform() -> None:
 @json_flag
 def up(named: str | None, output: str, **flags: object) -> None:
     """Make the platform, or bring it up to its settings. A Flux that is found is never changed."""
-    request = _request(named, flags)
+    request = _cluster_request(named, flags)
     anyio.run(until_interrupted, flow.up, request.stack, request.settings, _ports(request), tell_step)
     ok(f"platform {request.stack} is up")
     _print(to_status(anyio.run(_facts, request.settings)), request, output)
@@ -83,6 +86,7 @@ def down(named: str | None, output: str, *, is_cluster_gone: bool, **flags: obje
         anyio.run(until_interrupted, flow.down_without_cluster, request.stack, _ports(request), tell_step)
         ok(f"platform {request.stack} is forgotten; its cluster was not asked")
         return
+    _refuse_kubeconfig(request.settings)
     left = anyio.run(
         until_interrupted, flow.down, request.stack, request.settings, _ports(request), tell_step
     )
@@ -95,7 +99,7 @@ def down(named: str | None, output: str, *, is_cluster_gone: bool, **flags: obje
 @json_flag
 def status(output: str, **flags: object) -> None:
     """Show what a cluster has of a platform, as far as you may read it."""
-    request = _request(None, flags)
+    request = _cluster_request(None, flags)
     settings = request.settings
     contexts.guard(settings.require("context"), settings.allow_contexts)
     _print(to_status(anyio.run(_facts, settings)), request, output)
@@ -115,21 +119,32 @@ def images(output: str, **flags: object) -> None:
         click.echo("\n".join(found))
 
 
+def _cluster_request(named: str | None, flags: dict[str, object]) -> Request:
+    """Choose as _request does, and refuse a kubeconfig that can't be used for it. Raises UsageError."""
+    request = _request(named, flags)
+    _refuse_kubeconfig(request.settings)
+    return request
+
+
+def _refuse_kubeconfig(settings: PlatformSettings) -> None:
+    read_kubeconfig(settings.require("kubeconfig")).require(settings.require("context"))
+
+
 def _request(named: str | None, flags: dict[str, object]) -> Request:
     """Choose the stack and its settings. Raises UsageError where neither a stack nor a cluster was named."""
     stack = named
     if stack is None:
-        context = _resolve(flags, _NO_STACK).context
-        if context is None:
-            raise UsageError(
-                "no cluster was named", hint="--context NAME; kubectl config get-contexts lists what there is"
-            )
-        stack = stack_name(context)
+        chosen = _resolve(flags, _NO_STACK)
+        if chosen.context is None:
+            raise read_kubeconfig(chosen.require("kubeconfig")).no_cluster_named()
+        stack = stack_name(chosen.context)
     file = find_home(Path.cwd(), user_files.data_directory(os.environ), os.environ, PLATFORMS).stack_file(
         stack
     )
     said = user_files.read_stack_file(file, PLATFORM_PROJECT, PLATFORM_SETTINGS)
-    return Request(stack=stack, settings=_resolve(flags, said))
+    settings = _resolve(flags, said)
+    know_place("", settings, flags, stack=named or "")
+    return Request(stack=stack, settings=settings)
 
 
 def _resolve(flags: dict[str, object], stack: Source) -> PlatformSettings:

@@ -1,4 +1,7 @@
-"""Events become lines: one a save, with its files, its verdict and where its time went."""
+"""Events become lines: one for each save, with how many files, its verdict and how long it took.
+
+Where the time of a save went is for `status` to say. A line that names objects is cut to a terminal's width.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,21 @@ from gitops_run.model.events import (
     SaveSuspended,
     SaveUnchanged,
     SaveUndecided,
+    SaveUploading,
     ServiceFailed,
     StoreDiffered,
     StoreReplaced,
     SyncEnded,
     SyncStarted,
-    Times,
     WatchLimited,
     WholeRootNeeded,
 )
 from gitops_run.model.problem import Problem
+from gitops_run.model.timings import size_text, whole_ms
 
 CHANGES_SHOWN = 5
+COLUMNS_MAX = 100
+_LONG_MS = 10_000
 SIGNS = {"create": "+", "change": "~", "delete": "-", "recreate": "± recreate", "replace": "± replace"}
 """What stands before a changed object, by what happens to it."""
 
@@ -66,10 +72,15 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case ObjectsAwaited():
             return [f"{marks.note} nothing to apply in {event.target} yet: add a manifest"]
         case SaveBroken():
-            head = f"{marks.bad} {event.save} {_files(event.paths)}: not pushed, what was live stays live"
+            head = (
+                f"{marks.bad} save {event.save}: {_files(event.paths)} not pushed, what was live stays live"
+            )
             return [head, *_problem_lines(event.problems)]
         case SaveUnchanged():
-            return [f"{marks.good} {event.save} as it was last pushed: nothing to push"]
+            return [f"{marks.good} save {event.save}: as it was last pushed, nothing to push"]
+        case SaveUploading():
+            size, files = size_text(event.size), counted(event.files, "file")
+            return [f"{marks.note} save {event.save}: uploading {size} in {files}, {event.percent} % done"]
         case SavePushed():
             return [*_change_lines(event.changes), *(f"  not checked: {text}" for text in event.not_checked)]
         case SaveApplied():
@@ -79,26 +90,28 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             head = f"{mark} {event.object} {event.health}" + (f": {event.message}" if event.message else "")
             return [head, *(f"  | {line}" for line in event.log)]
         case SaveHealthy():
-            return [f"{marks.good} {event.save} healthy after {event.times_ms['healthy']} ms"]
+            return [f"{marks.good} save {event.save}: healthy after {duration(event.times_ms['healthy'])}"]
         case SavePartlyHealthy():
             count, ms = event.ready + event.not_watched, event.times_ms["partly_healthy"]
-            head = f"{marks.note} {event.save} {event.ready} of {count} objects are ready after {ms} ms"
-            return [f"{head}; the other {event.not_watched} can't be watched: {', '.join(event.kinds)}"]
+            ready = f"{event.ready} of {counted(count, 'object')} ready after {duration(ms)}"
+            rest = f"{event.not_watched} can't be watched: {', '.join(event.kinds)}"
+            return [f"{marks.note} save {event.save}: {ready}; {rest}"]
         case WholeRootNeeded():
             return [f"{marks.note} the whole root is part of each save: {event.reason}"]
         case NamespaceOverridden():
             return overridden_lines(event.namespace, event.places, marks)
         case SaveFailed():
-            head = f"{marks.bad} {event.save} {_files(event.paths)}: {event.reason}"
+            head = f"{marks.bad} save {event.save}: {_files(event.paths)} refused by Flux: {event.reason}"
             return [head, *_indented(event.message), *_indented(event.hint)]
         case SaveSuspended():
-            return [f"{marks.note} {event.save} {event.message}", *_indented(event.hint)]
+            return [f"{marks.note} save {event.save}: {event.message}", *_indented(event.hint)]
         case SaveSuperseded():
-            return [f"{marks.note} {event.save} superseded by {event.by}"]
+            return [f"{marks.note} save {event.save}: superseded by save {event.by}"]
         case SaveUndecided():
-            return [f"{marks.bad} {event.save} no verdict: waited {event.seconds} s for {event.waited_for}"]
+            waited = f"waited {event.seconds} s for {event.waited_for}"
+            return [f"{marks.bad} save {event.save}: no verdict, {waited}"]
         case StoreDiffered():
-            return [f"{marks.bad} {event.save} {event.message}; pushing again"]
+            return [f"{marks.bad} save {event.save}: {event.message}; pushing again"]
         case StoreReplaced():
             return [f"{marks.note} {event.message}: filling its bucket again"]
         case WatchLimited():
@@ -116,15 +129,17 @@ def overridden_lines(namespace: str, places: Sequence[NamedNamespace], marks: Ma
         return []
     head = f"{marks.note} everything is applied in {namespace}, whatever namespace a manifest names:"
     more = len(places) - CHANGES_SHOWN
-    rest = [f"  … and {more} more places"] if more > 0 else []
+    rest = [f"  … and {counted(more, 'more place')}"] if more > 0 else []
     return [head, *(f"  {place}" for place in places[:CHANGES_SHOWN]), *rest]
 
 
 def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
     if event.undone_to:
-        head = f"{marks.good} {event.save} undone to {event.undone_to} in {_duration(event.times_ms)}"
+        took = duration(whole_ms(event.times_ms))
+        head = f"{marks.good} save {event.save}: undone to {event.undone_to} in {took}"
         return [head, "  your files are as they were: the next save applies them again"]
-    head = f"{marks.good} {event.save} {_files(event.paths)} applied in {_duration(event.times_ms)}"
+    took = duration(whole_ms(event.times_ms))
+    head = f"{marks.good} save {event.save}: {_files(event.paths)} applied in {took}"
     return [head, *_indented(f"slow: {event.slowest}" if event.slowest else "")]
 
 
@@ -134,25 +149,28 @@ def _change_lines(changes: tuple[Change, ...]) -> list[str]:
     for change in changes[:CHANGES_SHOWN]:
         fields = ", ".join(f"{field.path} {field.before} → {field.after}" for field in change.fields[:2])
         more = f" and {len(change.fields) - 2} more" if len(change.fields) > 2 else ""
-        found.append(f"  {SIGNS[change.action]} {change.object} {fields}{more}".rstrip())
+        found.append(_cut(f"  {SIGNS[change.action]} {change.object} {fields}{more}".rstrip()))
     if len(changes) > CHANGES_SHOWN:
-        found.append(f"  … and {len(changes) - CHANGES_SHOWN} more objects")
+        found.append(f"  … and {counted(len(changes) - CHANGES_SHOWN, 'more object')}")
     return found
 
 
 def _files(paths: tuple[str, ...]) -> str:
-    if not paths:
-        return "(no change)"
-    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    return counted(len(paths), "file") if paths else "no file changed,"
 
 
-def _duration(times: Times) -> str:
-    """Write the whole time and each step's share: "312 ms (settle 80, render 47, …)"."""
-    shares, before = [], 0
-    for step, at in times.items():
-        shares.append(f"{step} {at - before}")
-        before = at
-    return f"{before} ms ({', '.join(shares)})"
+def counted(number: int, word: str) -> str:
+    """Write "1 file" or "2 files"."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def duration(ms: int) -> str:
+    """Write a time as people read it: "312 ms", "12.4 s"."""
+    return f"{ms:,} ms" if ms < _LONG_MS else f"{ms / 1000:.1f} s"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= COLUMNS_MAX else f"{line[: COLUMNS_MAX - 1]}…"
 
 
 def _problem_lines(problems: Iterable[Problem]) -> list[str]:

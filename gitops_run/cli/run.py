@@ -7,7 +7,10 @@ from pathlib import Path
 import anyio
 import click
 
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.hints import told
 from gitops_run.cli.lifecycle import (
+    beginning,
     end_session,
     make_session,
     place_flags,
@@ -19,7 +22,6 @@ from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
     SESSION_KEYS,
-    json_flag,
     no_preflight_flag,
     settings_flags,
 )
@@ -68,12 +70,12 @@ def run(  # noqa: PLR0913 - one argument for each flag
         has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, parsed.text)
+    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends the session and removes it'}")
     try:
         anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
     except KeyboardInterrupt:
         if is_kept:
-            how = f"gitops-run sync {parsed}; to end the session: gitops-run down {parsed}"
-            emit(SyncEnded(how_to_go_on=how))
+            emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
         else:
             _end(request)
         raise
@@ -91,7 +93,7 @@ def _end(request: lifecycle.Request) -> None:
     except NotFound:
         note("nothing was made yet")
     except KeyboardInterrupt:
-        note(f"left as it is; to end it: gitops-run down {request.name}")
+        note(told("left as it is; to end it: gitops-run down NAME"))
         raise
 
 

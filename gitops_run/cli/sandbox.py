@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from gitops_run.cli.options import json_flag
+from gitops_run.cli.basics import help_without_command, json_flag
 from gitops_run.cli.output import note, ok, print_json
+from gitops_run.cli.table import print_table
 from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
 from gitops_run.sandbox.environment import shell_lines, with_stand_in
@@ -27,23 +28,24 @@ _LOG_LINES_SHOWN = 3
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_base = click.option(
+    "--state-dir",
+    "base",
+    type=click.Path(path_type=Path, file_okay=False),
+    help=f"Where sandboxes are kept. [env: {state.STATE_DIR_VARIABLE}]",
+)
+
 
 def _which(command: Command) -> Command:
     """Add the options that select a sandbox."""
-    command = click.option(
-        "--state-dir",
-        "base",
-        type=click.Path(path_type=Path, file_okay=False),
-        help=f"Where sandboxes are kept. [env: {state.STATE_DIR_VARIABLE}]",
-    )(command)
-    return click.option("--name", default=state.DEFAULT_NAME, show_default=True, help="Which sandbox.")(
-        command
-    )
+    name = click.option("--name", default=state.DEFAULT_NAME, show_default=True, help="Which sandbox.")
+    return name(_base(command))
 
 
-@click.group()
+@click.group(invoke_without_command=True)
 def sandbox() -> None:
     """Run a control plane without a cluster: Kubernetes, Flux and an S3 store, on this machine."""
+    help_without_command()
 
 
 @sandbox.command()
@@ -60,8 +62,7 @@ def start(name: str, base: Path | None, node: str) -> None:
     began = time.monotonic()
     started = lifecycle.start(name, base, note, None if node == AUTO else state.NodeKind(node))
     ok(f"sandbox {name} is ready after {time.monotonic() - began:.1f} s: context {started.context}")
-    option = "" if name == state.DEFAULT_NAME else f" --name {name}"
-    note(f'to use it here: eval "$(gitops-run sandbox env{option})"')
+    note(f'to use it here: eval "$(gitops-run sandbox env --name {name})"')
     if started.node is state.NodeKind.REAL:
         note("then bring Flux into the cluster: gitops-run platform up")
 
@@ -69,9 +70,42 @@ def start(name: str, base: Path | None, node: str) -> None:
 @sandbox.command()
 @_which
 def stop(name: str, base: Path | None) -> None:
-    """End every process of a sandbox; its state stays."""
+    """End every process of a sandbox; its state is kept."""
     lifecycle.stop(name, base)
-    ok(f"sandbox {name} is stopped; what it holds stays in {state.load(name, base).folder}")
+    ok(f"sandbox {name} is stopped; its state is kept in {state.load(name, base).folder}")
+    note(f"to go on with it: gitops-run sandbox start --name {name}")
+    note(f"to remove its state too: gitops-run sandbox delete --name {name}")
+
+
+@sandbox.command()
+@_which
+def delete(name: str, base: Path | None) -> None:
+    """End a sandbox and remove its state: its cluster, its buckets and its keys.
+
+    What sessions in it have on this machine stays until `gitops-run down NAME --cluster-gone`.
+    """
+    ok(f"sandbox {name} is deleted, with everything in {lifecycle.delete(name, base)}")
+
+
+@sandbox.command(name="list")
+@_base
+@json_flag
+def list_sandboxes(base: Path | None, output: str) -> None:
+    """List the sandboxes of this machine, whether they run or not."""
+    found = sorted(state.known_sandboxes(state.sandboxes_folder(base)), key=lambda one: one.name)
+    rows = [(one, lifecycle.is_up(one.folder)) for one in found]
+    if output == "json":
+        print_json([{**_identity(one), "up": is_up} for one, is_up in rows])
+    elif not rows:
+        note("there are no sandboxes; to start one: gitops-run sandbox start")
+    else:
+        print_table(
+            ("NAME", "STATE", "NODE", "CONTEXT", "FOLDER"),
+            [
+                (one.name, "running" if is_up else "stopped", one.node, one.context, str(one.folder))
+                for one, is_up in rows
+            ],
+        )
 
 
 @sandbox.command()
@@ -83,8 +117,9 @@ def status(name: str, base: Path | None, output: str) -> None:
     if output == "json":
         print_json(_status_document(found))
         return
-    condition = f"{'up' if found.is_up else 'not up'}, with a {found.sandbox.node} node"
-    click.echo(f"sandbox {name} is {condition}, in {found.sandbox.folder}")
+    running = "running" if found.is_up else "stopped"
+    click.echo(f"sandbox {name} is {running}; its node is {found.sandbox.node}")
+    click.echo(f"its state is kept in {found.sandbox.folder}")
     for part in found.parts:
         memory = f"{part.memory_mb:.0f} MB" if part.memory_mb else ""
         restarts = f"restarts {part.restarts}" if part.restarts else ""
@@ -153,13 +188,19 @@ def export(name: str, base: Path | None, archive: Path | None) -> None:
     click.echo(target)
 
 
+def _identity(found: state.Sandbox) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "folder": str(found.folder),
+        "context": found.context,
+        "node": found.node,
+    }
+
+
 def _status_document(found: SandboxStatus) -> dict[str, Any]:
     return {
-        "name": found.sandbox.name,
-        "folder": str(found.sandbox.folder),
-        "context": found.sandbox.context,
+        **_identity(found.sandbox),
         "up": found.is_up,
-        "node": found.sandbox.node,
         "ports": dict(found.sandbox.ports),
         "parts": [asdict(part) for part in found.parts],
         "programs": [asdict(program) for program in found.programs],

@@ -1,4 +1,4 @@
-"""`list`, `status` and `version`: what a cluster says of its sessions."""
+"""`list` and `status`: what a cluster says of its sessions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import click
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.cluster.sessions import list_sessions as read_all
-from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
-from gitops_run.cli.output import print_json
+from gitops_run.cli.basics import json_flag
+from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
+from gitops_run.cli.output import note, print_json
+from gitops_run.cli.render import counted, duration
+from gitops_run.cli.table import print_table
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Origin, Settings, Source
 from gitops_run.model.timings import Step, Timings, steps
-from gitops_run.version import VERSION
 
 _BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12
@@ -33,6 +35,8 @@ def list_sessions(output: str, **flags: object) -> None:
     sessions = anyio.run(_list, settings)
     if output == "json":
         print_json([_to_json(session) for session in sessions])
+    elif not sessions:
+        note(f"there are no sessions on {settings.context}")
     else:
         print_table(
             ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
@@ -56,16 +60,6 @@ def status(name: str, output: str, **flags: object) -> None:
         print_json(_to_json(session))
     else:
         print_table(("", ""), status_rows(session))
-
-
-@click.command()
-@json_flag
-def version(output: str) -> None:
-    """Show the version."""
-    if output == "json":
-        print_json({"version": VERSION})
-    else:
-        click.echo(VERSION)
 
 
 async def _list(settings: Settings) -> tuple[LiveSession, ...]:
@@ -132,12 +126,14 @@ def _timing_rows(timings: Timings) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if (last := timings.last) is not None:
         slow = ", slow" if last.is_slow else ""
-        files = "1 file" if last.paths == 1 else f"{last.paths} files"
-        rows.append(("last save", f"{last.number}, {files}, applied in {last.took_ms:,} ms{slow}"))
+        files = counted(last.paths, "file")
+        rows.append(("last save", f"save {last.number}: {files} applied in {duration(last.took_ms)}{slow}"))
         rows += [(f"  {step.name}", _bar(step, last.took_ms)) for step in steps(last.times_ms)]
     if timings.recent_ms:
         count = len(timings.recent_ms)
-        rows.append(("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms ({count})"))
+        rows.append(
+            ("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms, of {counted(count, 'save')}")
+        )
     return rows
 
 
@@ -158,12 +154,3 @@ def _verdict(applier: ApplierStatus) -> str:
 
 def _short(revision: str) -> str:
     return revision[:_SHORT_REVISION] or "none"
-
-
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Print columns, aligned; the last one isn't padded."""
-    table = [row for row in (head, *rows) if any(row)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())

@@ -28,12 +28,13 @@ from gitops_run.adapters.cluster.lease import SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
+from gitops_run.adapters.remembered import remember_root, remembered_root
 from gitops_run.adapters.scratch import scratch_folder
+from gitops_run.cli.basics import json_flag
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
-    json_flag,
     no_preflight_flag,
     session_settings,
     settings_flags,
@@ -106,7 +107,7 @@ def sync(  # noqa: PLR0913 - one argument for each flag
     try:
         anyio.run(until_interrupted, sync_session, request, emit)
     except KeyboardInterrupt:
-        emit(SyncEnded(how_to_go_on=f"gitops-run sync {name}; to end the session: gitops-run down {name}"))
+        emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
         raise
 
 
@@ -165,7 +166,7 @@ class _Opened:
 
     def ports(self, emit: Emit, confirm: Callable[[str], Awaitable[bool]]) -> Ports:
         """Bundle it for the loop."""
-        history = _history_folder(self.session, self.connection.context)
+        history = history_of(self.session, self.connection.context)
         return Ports(
             files=work_tree(self.session, self.root or self.work, self.work / "tree", emit),
             inspector=self.inspector,
@@ -199,7 +200,7 @@ async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         session = await read_session(connection, name, namespace)
         masker = Masker()
-        root = None if request.undo_to else root_of(session, request.root)
+        root = None if request.undo_to else _known_root(session, request, connection.context)
         async with (
             reached_store(connection, namespace) as (store, store_watch),
             watch_flux(connection, namespace, name, masker, is_helm=session.helm is not None) as flux,
@@ -227,20 +228,38 @@ async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
                 )
 
 
-def _history_folder(session: LiveSession, context: str) -> Path:
+def history_of(session: LiveSession, context: str) -> Path:
+    """Name the folder of a session's history on this machine."""
     return history_folder(os.environ, context, session.namespace, session.name)
 
 
-def root_of(session: LiveSession, named: Path | None) -> Path:
-    """Find the session's root here. Raises UsageError where this seems to be another directory."""
-    here = Path.cwd() if named is None else named
-    root = find_root(here, named)
-    if named is None and root.name != session.root:
-        raise UsageError(
-            f"session {session.name} watches a directory {session.root!r}, and this is {root}",
-            hint=f"go there, or name it: gitops-run sync {session.name} --root DIR",
-        )
+def _known_root(session: LiveSession, request: SyncRequest, context: str) -> Path:
+    """Find the session's root, and remember it: the next sync may start anywhere."""
+    folder = history_of(session, context)
+    root = root_of(session, request.root, folder)
+    remember_root(folder, root)
     return root
+
+
+def root_of(session: LiveSession, named: Path | None, history: Path) -> Path:
+    """Find the session's root: the one that was named, else this directory's, else the one remembered.
+
+    history: the folder of the session's history. Raises UsageError where none of them can be it.
+    """
+    if named is not None:
+        return find_root(named, named)
+    here = find_root(Path.cwd())
+    is_namesake = here.name == session.root
+    if is_namesake and (here / session.target).is_dir():
+        return here
+    if (remembered := remembered_root(history)) is not None:
+        return remembered
+    if is_namesake:
+        return here
+    raise UsageError(
+        f"session {session.name} watches a directory {session.root!r}, and this is {here}",
+        hint="name that directory: --root DIR",
+    )
 
 
 def _loop_settings(session: LiveSession, settings: Settings) -> SyncSettings:

@@ -149,7 +149,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     try:
         spec, facts = await _look(request, ports)
     except TransientError as error:
-        gone = f"gitops-run down {request.name} --cluster-gone"
+        gone = "gitops-run down NAME --cluster-gone"
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)

@@ -312,7 +312,7 @@ class _Judgement:
         if finding.obstacle is Obstacle.IMPERSONATION:
             return Problem(
                 message=f"you may not ask what {APPLIER} may do: an older gitops-run made this session",
-                hint=f"bring it up to date: gitops-run up {self._settings.session.name}",
+                hint="bring it up to date: gitops-run up NAME",
             )
         message, hint = self._told(ref, look, finding)
         path, line = locate(ref, self._sources, finding.field)

@@ -15,12 +15,15 @@ from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
-from gitops_run.model.events import StoreDiffered
+from gitops_run.model.events import SaveUploading, StoreDiffered
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision, store_difference
 from gitops_run.model.tree import Plan, Tree, diff
 
 BATCH = 100
+UPLOAD_REPORTED_BYTES = 8 * 1000 * 1000
+UPLOAD_REPORTED_FILES = 5 * BATCH
+"""Uploads of more than either take seconds to a store that is far away, and are reported as they go on."""
 """Files whose contents are held in memory at a time."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
@@ -116,7 +119,7 @@ class Pusher:
             if published is None:
                 published = await self._listed()
                 save.plan = diff(_digests(published), snapshot.tree.digests)
-            await self._write(snapshot, save.plan, published)
+            await self._write(snapshot, save, published)
             # What others did to the store meanwhile, or since the last save, must not reach Flux.
             found = await self._listed()
             if found == published:
@@ -173,18 +176,29 @@ class Pusher:
             if stored.key.startswith(STORE_PREFIX)
         }
 
-    async def _write(self, snapshot: Snapshot, plan: Plan, published: dict[str, _Stored]) -> None:
+    async def _write(self, snapshot: Snapshot, save: Save, published: dict[str, _Stored]) -> None:
         """Put, then delete, but for what stands in a put's way; published is kept in step."""
+        plan = save.plan
+        sizes = {path: snapshot.tree.files[path].size for path in plan.puts}
         shadowing = dict.fromkeys(plan.shadowing)
         await self._delete(tuple(shadowing), published)
         for start in range(0, len(plan.puts), BATCH):
             batch = plan.puts[start : start + BATCH]
+            self._report_upload(save.number, sizes, plan.puts[:start])
             contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
             etags = await self._store.put_many(contents, self._lease.ensure)
             for path in batch:
                 digest = snapshot.tree.files[path].digest
                 published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
         await self._delete([path for path in plan.deletes if path not in shadowing], published)
+
+    def _report_upload(self, save: int, sizes: Mapping[str, int], done: Sequence[str]) -> None:
+        """Report how far an upload is that a person waits for."""
+        whole = sum(sizes.values())
+        if whole < UPLOAD_REPORTED_BYTES and len(sizes) <= UPLOAD_REPORTED_FILES:
+            return
+        percent = 100 * sum(sizes[path] for path in done) // max(whole, 1)
+        self._emit(SaveUploading(save=save, files=len(sizes), size=whole, percent=percent))
 
     async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
         if not paths:

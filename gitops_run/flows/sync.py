@@ -166,7 +166,7 @@ class SaveLoop:
             if path not in ("", expected):
                 raise GuardError(
                     f"the session applies {path} now, and this sync was started for {expected}",
-                    hint="to sync what it applies, start gitops-run sync again",
+                    hint="to sync what it applies: gitops-run sync NAME",
                 )
             source = self._ports.flux.source
             if self._expected.is_betrayed_by(source):
@@ -316,7 +316,9 @@ class SaveLoop:
         if not checked.objects:
             if not inventory and self._pusher.is_empty:
                 return None
-            return (Problem(message="nothing left to apply", hint="to end the session: gitops-run down"),)
+            return (
+                Problem(message="nothing left to apply", hint="to end the session: gitops-run down NAME"),
+            )
         left = pruned(checked.objects, inventory)
         gone = [ref for ref in left if ref.inventory_id not in checked.spared]
         if not is_large_prune(len(gone), len(inventory), self._settings.prune_limit_percent):
@@ -326,7 +328,7 @@ class SaveLoop:
         if await self._is_confirmed(f"{question}. Delete them?"):
             return ()
         hint = (
-            "if that is meant: gitops-run sync with --allow-prune; a run has to be kept for that, with --keep"
+            "if that is meant: gitops-run sync NAME --allow-prune; a run has to be kept for that, with --keep"
         )
         return (Problem(message=question, hint=hint),)
 

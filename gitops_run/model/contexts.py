@@ -5,6 +5,7 @@ Knows the contexts that local tools make, and refuses every other one that nobod
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -33,6 +34,6 @@ def guard(context: str, allowed: Sequence[str]) -> None:
     if is_known_local(context) or context in allowed:
         return
     raise GuardError(
-        f"context {context!r} is not known as local, and nobody allowed it by name",
-        hint=f"if you mean it: --allow-contexts {context}, or allowContexts in the settings file",
+        f"context {context!r} may lead to a remote cluster, and sessions there are not allowed yet",
+        hint=f"to allow it: --allow-contexts {shlex.quote(context)}, or allowContexts in the settings file",
     )

@@ -154,6 +154,16 @@ class SavePushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveUploading:
+    """A large save is being uploaded. files, size: all that is uploaded, size in bytes. percent: done."""
+
+    save: int
+    files: int
+    size: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveApplied:
     """Flux has applied just this revision, after this save. objects: how many its inventory holds.
 
@@ -291,6 +301,7 @@ Event = (
     | WatchLimited
     | SaveBroken
     | SaveUnchanged
+    | SaveUploading
     | SavePushed
     | SaveApplied
     | HealthChanged

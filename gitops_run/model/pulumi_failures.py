@@ -64,7 +64,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"no stack named '(?P<what>[^']*)' found",
         _not_found,
         "there is no stack {what!r} in this backend",
-        "gitops-run list shows the sessions; PULUMI_BACKEND_URL says where stacks are kept",
+        "to list the sessions: gitops-run list; PULUMI_BACKEND_URL says where stacks are kept",
     ),
     (
         r"unable to open state directory|unable to check if bucket|could not list bucket",
@@ -94,13 +94,13 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"resource plugin 'pulumi-resource-(?P<what>[^']*)'(?: found[\w ]+)? at version (?P<other>v\S*\w)",
         _backend,
         "Pulumi's plugin {what} {other} is not installed and could not be downloaded",
-        'pulumi plugin install resource {what} {other}; on a sandbox: eval "$(gitops-run sandbox env)"',
+        'pulumi plugin install resource {what} {other}; in a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
         r"no resource plugin 'pulumi-resource-(?P<what>[^']*)'|latest version for provider (?P<other>[\w-]+)",
         _backend,
         "Pulumi's plugin {what} is not installed and could not be downloaded",
-        'pulumi plugin install resource {what}; on a sandbox: eval "$(gitops-run sandbox env)"',
+        'pulumi plugin install resource {what}; in a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
         r"snapshot integrity",

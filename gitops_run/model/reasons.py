@@ -19,10 +19,10 @@ _MEND_CHART = "mend the chart or its values; the last good release stays recorde
 
 HINTS: Mapping[str, str] = {
     # Bucket
-    "AuthenticationFailed": "the store refuses the key in Secret bucket-reader: gitops-run up again",
-    "BucketOperationFailed": "Flux can't read the store: gitops-run status, then look at the store",
+    "AuthenticationFailed": "the store refuses the key in bucket-reader; to renew it: gitops-run up NAME",
+    "BucketOperationFailed": "Flux can't read the store: check that it runs and that the cluster reaches it",
     "InvalidSTSConfiguration": "the Bucket's spec.sts isn't legal: ask who runs the platform",
-    "URLInvalid": "the store's endpoint isn't legal: gitops-run up with another --endpoint",
+    "URLInvalid": "the store's endpoint isn't legal; to set another: gitops-run up NAME --endpoint URL",
     "NewRevision": "wait: Flux fetches the new revision",
     "DirectoryCreationFailed": _DISK,
     "StatOperationFailed": _DISK,
@@ -80,14 +80,17 @@ DEFAULT_HINT = "look at the message; if it says nothing, ask who runs the platfo
 BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
         r"cannot get sops data key",
-        "the session's age key doesn't open it: gitops-run up with another --decryption-key-file",
+        "the age key doesn't open it; to set another: gitops-run up NAME --decryption-key-file FILE",
     ),
     (
         r"(?i)decrypt|\bsops\b|data key",
         "encrypt the file for the key that Flux holds, or keep it out of the target",
     ),
     (r"dependency '[^']*' not found", "create what it depends on, or take it out of spec.dependsOn"),
-    (r"Source '[^']*' not found|unable to get source", "the session's Bucket is gone: gitops-run up again"),
+    (
+        r"Source '[^']*' not found|unable to get source",
+        "the session's Bucket is gone; to recreate it: gitops-run up NAME",
+    ),
     (r"artifact not found", "wait: Flux fetches it again"),
     (r"variable not set", "define the variable, give it a default (${NAME:=value}), or write $${NAME}"),
     (
@@ -97,7 +100,8 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (r"exceeded quota", "ask for less, or ask who runs the platform for more"),
     (
         r"violates PodSecurity",
-        "set what it names in the securityContext; the namespace allows nothing less",
+        "set each field that it names in the pod's securityContext; an image that runs as root needs another "
+        "one, such as nginxinc/nginx-unprivileged for nginx",
     ),
     (r"no matches for kind", "check apiVersion and kind; or have its CustomResourceDefinition installed"),
     (

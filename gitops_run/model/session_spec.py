@@ -225,11 +225,11 @@ def parse_spec(
         raise GuardError(
             f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
             f"context {settings.context!r} leads to now ({facts.uid})",
-            hint=f"if the old cluster is gone for good: gitops-run down {name} --cluster-gone",
+            hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
     target = settings.target or facts.target
     if not target:
-        raise NotFound(f"there is no session {name} yet", hint=f"to make it: gitops-run up {name} PATH")
+        raise NotFound(f"there is no session {name}", hint="to make it: gitops-run up NAME PATH")
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,

@@ -23,5 +23,5 @@ def encrypted_without_key(path: str, line: int | None = None) -> Problem:
         path=path,
         line=line,
         message="this is encrypted by SOPS, and the session has no key to decrypt it with",
-        hint="give it one: gitops-run up NAME PATH --decryption-key-file FILE",
+        hint="give it one: gitops-run up NAME --decryption-key-file FILE",
     )

@@ -40,7 +40,7 @@ _DENIED = _Meaning(
 _NO_BUCKET = _Meaning(
     error=NotFound,
     message="there is no bucket {bucket} at {place}",
-    hint="check endpoint and bucket; `gitops-run up` makes a session's bucket again",
+    hint="check the endpoint; to recreate a session's bucket: gitops-run up NAME",
 )
 _REGION = _Meaning(
     error=UsageError,
@@ -87,7 +87,7 @@ _CODES = {
     "SignatureDoesNotMatch": _Meaning(
         error=BackendError,
         message="{place} says that the secret key of {key} is wrong",
-        hint="check the secret key; after a rotation, set the new one and run `gitops-run up`",
+        hint="check the secret key; after a rotation, set the new one and run: gitops-run up NAME",
     ),
     "BucketAlreadyExists": _Meaning(
         error=GuardError,

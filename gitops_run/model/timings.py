@@ -14,7 +14,7 @@ from typing import Final
 
 from gitops_run.model.tree import Plan
 
-SLOW_MS: Final = 1000
+SLOW_MS: Final = 2000
 RECENT_MAX: Final = 200
 _LONGEST_MS: Final = 9_999_999
 """Longer ones are told as this, so that 200 of them stay far below what an annotation may hold."""
@@ -162,10 +162,10 @@ def _suspect(plan: Plan, sizes: Mapping[str, int]) -> str:
         path = plan.paths[0]
     else:
         return ""
-    return f"{path} ({_size(sizes[path])})" if path in sizes else path
+    return f"{path} ({size_text(sizes[path])})" if path in sizes else path
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
     """Write a number of bytes as people read it."""
     for unit, one in (("MB", 1_000_000), ("kB", 1_000)):
         if count >= one:

@@ -38,7 +38,7 @@ def export(sandbox: Sandbox, archive: Path) -> None:
     is_running = is_up(sandbox.folder)
     api = ApiServer(sandbox)
     objects = _objects(api) if is_running else {}
-    masker = learned(_secrets(api) if is_running else (), objects, _keys(sandbox))
+    masker = learned(_secrets(api, sandbox.name) if is_running else (), objects, _keys(sandbox))
     descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
         for path in (*sorted((sandbox.folder / "logs").glob("*.log")), sandbox.folder / "events.jsonl"):
@@ -50,13 +50,14 @@ def export(sandbox: Sandbox, archive: Path) -> None:
             _add(tar, f"objects/{name}.json", text.encode())
 
 
-def _secrets(api: ApiServer) -> list[dict[str, Any]]:
+def _secrets(api: ApiServer, name: str) -> list[dict[str, Any]]:
     try:
         return list(api.get(_SECRETS).get("items") or ())
     except (SandboxError, OSError) as error:
         raise SandboxError(
             f"the sandbox's Secrets can't be read, so that nothing can be masked: {error}",
-            hint="gitops-run sandbox status; a stopped sandbox can be exported too",
+            hint="a stopped sandbox can be exported too; "
+            f"to see what runs: gitops-run sandbox status --name {name}",
         ) from error
 
 

@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import select
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -102,6 +104,25 @@ def start(
 def stop(name: str = DEFAULT_NAME, base: Path | None = None) -> None:
     """End a sandbox's supervisor and every part, and make sure that none is left. Its state stays."""
     _end_all(load(name, base).folder)
+
+
+def delete(name: str = DEFAULT_NAME, base: Path | None = None) -> Path:
+    """End a sandbox and remove all that it holds; return the folder that is gone. Raises NotFound."""
+    folder = load(name, base).folder
+    _end_all(folder)
+    if left := machine.mounts_below(folder) if sys.platform == "linux" else []:
+        raise SandboxError(
+            f"sandbox {name} is stopped, and not deleted: {', '.join(left)} is still mounted",
+            hint=f"unmount it, then: gitops-run sandbox delete --name {name}",
+        )
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise SandboxError(
+            f"sandbox {name} is stopped, and {error.filename} can't be removed: {error.strerror}",
+            hint=f"remove the rest by hand: rm -r {shlex.quote(str(folder))}",
+        ) from error
+    return folder
 
 
 def is_up(folder: Path) -> bool:

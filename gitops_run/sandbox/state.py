@@ -165,10 +165,9 @@ def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
     try:
         facts = json.loads((folder / "sandbox.json").read_text())
     except FileNotFoundError:
-        option = "" if name == DEFAULT_NAME else f" --name {name}"
         raise NotFound(
             f"there is no sandbox named {name!r} in {folder.parent}",
-            hint=f"gitops-run sandbox start{option}",
+            hint=f"to start one: gitops-run sandbox start --name {name}",
         ) from None
     return Sandbox(
         name=name,
@@ -193,6 +192,11 @@ def save(sandbox: Sandbox) -> None:
         "address": sandbox.address,
     }
     write_private(sandbox.folder / "sandbox.json", json.dumps(facts, indent=2))
+
+
+def sandboxes_folder(base: Path | None = None) -> Path:
+    """Return the folder that holds sandboxes by name. base: as for sandbox_folder."""
+    return sandbox_folder(DEFAULT_NAME, base).parent
 
 
 def known_sandboxes(base: Path) -> list[Sandbox]:

@@ -247,7 +247,7 @@ def test_nothing_is_told_ready_where_nothing_can_be_watched() -> None:
     assert isinstance(event, SavePartlyHealthy)
     assert (event.ready, event.not_watched) == (0, 1)
     assert lines(event, PLAIN_MARKS) == [
-        "- 1 0 of 1 objects are ready after 0 ms; the other 1 can't be watched: Wheel.example.com"
+        "- save 1: 0 of 1 object ready after 0 ms; 1 can't be watched: Wheel.example.com"
     ]
 
 

@@ -101,11 +101,11 @@ def test_status_shows_the_last_save_as_a_waterfall() -> None:
     times = {"scanned": 100, "uploaded": 400, "applied": 1600}
     timings = Timings().after(number=3, revision="sha256:a", times_ms=times, paths=2)
     rows = shown(timings=timings)
-    assert rows["last save"] == "3, 2 files, applied in 1,600 ms, slow"
+    assert rows["last save"] == "save 3: 2 files applied in 1,600 ms"
     assert rows["scan"] == "##                                  100 ms"
     assert rows["upload"] == "  ######                            300 ms"
     assert rows["apply"] == "        ########################  1,200 ms"
-    assert rows["saves p50 / p95"] == "1,600 / 1,600 ms (1)"
+    assert rows["saves p50 / p95"] == "1,600 / 1,600 ms, of 1 save"
 
 
 def test_status_says_that_files_differ_after_an_undo() -> None:

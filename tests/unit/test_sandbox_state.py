@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gitops_run.cli.app import cli
 from gitops_run.errors import NotFound, SandboxError, UsageError
 from gitops_run.sandbox import certificates
 from gitops_run.sandbox.environment import (
@@ -85,7 +87,7 @@ def test_a_sandbox_that_was_never_started_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no sandbox named 'web'") as refused:
         load("web", tmp_path)
 
-    assert refused.value.hint == "gitops-run sandbox start --name web"
+    assert refused.value.hint.endswith("gitops-run sandbox start --name web")
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "../a", "a/b", "a" * 33])
@@ -193,3 +195,21 @@ def test_keys_and_certificates_are_made_once_for_their_owner_alone(sandbox: Sand
 
     assert {path.name: path.read_bytes() for path in pki.iterdir()} == made
     assert {path.stat().st_mode & 0o777 for path in pki.iterdir()} == {0o600}
+
+
+def listed(base: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    cli.main(["sandbox", "list", "--state-dir", str(base)], prog_name="gitops-run", standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_sandboxes_are_listed_until_they_are_deleted_with_all_that_they_hold(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = sandbox.folder.parent
+    save(sandbox)
+    assert re.search(r"trial +stopped +simulated", listed(base, capsys))
+    arguments = ["sandbox", "delete", "--name", "trial", "--state-dir", str(base)]
+    cli.main(arguments, prog_name="gitops-run", standalone_mode=False)
+    assert str(sandbox.folder) in capsys.readouterr().err
+    assert not sandbox.folder.exists()
+    assert listed(base, capsys) == ""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gitops_run.model.timings import RECENT_MAX, STEPS, Step, Timings, parse_timings, slowest, steps
 from gitops_run.model.tree import Plan
 
-SLOW = {"scanned": 20, "rendered": 1260, "settled": 1260, "uploaded": 1300, "fetched": 1400, "applied": 1500}
+SLOW = {"scanned": 20, "rendered": 2260, "settled": 2260, "uploaded": 2300, "fetched": 2400, "applied": 2500}
 REVISION = "sha256:" + "a" * 64
 
 
@@ -35,8 +35,8 @@ def test_only_the_recent_saves_count() -> None:
     assert timings(*range(RECENT_MAX + 5)).recent_ms == tuple(range(5, RECENT_MAX + 5))
 
 
-def test_a_save_is_slow_above_a_second() -> None:
-    last = timings(1000).last, timings(1001).last
+def test_a_save_is_slow_above_two_seconds() -> None:
+    last = timings(2000).last, timings(2001).last
     assert [save is not None and save.is_slow for save in last] == [False, True]
 
 
@@ -95,16 +95,16 @@ def test_steps_follow_each_other_in_the_order_in_which_they_ended() -> None:
 def test_a_slow_save_names_its_longest_step_and_its_largest_file() -> None:
     plan = Plan(puts=("deploy/big.yaml", "deploy/small.yaml"))
     sizes = {"deploy/big.yaml": 2_100_000, "deploy/small.yaml": 10}
-    assert slowest(SLOW, plan, sizes) == "render took 1,240 ms; deploy/big.yaml (2.1 MB)"
+    assert slowest(SLOW, plan, sizes) == "render took 2,240 ms; deploy/big.yaml (2.1 MB)"
 
 
 def test_a_slow_save_that_only_deletes_names_the_only_path() -> None:
-    assert slowest(SLOW, Plan(deletes=("gone.yaml",)), {}) == "render took 1,240 ms; gone.yaml"
+    assert slowest(SLOW, Plan(deletes=("gone.yaml",)), {}) == "render took 2,240 ms; gone.yaml"
 
 
 def test_a_slow_save_that_deletes_much_blames_no_file() -> None:
-    assert slowest(SLOW, Plan(deletes=("a", "b")), {}) == "render took 1,240 ms"
+    assert slowest(SLOW, Plan(deletes=("a", "b")), {}) == "render took 2,240 ms"
 
 
-def test_a_save_within_a_second_has_nothing_slow() -> None:
-    assert slowest({"applied": 1000}, Plan(puts=("a",)), {"a": 1}) == ""
+def test_a_save_within_two_seconds_has_nothing_slow() -> None:
+    assert slowest({"applied": 2000}, Plan(puts=("a",)), {"a": 1}) == ""

@@ -17,9 +17,10 @@ from urllib.parse import urlencode
 
 import aiohttp
 import anyio
-from kubernetes.aio import client, config
-from kubernetes.aio.config.config_exception import ConfigException
 
+from gitops_run.adapters.cluster.client import ApiClient, ConfigException, Configuration, KubeConfigLoader
+from gitops_run.adapters.cluster.unreached import unreached
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
 
 REQUEST_S: Final = 8.0
@@ -65,9 +66,9 @@ class Request:
 class Connection:
     """Ask one cluster. Made by `connect`."""
 
-    def __init__(self, api: client.ApiClient, kubeconfig: str, context: str) -> None:
+    def __init__(self, api: ApiClient, kubeconfig: str, context: str) -> None:
         self._api = api
-        self._kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig
         self.context = context
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
@@ -85,7 +86,7 @@ class Connection:
 
     async def get_text(self, path: str, query: Mapping[str, str]) -> str:
         """Get what isn't JSON: a container's log."""
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with _translated(self), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
             return (await _read(response)).decode("utf-8", "replace")
@@ -110,7 +111,7 @@ class Connection:
 
     async def ask(self, request: Request) -> tuple[int, Json]:
         """Send a request and return status and answer, a refusal's too. Raises TransientError only."""
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with _translated(self), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send_fresh(request, limits)
             text = await _read(response)
@@ -128,7 +129,7 @@ class Connection:
         query: with the resourceVersion of a list, so that nothing between is missed.
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
-        with _translated(self.context):
+        with _translated(self):
             limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
             response = await self._send("GET", _with_query(path, full), None, "application/json", limits)
             try:
@@ -150,12 +151,12 @@ class Connection:
 
         Without a heartbeat: the other end answers a ping only when it has taken what was sent before it.
         """
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with _translated(self), anyio.fail_after(REQUEST_S):
             try:
                 return await self._open_websocket(_with_query(path, query), protocol)
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == HTTPStatus.UNAUTHORIZED:
-                    await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+                    await _read_kubeconfig(self.kubeconfig, self.context, self._api.configuration)
                 elif error.status == HTTPStatus.FORBIDDEN:
                     await self._refuse_starting(aiohttp.ClientTimeout(total=REQUEST_S))
                 else:
@@ -185,7 +186,7 @@ class Connection:
     async def _request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Json:
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with _translated(self), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send(method, path, body, content_type, limits)
             answer: Json = json.loads(await _read(response))
@@ -207,7 +208,7 @@ class Connection:
         response = await self._send_once(request, limits)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.close()
-            await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+            await _read_kubeconfig(self.kubeconfig, self.context, self._api.configuration)
             response = await self._send_once(request, limits)
         if response.status == HTTPStatus.FORBIDDEN:
             response.close()
@@ -265,8 +266,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 class _translated:  # noqa: N801 - reads as a statement
     """Turn what HTTP raises into our errors."""
 
-    def __init__(self, context: str) -> None:
-        self._context = context
+    def __init__(self, connection: Connection) -> None:
+        self._context = connection.context
+        self._kubeconfig = connection.kubeconfig
 
     def __enter__(self) -> None:
         return None
@@ -280,11 +282,7 @@ class _translated:  # noqa: N801 - reads as a statement
         if isinstance(
             error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError | RecursionError
         ):
-            reason = str(error) or "no answer in time"
-            raise TransientError(
-                f"the cluster of context {self._context!r} can't be reached: {reason}",
-                hint="check that it runs and that this machine reaches it",
-            ) from error
+            raise unreached(self._context, self._kubeconfig, error) from error
 
 
 def refusal(context: str, status: int, message: str) -> GitOpsRunError:
@@ -323,23 +321,29 @@ def _with_query(path: str, query: Mapping[str, str] | None) -> str:
 @asynccontextmanager
 async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
     """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
-    configuration = client.Configuration()
+    configuration = Configuration()
     await _read_kubeconfig(kubeconfig, context, configuration)
-    async with client.ApiClient(configuration) as api:
+    try:
+        api = ApiClient(configuration)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            f"the certificates of context {context!r} in {kubeconfig} can't be used",
+            hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
+        ) from error
+    async with api:
         yield Connection(api, kubeconfig, context)
 
 
-async def _read_kubeconfig(kubeconfig: str, context: str, configuration: client.Configuration) -> None:
-    """Read the credentials of a context, by its exec plugin where it has one."""
+async def _read_kubeconfig(kubeconfig: str, context: str, configuration: Configuration) -> None:
+    """Read the credentials of a context, by its exec plugin where it has one. Raises UsageError."""
+    found = read_kubeconfig(kubeconfig)
+    found.require(context)
     try:
-        await config.load_kube_config(
-            config_file=kubeconfig,
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
+        loader = KubeConfigLoader(
+            config_dict=dict(found.document),
+            active_context=context,
+            config_base_path=str(found.folder),
         )
-    except (ConfigException, OSError) as error:
-        raise UsageError(
-            f"context {context!r} of {kubeconfig} can't be used: {error}",
-            hint="name another: --kubeconfig FILE --context NAME",
-        ) from error
+        await loader.load_and_set(configuration)
+    except (ConfigException, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise found.unusable(context) from error

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import Final
 
 import anyio
-import yaml
 
 from gitops_run.adapters.cluster.bounds import controllers_of_flux, has_policies, read_controllers
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import NotFound, TransientError, UsageError
 from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
@@ -31,30 +30,13 @@ _KINDS: Final = (
 _INSTALL_HINT: Final = "install it: gitops-run platform up"
 
 
-def current_context(kubeconfig: str) -> str:
-    """Name the kubeconfig's current context. Raises UsageError where it has none."""
-    _, current = _contexts(kubeconfig)
-    if not current:
-        raise UsageError(f"{kubeconfig} has no current context", hint="name one: --context NAME")
-    return current
-
-
-def check_context(kubeconfig: str, context: str) -> None:
-    """Refuse a context that the kubeconfig doesn't have. Raises UsageError."""
-    names, _ = _contexts(kubeconfig)
-    if context not in names:
-        raise UsageError(
-            f"{kubeconfig} has no context {context!r}", hint=f"it has: {', '.join(names) or 'none'}"
-        )
-
-
 async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace: str) -> ClusterFacts:
     """Ask a cluster what a session needs to know of it.
 
     Raises UsageError on a kubeconfig or context that isn't there, or a Flux that is missing or too old;
     BackendError where the cluster doesn't answer within 5 s, or refuses to.
     """
-    check_context(kubeconfig, context)
+    read_kubeconfig(kubeconfig).require(context)
     try:
         with anyio.fail_after(ANSWER_WITHIN_S):
             async with connect(kubeconfig, context) as connection:
@@ -126,19 +108,3 @@ def _refuse_flux(version: str, kinds: list[Json]) -> None:
     for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
         if kind not in {resource["kind"] for resource in found.get("resources", ())}:
             raise UsageError(f"this cluster has no {kind} in {api_version}", hint=_INSTALL_HINT)
-
-
-def _contexts(kubeconfig: str) -> tuple[list[str], str]:
-    """List a kubeconfig's contexts, and the current one: the client refuses files without a current one."""
-    try:
-        document = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8")) or {}
-        names = [str(entry["name"]) for entry in document.get("contexts") or ()]
-        return names, document.get("current-context") or ""
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"there is no kubeconfig at {kubeconfig}", hint="name one: --kubeconfig FILE"
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, LookupError, TypeError) as error:
-        raise UsageError(
-            f"{kubeconfig} is not a usable kubeconfig ({type(error).__name__})", hint="check the file"
-        ) from None  # its text may have a line with a key

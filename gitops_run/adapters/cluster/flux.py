@@ -97,7 +97,7 @@ class WatchedFlux:
         if not self._is_gone:
             await self._news.wait()
         if self._is_gone:
-            raise NotFound(_GONE, hint="to begin anew: gitops-run run PATH")
+            raise NotFound(_GONE, hint="to make it again: gitops-run up NAME PATH")
 
     async def news(self) -> None:
         """Wait for the next change; look for oneself where the watches are silent for LOOK_S.
@@ -170,7 +170,7 @@ class WatchedFlux:
         except RejectedError as error:
             raise GuardError(
                 "the fence of this session is not ours any more: another writer has taken it over",
-                hint="gitops-run status says who; --take-over takes it back",
+                hint="to see who: gitops-run status NAME; to take it back: gitops-run sync NAME --take-over",
             ) from error
 
     async def request_fetch(self, token: str) -> None:

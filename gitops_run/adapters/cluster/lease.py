@@ -218,7 +218,7 @@ class SessionLease:
             if live and other != self.holder:
                 self._lost = LockedError(
                     f"session {self._name} was taken over by {other or 'another writer, which has ended'}",
-                    hint=f"to take it back: gitops-run sync {self._name} --take-over",
+                    hint="to take it back: gitops-run sync NAME --take-over",
                 )
                 raise self._lost from None
             await self._write(live)
@@ -286,7 +286,7 @@ class SessionLease:
         since = live["spec"].get("acquireTime", "an unknown time")
         return LockedError(
             f"session {self._name} is being synced by {other} since {since}",
-            hint=f"stop that one, or: gitops-run sync {self._name} --take-over",
+            hint="stop that one, or take the session from it: gitops-run sync NAME --take-over",
         )
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.adapters.cluster.facts import check_context
 from gitops_run.adapters.cluster.remains import remove_leftovers
+from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.admission import POLICY_GROUP, policies
@@ -61,7 +61,7 @@ class PlatformCluster:
 
     async def facts(self) -> PlatformFacts:
         """Ask for everything at once. Raises UsageError on a context that isn't there, BackendError."""
-        check_context(self._kubeconfig, self._context)
+        read_kubeconfig(self._kubeconfig).require(self._context)
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
                 async with connect(self._kubeconfig, self._context) as connection:

@@ -179,7 +179,7 @@ async def read_writer_access(connection: Connection, namespace: str) -> WriterAc
     if missing:
         raise BackendError(
             f"Secret {namespace}/{WRITER_SECRET} lacks {', '.join(sorted(missing))}",
-            hint="make the session anew: gitops-run up",
+            hint="to write it again: gitops-run up NAME",
         )
     access = StoreAccess(
         endpoint=data["endpoint"],

@@ -114,5 +114,5 @@ def _not_empty(declared: BucketDeclaration) -> GuardError:
 def _still_written(declared: BucketDeclaration) -> GuardError:
     return GuardError(
         f"bucket {declared.bucket} at {declared.access.place} gets new objects while it is being emptied",
-        hint="stop what writes to it, such as `gitops-run sync`, and run the same command again",
+        hint="stop the sync that writes to it, and run the same command again",
     )

@@ -24,7 +24,8 @@ def node_of(folder: Path, wanted: NodeKind | None, tell: Progress) -> NodeKind:
     if wanted and kept and wanted is not kept:
         raise SandboxError(
             f"sandbox {folder.name} was made with a {kept} node, and keeps it",
-            hint=f"gitops-run sandbox start --name NAME --node {wanted}; or stop it and remove {folder}",
+            hint=f"to start another: gitops-run sandbox start --name {folder.name}-{wanted} --node {wanted}; "
+            f"to replace this one: gitops-run sandbox delete --name {folder.name}",
         )
     kind = wanted or kept
     if kind is NodeKind.SIMULATED:

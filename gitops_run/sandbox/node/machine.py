@@ -107,7 +107,7 @@ def restore(folder: Path) -> None:
     if left := members(folder):
         pids = " ".join(map(str, left))
         raise SandboxError(f"processes {pids} of the sandbox's node don't end", hint=f"kill -9 {pids}")
-    for mount in sorted(_mounts_below(_held(folder)), reverse=True):
+    for mount in sorted(mounts_below(_held(folder)), reverse=True):
         _run("umount", "--lazy", mount)
     if Path("/sys/class/net", interface_of(folder)).exists():
         _run("ip", "link", "delete", interface_of(folder))
@@ -234,7 +234,8 @@ def _kill(folder: Path) -> set[int]:
     return found
 
 
-def _mounts_below(folder: Path) -> list[str]:
+def mounts_below(folder: Path) -> list[str]:
+    """List what is mounted in a folder. Linux only."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = (Path(line.split()[4].replace(r"\040", " ")) for line in lines)
     return [str(point) for point in points if point.is_relative_to(folder.resolve())]
@@ -248,5 +249,5 @@ def _run(*command: str) -> None:
     if answer.returncode:
         raise SandboxError(
             f"{' '.join(command[:3])} … failed, for the sandbox's node: {answer.stderr.strip()}",
-            hint="gitops-run sandbox start --node simulated, with another --name",
+            hint="for a simulated node: gitops-run sandbox start --node simulated --name simulated",
         )

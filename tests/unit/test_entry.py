@@ -1,0 +1,64 @@
+"""The first commands that a newcomer types: their help, and what they import before they answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gitops_run.cli.app import cli
+
+HEAVY = (
+    "aiohttp",
+    "anyio",
+    "boto3",
+    "botocore",
+    "cryptography",
+    "kubernetes",
+    "obstore",
+    "pulumi",
+    "rich",
+    "yaml",
+)
+"""Each takes from 20 to 500 ms to import."""
+_NEVER_NEEDED_BY_LIST = (
+    "boto3",
+    "botocore",
+    "cryptography",
+    "kubernetes.client",
+    "kubernetes.config",
+    "kubernetes.dynamic",
+    "obstore",
+    "pulumi",
+    "requests",
+    "rich",
+    "watchfiles",
+)
+
+
+def imported_by(statement: str) -> set[str]:
+    """Run a statement in an interpreter of its own and list the modules that it has loaded afterwards."""
+    told = "import json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    code = f"import contextlib\nwith contextlib.suppress(SystemExit):\n    {statement}\n{told}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(result.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [["version"], [], ["--help"]], ids=["version", "no command", "--help"])
+def test_what_asks_nobody_imports_no_library_that_is_slow(arguments: list[str]) -> None:
+    modules = imported_by(f"import sys; sys.argv[1:] = {arguments}; import gitops_run.cli.app as a; a.main()")
+    assert modules.isdisjoint(HEAVY)
+
+
+def test_list_imports_only_the_way_to_a_cluster() -> None:
+    assert imported_by("import gitops_run.cli.show").isdisjoint(_NEVER_NEEDED_BY_LIST)
+
+
+@pytest.mark.parametrize("arguments", [[], ["sandbox"], ["platform"]])
+def test_without_a_command_help_is_shown_and_nothing_is_wrong(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments, prog_name="gitops-run", standalone_mode=False) is None
+    assert "Commands:" in capsys.readouterr().out
