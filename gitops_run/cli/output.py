@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import click
 
 from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
@@ -32,7 +33,7 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        click.echo(printable(json.dumps(to_json(event, session=session, ts=ts), ensure_ascii=False)))
+        click.echo(_json(to_json(event, session=session, ts=ts)))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
@@ -43,7 +44,13 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
+    click.echo(_json(value, indent=2))
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Write JSON so that it says the same in whatever encoding standard output has."""
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return printable(json.dumps(value, indent=indent, ensure_ascii=not is_utf8))
 
 
 def note(text: str) -> None:
@@ -54,3 +61,13 @@ def note(text: str) -> None:
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
     click.echo(for_terminal(f"{marks_for(sys.stderr).good} {text}"), err=True)
+
+
+async def is_confirmed(question: str) -> bool:
+    """Ask a person at a terminal; anything but yes means no.
+
+    Waits for a whole line without a thread: one that nobody answers would keep the process.
+    """
+    click.echo(f"{for_terminal(question)} [y/N]: ", err=True, nl=False)
+    await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
