@@ -25,6 +25,7 @@ from benchmarks.by_repo import measure_by_repo
 from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand, measure_three_thousand
 from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_sandbox_start
+from benchmarks.ctrl_c import measure_ctrl_c
 from benchmarks.memory import measure_memory
 from benchmarks.real import measure_real
 from benchmarks.report import report
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "repo": measure_by_repo,
     "checkout": measure_checkout,
     "broken": measure_broken,
+    "ctrl-c": measure_ctrl_c,
     "memory": measure_memory,
     "real": measure_real,
 }

@@ -444,8 +444,9 @@ class FakeLease:
         if self._valid_until - anyio.current_time() < self.margin_s:
             await self._renew()
 
-    async def release(self) -> None:
+    async def release(self) -> bool:
         self.leases.holder = ""
+        return True
 
     async def _renew(self) -> None:
         await self.stopped()

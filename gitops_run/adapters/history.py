@@ -22,11 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import anyio
 import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.host import parse_witness, witness
 from gitops_run.adapters.user_files import data_directory
+from gitops_run.adapters.watching import until_cancelled
 from gitops_run.errors import BackendError, NotFound, ungrouped
 from gitops_run.model.history import (
     ORDER_DIGITS,
@@ -153,14 +155,17 @@ class SessionHistory:
             suppress(RuntimeError),
             ungrouped(RuntimeError),
         ):  # the system's limits, or a name in the folder that is not UTF-8
-            async for _ in watchfiles.awatch(
+            stop = anyio.Event()
+            watched = watchfiles.awatch(
                 self._requests,
                 step=WATCH_STEP_MS,
                 debounce=WATCH_GROUP_MS,
                 recursive=False,
                 watch_filter=None,
                 yield_on_timeout=True,
-            ):
+                stop_event=stop,
+            )
+            async for _ in until_cancelled(watched, stop):
                 for request in await anyio.to_thread.run_sync(self._take_requests):
                     yield request
         for request in await anyio.to_thread.run_sync(self._take_requests):

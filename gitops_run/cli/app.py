@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from gitops_run.cli.basics import help_without_command
+from gitops_run.cli.streams import drain, leave, queued_streams
 from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
@@ -86,32 +87,44 @@ def cli(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    with queued_streams():
+        try:
+            code = _exit_code()
+            drain(None)
+        except KeyboardInterrupt:
+            leave(INTERRUPTED_EXIT_CODE)
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command line; errors become text and an exit code."""
     is_debug = "--debug" in sys.argv
     try:
         _refuse_a_folder_that_is_gone()
-        code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        with ungrouped(Exception):
+            code = cli.main(standalone_mode=False)
     except GitOpsRunError as error:
         _fail(error.message, error.hint, is_debug=is_debug)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         help_for = context.command_path if context else "gitops-run"
         _fail(error.format_message(), f"{help_for} --help", is_debug=False)
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED_EXIT_CODE)
+        return 2
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
-        sys.exit(0)
+        return 0
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told as one
         _fail(
             f"unexpected error: {type(error).__name__}: {error}",
             "for the whole story: gitops-run --debug COMMAND",
             is_debug=is_debug,
         )
-        sys.exit(_bug_exit_code(sys.argv[1:]))
+        return _bug_exit_code(sys.argv[1:])
+    return code if isinstance(code, int) else 0
 
 
 def _bug_exit_code(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -28,7 +29,7 @@ from gitops_run.cli.basics import json_flag
 from gitops_run.cli.hints import know_place, told
 from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
-from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.signals import unfinished, until_interrupted
 from gitops_run.declare.program import declare_session
 from gitops_run.errors import GitOpsRunError, NotFound, UsageError
 from gitops_run.flows import lifecycle
@@ -52,7 +53,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
     parsed = SessionName.parse(name)
     request = session_request(parsed, {**place_flags(path, root), **said(flags)})
     note(beginning(request))
-    spec = anyio.run(until_interrupted, make_session, request)
+    spec = anyio.run(partial(until_interrupted, says=_stopping(f"up {name}")), make_session, request)
     if output == "json":
         print_json(_to_json(spec))
     else:
@@ -68,11 +69,12 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
     request = session_request(SessionName.parse(name), flags, is_ending=True, has_cluster=not is_cluster_gone)
+    run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"down {name}")))
     if is_cluster_gone:
-        receipt = anyio.run(until_interrupted, end_without_cluster, request)
+        receipt = run(end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
     else:
-        receipt = anyio.run(until_interrupted, end_session, request)
+        receipt = run(end_session, request)
     if output == "json":
         print_json([asdict(line) for line in receipt.lines])
     else:
@@ -153,7 +155,8 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     key = user_files.read_decryption_key(request.settings.decryption_key_file)
     variables = user_files.read_variables(request.settings.substitute_file)
     request = replace(request, decryption_key=key, variables=variables)
-    spec = await lifecycle.up(request, _ports(request), tell_step)
+    with unfinished(_at_work(request, "up")):
+        spec = await lifecycle.up(request, _ports(request), tell_step)
     if request.settings.root:
         remember_root(_history_folder(request), request.settings.root)
     ok(f"session {request.name} is up")
@@ -163,7 +166,8 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
     try:
-        receipt = await lifecycle.down(request, _ports(request), tell_step)
+        with unfinished(_at_work(request, "down")):
+            receipt = await lifecycle.down(request, _ports(request), tell_step)
     except NotFound as error:
         raise await _with_existing(request, error) from error
     _forget_history(request)
@@ -189,9 +193,20 @@ async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFo
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:
     """End what a session has outside of its cluster."""
-    receipt = await lifecycle.down_without_cluster(request, _ports(request), tell_step)
+    with unfinished(_at_work(request, "down")):
+        receipt = await lifecycle.down_without_cluster(request, _ports(request), tell_step)
     _forget_history(request)
     return receipt
+
+
+def _stopping(command: str) -> str:
+    return f"Pulumi finishes what it is doing; to go on later: gitops-run {command}"
+
+
+def _at_work(request: lifecycle.Request, command: str) -> str:
+    """Say what a process leaves that doesn't wait for Pulumi."""
+    how = f"gitops-run {command} {request.name}"
+    return f"Pulumi may still be at work on session {request.name}; to go on once it has ended: {how}"
 
 
 def _forget_history(request: lifecycle.Request) -> None:

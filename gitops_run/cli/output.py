@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import anyio
 import click
 
 from gitops_run.cli.hints import completed, place_of, with_completed_hints
@@ -30,7 +31,7 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
     def print_json(event: Event) -> None:
         ts = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = with_completed_hints(to_json(event, session=session, ts=ts), place)
-        click.echo(printable(json.dumps(document, ensure_ascii=False)))
+        click.echo(_json(document))
 
     def print_text(event: Event) -> None:
         for line in lines(event, marks_for(sys.stdout)):
@@ -41,7 +42,13 @@ def event_printer(output: str, session: str) -> Callable[[Event], None]:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
+    click.echo(_json(value, indent=2))
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """Write JSON so that it says the same in whatever encoding standard output has."""
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return printable(json.dumps(value, indent=indent, ensure_ascii=not is_utf8))
 
 
 def note(text: str) -> None:
@@ -56,3 +63,13 @@ def ok(text: str) -> None:
 
 def _beside(line: str) -> None:
     click.echo(painted(for_terminal(line), sys.stderr), err=True)
+
+
+async def is_confirmed(question: str) -> bool:
+    """Ask a person at a terminal; anything but yes means no.
+
+    Waits for a whole line without a thread: one that nobody answers would keep the process.
+    """
+    click.echo(f"{for_terminal(question)} [y/N]: ", err=True, nl=False)
+    await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

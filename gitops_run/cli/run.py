@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -26,8 +27,8 @@ from gitops_run.cli.options import (
     settings_flags,
 )
 from gitops_run.cli.output import event_printer, note
-from gitops_run.cli.signals import until_interrupted
-from gitops_run.cli.sync import SyncRequest, sync_session
+from gitops_run.cli.signals import HurriedInterrupt, until_interrupted
+from gitops_run.cli.sync import LETTING_GO, SyncRequest, sync_session
 from gitops_run.errors import NotFound
 from gitops_run.flows import lifecycle
 from gitops_run.flows.ports import Emit
@@ -72,7 +73,11 @@ def run(  # noqa: PLR0913 - one argument for each flag
     emit = event_printer(output, parsed.text)
     note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends the session and removes it'}")
     try:
-        anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
+        says = LETTING_GO if is_kept else f"session {parsed} ends"
+        anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, emit)
+    except HurriedInterrupt:
+        note(_left(parsed))
+        raise
     except KeyboardInterrupt:
         if is_kept:
             emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
@@ -88,13 +93,18 @@ async def _up_and_sync(request: lifecycle.Request, syncing: SyncRequest, emit: E
 
 def _end(request: lifecycle.Request) -> None:
     note(f"ending session {request.name}; interrupt again to leave it as it is")
+    ending = partial(until_interrupted, is_interrupted=True)
     try:
-        print_receipt(anyio.run(until_interrupted, end_session, request))
+        print_receipt(anyio.run(ending, end_session, request))
     except NotFound:
         note("nothing was made yet")
     except KeyboardInterrupt:
-        note(told("left as it is; to end it: gitops-run down NAME"))
+        note(_left(request.name))
         raise
+
+
+def _left(name: SessionName) -> str:
+    return told(f"left as it is; to end it: gitops-run down {name}")
 
 
 def _name_for(place: dict[str, str]) -> SessionName:

@@ -24,7 +24,7 @@ import click
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
-from gitops_run.adapters.cluster.lease import SessionLease
+from gitops_run.adapters.cluster.lease import DURATION_S, SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import SessionHistory, history_folder
@@ -39,9 +39,9 @@ from gitops_run.cli.options import (
     session_settings,
     settings_flags,
 )
-from gitops_run.cli.output import event_printer
+from gitops_run.cli.output import event_printer, is_confirmed, note
 from gitops_run.cli.reach import reached_store
-from gitops_run.cli.signals import until_interrupted
+from gitops_run.cli.signals import unfinished, until_interrupted
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.health import HealthFollower
@@ -55,6 +55,7 @@ from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
 
 GOODBYE_S = 5.0
+LETTING_GO = "the sync stops, and the session stays"
 
 _Reached = TypeVar("_Reached")
 
@@ -105,7 +106,7 @@ def sync(  # noqa: PLR0913 - one argument for each flag
     )
     emit = event_printer(output, name)
     try:
-        anyio.run(until_interrupted, sync_session, request, emit)
+        anyio.run(partial(until_interrupted, says=LETTING_GO), sync_session, request, emit)
     except KeyboardInterrupt:
         emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
         raise
@@ -118,9 +119,7 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
     """
     async with AsyncExitStack() as stack:
         opened = await _once_reached(lambda: stack.enter_async_context(_opened(request, emit)), request, emit)
-        lease = opened.lease
-        try:
-            await _once_reached(partial(lease.take, emit, take_over=request.is_take_over), request, emit)
+        async with _leased(opened.lease, request, emit):
             ports = opened.ports(emit, _confirmation(is_allowed=request.is_prune_allowed))
             loop_settings = _loop_settings(opened.session, request.settings)
             if request.undo_to:
@@ -128,9 +127,22 @@ async def sync_session(request: SyncRequest, emit: Emit) -> None:
                 return
             emit(opened.started)
             await SaveLoop(ports, loop_settings).run()
+
+
+@asynccontextmanager
+async def _leased(lease: SessionLease, request: SyncRequest, emit: Emit) -> AsyncIterator[None]:
+    """Hold the session's lease; say so where the end could not release it."""
+    not_released = f"the lease of session {request.name} was not released: it expires within {DURATION_S} s"
+    with unfinished(not_released):
+        try:
+            await _once_reached(partial(lease.take, emit, take_over=request.is_take_over), request, emit)
+            yield
         finally:
+            is_released = False
             with anyio.move_on_after(GOODBYE_S, shield=True):
-                await lease.release()
+                is_released = await lease.release()
+            if not is_released:
+                note(not_released)
 
 
 async def _once_reached(
@@ -277,8 +289,7 @@ def _confirmation(*, is_allowed: bool) -> Callable[[str], Awaitable[bool]]:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        ask = partial(click.confirm, question, default=False, err=True)
-        return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+        return await is_confirmed(question)
 
     return confirm
 

@@ -184,7 +184,7 @@ class Lease(Protocol):
         """
         ...
 
-    async def release(self) -> None:
+    async def release(self) -> bool:
         """Let go, so that the next one need not wait."""
         ...
 

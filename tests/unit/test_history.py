@@ -388,3 +388,21 @@ def test_a_difference_counts_files(past: SessionHistory) -> None:
 def test_a_path_that_leads_elsewhere_is_not_read(path: str) -> None:
     with pytest.raises(ValueError, match="described wrongly"):
         parse_files(f'{{"form": 1, "files": {{"{path}": [1, "{"0" * 32}", "{"0" * 64}"]}}}}')
+
+
+async def seconds_until_a_cancelled_reader_has_ended(history: SessionHistory) -> float:
+    async def read() -> None:
+        async for _ in history.requests():
+            pass
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        began = anyio.current_time()
+    return anyio.current_time() - began
+
+
+def test_whoever_waits_for_requests_ends_as_soon_as_that_is_asked_for(tmp_path: Path) -> None:
+    history = SessionHistory(tmp_path / "history", tmp_path / "work")
+    assert anyio.run(seconds_until_a_cancelled_reader_has_ended, history) < 2

@@ -185,8 +185,8 @@ class SessionLease:
                 if not self._has_margin:  # another task may have renewed it meanwhile
                     await self._renew_alone()
 
-    async def release(self) -> None:
-        """Let go, so that the next one need not wait. Never raises: what can't be let go of runs out.
+    async def release(self) -> bool:
+        """Let go, so that the next one need not wait. Returns whether that worked: else it expires.
 
         A renewal that was cut off may still arrive, and makes this try again with what it left.
         """
@@ -196,7 +196,9 @@ class SessionLease:
                 live["metadata"] = self._noted(live["metadata"])
                 with suppress(ConflictError):
                     await self._connection.replace(self._path, live)
-                    return
+                    return True
+            return True
+        return False
 
     @property
     def _has_margin(self) -> bool:

@@ -25,6 +25,7 @@ from gitops_run.adapters.files.disk import RootDisk, unreadable
 from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
+from gitops_run.adapters.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.model.closure import DEPTH_MAX, Closure, ClosureFinder
 from gitops_run.model.events import WatchLimited
@@ -173,7 +174,7 @@ class WorkTree:
             watched = {folder: _identity(folder) for folder in self._watch.folders}
             try:
                 with ungrouped(Exception):
-                    async for batch in self._changes(watched):
+                    async for batch in until_cancelled(self._changes(watched), self._moved):
                         paths = frozenset(self._relative(n) for _, n in batch if self._watch.concerns(n))
                         if paths or len(batch) > FLOOD:
                             yield paths
