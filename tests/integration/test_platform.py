@@ -45,8 +45,8 @@ def engineer(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> 
     """Somebody who may do everything, on a cluster without Flux."""
     person = someone(own_sandbox, tmp_path_factory.mktemp("engineer"))
     kinds = flux_kinds(person)
-    # A kind whose storage the API server still prepares can stay for ever when it is deleted; a list answers once
-    # the storage is ready.
+    # A kind that is deleted while the API server still prepares its storage can stay forever; a list answers
+    # once the storage is ready.
     person.kubectl("get", ",".join(kinds), "--all-namespaces")
     person.kubectl("delete", "crd", *kinds, "--wait=false")  # one after the other takes ten seconds each
     person.kubectl("delete", "namespace", "flux-system")
