@@ -53,9 +53,11 @@ class RenewedStore:
         """List objects."""
         return await self._unless_replaced(self._store.list(prefix))
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
-        """Write objects and return their ETags by key."""
-        return await self._unless_replaced(self._store.put_many(objects, permit))
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Write objects and return their ETags by key. over: as Store has it."""
+        return await self._unless_replaced(self._store.put_many(objects, permit, over))
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects."""

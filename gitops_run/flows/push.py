@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from gitops_run.errors import TransientError
+import anyio
+
+from gitops_run.errors import BackendError, TransientError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
@@ -22,6 +24,10 @@ from gitops_run.model.tree import Plan, Tree, diff
 
 BATCH = 100
 """Files whose contents are held in memory at a time."""
+LISTING_S = 1.0
+"""How much longer than a listing beside it a put may take, before the store is listed once more."""
+NO_ETAG = "0" * 32
+"""What no content is known to have as its MD5."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 
@@ -50,6 +56,7 @@ class Pusher:
         self._last_token = ""
         self._last_revision = ""
         self._doubts = 0
+        self._has_conditions: bool | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -116,10 +123,10 @@ class Pusher:
             if published is None:
                 published = await self._listed()
                 save.plan = diff(_digests(published), snapshot.tree.digests)
-            await self._write(snapshot, save.plan, published)
             # What others did to the store meanwhile, or since the last save, must not reach Flux.
-            found = await self._listed()
+            found = await self._written(snapshot, save, published)
             if found == published:
+                await self._try_conditions(snapshot, save, published)
                 return published
             difference = store_difference(_etags(published), _etags(found))
             self._emit(
@@ -131,6 +138,56 @@ class Pusher:
             f"the store does not list what was put, {ROUNDS} times in a row: {difference}",
             hint="find out who else writes to the bucket, or what changes its listings: a gateway, a cache",
         )
+
+    async def _written(
+        self, snapshot: Snapshot, save: Save, published: dict[str, _Stored]
+    ) -> Mapping[str, _Stored]:
+        """Write a save's plan, and list the store; published is kept in step with what was written."""
+        path = save.plan.puts[0] if save.plan.is_single and save.plan.puts else ""
+        if path in published and self._has_conditions and not save.is_fenced:
+            return await self._replaced(snapshot, path, published)
+        await self._write(snapshot, save.plan, published)
+        return await self._listed()
+
+    async def _replaced(
+        self, snapshot: Snapshot, path: str, published: dict[str, _Stored]
+    ) -> Mapping[str, _Stored]:
+        """Replace one object while the store is listed, which spares a round trip.
+
+        The store takes it only in the place of the known one: in a store that was emptied after the listing
+        it would be all that Flux finds. So what counts is the listing with either of the two.
+        """
+        before, key, began = published[path], f"{STORE_PREFIX}{path}", anyio.current_time()
+        found: dict[str, _Stored] = {}
+
+        async def look() -> None:
+            found.update(await self._listed())
+
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(look)
+                content = {key: snapshot.read_bytes(path)}
+                etags = await self._store.put_many(content, self._lease.ensure, {key: before.etag})
+        digest = snapshot.tree.files[path].digest
+        # What wasn't taken may be there all the same, by an attempt whose answer was lost: its MD5 tells.
+        published[path] = _Stored(digest, etags.get(key, digest))
+        if key not in etags or anyio.current_time() - began > LISTING_S:
+            return await self._listed()
+        return found | {path: published[path]} if found.get(path) == before else found
+
+    async def _try_conditions(self, snapshot: Snapshot, save: Save, published: Mapping[str, _Stored]) -> None:
+        """Find out once whether the store heeds conditions: behind a fence, by a put that changes nothing."""
+        if self._has_conditions is not None or not save.is_fenced or not published:
+            return
+        path = min(published, key=lambda name: snapshot.tree.files[name].size)
+        content = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path)}
+        over = dict.fromkeys(content, NO_ETAG)
+        try:
+            self._has_conditions = not await self._store.put_many(content, self._lease.ensure, over)
+        except TransientError:
+            return
+        except BackendError:
+            self._has_conditions = False
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
         """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""

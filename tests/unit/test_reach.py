@@ -36,7 +36,9 @@ class Guarded:
         self._ask()
         return ()
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         await permit()
         self._ask()
         return dict.fromkeys(objects, "etag")
