@@ -27,6 +27,7 @@ from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_sandbox_start
 from benchmarks.memory import measure_memory
 from benchmarks.real import measure_real
+from benchmarks.remote import measure_remote
 from benchmarks.report import report
 from benchmarks.session import Bench
 from gitops_run.sandbox import lifecycle
@@ -48,6 +49,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "broken": measure_broken,
     "memory": measure_memory,
     "real": measure_real,
+    "remote": measure_remote,
 }
 
 
