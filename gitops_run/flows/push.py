@@ -20,7 +20,7 @@ from gitops_run.flows.verdict import Revision
 from gitops_run.model.events import StoreDiffered
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision, store_difference
-from gitops_run.model.tree import Plan, Tree, diff
+from gitops_run.model.tree import Plan, Tree, diff, edited_file
 
 BATCH = 100
 """Files whose contents are held in memory at a time."""
@@ -71,6 +71,10 @@ class Pusher:
     def holds(self, tree: Tree) -> bool:
         """Say whether this tree is what was pushed last."""
         return self._published is not None and _digests(self._published) == tree.digests
+
+    def is_edit(self, tree: Tree) -> bool:
+        """Say whether the content of one file is all that differs from what was pushed last."""
+        return bool(edited_file(_digests(self._published or {}), tree))
 
     def plan(self, tree: Tree) -> Plan:
         """Plan the way from what is known to be in the store to a tree."""
