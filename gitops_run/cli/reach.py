@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
@@ -106,12 +105,4 @@ async def reached_store(connection: Connection, namespace: str) -> AsyncIterator
             endpoint=f"https://{LOOPBACK}:{forward.port}",
             name=f"the bucket server {writer.pod}",
         )
-        _reach_loopback_straight()
         yield BucketStore(access, writer.bucket, forward), forward
-
-
-def _reach_loopback_straight() -> None:
-    """Keep this process's way to loopback from a proxy: obstore asks one for it unless told not to."""
-    for variable in ("NO_PROXY", "no_proxy"):
-        known = [host for host in os.environ.get(variable, "").split(",") if host]
-        os.environ[variable] = ",".join(dict.fromkeys((*known, LOOPBACK)))
