@@ -8,8 +8,8 @@ its generated classes: they would cost a second of imports for each command.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,10 +17,17 @@ from urllib.parse import urlencode
 
 import aiohttp
 import anyio
-from kubernetes.aio import client, config
-from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio import client
 
-from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
+from gitops_run.adapters.cluster.credentials import Credentials
+from gitops_run.adapters.cluster.failures import (
+    AnswerTooLargeError,
+    Way,
+    message_of,
+    outage,
+    unauthorized,
+)
+from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError
 
 REQUEST_S: Final = 8.0
 """Shorter than the lease's margin, so that no request outlives the right to make it."""
@@ -34,6 +41,10 @@ EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """What a pod sends through a forward at once; container runtimes send 32 KiB."""
 WEBSOCKET_CLOSE_S: Final = 1.0
+IDLE_S: Final = 55.0
+"""How long a connection is kept for the next request: API servers end it after 90 s, proxies after 60."""
+READ_BUFFER_BYTES: Final = 2 * 1024 * 1024
+"""As the client has it: events of a watch exceed aiohttp's own buffer."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -65,10 +76,14 @@ class Request:
 class Connection:
     """Ask one cluster. Made by `connect`."""
 
-    def __init__(self, api: client.ApiClient, kubeconfig: str, context: str) -> None:
+    def __init__(self, api: client.ApiClient, credentials: Credentials, way: Way) -> None:
         self._api = api
-        self._kubeconfig = kubeconfig
-        self.context = context
+        self._credentials = credentials
+        self._way = way
+        self._has_answered = False
+        self._generation = 0
+        self._sessions: list[aiohttp.ClientSession] = []
+        self.context = way.context
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Get one object, or a list."""
@@ -85,7 +100,7 @@ class Connection:
 
     async def get_text(self, path: str, query: Mapping[str, str]) -> str:
         """Get what isn't JSON: a container's log."""
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
             return (await _read(response)).decode("utf-8", "replace")
@@ -110,7 +125,7 @@ class Connection:
 
     async def ask(self, request: Request) -> tuple[int, Json]:
         """Send a request and return status and answer, a refusal's too. Raises TransientError only."""
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send_fresh(request, limits)
             text = await _read(response)
@@ -120,7 +135,7 @@ class Connection:
             answer = None
         if isinstance(answer, dict):
             return response.status, answer
-        return response.status, {"message": _message(text) or str(response.reason)}
+        return response.status, {"message": message_of(text) or str(response.reason)}
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
         """Yield (type, object) from a collection until the server ends the watch.
@@ -128,7 +143,7 @@ class Connection:
         query: with the resourceVersion of a list, so that nothing between is missed.
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
-        with _translated(self.context):
+        with self._translated():
             limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
             response = await self._send("GET", _with_query(path, full), None, "application/json", limits)
             try:
@@ -136,7 +151,7 @@ class Connection:
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > EVENT_BYTES_MAX:
-                        raise _AnswerTooLargeError("an event of a watch has no end")
+                        raise AnswerTooLargeError("an event of a watch has no end")
                     for line in lines:
                         event = json.loads(line)
                         yield event["type"], event["object"]
@@ -150,12 +165,13 @@ class Connection:
 
         Without a heartbeat: the other end answers a ping only when it has taken what was sent before it.
         """
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
+            used = self._credentials.generation
             try:
                 return await self._open_websocket(_with_query(path, query), protocol)
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == HTTPStatus.UNAUTHORIZED:
-                    await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+                    await self._credentials.renew(used)
                 elif error.status == HTTPStatus.FORBIDDEN:
                     await self._refuse_starting(aiohttp.ClientTimeout(total=REQUEST_S))
                 else:
@@ -168,14 +184,14 @@ class Connection:
     async def _open_websocket(self, path: str, protocol: str) -> aiohttp.ClientWebSocketResponse:
         """Open a websocket with the client's own TLS and credentials, as its own ws_client does."""
         _, url, headers, *_ = await self._api.param_serialize("GET", path, auth_settings=["BearerToken"])
+        await self._prepare()
         rest = self._api.rest_client
-        if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - nothing public makes it
         session: aiohttp.ClientSession = rest.pool_manager
         return await session.ws_connect(
             url,
             headers=headers,
             protocols=(protocol,),
+            server_hostname=self._api.configuration.tls_server_name,
             proxy=rest.proxy,
             proxy_headers=rest.proxy_headers,
             timeout=aiohttp.ClientWSTimeout(ws_close=WEBSOCKET_CLOSE_S),
@@ -185,7 +201,7 @@ class Connection:
     async def _request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Json:
-        with _translated(self.context), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send(method, path, body, content_type, limits)
             answer: Json = json.loads(await _read(response))
@@ -199,16 +215,22 @@ class Connection:
         response = await self._send_fresh(request, limits)
         if response.status >= HTTPStatus.BAD_REQUEST:
             text = await _read(response)
-            raise refusal(self.context, response.status, _message(text) or str(response.reason))
+            raise refusal(self.context, response.status, message_of(text) or str(response.reason))
         return response
 
     async def _send_fresh(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send a request; once more with fresh credentials where the server doesn't know these any more."""
+        await self._credentials.ready()
+        used = self._credentials.generation
         response = await self._send_once(request, limits)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.close()
-            await _read_kubeconfig(self._kubeconfig, self.context, self._api.configuration)
+            await self._credentials.renew(used)
             response = await self._send_once(request, limits)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            response.close()
+            raise unauthorized(self._way, has_answered=self._has_answered, plugin=self._credentials.plugin)
+        self._has_answered = True
         if response.status == HTTPStatus.FORBIDDEN:
             response.close()
             await self._refuse_starting(limits)
@@ -233,6 +255,56 @@ class Connection:
                 hint="it is starting, or this user may do nothing there: kubectl auth whoami",
             )
 
+    async def _prepare(self) -> None:
+        """Open connections with the present certificate; what is waited for on others stays open."""
+        rest, configuration = self._api.rest_client, self._api.configuration
+        generation = self._credentials.generation
+        if rest.pool_manager is not None and self._generation == generation:
+            return
+        if rest.pool_manager is not None and configuration.cert_file:
+            rest.ssl_context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        if rest.pool_manager is None or configuration.cert_file:
+            connector = aiohttp.TCPConnector(
+                limit=rest.maxsize, ssl=rest.ssl_context, keepalive_timeout=IDLE_S
+            )
+            rest.pool_manager = aiohttp.ClientSession(
+                connector=connector, trust_env=True, read_bufsize=READ_BUFFER_BYTES
+            )
+            self._sessions.append(rest.pool_manager)
+        self._generation = generation
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in self._sessions:
+            await session.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what HTTP raises into our errors."""
+        try:
+            yield
+        except GitOpsRunError as error:
+            if self._has_answered and type(error) is BackendError and self._credentials.has_failed(error):
+                raise TransientError(error.message, hint=error.hint) from error
+            raise
+        except TimeoutError as error:
+            if self._credentials.is_awaited:
+                raise TransientError(
+                    f"{self._credentials.plugin}, which gets the credentials of context {self.context!r}, "
+                    "has not printed any yet",
+                    hint="nothing: it is waited for; to see what it does: "
+                    f"kubectl --context {self.context} auth whoami",
+                ) from error
+            raise self._outage(error) from error
+        except Exception as error:
+            found = self._outage(error)
+            if found is error:
+                raise
+            raise found from error
+
+    def _outage(self, error: Exception) -> Exception:
+        return outage(error, self._way, has_answered=self._has_answered) or error
+
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": request.content_type, **request.headers}
         arguments = await self._api.param_serialize(
@@ -242,49 +314,21 @@ class Connection:
             body=request.body,
             auth_settings=["BearerToken"],
         )
+        await self._prepare()
         answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response
 
 
-class _AnswerTooLargeError(Exception):
-    """Report an answer that was not read to its end."""
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read an answer whole. Raises _AnswerTooLargeError."""
+    """Read an answer whole. Raises AnswerTooLargeError."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > ANSWER_BYTES_MAX:
             response.close()
-            raise _AnswerTooLargeError(f"more than {ANSWER_BYTES_MAX // 2**20} MiB")
+            raise AnswerTooLargeError(f"more than {ANSWER_BYTES_MAX // 2**20} MiB")
     return bytes(content)
-
-
-class _translated:  # noqa: N801 - reads as a statement
-    """Turn what HTTP raises into our errors."""
-
-    def __init__(self, context: str) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _AnswerTooLargeError):
-            raise TransientError(
-                f"the cluster of context {self._context!r} answers with far more than was asked for: {error}",
-                hint="look at what answers there: is it an API server?",
-            ) from error
-        if isinstance(
-            error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError | RecursionError
-        ):
-            reason = str(error) or "no answer in time"
-            raise TransientError(
-                f"the cluster of context {self._context!r} can't be reached: {reason}",
-                hint="check that it runs and that this machine reaches it",
-            ) from error
 
 
 def refusal(context: str, status: int, message: str) -> GitOpsRunError:
@@ -309,37 +353,32 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
     )
 
 
-def _message(text: bytes) -> str:
-    try:
-        return str(json.loads(text).get("message", ""))
-    except (ValueError, AttributeError, RecursionError):
-        return text.decode("utf-8", "replace")[:200]
-
-
 def _with_query(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
 @asynccontextmanager
 async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
-    """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
+    """Open a connection to one context.
+
+    Raises UsageError where the kubeconfig can't be used, BackendError where its plugin gives no credentials.
+    """
     configuration = client.Configuration()
-    await _read_kubeconfig(kubeconfig, context, configuration)
-    async with client.ApiClient(configuration) as api:
-        yield Connection(api, kubeconfig, context)
-
-
-async def _read_kubeconfig(kubeconfig: str, context: str, configuration: client.Configuration) -> None:
-    """Read the credentials of a context, by its exec plugin where it has one."""
+    configuration.disable_strict_ssl_verification = True  # like kubectl: private authorities are often plain
+    credentials = Credentials(kubeconfig, context, configuration)
     try:
-        await config.load_kube_config(
-            config_file=kubeconfig,
+        await credentials.load()
+        way = Way(
             context=context,
-            client_configuration=configuration,
-            persist_config=False,
+            kubeconfig=kubeconfig,
+            server=configuration.host,
+            proxy=configuration.proxy or "",
         )
-    except (ConfigException, OSError) as error:
-        raise UsageError(
-            f"context {context!r} of {kubeconfig} can't be used: {error}",
-            hint="name another: --kubeconfig FILE --context NAME",
-        ) from error
+        async with client.ApiClient(configuration) as api:
+            connection = Connection(api, credentials, way)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+    finally:
+        await credentials.close()
