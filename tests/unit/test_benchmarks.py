@@ -59,12 +59,22 @@ def test_a_step_s_figure_is_the_middle_of_its_shares() -> None:
 def test_a_figure_above_its_bar_is_named_and_fails_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert report({"down_s": 12.5, "cli_help_ms": 80}) == 1
-    assert "missed: down, s\n" in capsys.readouterr().out
+    assert report({"sync_rss_mb": 131, "rss_mb_after_1000": 90}) == 1
+    assert "missed: sync memory, MB\n" in capsys.readouterr().out
 
 
 def test_figures_at_their_bars_pass() -> None:
-    assert report({"down_s": 12, "checkout500_saves": 1}) == 0
+    assert report({"sync_rss_mb": 130, "checkout500_saves": 1}) == 0
+
+
+@pytest.mark.parametrize(("floor_ms", "code"), [(3_000, 0), (2_900, 1)])
+def test_a_time_is_held_against_the_floor_of_its_own_run(floor_ms: int, code: int) -> None:
+    assert report({"checkout500_ms": 4_500, "checkout500_floor_ms": floor_ms}) == code
+
+
+def test_a_far_save_is_held_against_its_floor_and_its_round_trips() -> None:
+    far = {"save_p50_ms": 900, "floor_p50_ms": 600, "round_trips": 4}
+    assert [row.is_missed for row in rows({"remote": far})] == [False, True]
 
 
 def test_a_repository_is_held_against_the_smallest_one() -> None:
