@@ -125,6 +125,9 @@ class FakeStore:
                     workers.start_soon(put_in_turn)
         return {key: md5(content) for key, content in objects.items() if key not in kept_back}
 
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        return not await self.put_many({key: content}, permit, {key: "0" * 32})
+
     async def _put(self, key: str, content: bytes, over: str) -> bool:
         is_stalled = anyio.current_time() < self.stalled_until
         takes_s = self.stall_s if is_stalled else self.put_s

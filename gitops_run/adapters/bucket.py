@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
 
 from gitops_run.adapters.memory import AnswerTooLargeError, within_memory
-from gitops_run.errors import GitOpsRunError, TransientError, UsageError, ungrouped
+from gitops_run.errors import BackendError, GitOpsRunError, TransientError, UsageError, ungrouped
 from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
 from gitops_run.model.store_failures import Fault, outage, refusal
@@ -36,6 +36,8 @@ of a holder can land after its Lease ended."""
 CONNECT_TIMEOUT_S = 3.0
 BACKOFF_S = (0.05, 0.2, 0.8)
 """How long to wait before each retry."""
+NO_ETAG = "0" * 32
+"""What no content is known to have as its MD5."""
 MAX_PARALLEL_PUTS = 32
 """One wave of puts: no more of them have a permit at a time."""
 DELETE_BATCH = 1000
@@ -142,6 +144,18 @@ class BucketStore:
                 for _ in range(min(MAX_PARALLEL_PUTS, len(contents))):
                     workers.start_soon(put_in_turn)
         return etags
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit = always) -> bool:
+        """Say whether the store heeds the conditions of `put`, by one that nothing meets.
+
+        key, content: of an object that the store holds, so that nothing changes where it ignores them.
+        """
+        try:
+            return not await self.put(key, content, permit, NO_ETAG)
+        except TransientError:
+            raise
+        except BackendError:
+            return False  # it knows no such request
 
     async def delete(self, keys: Iterable[str], permit: Permit = always) -> None:
         """Delete objects. One that is gone already is no error. permit: asked before each attempt."""

@@ -58,6 +58,10 @@ class RenewedStore:
         """Write objects and return their ETags by key. over: as Store has it."""
         return await self._unless_replaced(self._store.put_many(objects, permit, over))
 
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        """Say whether the store heeds conditions. key, content: as Store has it."""
+        return await self._unless_replaced(self._store.heeds_conditions(key, content, permit))
+
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects."""
         await self._unless_replaced(self._store.delete(keys, permit))

@@ -94,6 +94,13 @@ class Store(Protocol):
         """
         ...
 
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        """Say whether the store heeds the conditions of put_many, by a put that changes nothing.
+
+        key, content: of an object that the store holds.
+        """
+        ...
+
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects; one that is gone already is no error."""
         ...

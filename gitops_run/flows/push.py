@@ -7,13 +7,13 @@ which revisions were live before.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 
-from gitops_run.errors import BackendError, TransientError, ungrouped
+from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
@@ -26,8 +26,6 @@ BATCH = 100
 """Files whose contents are held in memory at a time."""
 LISTING_S = 1.0
 """How much longer than a listing beside it a put may take, before the store is listed once more."""
-NO_ETAG = "0" * 32
-"""What no content is known to have as its MD5."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 
@@ -184,14 +182,9 @@ class Pusher:
         if self._has_conditions is not None or not save.is_fenced or not published:
             return
         path = min(published, key=lambda name: snapshot.tree.files[name].size)
-        content = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path)}
-        over = dict.fromkeys(content, NO_ETAG)
-        try:
-            self._has_conditions = not await self._store.put_many(content, self._lease.ensure, over)
-        except TransientError:
-            return
-        except BackendError:
-            self._has_conditions = False
+        key, content = f"{STORE_PREFIX}{path}", snapshot.read_bytes(path)
+        with suppress(TransientError):
+            self._has_conditions = await self._store.heeds_conditions(key, content, self._lease.ensure)
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
         """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""

@@ -279,3 +279,12 @@ async def test_an_object_is_replaced_only_in_the_place_of_the_one_that_is_named(
 
     assert await store.put_many({"over/a": b"2"}, over={"over/a": before}) == {"over/a": md5(b"2")}
     assert [found.etag for found in await store.list("over/")] == [md5(b"2")]
+
+
+async def test_the_store_is_known_to_heed_conditions_by_a_put_that_changes_nothing(
+    store: BucketStore,
+) -> None:
+    before = await store.put("heeds/a", b"1")
+
+    assert await store.heeds_conditions("heeds/a", b"1")
+    assert [found.etag for found in await store.list("heeds/")] == [before]

@@ -43,6 +43,12 @@ class Guarded:
         self._ask()
         return dict.fromkeys(objects, "etag")
 
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        del key, content
+        await permit()
+        self._ask()
+        return True
+
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         await permit()
         self._ask()
