@@ -43,6 +43,8 @@ FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 WEBSOCKET_CLOSE_S: Final = 1.0
 IDLE_S: Final = 55.0
 """How long a connection is kept for the next request: API servers end it after 90 s, proxies after 60."""
+SESSIONS_MAX: Final = 3
+"""How many certificates back a watch may go on that was opened with one."""
 READ_BUFFER_BYTES: Final = 2 * 1024 * 1024
 """As the client has it: events of a watch exceed aiohttp's own buffer."""
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -272,6 +274,9 @@ class Connection:
             )
             self._sessions.append(rest.pool_manager)
         self._generation = generation
+        for outdated in self._sessions[:-SESSIONS_MAX]:
+            await outdated.close()
+        self._sessions = self._sessions[-SESSIONS_MAX:]
 
     async def close(self) -> None:
         """Close every connection."""

@@ -40,6 +40,7 @@ class Credentials:
         self._configuration = configuration
         self._plugin = find_plugin(kubeconfig, context)
         self._running: asyncio.Task[None] | None = None
+        self._is_needed = False
         self._failure: tuple[float, BackendError] | None = None
         self._renew_at: datetime | None = None
         self._expires: datetime | None = None
@@ -52,8 +53,8 @@ class Credentials:
 
     @property
     def is_awaited(self) -> bool:
-        """Say whether a plugin runs."""
-        return self._running is not None and not self._running.done()
+        """Say whether a plugin runs that nothing can go on without."""
+        return self._is_needed and self._running is not None and not self._running.done()
 
     def has_failed(self, error: BackendError) -> bool:
         """Say whether this is how a plugin failed."""
@@ -94,6 +95,7 @@ class Credentials:
             return
         if self._failure is not None and self._is_left_alone:
             raise self._failure[1]
+        self._is_needed = True
         await asyncio.shield(self._start(self._plugin))
 
     def _start(self, plugin: ExecPlugin) -> asyncio.Task[None]:
@@ -109,7 +111,7 @@ class Credentials:
         except BackendError as error:
             self._failure = time.monotonic(), error
             raise
-        self._failure = None
+        self._failure, self._is_needed = None, False
         await self._read(plugin, credential)
         self._note_expiry(credential.expires)
 
