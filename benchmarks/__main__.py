@@ -28,6 +28,7 @@ from benchmarks.commands import measure_help, measure_sandbox_start
 from benchmarks.ctrl_c import measure_ctrl_c
 from benchmarks.memory import measure_memory
 from benchmarks.real import measure_real
+from benchmarks.remote import measure_remote
 from benchmarks.report import report
 from benchmarks.session import Bench
 from gitops_run.sandbox import lifecycle
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "ctrl-c": measure_ctrl_c,
     "memory": measure_memory,
     "real": measure_real,
+    "remote": measure_remote,
 }
 
 

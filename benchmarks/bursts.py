@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from benchmarks.targets import EDITED, make_target, settings, write_settings
 COPIED = 200
 REWRITTEN = 50
 GENERATED = 20
+SAVED_AT_ONCE = 5
+BETWEEN_SAVES_S = 0.01
+BETWEEN_TRUNCATION_AND_CONTENT_S = 0.06
 LARGE_ITEMS = 60
 """Entries of each large ConfigMap, so that to parse and write it takes what a formatter takes for a file."""
 
@@ -32,8 +36,12 @@ GENERATOR = "import json, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(jso
 
 
 def prepare(root: Path, beside: Path) -> None:
-    """Make a repository with branches, files for a formatter in it, and files to copy beside it."""
+    """Make a repository with branches, files for a formatter in it, and files to copy beside it.
+
+    Without a kustomization: each file that appears is part of the target, and so is news.
+    """
     make_target(root, 500)
+    (root / "kustomization.yaml").unlink()
     make_branches(root)
     items = "".join(f"  key-{number}: {'value ' * 12}{number}\n" for number in range(LARGE_ITEMS))
     for number in range(REWRITTEN):
@@ -113,6 +121,29 @@ def generator_loop(root: Path, _: Path) -> None:
         subprocess.run([sys.executable, "-S", "-c", GENERATOR, name], check=True)
 
 
+def script_loop(root: Path, _: Path) -> None:
+    """Edit 20 files by a Python process for each."""
+    for number in range(GENERATED):
+        edit = (
+            f"import pathlib; p = pathlib.Path('settings-{number}.yaml'); p.write_text(p.read_text() + '#')"
+        )
+        subprocess.run([sys.executable, "-S", "-c", edit], cwd=root, check=True)
+
+
+def save_all(root: Path, _: Path) -> None:
+    """Write five files one after another, as an editor's "save all" does."""
+    for number in range(SAVED_AT_ONCE):
+        write_settings(root, f"settings-{number}", "all")
+        time.sleep(BETWEEN_SAVES_S)
+
+
+def slow_write(root: Path, _: Path) -> None:
+    """Truncate a file and write its content later, as a program does that computes it meanwhile."""
+    with (root / f"{EDITED}.yaml").open("w", encoding="utf-8") as file:
+        time.sleep(BETWEEN_TRUNCATION_AND_CONTENT_S)
+        file.write(settings(EDITED, "slow"))
+
+
 BURSTS: dict[str, Callable[[Path, Path], None]] = {
     "one plain write": plain_write,
     "write, fsync, rename": write_by_rename,
@@ -124,6 +155,9 @@ BURSTS: dict[str, Callable[[Path, Path], None]] = {
     "formatter, 50 files": formatter,
     "sed -i, 50 processes": sed_loop,
     "generator, 20 processes": generator_loop,
+    "script, 20 processes": script_loop,
+    "save all, 5 files": save_all,
+    "truncated, written after 60 ms": slow_write,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import anyio
 
@@ -42,3 +43,24 @@ async def _one(session: Session, store: Store, flux: WatchedFlux, stored: dict[s
     while flux.applier.applied != revision:
         await flux.changed()
     return (time.monotonic() - began) * 1000
+
+
+def flux_alone(session: Session, contents: Mapping[str, bytes]) -> float:
+    """Put files, by their paths in the root, and time what Flux alone makes of them. Returns milliseconds.
+
+    The session's sync must be stopped; the next one puts the store right.
+    """
+    return anyio.run(_flux_alone, session, contents)
+
+
+async def _flux_alone(session: Session, contents: Mapping[str, bytes]) -> float:
+    async with open_store(session) as (connection, namespace, store):
+        objects = {f"{STORE_PREFIX}{path}": content for path, content in contents.items()}
+        await store.put_many(objects, always)
+        revision = flux_revision(await store.list())
+        async with watch_flux(connection, namespace, session.name) as flux:
+            began = time.monotonic()
+            await flux.request_fetch(f"floor-{time.time_ns()}")
+            while flux.applier.applied != revision:
+                await flux.changed()
+            return (time.monotonic() - began) * 1000

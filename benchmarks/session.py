@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +23,24 @@ DOWN_PATIENCE_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Hold where everything is measured. folder: for targets, gone afterwards."""
+    """Hold where everything is measured. folder: for targets, gone afterwards.
+
+    env: leads people to the sandbox on another way than its own.
+    """
 
     sandbox: Sandbox
     folder: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kubeconfig(self) -> str:
+        """Name the kubeconfig that people use."""
+        return self.env.get("KUBECONFIG", str(self.sandbox.kubeconfig))
 
     def person(self, cwd: Path) -> Person:
         """Make somebody with a state of their own beside the sandbox, so that a killed run is carried on."""
         env = {**os.environ, **self.sandbox.env, "XDG_DATA_HOME": str(self.sandbox.folder / "bench")}
+        env |= self.env
         del env["PULUMI_BACKEND_URL"], env["PULUMI_CONFIG_PASSPHRASE_FILE"]
         return Person(env=env, cwd=cwd)
 

@@ -15,9 +15,9 @@ from gitops_run.model.session import SessionName
 @asynccontextmanager
 async def open_store(session: Session) -> AsyncIterator[tuple[Connection, str, Store]]:
     """Open the cluster and the store. Yields them with the session's namespace."""
-    sandbox, namespace = session.bench.sandbox, SessionName.parse(session.name).namespace
+    bench, namespace = session.bench, SessionName.parse(session.name).namespace
     async with (
-        connect(str(sandbox.kubeconfig), sandbox.context) as connection,
+        connect(bench.kubeconfig, bench.sandbox.context) as connection,
         reached_store(connection, namespace) as (store, _),
     ):
         yield connection, namespace, store

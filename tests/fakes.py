@@ -69,6 +69,7 @@ class FakeStore:
     """A bucket that survives its writers.
 
     stalled_until: until then each put takes stall_s. lists_as: the ETag that a listing shows for everything.
+    has_conditions: whether a put heeds the ETag of what it is to replace.
     """
 
     wave = 2
@@ -80,6 +81,7 @@ class FakeStore:
         self.stall_s = 0.0
         self.stalled_until = 0.0
         self.lists_as = ""
+        self.has_conditions = True
         self.on_write: Callable[[], None] = lambda: None
         self._replaced = anyio.Event()
 
@@ -104,39 +106,49 @@ class FakeStore:
             if key.startswith(prefix)
         )
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         waiting = list(objects.items())
+        kept_back = set()
 
         async def put_in_turn() -> None:
             while waiting:
                 key, content = waiting.pop(0)
                 await permit()
-                await self._put(key, content)
+                if not await self._put(key, content, (over or {}).get(key, "")):
+                    kept_back.add(key)
 
         with ungrouped():
             async with anyio.create_task_group() as workers:
                 for _ in range(self.wave):
                     workers.start_soon(put_in_turn)
-        return {key: md5(content) for key, content in objects.items()}
+        return {key: md5(content) for key, content in objects.items() if key not in kept_back}
 
-    async def _put(self, key: str, content: bytes) -> None:
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        return not await self.put_many({key: content}, permit, {key: "0" * 32})
+
+    async def _put(self, key: str, content: bytes, over: str) -> bool:
         is_stalled = anyio.current_time() < self.stalled_until
         takes_s = self.stall_s if is_stalled else self.put_s
         try:
             await anyio.sleep(min(takes_s, self.request_s))
         except anyio.get_cancelled_exc_class():
             # What was sent takes effect, whether or not somebody still waits for the answer.
-            self._write(key, content)
+            self._write(key, content, over)
             raise
         if takes_s > self.request_s:
             raise TransientError(f"{key} was not put in time")
-        self._write(key, content)
+        return self._write(key, content, over)
 
-    def _write(self, key: str, content: bytes) -> None:
+    def _write(self, key: str, content: bytes, over: str) -> bool:
+        if over and self.has_conditions and (key not in self.content or md5(self.content[key]) != over):
+            return False
         if any(other.startswith(f"{key}/") or key.startswith(f"{other}/") for other in self.content):
             raise BackendError(f"{key} is a file and a folder: stores that keep files can't hold both")
         self.on_write()
         self.content[key] = content
+        return True
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         await permit()

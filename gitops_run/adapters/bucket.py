@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
 
 from gitops_run.adapters.memory import AnswerTooLargeError, within_memory
-from gitops_run.errors import GitOpsRunError, TransientError, UsageError, ungrouped
+from gitops_run.errors import BackendError, GitOpsRunError, TransientError, UsageError, ungrouped
 from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject, key_problem
 from gitops_run.model.store_failures import Fault, outage, refusal
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig  # a type without a class at run time
+    from obstore import PutMode  # types without classes at run time
+    from obstore.store import ClientConfig
 
 REQUEST_TIMEOUT_S = 10.0
 """The longest that one request may take, with its retries and its wait for a permit."""
@@ -35,6 +36,8 @@ of a holder can land after its Lease ended."""
 CONNECT_TIMEOUT_S = 3.0
 BACKOFF_S = (0.05, 0.2, 0.8)
 """How long to wait before each retry."""
+NO_ETAG = "0" * 32
+"""What no content is known to have as its MD5."""
 MAX_PARALLEL_PUTS = 32
 """One wave of puts: no more of them have a permit at a time."""
 DELETE_BATCH = 1000
@@ -95,36 +98,64 @@ class BucketStore:
         """List all objects under a prefix, which is empty or ends in "/", sorted by key."""
         return await self._answered(lambda: self._list(prefix))
 
-    async def put(self, key: str, content: bytes, permit: Permit = always) -> str:
+    async def put(self, key: str, content: bytes, permit: Permit = always, over: str = "") -> str:
         """Write one object, whole or not at all. Returns its ETag without quotes: the content's MD5.
 
-        permit: asked before each attempt. Raises UsageError on a key that a store can't hold.
+        permit: asked before each attempt. over: the ETag of the object that is to be replaced; where the
+        store holds another one or none, nothing is written and "" is returned. A store that ignores
+        conditions writes all the same. Raises UsageError on a key that a store can't hold.
         """
         problem = key_problem(key)
         if problem:
             raise UsageError(f"{key!r} can't be stored: it {problem}", hint="rename the file")
-        # A multipart upload's ETag is no MD5, and Flux's revision could not be foretold from the content.
-        put = partial(obstore.put_async, self._store, key, content, use_multipart=False)
-        return _unquoted((await self._answered(put, permit))["e_tag"])
+        mode: PutMode = {"e_tag": f'"{over}"'} if over else "overwrite"
 
-    async def put_many(self, contents: Mapping[str, bytes], permit: Permit = always) -> dict[str, str]:
-        """Write objects, a wave at a time. Returns each key's ETag.
+        async def put() -> str:
+            try:
+                # A multipart upload's ETag is no MD5, and Flux's revision could not be foretold from it.
+                result = await obstore.put_async(self._store, key, content, use_multipart=False, mode=mode)
+            except (PreconditionError, NotFoundError):
+                if not over:
+                    raise
+                return ""
+            return _unquoted(result["e_tag"])
 
-        permit: asked before each attempt to put one. The first failure stops the rest and is raised; what
-        was written until then stays.
+        return await self._answered(put, permit)
+
+    async def put_many(
+        self, contents: Mapping[str, bytes], permit: Permit = always, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Write objects, a wave at a time. Returns each key's ETag, but for those that over kept back.
+
+        permit: asked before each attempt to put one. over: for `put`, by key. The first failure stops the
+        rest and is raised; what was written until then stays.
         """
+        known = over or {}
         etags: dict[str, str] = {}
         waiting = iter(contents.items())
 
         async def put_in_turn() -> None:
             for key, content in waiting:
-                etags[key] = await self.put(key, content, permit)
+                if etag := await self.put(key, content, permit, known.get(key, "")):
+                    etags[key] = etag
 
         with ungrouped():
             async with anyio.create_task_group() as workers:
                 for _ in range(min(MAX_PARALLEL_PUTS, len(contents))):
                     workers.start_soon(put_in_turn)
         return etags
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit = always) -> bool:
+        """Say whether the store heeds the conditions of `put`, by one that nothing meets.
+
+        key, content: of an object that the store holds, so that nothing changes where it ignores them.
+        """
+        try:
+            return not await self.put(key, content, permit, NO_ETAG)
+        except TransientError:
+            raise
+        except BackendError:
+            return False  # it knows no such request
 
     async def delete(self, keys: Iterable[str], permit: Permit = always) -> None:
         """Delete objects. One that is gone already is no error. permit: asked before each attempt."""

@@ -19,6 +19,8 @@ from gitops_run.version import VERSION
 BUG_OF_DIFF_EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 
+THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+
 COMMANDS: Final = {
     "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
@@ -99,6 +101,7 @@ def main() -> None:
 def _exit_code() -> int:
     """Run the command line; errors become text and an exit code."""
     is_debug = "--debug" in sys.argv
+    _reach_this_machine_straight()
     try:
         _refuse_a_folder_that_is_gone()
         with ungrouped(Exception):
@@ -125,6 +128,16 @@ def _exit_code() -> int:
         )
         return _bug_exit_code(sys.argv[1:])
     return code if isinstance(code, int) else 0
+
+
+def _reach_this_machine_straight() -> None:
+    """Keep a proxy out of the way to this machine, here and in what is started; Go's programs do so anyway.
+
+    Both names get the same list, since which of the two counts depends on the library.
+    """
+    variables = ("NO_PROXY", "no_proxy")
+    known = [host for variable in variables for host in os.environ.get(variable, "").split(",") if host]
+    os.environ |= dict.fromkeys(variables, ",".join(dict.fromkeys((*known, *THIS_MACHINE))))
 
 
 def _bug_exit_code(arguments: list[str]) -> int:

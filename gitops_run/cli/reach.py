@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
@@ -53,9 +52,15 @@ class RenewedStore:
         """List objects."""
         return await self._unless_replaced(self._store.list(prefix))
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
-        """Write objects and return their ETags by key."""
-        return await self._unless_replaced(self._store.put_many(objects, permit))
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Write objects and return their ETags by key. over: as Store has it."""
+        return await self._unless_replaced(self._store.put_many(objects, permit, over))
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        """Say whether the store heeds conditions. key, content: as Store has it."""
+        return await self._unless_replaced(self._store.heeds_conditions(key, content, permit))
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         """Remove objects."""
@@ -104,12 +109,4 @@ async def reached_store(connection: Connection, namespace: str) -> AsyncIterator
             endpoint=f"https://{LOOPBACK}:{forward.port}",
             name=f"the bucket server {writer.pod}",
         )
-        _reach_loopback_straight()
         yield BucketStore(access, writer.bucket, forward), forward
-
-
-def _reach_loopback_straight() -> None:
-    """Keep this process's way to loopback from a proxy: obstore asks one for it unless told not to."""
-    for variable in ("NO_PROXY", "no_proxy"):
-        known = [host for host in os.environ.get(variable, "").split(",") if host]
-        os.environ[variable] = ",".join(dict.fromkeys((*known, LOOPBACK)))

@@ -84,8 +84,21 @@ class Store(Protocol):
         """List every object."""
         ...
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
-        """Write objects, several at a time, and return their ETags by key."""
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Write objects, several at a time, and return their ETags by key.
+
+        over: ETags of objects that are written only in the place of just these. One that the store no longer
+        holds so is not written and has no ETag in the result, unless the store ignores conditions.
+        """
+        ...
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        """Say whether the store heeds the conditions of put_many, by a put that changes nothing.
+
+        key, content: of an object that the store holds.
+        """
         ...
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:

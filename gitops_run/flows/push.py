@@ -7,24 +7,28 @@ which revisions were live before.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from gitops_run.errors import TransientError
+import anyio
+
+from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
 from gitops_run.model.events import SaveUploading, StoreDiffered
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import StoredObject, flux_revision, store_difference
-from gitops_run.model.tree import Plan, Tree, diff
+from gitops_run.model.tree import Plan, Tree, diff, edited_file
 
 BATCH = 100
+"""Files whose contents are held in memory at a time."""
 UPLOAD_REPORTED_BYTES = 8 * 1000 * 1000
 UPLOAD_REPORTED_FILES = 5 * BATCH
 """Uploads of more than either take seconds to a store that is far away, and are reported as they go on."""
-"""Files whose contents are held in memory at a time."""
+LISTING_S = 1.0
+"""How much longer than a listing beside it a put may take, before the store is listed once more."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 
@@ -53,6 +57,7 @@ class Pusher:
         self._last_token = ""
         self._last_revision = ""
         self._doubts = 0
+        self._has_conditions: bool | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -67,6 +72,10 @@ class Pusher:
     def holds(self, tree: Tree) -> bool:
         """Say whether this tree is what was pushed last."""
         return self._published is not None and _digests(self._published) == tree.digests
+
+    def is_edit(self, tree: Tree) -> bool:
+        """Say whether the content of one file is all that differs from what was pushed last."""
+        return bool(edited_file(_digests(self._published or {}), tree))
 
     def plan(self, tree: Tree) -> Plan:
         """Plan the way from what is known to be in the store to a tree."""
@@ -119,10 +128,10 @@ class Pusher:
             if published is None:
                 published = await self._listed()
                 save.plan = diff(_digests(published), snapshot.tree.digests)
-            await self._write(snapshot, save, published)
             # What others did to the store meanwhile, or since the last save, must not reach Flux.
-            found = await self._listed()
+            found = await self._written(snapshot, save, published)
             if found == published:
+                await self._try_conditions(snapshot, save, published)
                 return published
             difference = store_difference(_etags(published), _etags(found))
             self._emit(
@@ -134,6 +143,51 @@ class Pusher:
             f"the store does not list what was put, {ROUNDS} times in a row: {difference}",
             hint="find out who else writes to the bucket, or what changes its listings: a gateway, a cache",
         )
+
+    async def _written(
+        self, snapshot: Snapshot, save: Save, published: dict[str, _Stored]
+    ) -> Mapping[str, _Stored]:
+        """Write a save's plan, and list the store; published is kept in step with what was written."""
+        path = save.plan.puts[0] if save.plan.is_single and save.plan.puts else ""
+        if path in published and self._has_conditions and not save.is_fenced:
+            return await self._replaced(snapshot, path, published)
+        await self._write(snapshot, save, published)
+        return await self._listed()
+
+    async def _replaced(
+        self, snapshot: Snapshot, path: str, published: dict[str, _Stored]
+    ) -> Mapping[str, _Stored]:
+        """Replace one object while the store is listed, which spares a round trip.
+
+        The store takes it only in the place of the known one: in a store that was emptied after the listing
+        it would be all that Flux finds. So what counts is the listing with either of the two.
+        """
+        before, key, began = published[path], f"{STORE_PREFIX}{path}", anyio.current_time()
+        found: dict[str, _Stored] = {}
+
+        async def look() -> None:
+            found.update(await self._listed())
+
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(look)
+                content = {key: snapshot.read_bytes(path)}
+                etags = await self._store.put_many(content, self._lease.ensure, {key: before.etag})
+        digest = snapshot.tree.files[path].digest
+        # What wasn't taken may be there all the same, by an attempt whose answer was lost: its MD5 tells.
+        published[path] = _Stored(digest, etags.get(key, digest))
+        if key not in etags or anyio.current_time() - began > LISTING_S:
+            return await self._listed()
+        return found | {path: published[path]} if found.get(path) == before else found
+
+    async def _try_conditions(self, snapshot: Snapshot, save: Save, published: Mapping[str, _Stored]) -> None:
+        """Find out once whether the store heeds conditions: behind a fence, by a put that changes nothing."""
+        if self._has_conditions is not None or not save.is_fenced or not published:
+            return
+        path = min(published, key=lambda name: snapshot.tree.files[name].size)
+        key, content = f"{STORE_PREFIX}{path}", snapshot.read_bytes(path)
+        with suppress(TransientError):
+            self._has_conditions = await self._store.heeds_conditions(key, content, self._lease.ensure)
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
         """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""

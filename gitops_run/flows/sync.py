@@ -116,6 +116,7 @@ class SaveLoop:
         self._differed_last = 0
         self._backoff = Backoff()
         self._is_broken = False
+        self._is_edit = False
 
     async def run(self) -> None:
         """Save until cancelled. Raises LockedError when the lease is lost, NotFound when the session is."""
@@ -224,13 +225,15 @@ class SaveLoop:
         """
         touched: frozenset[str] = frozenset()
         found: list[_Checked] = []
+        quiet_s = self._settings.settle_s
         while not found:
             touched |= self._changes.take()
             is_late = anyio.current_time() >= save.started + self._settings.settle_cap_s
+            self._is_edit = False
             with ungrouped():
                 async with anyio.create_task_group() as checking:
                     checking.start_soon(self._check, touched, save, found)
-                    if not is_late and not await self._changes.stays_quiet(self._settings.settle_s):
+                    if not is_late and not await self._changes.settle(quiet_s, lambda: self._is_edit):
                         checking.cancel_scope.cancel()
             if self._changes.is_pending and not is_late:
                 found.clear()
@@ -240,6 +243,7 @@ class SaveLoop:
     async def _check(self, touched: frozenset[str], save: Save, found: list[_Checked]) -> None:
         snapshot = await self._snapshot(touched, save)
         save.mark("scanned")
+        self._is_edit = not snapshot.problems and self._pusher.is_edit(snapshot.tree)
         if not snapshot.problems and self._pusher.holds(snapshot.tree):
             found.append((snapshot, None))
             return

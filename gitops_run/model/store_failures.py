@@ -72,6 +72,7 @@ _CODES = {
     "InternalError": _BUSY,
     "RequestTimeout": _BUSY,
     "OperationAborted": _BUSY,
+    "ConditionalRequestConflict": _BUSY,
     "ObjectParentIsFile": _SHADOWED,
     "ExistingObjectIsDirectory": _SHADOWED,
     "InvalidAccessKeyId": _Meaning(

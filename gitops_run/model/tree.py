@@ -94,3 +94,13 @@ def diff(old: Mapping[str, str], new: Mapping[str, str]) -> Plan:
         puts=tuple(sorted(path for path, digest in new.items() if old.get(path) != digest)),
         deletes=tuple(sorted(path for path in old if path not in new)),
     )
+
+
+def edited_file(old: Mapping[str, str], tree: Tree) -> str:
+    """Name the one file whose content is all that differs from old; "" where more differs, or less.
+
+    old: digests by path. A file that is empty now does not count: it may have been truncated to be written.
+    """
+    plan = diff(old, tree.digests)
+    path = plan.puts[0] if plan.is_single and plan.puts else ""
+    return path if path in old and tree.files[path].size else ""

@@ -268,3 +268,23 @@ async def test_no_more_than_one_wave_of_puts_has_a_permit_at_a_time(
             {str(number): b"" for number in range(100)}, permit
         )
     assert len(permits) <= adapter.MAX_PARALLEL_PUTS
+
+
+async def test_an_object_is_replaced_only_in_the_place_of_the_one_that_is_named(store: BucketStore) -> None:
+    before = await store.put("over/a", b"1")
+
+    assert await store.put_many({"over/a": b"2"}, over={"over/a": "0" * 32}) == {}
+    assert await store.put_many({"over/gone": b"2"}, over={"over/gone": before}) == {}
+    assert [found.etag for found in await store.list("over/")] == [before]
+
+    assert await store.put_many({"over/a": b"2"}, over={"over/a": before}) == {"over/a": md5(b"2")}
+    assert [found.etag for found in await store.list("over/")] == [md5(b"2")]
+
+
+async def test_the_store_is_known_to_heed_conditions_by_a_put_that_changes_nothing(
+    store: BucketStore,
+) -> None:
+    before = await store.put("heeds/a", b"1")
+
+    assert await store.heeds_conditions("heeds/a", b"1")
+    assert [found.etag for found in await store.list("heeds/")] == [before]

@@ -6,23 +6,44 @@ import pytest
 
 from benchmarks.figures import step_shares, steps_p50
 from benchmarks.report import report, rows, tables
-from benchmarks.settle import saves
+from benchmarks.settle import News, Seen, Wait
+from gitops_run.model.tree import FileEntry, Tree
+
+
+def seen(*at_ms: float) -> Seen:
+    return Seen(news=tuple(News(at_ms=at) for at in at_ms), took_ms=0)
+
+
+def tree(**digests: str) -> Tree:
+    return Tree.of(FileEntry(path=path, size=1, digest=digest) for path, digest in digests.items())
 
 
 def test_news_closer_than_the_quiet_time_are_one_save() -> None:
-    assert saves([0, 42, 84, 126], settle_ms=60, cap_ms=1_000) == 1
+    assert seen(0, 42, 84, 126).saves(Wait.fixed(60)) == 1
 
 
 def test_a_gap_longer_than_the_quiet_time_makes_another_save() -> None:
-    assert saves([0, 42, 142, 184], settle_ms=60, cap_ms=1_000) == 2
+    assert seen(0, 42, 142, 184).saves(Wait.fixed(60)) == 2
 
 
 def test_news_without_end_are_cut_at_the_cap() -> None:
-    assert saves(range(0, 2_100, 50), settle_ms=60, cap_ms=1_000) == 2
+    assert seen(*range(0, 2_100, 50)).saves(Wait.fixed(60)) == 2
 
 
 def test_no_news_are_no_save() -> None:
-    assert saves([], settle_ms=60, cap_ms=1_000) == 0
+    assert seen().saves(Wait.fixed(60)) == 0
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "count"), [((0, 60, 120), 2), ((0, 30, 90), 1), ((0, 30, 120), 2), ((0, 300, 360), 3)]
+)
+def test_less_quiet_is_needed_only_where_one_edited_file_is_all_that_changed_for_a_while(
+    at_ms: tuple[float, ...], count: int
+) -> None:
+    edits = [tree(a="2", b="1", c="1"), tree(a="2", b="2", c="1"), tree(a="2", b="2", c="2")]
+    news = tuple(News(at_ms=at, tree=now) for at, now in zip(at_ms, edits, strict=True))
+    burst = Seen(news=news, took_ms=0, before=tree(a="1", b="1", c="1"))
+    assert burst.saves(Wait(settle_ms=80, edit_ms=40)) == count
 
 
 def test_a_step_is_given_what_it_added_in_the_order_of_time() -> None:
@@ -38,12 +59,22 @@ def test_a_step_s_figure_is_the_middle_of_its_shares() -> None:
 def test_a_figure_above_its_bar_is_named_and_fails_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert report({"down_s": 12.5, "cli_help_ms": 80}) == 1
-    assert "missed: down, s\n" in capsys.readouterr().out
+    assert report({"sync_rss_mb": 131, "rss_mb_after_1000": 90}) == 1
+    assert "missed: sync memory, MB\n" in capsys.readouterr().out
 
 
 def test_figures_at_their_bars_pass() -> None:
-    assert report({"down_s": 12, "checkout500_saves": 1}) == 0
+    assert report({"sync_rss_mb": 130, "checkout500_saves": 1}) == 0
+
+
+@pytest.mark.parametrize(("floor_ms", "code"), [(3_000, 0), (2_900, 1)])
+def test_a_time_is_held_against_the_floor_of_its_own_run(floor_ms: int, code: int) -> None:
+    assert report({"checkout500_ms": 4_500, "checkout500_floor_ms": floor_ms}) == code
+
+
+def test_a_far_save_is_held_against_its_floor_and_its_round_trips() -> None:
+    far = {"save_p50_ms": 900, "floor_p50_ms": 600, "round_trips": 4}
+    assert [row.is_missed for row in rows({"remote": far})] == [False, True]
 
 
 def test_a_repository_is_held_against_the_smallest_one() -> None:

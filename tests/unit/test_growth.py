@@ -157,11 +157,17 @@ class InstantStore:
         del prefix
         return tuple(StoredObject(key=key, etag=etag, size=0) for key, etag in self._etags.items())
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         del permit
         etags = {key: md5(content) for key, content in objects.items()}
         self._etags |= etags
         return etags
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        del key, content, permit
+        return True
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         del permit

@@ -36,10 +36,18 @@ class Guarded:
         self._ask()
         return ()
 
-    async def put_many(self, objects: Mapping[str, bytes], permit: Permit) -> dict[str, str]:
+    async def put_many(
+        self, objects: Mapping[str, bytes], permit: Permit, over: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         await permit()
         self._ask()
         return dict.fromkeys(objects, "etag")
+
+    async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
+        del key, content
+        await permit()
+        self._ask()
+        return True
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
         await permit()

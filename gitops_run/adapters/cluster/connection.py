@@ -8,8 +8,8 @@ its generated classes: they would cost a second of imports for each command.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,9 +18,15 @@ from urllib.parse import urlencode
 import aiohttp
 import anyio
 
-from gitops_run.adapters.cluster.client import ApiClient, ConfigException, Configuration, KubeConfigLoader
-from gitops_run.adapters.cluster.unreached import unreached
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.cluster.client import ApiClient, Configuration
+from gitops_run.adapters.cluster.credentials import Credentials
+from gitops_run.adapters.cluster.failures import (
+    AnswerTooLargeError,
+    Way,
+    message_of,
+    outage,
+    unauthorized,
+)
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
 
 REQUEST_S: Final = 8.0
@@ -35,6 +41,12 @@ EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """What a pod sends through a forward at once; container runtimes send 32 KiB."""
 WEBSOCKET_CLOSE_S: Final = 1.0
+IDLE_S: Final = 55.0
+"""How long a connection is kept for the next request: API servers end it after 90 s, proxies after 60."""
+SESSIONS_MAX: Final = 3
+"""How many certificates back a watch may go on that was opened with one."""
+READ_BUFFER_BYTES: Final = 2 * 1024 * 1024
+"""As the client has it: events of a watch exceed aiohttp's own buffer."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -66,10 +78,14 @@ class Request:
 class Connection:
     """Ask one cluster. Made by `connect`."""
 
-    def __init__(self, api: ApiClient, kubeconfig: str, context: str) -> None:
+    def __init__(self, api: ApiClient, credentials: Credentials, way: Way) -> None:
         self._api = api
-        self.kubeconfig = kubeconfig
-        self.context = context
+        self._credentials = credentials
+        self._way = way
+        self._has_answered = False
+        self._generation = 0
+        self._sessions: list[aiohttp.ClientSession] = []
+        self.context = way.context
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Get one object, or a list."""
@@ -86,7 +102,7 @@ class Connection:
 
     async def get_text(self, path: str, query: Mapping[str, str]) -> str:
         """Get what isn't JSON: a container's log."""
-        with _translated(self), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
             return (await _read(response)).decode("utf-8", "replace")
@@ -111,7 +127,7 @@ class Connection:
 
     async def ask(self, request: Request) -> tuple[int, Json]:
         """Send a request and return status and answer, a refusal's too. Raises TransientError only."""
-        with _translated(self), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send_fresh(request, limits)
             text = await _read(response)
@@ -121,7 +137,7 @@ class Connection:
             answer = None
         if isinstance(answer, dict):
             return response.status, answer
-        return response.status, {"message": _message(text) or str(response.reason)}
+        return response.status, {"message": message_of(text) or str(response.reason)}
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
         """Yield (type, object) from a collection until the server ends the watch.
@@ -129,7 +145,7 @@ class Connection:
         query: with the resourceVersion of a list, so that nothing between is missed.
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
-        with _translated(self):
+        with self._translated():
             limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
             response = await self._send("GET", _with_query(path, full), None, "application/json", limits)
             try:
@@ -137,7 +153,7 @@ class Connection:
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > EVENT_BYTES_MAX:
-                        raise _AnswerTooLargeError("an event of a watch has no end")
+                        raise AnswerTooLargeError("an event of a watch has no end")
                     for line in lines:
                         event = json.loads(line)
                         yield event["type"], event["object"]
@@ -151,12 +167,13 @@ class Connection:
 
         Without a heartbeat: the other end answers a ping only when it has taken what was sent before it.
         """
-        with _translated(self), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
+            used = self._credentials.generation
             try:
                 return await self._open_websocket(_with_query(path, query), protocol)
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == HTTPStatus.UNAUTHORIZED:
-                    await _read_kubeconfig(self.kubeconfig, self.context, self._api.configuration)
+                    await self._credentials.renew(used)
                 elif error.status == HTTPStatus.FORBIDDEN:
                     await self._refuse_starting(aiohttp.ClientTimeout(total=REQUEST_S))
                 else:
@@ -169,14 +186,14 @@ class Connection:
     async def _open_websocket(self, path: str, protocol: str) -> aiohttp.ClientWebSocketResponse:
         """Open a websocket with the client's own TLS and credentials, as its own ws_client does."""
         _, url, headers, *_ = await self._api.param_serialize("GET", path, auth_settings=["BearerToken"])
+        await self._prepare()
         rest = self._api.rest_client
-        if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - nothing public makes it
         session: aiohttp.ClientSession = rest.pool_manager
         return await session.ws_connect(
             url,
             headers=headers,
             protocols=(protocol,),
+            server_hostname=self._api.configuration.tls_server_name,
             proxy=rest.proxy,
             proxy_headers=rest.proxy_headers,
             timeout=aiohttp.ClientWSTimeout(ws_close=WEBSOCKET_CLOSE_S),
@@ -186,7 +203,7 @@ class Connection:
     async def _request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Json:
-        with _translated(self), anyio.fail_after(REQUEST_S):
+        with self._translated(), anyio.fail_after(REQUEST_S):
             limits = aiohttp.ClientTimeout(total=REQUEST_S)
             response = await self._send(method, path, body, content_type, limits)
             answer: Json = json.loads(await _read(response))
@@ -200,16 +217,22 @@ class Connection:
         response = await self._send_fresh(request, limits)
         if response.status >= HTTPStatus.BAD_REQUEST:
             text = await _read(response)
-            raise refusal(self.context, response.status, _message(text) or str(response.reason))
+            raise refusal(self.context, response.status, message_of(text) or str(response.reason))
         return response
 
     async def _send_fresh(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send a request; once more with fresh credentials where the server doesn't know these any more."""
+        await self._credentials.ready()
+        used = self._credentials.generation
         response = await self._send_once(request, limits)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.close()
-            await _read_kubeconfig(self.kubeconfig, self.context, self._api.configuration)
+            await self._credentials.renew(used)
             response = await self._send_once(request, limits)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            response.close()
+            raise unauthorized(self._way, has_answered=self._has_answered, plugin=self._credentials.plugin)
+        self._has_answered = True
         if response.status == HTTPStatus.FORBIDDEN:
             response.close()
             await self._refuse_starting(limits)
@@ -234,6 +257,59 @@ class Connection:
                 hint="it is starting, or this user may do nothing there: kubectl auth whoami",
             )
 
+    async def _prepare(self) -> None:
+        """Open connections with the present certificate; what is waited for on others stays open."""
+        rest, configuration = self._api.rest_client, self._api.configuration
+        generation = self._credentials.generation
+        if rest.pool_manager is not None and self._generation == generation:
+            return
+        if rest.pool_manager is not None and configuration.cert_file:
+            rest.ssl_context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        if rest.pool_manager is None or configuration.cert_file:
+            connector = aiohttp.TCPConnector(
+                limit=rest.maxsize, ssl=rest.ssl_context, keepalive_timeout=IDLE_S
+            )
+            rest.pool_manager = aiohttp.ClientSession(
+                connector=connector, trust_env=True, read_bufsize=READ_BUFFER_BYTES
+            )
+            self._sessions.append(rest.pool_manager)
+        self._generation = generation
+        for outdated in self._sessions[:-SESSIONS_MAX]:
+            await outdated.close()
+        self._sessions = self._sessions[-SESSIONS_MAX:]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in self._sessions:
+            await session.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what HTTP raises into our errors."""
+        try:
+            yield
+        except GitOpsRunError as error:
+            if self._has_answered and type(error) is BackendError and self._credentials.has_failed(error):
+                raise TransientError(error.message, hint=error.hint) from error
+            raise
+        except TimeoutError as error:
+            if self._credentials.is_awaited:
+                raise TransientError(
+                    f"{self._credentials.plugin}, which gets the credentials of context {self.context!r}, "
+                    "has not printed any yet",
+                    hint="nothing: it is waited for; to see what it does: "
+                    f"kubectl --context {self.context} auth whoami",
+                ) from error
+            raise self._outage(error) from error
+        except Exception as error:
+            found = self._outage(error)
+            if found is error:
+                raise
+            raise found from error
+
+    def _outage(self, error: Exception) -> Exception:
+        return outage(error, self._way, has_answered=self._has_answered) or error
+
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": request.content_type, **request.headers}
         arguments = await self._api.param_serialize(
@@ -243,46 +319,21 @@ class Connection:
             body=request.body,
             auth_settings=["BearerToken"],
         )
+        await self._prepare()
         answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response
 
 
-class _AnswerTooLargeError(Exception):
-    """Report an answer that was not read to its end."""
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read an answer whole. Raises _AnswerTooLargeError."""
+    """Read an answer whole. Raises AnswerTooLargeError."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > ANSWER_BYTES_MAX:
             response.close()
-            raise _AnswerTooLargeError(f"more than {ANSWER_BYTES_MAX // 2**20} MiB")
+            raise AnswerTooLargeError(f"more than {ANSWER_BYTES_MAX // 2**20} MiB")
     return bytes(content)
-
-
-class _translated:  # noqa: N801 - reads as a statement
-    """Turn what HTTP raises into our errors."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._context = connection.context
-        self._kubeconfig = connection.kubeconfig
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _AnswerTooLargeError):
-            raise TransientError(
-                f"the cluster of context {self._context!r} answers with far more than was asked for: {error}",
-                hint="look at what answers there: is it an API server?",
-            ) from error
-        if isinstance(
-            error, aiohttp.ClientError | TimeoutError | OSError | json.JSONDecodeError | RecursionError
-        ):
-            raise unreached(self._context, self._kubeconfig, error) from error
 
 
 def refusal(context: str, status: int, message: str) -> GitOpsRunError:
@@ -307,43 +358,39 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
     )
 
 
-def _message(text: bytes) -> str:
-    try:
-        return str(json.loads(text).get("message", ""))
-    except (ValueError, AttributeError, RecursionError):
-        return text.decode("utf-8", "replace")[:200]
-
-
 def _with_query(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
 @asynccontextmanager
 async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
-    """Open a connection to one context. Raises UsageError where the kubeconfig can't be used."""
+    """Open a connection to one context.
+
+    Raises UsageError where the kubeconfig can't be used, BackendError where its plugin gives no credentials.
+    """
     configuration = Configuration()
-    await _read_kubeconfig(kubeconfig, context, configuration)
+    configuration.disable_strict_ssl_verification = True  # like kubectl: private authorities are often plain
+    credentials = Credentials(kubeconfig, context, configuration)
     try:
-        api = ApiClient(configuration)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            f"the certificates of context {context!r} in {kubeconfig} can't be used",
-            hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
-        ) from error
-    async with api:
-        yield Connection(api, kubeconfig, context)
-
-
-async def _read_kubeconfig(kubeconfig: str, context: str, configuration: Configuration) -> None:
-    """Read the credentials of a context, by its exec plugin where it has one. Raises UsageError."""
-    found = read_kubeconfig(kubeconfig)
-    found.require(context)
-    try:
-        loader = KubeConfigLoader(
-            config_dict=dict(found.document),
-            active_context=context,
-            config_base_path=str(found.folder),
+        await credentials.load()
+        way = Way(
+            context=context,
+            kubeconfig=kubeconfig,
+            server=configuration.host,
+            proxy=configuration.proxy or "",
         )
-        await loader.load_and_set(configuration)
-    except (ConfigException, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise found.unusable(context) from error
+        try:
+            api = ApiClient(configuration)
+        except OSError as error:  # ssl.SSLError is one
+            raise UsageError(
+                f"the certificates of context {context!r} in {kubeconfig} can't be used",
+                hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
+            ) from error
+        async with api:
+            connection = Connection(api, credentials, way)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+    finally:
+        await credentials.close()

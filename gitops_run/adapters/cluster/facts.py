@@ -38,8 +38,8 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
     """
     read_kubeconfig(kubeconfig).require(context)
     try:
-        with anyio.fail_after(ANSWER_WITHIN_S):
-            async with connect(kubeconfig, context) as connection:
+        async with connect(kubeconfig, context) as connection:  # a plugin may take longer than an answer
+            with anyio.fail_after(ANSWER_WITHIN_S):
                 return await _ask(connection, name, namespace)
     except TimeoutError as error:
         raise TransientError(

@@ -63,8 +63,8 @@ class PlatformCluster:
         """Ask for everything at once. Raises UsageError on a context that isn't there, BackendError."""
         read_kubeconfig(self._kubeconfig).require(self._context)
         try:
-            with anyio.fail_after(ANSWER_WITHIN_S):
-                async with connect(self._kubeconfig, self._context) as connection:
+            async with connect(self._kubeconfig, self._context) as connection:
+                with anyio.fail_after(ANSWER_WITHIN_S):
                     return await _Reader(connection).read()
         except TimeoutError as error:
             raise TransientError(
