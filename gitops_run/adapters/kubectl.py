@@ -22,7 +22,12 @@ import yaml
 from gitops_run.adapters.children import Finished, LimitedRuns, Limits, rendering_environment
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.echoes import NOT_SHOWN, without_echo
-from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
+from gitops_run.model.flux_generator import (
+    UnappliableError,
+    generated_kustomization,
+    kustomization_file,
+    with_namespace,
+)
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES, explain_failure, generated_resources, yaml_problem
 from gitops_run.model.masking import Masker
@@ -109,6 +114,9 @@ class Kustomize:
             return with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
         except yaml.YAMLError as error:
             return yaml_problem(kustomization, error)
+        except UnappliableError as error:
+            hint = "remove it, and set a label of your own (labels) where you need one"
+            return Problem(path=kustomization, line=error.line, message=str(error), hint=hint)
 
     @contextmanager
     def _in_place(self, file: Path, content: bytes) -> Iterator[None]:

@@ -18,15 +18,17 @@ from gitops_run.model.go_yaml import UnreadableError
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import (
+    IncompleteError,
     ObjectRef,
     RenderedObject,
     has_exact_mark,
+    is_kustomization,
     parse_document,
     split_documents,
     template_path,
     text_digest,
 )
-from gitops_run.model.places import Sources, line_of_key, locate_last, locate_text
+from gitops_run.model.places import Sources, line_of_key, locate, locate_last, locate_text
 from gitops_run.model.problem import Problem
 from gitops_run.model.secret_values import of_object, variables_in_secret
 from gitops_run.model.substitution import (
@@ -86,6 +88,7 @@ class _Document:
     """Hold what one rendered document came to. token: what to look for in the sources where it failed.
 
     template: the file of the chart that a failed one is from, in the chart. key: what it has twice, and text.
+    incomplete: what is known of one that is no object.
     """
 
     objects: tuple[RenderedObject, ...] = ()
@@ -95,6 +98,7 @@ class _Document:
     template: str = ""
     key: str = ""
     text: str = field(default="", repr=False)
+    incomplete: ObjectRef | None = None
 
 
 class Builder:
@@ -198,6 +202,8 @@ class Builder:
             objects = parse_document(text)
         except ValueError as error:
             return _unreadable(text, error)
+        if not isinstance(self._renderer, Completing):
+            objects = tuple(item for item in objects if not is_kustomization(item.ref))
         self._learn(objects)
         if self._variables is None or any(has_exact_mark(i.body, DISABLED_MARK, "disabled") for i in objects):
             return _Document(objects=objects)
@@ -217,6 +223,9 @@ class Builder:
             return Problem(
                 path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"
             )
+        if document.incomplete is not None:
+            path, line = locate(document.incomplete, sources)
+            return Problem(path=path or self._target, line=line, message=document.failure)
         if not document.objects:
             return Problem(path=self._target, message=document.failure)
         ref = document.objects[0].ref
@@ -232,7 +241,13 @@ class Builder:
 def _unreadable(text: str, error: ValueError) -> _Document:
     template = (template_path(text) or "").partition("/")[2]
     key = error.key if isinstance(error, UnreadableError) else ""
-    return _Document(failure=str(error), template=template, key=key, text=text if key else "")
+    return _Document(
+        failure=str(error),
+        template=template,
+        key=key,
+        text=text if key else "",
+        incomplete=error.ref if isinstance(error, IncompleteError) else None,
+    )
 
 
 def _told(objects: tuple[RenderedObject, ...], text: str) -> str:

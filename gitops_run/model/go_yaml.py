@@ -23,7 +23,8 @@ import yaml
 from gitops_run.model import yaml_limits
 
 _YAML: Final = "tag:yaml.org,2002:"
-_PLAIN: Final = "plain"
+PLAIN: Final = "plain"
+"""The tag of plain text in what PlainLoader composes."""
 _STR, _TIME, _BINARY, _MERGE = (f"{_YAML}{name}" for name in ("str", "timestamp", "binary", "merge"))
 _TYPES: Final = {f"{_YAML}null": type(None), f"{_YAML}bool": bool, f"{_YAML}int": int, f"{_YAML}float": float}
 
@@ -69,13 +70,13 @@ class UnreadableError(ValueError):
         self.key = key
 
 
-class _Loader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
+class PlainLoader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
     """Compose nodes that tell plain text from any other."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         """Leave plain text to the readers."""
         if kind is yaml.ScalarNode:
-            return _PLAIN if implicit[0] else _STR
+            return PLAIN if implicit[0] else _STR
         return super().resolve(kind, value, implicit)
 
 
@@ -85,8 +86,21 @@ def read(text: str, *, is_template: bool = False) -> Any:
     is_template: whether it is what a chart's template renders to. Raises UnreadableError, ExcessError, or
     yaml.YAMLError on broken YAML.
     """
-    node = yaml_limits.compose(text, _Loader)
+    node = yaml_limits.compose(text, PlainLoader)
     return None if node is None else _Reader(is_template=is_template).value(node)
+
+
+def as_text(plain: str) -> str | None:
+    """Write plain text as Kubernetes' reader does where a field of a Go struct is text; None for null.
+
+    Source: sigs.k8s.io/yaml, convertToJSONableObject.
+    """
+    value = _plain(plain, is_1_1=True)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _as_text(value)
+    return None if value is None else str(value)
 
 
 class _Reader:
@@ -124,7 +138,7 @@ class _Reader:
 
     def _in_flow(self, parent: yaml.MappingNode, value: yaml.Node) -> Any:
         """Read a value; Helm writes one that is left out between braces as an empty text."""
-        if self._is_template and parent.flow_style and value.value == "" and value.tag == _PLAIN:
+        if self._is_template and parent.flow_style and value.value == "" and value.tag == PLAIN:
             return ""
         return self.value(value)
 
@@ -140,7 +154,7 @@ class _Reader:
     def _merges(self, key: yaml.Node) -> bool:
         if not isinstance(key, yaml.ScalarNode) or key.value != "<<":
             return False
-        return key.tag in (_PLAIN, _MERGE) or (self._is_template and key.tag == _STR)
+        return key.tag in (PLAIN, _MERGE) or (self._is_template and key.tag == _STR)
 
     def _merged(self, value: yaml.Node) -> Iterator[tuple[str, Any]]:
         """Yield what << brings in; of several mappings the first that has a key counts."""
@@ -167,7 +181,7 @@ class _Reader:
                 return base64.b64decode(text, validate=True).decode("utf-8", "replace")
             except (binascii.Error, ValueError) as error:
                 raise _refused("what !!binary marks is not base64", node) from error
-        if tag != _PLAIN and tag not in _TYPES and tag != _TIME:
+        if tag != PLAIN and tag not in _TYPES and tag != _TIME:
             return text
         found = _plain(text, is_1_1=not self._is_template)
         if tag == f"{_YAML}float" and type(found) is int:
@@ -218,7 +232,7 @@ def _whole(text: str) -> int | None:
 
 
 def _is_time(node: yaml.Node) -> bool:
-    return node.tag in (_PLAIN, _TIME) and _time(node.value) != ""
+    return node.tag in (PLAIN, _TIME) and _time(node.value) != ""
 
 
 def _time(text: str) -> str:
@@ -248,10 +262,21 @@ def _float_key(value: float) -> str:
         short = math.copysign(math.inf, value)
     if math.isinf(short):
         return ".inf" if short > 0 else "-.inf"
-    if short == 0:
-        return "-0" if math.copysign(1, short) < 0 else "0"
     tries = (f"{short:.{places}e}" for places in range(9))
-    shortest = next(one for one in tries if struct.pack("f", float(one)) == struct.pack("f", short))
+    return _written(next(one for one in tries if struct.pack("f", float(one)) == struct.pack("f", short)))
+
+
+def _as_text(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{value:+.0f}".replace("inf", "Inf")
+    tries = (f"{value:.{places}e}" for places in range(18))
+    return _written(next(one for one in tries if float(one) == value))
+
+
+def _written(shortest: str) -> str:
+    """Write a number without an exponent, unless that is large or small: as Go does with the format g."""
+    if float(shortest) == 0:
+        return "-0" if shortest.startswith("-") else "0"
     mantissa, _, exponent = shortest.partition("e")
     if -4 <= int(exponent) < 6:
         places = max(len(mantissa.lstrip("-").replace(".", "")) - 1 - int(exponent), 0)

@@ -88,9 +88,6 @@ def explain_failure(
     folder: the absolute folder that the snapshot was rendered from; it is taken out of the message.
     paths: its files, of which kustomize may mean one without naming it.
     """
-    here = target
-    for found in re.findall(rf"{re.escape(folder)}/([^':\s]+)", message):
-        here = found.rstrip("/")
     text = _WARNING.sub("", message).strip().replace(f"{folder}/", "").replace(folder, ".")
     inside = [context for context in _CONTEXT.findall(text) if not context.startswith("/")]
     failure = _Failure(text=text, base=inside[-1] if inside else target, read=read)
@@ -101,7 +98,7 @@ def explain_failure(
     problem = failure.remote() or failure.missing() or failure.in_one_of(manifests) or failure.generator()
     if problem is not None:
         return problem
-    path = _blamed_path(text, here, read)
+    path = _blamed_path(message, folder, target, read)
     hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
     if problem := _broken_yaml(path, read):
         return replace(problem, hint=problem.hint or hint)
@@ -238,11 +235,17 @@ def _line_with(token: str, text: str | None) -> int | None:
     return next((n for n, line in enumerate((text or "").splitlines(), 1) if token in line), None)
 
 
-def _blamed_path(text: str, here: str, read: ReadText) -> str:
+def _blamed_path(message: str, folder: str, target: str, read: ReadText) -> str:
+    """Find what a message is about: the last path in it, and the entry that it names after that.
+
+    kustomize writes paths of its own with the rendered folder in front, and entries as they stand in a file.
+    """
+    escaped = re.escape(folder)
+    places = [*re.finditer(rf"(?<='){escaped}/([^'\"\n\\]+)(?=')|{escaped}/([^':\"\s\\]+)", message)]
+    here = (places[-1][1] or places[-1][2]).rstrip("/") if places else target
+    later = _SOURCE.findall(message, places[-1].end() if places else 0)
     base = here if read(here) is None else _parent(here)
-    sources = _SOURCE.findall(text)
-    is_here = not sources or _name(sources[-1]) in (_name(here), ".")
-    path = here if is_here else _normal(f"{base}/{sources[-1]}")
+    path = _normal(f"{base}/{later[-1]}") if later else here
     if read(path) is not None:
         return path
     inside = (_normal(f"{path}/{name}") for name in KUSTOMIZATION_FILES)

@@ -82,8 +82,12 @@ _Fields = dict[str, tuple[yaml.Node, int]]
 
 
 def named_by_kustomization(text: str) -> Naming:
-    """List what a kustomization names; nothing where it isn't valid YAML."""
-    return _merged(_of_kustomization(fields) for fields in _documents(text))
+    """List what a kustomization names; nothing where it isn't valid YAML.
+
+    Only the first document counts, even an empty one. Source: kustomize, api/types/kustomization.go.
+    """
+    first = next(_nodes(text), None)
+    return _of_kustomization(_fields(first)) if first is not None else Naming()
 
 
 def named_by_plugins(text: str) -> Naming:
@@ -184,11 +188,13 @@ def _listed(node: yaml.Node, line: int, role: Role, key: str) -> Iterator[Refere
 
 
 def _documents(text: str) -> Iterator[_Fields]:
-    """Read the mappings of a file until the first that isn't valid YAML."""
+    """Read the mappings of a file until the first document that isn't valid YAML."""
+    return (_fields(node) for node in _nodes(text) if isinstance(node, yaml.MappingNode))
+
+
+def _nodes(text: str) -> Iterator[yaml.Node]:
     try:
-        for node in yaml_limits.compose_all(text.removeprefix("\ufeff")):
-            if isinstance(node, yaml.MappingNode):
-                yield _fields(node)
+        yield from yaml_limits.compose_all(text.removeprefix("\ufeff"))
     except yaml.YAMLError:
         return
 

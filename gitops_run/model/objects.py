@@ -72,6 +72,14 @@ class RenderedObject:
         return has_mark(self.body, name, value)
 
 
+class IncompleteError(ValueError):
+    """Report an object that Flux can't apply. ref: what is known of it."""
+
+    def __init__(self, message: str, ref: ObjectRef) -> None:
+        super().__init__(message)
+        self.ref = ref
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Point to one YAML document. line: of its first key, counted from 1."""
@@ -92,6 +100,14 @@ def has_exact_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
     """Say whether an object's labels or annotations have this value, letter by letter."""
     metadata = mapping(body.get("metadata"))
     return any(mapping(metadata.get(place)).get(name) == value for place in ("labels", "annotations"))
+
+
+def is_kustomization(ref: ObjectRef) -> bool:
+    """Say whether an object is a configuration of kustomize, which kustomize-controller does not apply.
+
+    Source: fluxcd/pkg ssa, utils/is.go.
+    """
+    return ref.kind.lower() == "kustomization" and ref.group == "kustomize.config.k8s.io"
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -175,22 +191,23 @@ def without_quotes(problem: str) -> str:
 
 
 def _ref(item: object) -> ObjectRef:
-    metadata = item.get("metadata") if isinstance(item, dict) else None
-    if (
-        not isinstance(item, dict)
-        or not isinstance(metadata, dict)
-        or not item.get("kind")
-        or not metadata.get("name")
-    ):
-        raise ValueError("a rendered object has no kind or no metadata.name")
-    group, _, version = str(item.get("apiVersion", "")).rpartition("/")
-    return ObjectRef(
+    body = mapping(item)
+    version, kind = body.get("apiVersion"), body.get("kind")
+    metadata = mapping(body.get("metadata"))
+    name = metadata.get("name")
+    group, _, number = str(version or "").rpartition("/")
+    ref = ObjectRef(
         group=group,
-        version=version,
-        kind=str(item["kind"]),
+        version=number,
+        kind=str(kind or ""),
         namespace=str(metadata.get("namespace") or ""),
-        name=str(metadata["name"]),
+        name=str(name or ""),
     )
+    if not (version and kind and name):
+        raise IncompleteError("a rendered object has no apiVersion, no kind or no metadata.name", ref)
+    if not isinstance(version, str):
+        raise IncompleteError("its apiVersion is not text, and Flux leaves it out without a word", ref)
+    return ref
 
 
 def parse_documents(text: str) -> tuple[Document, ...]:

@@ -150,6 +150,15 @@ NAMESPACES: dict[str, dict[str, str]] = {
         "base/kustomization.yaml": "resources: [a.yaml]",
         "base/a.yaml": A,
     },
+    "numbers and booleans where text is wanted": {
+        "app/kustomization.yaml": "resources: [a.yaml]\nnamePrefix: 5\nnameSuffix: yes\ncommonAnnotations: "
+        "{a: 1.10, b: y, c: 0x1F, d: 1e3, e: 1000000.0, f: 012, g: 0o14, h: 1e-7, i: .inf, j: 1_000, k: on, "
+        "count: 5, create: true}\ncommonLabels: {l: true}\nlabels: [{pairs: {immutable: no}, "
+        "includeTemplates: yes}]\nimages: [{name: x, newTag: 1.20}]\n"
+        "configMapGenerator: [{name: g, literals: [a=b], options: {immutable: yes}}]\n"
+        "generatorOptions: {labels: {x: 1}}\nreplicas: []",
+        "app/a.yaml": A,
+    },
     "an empty kustomization": {"app/kustomization.yaml": ""},
     "a comment alone": {"app/kustomization.yaml": "# nothing yet\n"},
     "a second document": {"app/kustomization.yaml": "resources: [a.yaml]\n---\nx: [", "app/a.yaml": A},
@@ -188,6 +197,20 @@ REFUSED: dict[str, dict[str, str]] = {
         "app/Kustomization": "resources: [a.yaml]",
         "app/a.yaml": A,
     },
+    "a number as the name of a generated object": {
+        "app/kustomization.yaml": "configMapGenerator: [{name: 7, literals: [a=b]}]"
+    },
+    "a number as a generated object's label": {
+        "app/kustomization.yaml": "configMapGenerator: [{name: a, options: {labels: {x: 1}}}]"
+    },
+    "a number as the name of a patch's target": {
+        "app/kustomization.yaml": "resources: [a.yaml]\npatches: [{target: {name: 1}, patch: '[]'}]",
+        "app/a.yaml": A,
+    },
+    "a boolean as the source of a replacement": {
+        "app/kustomization.yaml": "resources: [a.yaml]\nreplacements: [{source: {name: true}, targets: []}]",
+        "app/a.yaml": A,
+    },
     "a list": {"app/kustomization.yaml": "- a.yaml\n", "app/a.yaml": A},
     "a target that includes itself": {"app/kustomization.yaml": "resources: [.]"},
 }
@@ -205,9 +228,9 @@ def flux(program: Path, tmp_path: Path) -> Build:
 
     def build(root: Path) -> tuple[str, bool]:
         copy = shutil.copytree(root, tmp_path / "flux")
-        line = f"{copy}\tapp\t{NAMESPACE}\n"
-        answer = json.loads(subprocess.run([program], input=line, stdout=-1, text=True, check=True).stdout)
-        return answer.get("error", answer.get("built")), "error" in answer
+        asked = json.dumps({"root": str(copy), "target": "app", "namespace": NAMESPACE})
+        answer = json.loads(subprocess.run([program], input=asked, stdout=-1, text=True, check=True).stdout)
+        return answer.get("error", answer["built"]), "error" in answer
 
     return build
 

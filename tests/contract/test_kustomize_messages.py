@@ -163,6 +163,27 @@ CASES: dict[str, tuple[Files, str, str]] = {
         "app/dup.yaml:7",
         "the key k is there twice",
     ),
+    "a name with a space": (
+        in_target("resources: ['a b.yaml']\n", **{"a b": "kind: ConfigMap\n"}),
+        "app/a b.yaml:1",
+        "missing",
+    ),
+    "a base that is named with a slash at its end": (
+        in_target("resources: [./base/]\n") | {"app/base/kustomization.yaml": "# nothing\n"},
+        "app/base/kustomization.yaml",
+        "is empty",
+    ),
+    "a component that is named by a base": (
+        in_base("resources: [a.yaml]\ncomponents: [../part]\n", a=A)
+        | {"part/kustomization.yaml": f"{COMPONENT}replicas: [{{name: nope, count: 1}}]\n"},
+        "part/kustomization.yaml",
+        "nope",
+    ),
+    "two kustomizations in a component": (
+        in_component("") | {"part/Kustomization": COMPONENT},
+        "part/kustomization.yaml",
+        "multiple kustomization files",
+    ),
     "a file elsewhere": (
         in_target("resources:\n- http://me:pw@127.0.0.1:1/x.yaml\n"),
         "app/kustomization.yaml:2",

@@ -149,3 +149,17 @@ def test_the_mark_that_disables_substitution_is_read_letter_by_letter() -> None:
     mark = "  annotations: {kustomize.toolkit.fluxcd.io/substitute: Disabled}\n"
     builder = Builder(Renderer(f"{OBJECT}{mark}data: {{a: '${{A}}'}}\n"), ".", Variables(values={"A": "b"}))
     assert build(builder, {}).objects[0].body["data"] == {"a": "b"}
+
+
+def test_a_configuration_of_kustomize_is_no_object_of_the_session() -> None:
+    text = "apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\nmetadata: {name: k}\n"
+    built = build(Builder(Renderer(f"{OBJECT}---\n{text}"), ".", None), {})
+    assert [item.ref.kind for item in built.objects] == ["ConfigMap"]
+
+
+@pytest.mark.parametrize("version", ["", "apiVersion: 1\n"])
+def test_an_object_without_a_version_is_refused_with_its_file(version: str) -> None:
+    text = f"{version}kind: ConfigMap\nmetadata:\n  name: b\n"
+    files = {"app/a.yaml": OBJECT, "app/b.yaml": text}
+    (problem,) = build(Builder(Renderer(f"{OBJECT}---\n{text}"), "app", None), files).problems
+    assert problem.place == "app/b.yaml:1"

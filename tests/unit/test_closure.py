@@ -73,6 +73,12 @@ def test_a_broken_kustomization_is_taken_alone() -> None:
     assert (found.files, found.whole_root_reason) == ({"app/kustomization.yaml"}, "")
 
 
+@pytest.mark.parametrize("first", ["resources: []", "# nothing"])
+def test_only_the_first_document_of_a_kustomization_counts(first: str) -> None:
+    found = of(f"---\n{first}\n---\nresources: [a.yaml]\nhelmCharts: [{{name: x}}]\n", "app/a.yaml")
+    assert (found.files, found.problems) == ({"app/kustomization.yaml"}, ())
+
+
 def test_kustomizations_that_name_each_other_are_followed_once() -> None:
     files = {"app/kustomization.yaml": "resources: [../b]", "b/kustomization.yaml": "resources: [../app]"}
     assert closure(files).files == set(files)

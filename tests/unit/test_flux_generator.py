@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
+from gitops_run.model.flux_generator import (
+    UnappliableError,
+    generated_kustomization,
+    kustomization_file,
+    with_namespace,
+)
 from gitops_run.model.yaml_limits import ExcessError
 
 
@@ -43,9 +48,17 @@ def test_a_kustomization_that_is_added_names_its_resources_below_the_target() ->
     assert yaml.safe_load(added) == {"resources": ["./a.yaml", "./k"], "namespace": "run-x"}
 
 
-def test_texts_keep_their_form() -> None:
+def test_numbers_and_booleans_become_text_where_flux_writes_text() -> None:
     text = "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\n"
-    assert "{a: 1.10, b: '1.10', c: yes, d: 2001-01-01}" in with_namespace(text.encode(), "run-x").decode()
+    written = yaml.safe_load(with_namespace(text.encode(), "run-x"))
+    assert written["commonLabels"] == {"a": "1.1", "b": "1.10", "c": "true", "d": "2001-01-01"}
+
+
+def test_a_label_with_the_version_of_kustomize_is_refused_with_its_line() -> None:
+    text = b"resources: [a]\nbuildMetadata:\n- originAnnotations\n- managedByLabel\n"
+    with pytest.raises(UnappliableError, match="kustomize-\\(devel\\)") as raised:
+        with_namespace(text, "run-x")
+    assert raised.value.line == 4
 
 
 def test_what_is_no_mapping_is_left_for_kustomize_to_refuse() -> None:

@@ -1,46 +1,108 @@
 // Command flux_generator builds targets as kustomize-controller does, with its own packages.
 //
-// It reads lines of "ROOT\tTARGET\tNAMESPACE" from standard input. For each it writes one line of JSON:
-// {"built": YAML} or {"error": MESSAGE}.
+// It reads lines of JSON from standard input: {"root": FOLDER, "target": FOLDER in it, "namespace": NAME,
+// "variables": {NAME: VALUE}}. For each it writes one line of JSON: {"built": YAML, "objects": [OBJECT, …]}
+// or {"error": MESSAGE}. It writes into the folders that it builds, as Flux does.
 package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/fluxcd/pkg/kustomize"
+	"github.com/fluxcd/pkg/ssa/utils"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/resmap"
 )
+
+type question struct {
+	Root, Target, Namespace string
+	Variables               map[string]string
+}
+
+type answer struct {
+	Built   string                       `json:"built"`
+	Objects []*unstructured.Unstructured `json:"objects,omitempty"`
+	Error   string                       `json:"error,omitempty"`
+}
 
 func main() {
 	lines, answers := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for lines.Scan() {
-		fields := strings.Split(lines.Text(), "\t")
-		built, err := build(fields[0], fields[1], fields[2])
-		answer := map[string]string{"built": built}
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
+		var asked question
+		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+			panic(err)
 		}
-		if err := answers.Encode(answer); err != nil {
+		built, objects, err := answered(asked)
+		given := answer{Built: built, Objects: objects}
+		if err != nil {
+			given = answer{Error: err.Error()}
+		}
+		if err := answers.Encode(given); err != nil {
 			panic(err)
 		}
 	}
 }
 
-func build(root, target, namespace string) (string, error) {
-	spec := map[string]any{"targetNamespace": namespace}
+// answered builds a target, and reads what it is built to as the controller does before it applies it.
+func answered(asked question) (built string, objects []*unstructured.Unstructured, err error) {
+	defer func() {
+		if reason := recover(); reason != nil { // the controller recovers too
+			err = fmt.Errorf("panic: %v", reason)
+		}
+	}()
+	spec := map[string]any{"targetNamespace": asked.Namespace}
+	if len(asked.Variables) > 0 {
+		variables := map[string]any{}
+		for name, value := range asked.Variables {
+			variables[name] = value
+		}
+		spec["postBuild"] = map[string]any{"substitute": variables}
+	}
 	applied := unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-	folder := filepath.Join(root, target)
-	if _, err := kustomize.NewGenerator(root, applied).WriteFile(folder); err != nil {
-		return "", err
-	}
-	objects, err := kustomize.SecureBuild(root, folder, false)
+	found, err := build(asked, applied)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	text, err := objects.AsYaml()
-	return string(text), err
+	text, err := found.AsYaml()
+	if err != nil {
+		return "", nil, err
+	}
+	objects, err = utils.ReadObjects(strings.NewReader(string(text)))
+	return string(text), objects, err
+}
+
+func build(asked question, applied unstructured.Unstructured) (resmap.ResMap, error) {
+	folder := filepath.Join(asked.Root, asked.Target)
+	if _, err := kustomize.NewGenerator(asked.Root, applied).WriteFile(folder); err != nil {
+		return nil, err
+	}
+	built, err := kustomize.SecureBuild(asked.Root, folder, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range built.Resources() {
+		if object.GetName() == "" || object.GetKind() == "" || object.GetApiVersion() == "" {
+			return nil, fmt.Errorf("failed to decode Kubernetes apiVersion, kind and name")
+		}
+		if len(asked.Variables) == 0 {
+			continue
+		}
+		changed, err := kustomize.SubstituteVariables(context.Background(), nil, applied, object,
+			kustomize.SubstituteWithDryRun(true), kustomize.SubstituteWithStrict(true))
+		if err != nil {
+			return nil, err
+		}
+		if changed != nil {
+			if _, err := built.Replace(object); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return built, nil
 }

@@ -1,0 +1,59 @@
+"""Compare thousands of generated trees with Flux: `python -m tests.generated --cases 5000 --seed 1`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.generated.comparing import Compared, compared
+from tests.generated.drafts import GeneratedTree
+from tests.generated.kustomizations import kustomize_trees
+from tests.generated.oracles import build_flux
+from tests.generated.running import trees_of
+
+KINDS = {"false refusal": "false_refusals", "false pass": "false_passes"}
+
+
+def main() -> int:
+    options = _options()
+    counts: Counter[str] = Counter(dict.fromkeys(("generated_cases", *KINDS.values(), "differences"), 0))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with build_flux(work) as flux:
+            for tree in trees_of(kustomize_trees(), options.seed, options.cases):
+                _count(counts, tree, compared(tree, flux, work / "case"), options.keep)
+    print(json.dumps(dict(counts), indent=1))
+    return 1 if any(counts[name] for name in ("false_refusals", "false_passes", "differences")) else 0
+
+
+def _count(counts: Counter[str], tree: GeneratedTree, found: Compared, keep: Path | None) -> None:
+    counts["generated_cases"] += 1
+    counts["refused"] += found.is_refused
+    counts["objects"] += found.objects
+    counts["unchecked_objects"] += found.unchecked
+    for finding in found.findings:
+        name = KINDS.get(finding.kind, "differences")
+        counts[name] += 1
+        fault = f" ({tree.fault.name})" if tree.fault else ""
+        print(f"case {counts['generated_cases']}: {finding.kind}{fault}: {finding.told}", flush=True)
+    if found.findings and keep is not None:
+        tree.write(keep / str(counts["generated_cases"]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.generated", description=__doc__)
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--keep", type=Path, help="a folder for the trees that differ")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
