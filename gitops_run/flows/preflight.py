@@ -27,11 +27,16 @@ from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
-from gitops_run.model.sops import encrypted_without_key
+from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
+from gitops_run.model.sops_names import as_decrypted
 from gitops_run.model.substitution import Variables
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
+_CIPHERTEXT = (
+    "SOPS has encrypted its values, and without a key Flux applies them encrypted: "
+    "gitops-run up NAME PATH --decryption-key-file FILE"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,18 +132,33 @@ class Inspector:
             return _masked(Preflight(problems=built.problems), self._masker)
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
+        digests = {item.ref: item.digest for item in built.objects}
+        are_new = [live.digests.get(item.ref) != item.digest for item in built.objects]
+        built = await off_the_loop(partial(self._decrypted, built, live), snapshot_size(snapshot))
         changed = [
             item
-            for item in built.objects
-            if live.digests.get(item.ref) != item.digest and not own_claim(item, self._settings.session)
+            for item, is_new in zip(built.objects, are_new, strict=True)
+            if is_new and not own_claim(item, self._settings.session)
         ]
         looks = await self._looks(changed, built)
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         judged = await self._with_departures(judged, built, live, looks)
         mark("checked")
-        mask = partial(_masked, replace(judged, overridden=overridden), self._masker)
+        mask = partial(_masked, replace(judged, digests=digests, overridden=overridden), self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))
+
+    def _decrypted(self, built: Built, live: Live) -> Built:
+        """Tell apart what only Flux can read, where the session has a key for it."""
+        if not self._settings.has_decryption_key:
+            return built
+        found = as_decrypted(built.objects, live.inventory, live.versions)
+        return replace(
+            built,
+            objects=found.objects,
+            unevaluated={**built.unevaluated, **found.hidden},
+            naming_encrypted=found.naming,
+        )
 
     async def _with_departures(
         self, judged: Preflight, built: Built, live: Live, looks: Sequence[tuple[RenderedObject, Look]]
@@ -276,9 +296,17 @@ class _Judgement:
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
+            self._tell_ciphertext(item)
         elif not look.findings and self._settings.has_dry_run:
             reason = self._built.unevaluated.get(ref, "it is encrypted")
             self._not_checked.append(f"{ref}: {reason}")
+
+    def _tell_ciphertext(self, item: RenderedObject) -> None:
+        """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
+        if reason := self._built.naming_encrypted.get(item.ref):
+            self._not_checked.append(f"{item.ref}: {reason}")
+        elif not self._settings.has_decryption_key and holds_ciphertext(item.body):
+            self._not_checked.append(f"{item.ref}: {_CIPHERTEXT}")
 
     def result(self) -> Preflight:
         """Bring the findings together; what can't be asked for at all is told once."""
@@ -288,7 +316,6 @@ class _Judgement:
             problems=tuple(dict.fromkeys(self._problems)),
             changes=tuple(self._changes),
             not_checked=tuple(self._not_checked),
-            digests={item.ref: item.digest for item in self._built.objects},
         )
 
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:
