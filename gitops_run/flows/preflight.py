@@ -13,11 +13,12 @@ from typing import Any
 
 from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
 from gitops_run.flows.departures import find_departures
+from gitops_run.flows.dropped import DroppedFields
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change
-from gitops_run.model.dry_run import Finding, Look, Obstacle
+from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies
 from gitops_run.model.masking import Masker
@@ -113,6 +114,7 @@ class Inspector:
         self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
         self._namespaces = None if settings.is_chart else finder
+        self._dropped = None if settings.is_chart else DroppedFields(settings.target)
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings
@@ -133,7 +135,11 @@ class Inspector:
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
         digests = {item.ref: item.digest for item in built.objects}
-        are_new = [live.digests.get(item.ref) != item.digest for item in built.objects]
+        # What was copied from a cluster is refused, or recreated, at each save, whatever changes.
+        are_new = [
+            live.digests.get(item.ref) != item.digest or bool(conflict_of(item.body))
+            for item in built.objects
+        ]
         built = await off_the_loop(partial(self._decrypted, built, live), snapshot_size(snapshot))
         changed = [
             item
@@ -145,7 +151,9 @@ class Inspector:
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         judged = await self._with_departures(judged, built, live, looks)
         mark("checked")
-        mask = partial(_masked, replace(judged, digests=digests, overridden=overridden), self._masker)
+        lines = (*(self._dropped.find(snapshot) if self._dropped else ()), *judged.not_checked)
+        found = replace(judged, digests=digests, overridden=overridden, not_checked=lines)
+        mask = partial(_masked, found, self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))
 
     def _decrypted(self, built: Built, live: Live) -> Built:
@@ -297,9 +305,16 @@ class _Judgement:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
             self._tell_ciphertext(item)
+            self._not_checked += [self._once(ref, finding) for finding in conflict_of(item.body)]
         elif not look.findings and self._settings.has_dry_run:
             reason = self._built.unevaluated.get(ref, "it is encrypted")
             self._not_checked.append(f"{ref}: {reason}")
+
+    def _once(self, ref: ObjectRef, finding: Finding) -> str:
+        """Tell of a field that the API server takes now, and not once the object has another version."""
+        path, line = locate(ref, self._sources, finding.field)
+        place = f"{path}:{line}" if line else path
+        return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
         """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import yaml
 
+from gitops_run.model.kustomization_fields import DroppedField, known_fields
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.yaml_limits import Loader, refuse_excess
 
@@ -42,16 +43,16 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     """Write into a target's own kustomization what Flux writes there before it builds the target.
 
     That is the namespace, whatever namespace the file names, and origin annotations where it names no
-    resources, so that kustomize does not call it empty. Flux drops unknown fields, too. They stay, since
-    kustomize's error about a misspelt field helps more. All else keeps its meaning, not its layout. Only the
-    first document counts. Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
+    resources, so that kustomize does not call it empty. What Flux drops is left out. All else keeps its
+    meaning, not its layout. Only the first document counts. Raises yaml.YAMLError where the file is not valid
+    YAML or exceeds a limit.
     """
-    refuse_excess(kustomization.decode("utf-8", "replace"))
-    node = next(iter(yaml.compose_all(kustomization, Loader=Loader)), None)
+    node = _composed(kustomization)
     if _is_null(node):
         node = yaml.MappingNode(_MAP, [], flow_style=False)
     if not isinstance(node, yaml.MappingNode):
         return kustomization
+    node, _ = known_fields(node)
     settings: dict[str, str | list[str]] = {"namespace": namespace}
     if not _has_resources(node):
         settings["buildMetadata"] = ["originAnnotations"]
@@ -64,6 +65,20 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
         node, Dumper=_Dumper, width=_LINE_MAX, allow_unicode=True, encoding="utf-8"
     )
     return written
+
+
+def dropped_fields(kustomization: bytes) -> tuple[DroppedField, ...]:
+    """List what Flux drops of a target's own kustomization, without a word.
+
+    Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
+    """
+    node = _composed(kustomization)
+    return known_fields(node)[1] if isinstance(node, yaml.MappingNode) else ()
+
+
+def _composed(kustomization: bytes) -> yaml.Node | None:
+    refuse_excess(kustomization.decode("utf-8", "replace"))
+    return next(iter(yaml.compose_all(kustomization, Loader=Loader)), None)
 
 
 def _is_null(node: yaml.Node | None) -> bool:

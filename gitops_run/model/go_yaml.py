@@ -16,6 +16,7 @@ import re
 import struct
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import yaml
@@ -87,6 +88,20 @@ def read(text: str, *, is_template: bool = False) -> Any:
     """
     node = yaml_limits.compose(text, _Loader)
     return None if node is None else _Reader(is_template=is_template).value(node)
+
+
+def as_text(plain: str) -> str | None:
+    """Write what is plain text in YAML, and a number or a boolean in Kubernetes' reader, as its text.
+
+    None for what that reader takes for text, or for nothing.
+    Source: sigs.k8s.io/yaml, convertToJSONableObject.
+    """
+    found = _plain(plain, is_1_1=True)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, float):
+        return _float_text(found)
+    return str(found) if isinstance(found, int) else None
 
 
 class _Reader:
@@ -236,6 +251,20 @@ def _time(text: str) -> str:
     part = fraction[:9].rstrip("0")
     shown = "Z" if zone in ("", "Z") or zone[1:] == "00:00" else zone
     return f"{moment.isoformat(timespec='seconds')}{f'.{part}' if part else ''}{shown}"
+
+
+def _float_text(value: float) -> str:
+    """Write a number as Go's strconv does with format g and the shortest precision."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{value:+}".replace("inf", "Inf")
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    shown = "".join(map(str, digits)).rstrip("0") or "0"
+    power = int(exponent) + len(digits) - 1 if shown != "0" else 0
+    minus = "-" if sign else ""
+    fraction = f".{shown[1:]}" if shown[1:] else ""
+    if -4 <= power < 6:
+        return minus + format(Decimal(f"{shown[0]}{fraction}e{power}"), "f")
+    return f"{minus}{shown[0]}{fraction}e{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def _float_key(value: float) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_run.model.flux_generator import generated_kustomization, kustomization_file, with_namespace
+from gitops_run.model.flux_generator import (
+    dropped_fields,
+    generated_kustomization,
+    kustomization_file,
+    with_namespace,
+)
 from gitops_run.model.yaml_limits import ExcessError
 
 
@@ -43,9 +48,13 @@ def test_a_kustomization_that_is_added_names_its_resources_below_the_target() ->
     assert yaml.safe_load(added) == {"resources": ["./a.yaml", "./k"], "namespace": "run-x"}
 
 
-def test_texts_keep_their_form() -> None:
-    text = "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\n"
-    assert "{a: 1.10, b: '1.10', c: yes, d: 2001-01-01}" in with_namespace(text.encode(), "run-x").decode()
+def test_texts_keep_their_form_and_numbers_and_booleans_become_texts_where_text_belongs() -> None:
+    text = (
+        "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\nreplicas: [{count: 1}]\n"
+    )
+    found = with_namespace(text.encode(), "run-x").decode()
+    assert '{a: "1.1", b: \'1.10\', c: "true", d: 2001-01-01}' in found
+    assert "{count: 1}" in found
 
 
 def test_what_is_no_mapping_is_left_for_kustomize_to_refuse() -> None:
@@ -72,3 +81,23 @@ def test_mappings_that_merge_in_themselves_or_one_another_often_are_refused() ->
     for text in ("&a\n<<: *a\nresources: [b]\n", f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"):
         with pytest.raises(ExcessError):
             with_namespace(text.encode(), "run-x")
+
+
+@pytest.mark.parametrize(
+    ("text", "dropped"),
+    [
+        ("resources: [a]\nnamePrefx: x\nfoo:\n  a: b\n", [("namePrefx", 2), ("foo", 3)]),
+        ("Resources: [a]\nNAMEPREFIX: x\n", []),
+        ("patches:\n- path: p\n  target:\n    kind: K\n    api: v1\n", [("api", 5)]),
+        ("commonLabels: {anything: x}\nopenapi: {path: x}\n", []),
+        ("<<: {resources: [a], own: x}\n", [("own", 1)]),
+        ("- a\n", []),
+        ("patches: text\nimages: {name: x}\n", []),
+    ],
+)
+def test_flux_drops_the_fields_that_a_kustomization_has_not(
+    text: str, dropped: list[tuple[str, int]]
+) -> None:
+    assert [(one.name, one.line) for one in dropped_fields(text.encode())] == dropped
+    left = dropped_fields(with_namespace(text.encode(), "run-x"))
+    assert left == ()
