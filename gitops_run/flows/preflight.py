@@ -151,7 +151,9 @@ class Inspector:
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         judged = await self._with_departures(judged, built, live, looks)
         mark("checked")
-        lines = (*(self._dropped.find(snapshot) if self._dropped else ()), *judged.not_checked)
+        find_dropped = partial(self._dropped.find if self._dropped else _nothing, snapshot)
+        dropped = await off_the_loop(find_dropped, snapshot_size(snapshot))
+        lines = (*snapshot.remarks, *dropped, *judged.not_checked)
         found = replace(judged, digests=digests, overridden=overridden, not_checked=lines)
         mask = partial(_masked, found, self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))
@@ -218,6 +220,10 @@ class Inspector:
         if self._settings.is_chart:
             return item
         return replace(item, body=as_flux_applies(item.body, owner_labels(self._settings.session)))
+
+
+def _nothing(_: Snapshot) -> tuple[str, ...]:
+    return ()
 
 
 def _judged(

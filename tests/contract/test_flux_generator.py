@@ -196,6 +196,16 @@ UNKNOWN = {
     "metadata": "resources: [a.yaml]\nmetadata: {name: x, uid: y, labels: {own: x}}\n",
 }
 
+HIDDEN = {
+    "kustomizations that are hidden from Flux": {
+        ".sourceignore": "app/kustomization.yaml\n/app/sub/*.yml\n",
+        "app/kustomization.yaml": "namePrefix: x-\nresources: [a.yaml]",
+        "app/a.yaml": A,
+        "app/sub/kustomization.yml": "namePrefix: x-\nresources: [b.yaml]",
+        "app/sub/b.yaml": B,
+    },
+}
+
 REFUSED: dict[str, dict[str, str]] = {
     "two objects that the namespace makes one": {
         "app/a.yaml": A.replace("name: a", "name: a\n  namespace: x"),
@@ -257,6 +267,7 @@ NAMESPACES |= {
         "app/kustomization.yaml": "resources: [a.yaml]\nnamePrefix: 5\ncommonAnnotations:\n"
         + "".join(f"  k{number}: {value}\n" for number, value in enumerate(VALUES.split()))
         + "images: [{name: x, newTag: 1.10}]\ngeneratorOptions: {labels: {a: yes}}\n"
+        "labels: [{pairs: {c: !!str 5}}]\n"
         "secretGenerator: [{name: s, literals: [a=b], type: 5}]\nreplicas: [{name: 7, count: 2}]\n",
         "app/a.yaml": A
         + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: x}]}\n"
@@ -269,10 +280,10 @@ NAMESPACES |= {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES | NAMESPACES)
+@pytest.mark.parametrize("shape", SHAPES | NAMESPACES | HIDDEN)
 def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    write(root, (SHAPES | NAMESPACES)[shape])
+    write(root, (SHAPES | NAMESPACES | HIDDEN)[shape])
     built, is_error = flux(taken(root, tmp_path / "uploaded").folder)
     assert not is_error, built
     here = rendered(root, tmp_path)
