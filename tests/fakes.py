@@ -331,6 +331,7 @@ class FakeSnapshot:
     files: dict[str, bytes]
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
+    remarks: tuple[str, ...] = ()
     taken: str = "then"
 
     @property

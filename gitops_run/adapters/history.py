@@ -76,6 +76,7 @@ class LaidOut:
     taken: str
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
+    remarks: tuple[str, ...] = ()
 
     def read_bytes(self, path: str) -> bytes:
         """Read a file of this snapshot."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,14 @@ from gitops_run.model.kustomize import MANIFEST_SUFFIXES, explain_failure, gener
 from gitops_run.model.masking import Masker
 from gitops_run.model.problem import Problem
 from gitops_run.model.secret_values import TooMuchText, of_files
+from gitops_run.model.sops import without_dotenv_metadata
 from gitops_run.model.tree import Tree
 
 LARGE_BYTES: Final = 1024 * 1024
 """A manifest of this size is named where a rendering exceeds its limits."""
 LINES_BYTES_MAX: Final = 4 * 1024 * 1024
+DECRYPTED_BYTES_MAX: Final = 5 * 1024 * 1024
+"""Flux decrypts no larger file."""
 
 
 class StagedSnapshot(Protocol):
@@ -63,9 +66,19 @@ class Kustomize:
     """Render targets of one session. One at a time: a rendering overwrites its working folder."""
 
     def __init__(
-        self, namespace: str, work: Path, masker: Masker | None = None, limits: Limits | None = None
+        self,
+        namespace: str,
+        work: Path,
+        masker: Masker | None = None,
+        limits: Limits | None = None,
+        *,
+        is_decrypted: bool = False,
     ) -> None:
-        """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read."""
+        """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read.
+
+        is_decrypted: says that Flux decrypts files before it builds the target.
+        """
+        self._is_decrypted = is_decrypted
         self._kubectl = find_kubectl()
         self._namespace = namespace
         self._work = work
@@ -83,6 +96,8 @@ class Kustomize:
             return written
         with self._in_place(snapshot.folder / kustomization, written):
             finished = await self._build(snapshot, target)
+            if finished.code != 0 and finished.excess is None and self._is_decrypted:
+                finished = await self._build_decrypted(snapshot, target) or finished
         if problem := refused(finished, snapshot.tree, target, "kustomize"):
             return problem
         if finished.code == 0:
@@ -104,6 +119,19 @@ class Kustomize:
         env = rendering_environment(os.environ, home=str(self._work))
         return await self._runs.run(command, env=env, subject=snapshot.tree)
 
+    async def _build_decrypted(self, snapshot: StagedSnapshot, target: str) -> Finished | None:
+        """Build again without what SOPS adds to dotenv files; None where there is no such file.
+
+        Two of them in one generator have keys in common as long as they are encrypted.
+        """
+        changed = await anyio.to_thread.run_sync(partial(_dotenv_files, snapshot))
+        if not changed:
+            return None
+        with ExitStack() as places:
+            for number, (path, content) in enumerate(changed.items()):
+                places.enter_context(self._in_place(snapshot.folder / path, content, f"-{number}"))
+            return await self._build(snapshot, target)
+
     def _written(self, snapshot: StagedSnapshot, target: str, kustomization: str) -> bytes | str | Problem:
         """Make the kustomization that Flux builds; "" where there is nothing to build."""
         files = snapshot.tree.files
@@ -119,13 +147,13 @@ class Kustomize:
             return Problem(path=kustomization, line=error.line, message=str(error), hint=hint)
 
     @contextmanager
-    def _in_place(self, file: Path, content: bytes) -> Iterator[None]:
-        """Let a file of the copy have another content, or exist, while inside.
+    def _in_place(self, file: Path, content: bytes, mark: str = "") -> Iterator[None]:
+        """Let a file of the copy have another content, or exist, while inside. mark: one for each at a time.
 
         The copy is what is uploaded, so its own file comes back, by a rename: a full disk does not prevent
         that. Raises TransientError where the disk refuses.
         """
-        aside, written, has_own = self._work / "own", self._work / "written", file.exists()
+        aside, written, has_own = self._work / f"own{mark}", self._work / f"written{mark}", file.exists()
         with disk_errors(self._work):
             self._work.mkdir(parents=True, exist_ok=True)
             aside.unlink(missing_ok=True)
@@ -197,6 +225,16 @@ def refused(finished: Finished, tree: Tree, target: str, program: str) -> Proble
     if finished.code == 0 and finished.text() is None:
         return Problem(path=target, message="what this renders to is not UTF-8")
     return None
+
+
+def _dotenv_files(snapshot: StagedSnapshot) -> dict[str, bytes]:
+    """Read what SOPS has encrypted as dotenv, without its metadata."""
+    found: dict[str, bytes] = {}
+    for path, entry in snapshot.tree.files.items():
+        if entry.size <= DECRYPTED_BYTES_MAX:
+            plain = without_dotenv_metadata((snapshot.folder / path).read_bytes())
+            found |= {path: plain} if plain is not None else {}
+    return found
 
 
 def _text_for_lines(snapshot: StagedSnapshot, path: str) -> str | None:

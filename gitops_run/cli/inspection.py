@@ -71,8 +71,8 @@ async def compose_inspector(
         )
         then = PostBuild()
     else:
-        renderer = Kustomize(session.namespace, work, masker, limits)
         then = await read_post_build(connection, session.namespace, session.name)
+        renderer = Kustomize(session.namespace, work, masker, limits, is_decrypted=then.has_decryption_key)
     settings = InspectionSettings(
         target=session.target,
         session=SessionPlace(name=session.name, namespace=session.namespace),

@@ -74,13 +74,15 @@ class Completing(Protocol):
 class Built:
     """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why.
 
-    uncertain_kinds: kinds of which Flux may render an object that is not here, and why.
+    uncertain_kinds: kinds of which Flux may render an object that is not here, and why. naming_encrypted:
+    objects that name one whose name only Flux knows, and what that means for them.
     """
 
     objects: tuple[RenderedObject, ...] = ()
     problems: tuple[Problem, ...] = ()
     unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
     uncertain_kinds: Mapping[str, str] = field(default_factory=dict)
+    naming_encrypted: Mapping[ObjectRef, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

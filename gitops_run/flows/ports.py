@@ -38,6 +38,8 @@ class Snapshot(Protocol):
     def problems(self) -> tuple[Problem, ...]: ...  # noqa: D102
     @property
     def whole_root_reason(self) -> str: ...  # noqa: D102
+    @property
+    def remarks(self) -> tuple[str, ...]: ...  # noqa: D102
     def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
     def read_text(self, path: str) -> str | None: ...  # noqa: D102
     def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102

@@ -13,11 +13,12 @@ from typing import Any
 
 from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
 from gitops_run.flows.departures import find_departures
+from gitops_run.flows.dropped import DroppedFields
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change
-from gitops_run.model.dry_run import Finding, Look, Obstacle
+from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies
 from gitops_run.model.masking import Masker
@@ -27,11 +28,16 @@ from gitops_run.model.places import Sources, locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
-from gitops_run.model.sops import encrypted_without_key
+from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
+from gitops_run.model.sops_names import as_decrypted
 from gitops_run.model.substitution import Variables
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
+_CIPHERTEXT = (
+    "SOPS has encrypted its values, and without a key Flux applies them encrypted: "
+    "gitops-run up NAME PATH --decryption-key-file FILE"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,7 @@ class Inspector:
         self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
         self._namespaces = None if settings.is_chart else finder
+        self._dropped = None if settings.is_chart else DroppedFields(settings.target)
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster
         self._settings = settings
@@ -127,18 +134,41 @@ class Inspector:
             return _masked(Preflight(problems=built.problems), self._masker)
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
+        digests = {item.ref: item.digest for item in built.objects}
+        # What was copied from a cluster is refused, or recreated, at each save, whatever changes.
+        are_new = [
+            live.digests.get(item.ref) != item.digest or bool(conflict_of(item.body))
+            for item in built.objects
+        ]
+        built = await off_the_loop(partial(self._decrypted, built, live), snapshot_size(snapshot))
         changed = [
             item
-            for item in built.objects
-            if live.digests.get(item.ref) != item.digest and not own_claim(item, self._settings.session)
+            for item, is_new in zip(built.objects, are_new, strict=True)
+            if is_new and not own_claim(item, self._settings.session)
         ]
         looks = await self._looks(changed, built)
         judge = partial(_judged, built, live, self._settings, snapshot, looks)
         judged = await off_the_loop(judge, snapshot_size(snapshot))
         judged = await self._with_departures(judged, built, live, looks)
         mark("checked")
-        mask = partial(_masked, replace(judged, overridden=overridden), self._masker)
+        find_dropped = partial(self._dropped.find if self._dropped else _nothing, snapshot)
+        dropped = await off_the_loop(find_dropped, snapshot_size(snapshot))
+        lines = (*snapshot.remarks, *dropped, *judged.not_checked)
+        found = replace(judged, digests=digests, overridden=overridden, not_checked=lines)
+        mask = partial(_masked, found, self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))
+
+    def _decrypted(self, built: Built, live: Live) -> Built:
+        """Tell apart what only Flux can read, where the session has a key for it."""
+        if not self._settings.has_decryption_key:
+            return built
+        found = as_decrypted(built.objects, live.inventory, live.versions)
+        return replace(
+            built,
+            objects=found.objects,
+            unevaluated={**built.unevaluated, **found.hidden},
+            naming_encrypted=found.naming,
+        )
 
     async def _with_departures(
         self, judged: Preflight, built: Built, live: Live, looks: Sequence[tuple[RenderedObject, Look]]
@@ -190,6 +220,10 @@ class Inspector:
         if self._settings.is_chart:
             return item
         return replace(item, body=as_flux_applies(item.body, owner_labels(self._settings.session)))
+
+
+def _nothing(_: Snapshot) -> tuple[str, ...]:
+    return ()
 
 
 def _judged(
@@ -276,9 +310,24 @@ class _Judgement:
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
+            self._tell_ciphertext(item)
+            self._not_checked += [self._once(ref, finding) for finding in conflict_of(item.body)]
         elif not look.findings and self._settings.has_dry_run:
             reason = self._built.unevaluated.get(ref, "it is encrypted")
             self._not_checked.append(f"{ref}: {reason}")
+
+    def _once(self, ref: ObjectRef, finding: Finding) -> str:
+        """Tell of a field that the API server takes now, and not once the object has another version."""
+        path, line = locate(ref, self._sources, finding.field)
+        place = f"{path}:{line}" if line else path
+        return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
+
+    def _tell_ciphertext(self, item: RenderedObject) -> None:
+        """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
+        if reason := self._built.naming_encrypted.get(item.ref):
+            self._not_checked.append(f"{item.ref}: {reason}")
+        elif not self._settings.has_decryption_key and holds_ciphertext(item.body):
+            self._not_checked.append(f"{item.ref}: {_CIPHERTEXT}")
 
     def result(self) -> Preflight:
         """Bring the findings together; what can't be asked for at all is told once."""
@@ -288,7 +337,6 @@ class _Judgement:
             problems=tuple(dict.fromkeys(self._problems)),
             changes=tuple(self._changes),
             not_checked=tuple(self._not_checked),
-            digests={item.ref: item.digest for item in self._built.objects},
         )
 
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:

@@ -92,9 +92,10 @@ _ALLOCATED = "already allocated"
 def may_be_immutable(status: int, message: str) -> bool:
     """Say whether Flux may take a refusal for one of the change alone.
 
-    It takes a conflict for one too, which is no refusal here. Source: fluxcd/pkg ssa, IsImmutableError.
+    Source: fluxcd/pkg ssa, IsImmutableError.
     """
-    return status == HTTPStatus.UNPROCESSABLE_ENTITY or bool(_IMMUTABLE.search(message))
+    is_named = status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.CONFLICT)
+    return is_named or bool(_IMMUTABLE.search(message))
 
 
 def to_findings_if_new(status: int, answer: Json, *, is_secret: bool = False) -> tuple[Finding, ...] | None:
@@ -112,6 +113,19 @@ _OF_ANOTHER_CLUSTER = {
     "uid": "it is the identity of another object",
     "resourceVersion": "it is the version of another object, or of an earlier state of this one",
 }
+
+
+_NO_VERSION = "strconv.ParseUint: "
+
+
+def is_conflict(status: int, answer: Json) -> bool:
+    """Say whether an object's identity is refused; a version that is no number is, too."""
+    return status == HTTPStatus.CONFLICT or _NO_VERSION in str(answer.get("message") or "")
+
+
+def of_conflict(answer: Json) -> tuple[Finding, ...]:
+    """Read an answer 409 whose cause is in no file: a webhook's, or somebody else who writes all the time."""
+    return (replace(_plain(str(answer.get("message") or "")), hint="save again once that is over"),)
 
 
 def conflict_of(body: Json) -> tuple[Finding, ...]:

@@ -13,34 +13,15 @@ from typing import Final
 
 import yaml
 
-from gitops_run.model.go_yaml import PLAIN, PlainLoader, as_text
+from gitops_run.model.kustomization_fields import DroppedField, known_fields
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.yaml_limits import Loader, refuse_excess
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_resolver: Final = yaml.resolver.Resolver()
 _NULL: Final = "tag:yaml.org,2002:null"
 _MAP: Final = "tag:yaml.org,2002:map"
 _MERGE: Final = "tag:yaml.org,2002:merge"
-_STR: Final = "tag:yaml.org,2002:str"
 _LABEL: Final = "managedByLabel"
-_NOT_TEXT: Final = frozenset(
-    (
-        *("<<", "count", "create", "debug", "devel", "disablenamesuffixhash", "immutable", "includecrds"),
-        *("includeselectors", "includetemplates", "index", "allownamechange", "allowkindchange", "skiphooks"),
-        *("skiptests", "valuesinline", "valueslocal"),
-    )
-)
-"""Fields of a kustomization that are no text. Source: kustomize, api/types."""
-_EMBEDDED: Final = frozenset(
-    (
-        *("apiversion", "kind", "configmapgenerator", "secretgenerator", "helmcharts", "replacements"),
-        *("target", "objref", "group", "version"),
-    )
-)
-"""Fields whose types embed others: the reader in Go knows no type within them, and leaves all as it is."""
-_WITH_FREE_KEYS: Final = frozenset(("annotations", "commonannotations", "commonlabels", "labels", "pairs"))
-"""Fields whose members are named by people, and are text."""
 _LINE_MAX: Final = 2**30
 """Columns after which a long text would be folded: none has so many."""
 
@@ -74,19 +55,16 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     """Write into a target's own kustomization what Flux writes there before it builds the target.
 
     That is the namespace, whatever namespace the file names, and origin annotations where it names no
-    resources, so that kustomize does not call it empty. Flux reads the file into Go's types and writes those:
-    a number or a boolean becomes text where text is wanted, which kustomize by itself refuses. Flux drops
-    unknown fields, too. They stay, since kustomize's error about a misspelt field helps more. All else keeps
-    its meaning, not its layout. Only the first document counts. Raises yaml.YAMLError where the file is not
-    valid YAML or exceeds a limit, and UnappliableError where nothing that it builds can be applied.
+    resources, so that kustomize does not call it empty. What Flux drops is left out. All else keeps its
+    meaning, not its layout. Only the first document counts. Raises yaml.YAMLError where the file is not valid
+    YAML or exceeds a limit, and UnappliableError where nothing that it builds can be applied.
     """
-    refuse_excess(kustomization.decode("utf-8", "replace"))
-    node = next(iter(yaml.compose_all(kustomization, Loader=PlainLoader)), None)
-    _resolve(node)
+    node = _composed(kustomization)
     if _is_null(node):
         node = yaml.MappingNode(_MAP, [], flow_style=False)
     if not isinstance(node, yaml.MappingNode):
         return kustomization
+    node, _ = known_fields(node)
     settings: dict[str, str | list[str]] = {"namespace": namespace}
     if not _has_resources(node):
         settings["buildMetadata"] = ["originAnnotations"]
@@ -102,26 +80,6 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     return written
 
 
-def _resolve(node: yaml.Node | None, name: str = "", *, has_free_keys: bool = False) -> None:
-    """Tag plain text with what it is to Go, by the field that it stands in. name: of that, in lower case."""
-    if isinstance(node, yaml.ScalarNode) and node.tag == PLAIN:
-        text = as_text(node.value)
-        if name in _NOT_TEXT or name in _EMBEDDED or text is None:
-            node.tag = _resolver.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
-        else:
-            node.tag, node.value, node.style = _STR, text, node.style if text == node.value else '"'
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _resolve(item, name, has_free_keys=has_free_keys)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = "" if has_free_keys else str(key.value).lower()
-            inner = name if name in _EMBEDDED else inner
-            _resolve(key, "" if key.value != "<<" else "<<")
-            is_free = inner in _WITH_FREE_KEYS and isinstance(value, yaml.MappingNode)
-            _resolve(value, inner, has_free_keys=has_free_keys or is_free)
-
-
 def _refuse_label(node: yaml.MappingNode, settings: Collection[str]) -> None:
     """Raise UnappliableError where kustomize writes its version as a label, which in Flux is no valid one."""
     if "buildMetadata" in settings:
@@ -131,6 +89,20 @@ def _refuse_label(node: yaml.MappingNode, settings: Collection[str]) -> None:
             for item in value.value:
                 if item.value == _LABEL:
                     raise UnappliableError(item.start_mark.line + 1)
+
+
+def dropped_fields(kustomization: bytes) -> tuple[DroppedField, ...]:
+    """List what Flux drops of a target's own kustomization, without a word.
+
+    Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
+    """
+    node = _composed(kustomization)
+    return known_fields(node)[1] if isinstance(node, yaml.MappingNode) else ()
+
+
+def _composed(kustomization: bytes) -> yaml.Node | None:
+    refuse_excess(kustomization.decode("utf-8", "replace"))
+    return next(iter(yaml.compose_all(kustomization, Loader=Loader)), None)
 
 
 def _is_null(node: yaml.Node | None) -> bool:

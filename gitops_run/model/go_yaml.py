@@ -91,16 +91,17 @@ def read(text: str, *, is_template: bool = False) -> Any:
 
 
 def as_text(plain: str) -> str | None:
-    """Write plain text as Kubernetes' reader does where a field of a Go struct is text; None for null.
+    """Write what is plain text in YAML, and a number or a boolean in Kubernetes' reader, as its text.
 
+    None for what that reader takes for text, or for nothing.
     Source: sigs.k8s.io/yaml, convertToJSONableObject.
     """
-    value = _plain(plain, is_1_1=True)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _as_text(value)
-    return None if value is None else str(value)
+    found = _plain(plain, is_1_1=True)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, float):
+        return _float_text(found)
+    return str(found) if isinstance(found, int) else None
 
 
 class _Reader:
@@ -266,7 +267,8 @@ def _float_key(value: float) -> str:
     return _written(next(one for one in tries if struct.pack("f", float(one)) == struct.pack("f", short)))
 
 
-def _as_text(value: float) -> str:
+def _float_text(value: float) -> str:
+    """Write a number as Go's strconv does with format g and the shortest precision."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{value:+.0f}".replace("inf", "Inf")
     tries = (f"{value:.{places}e}" for places in range(18))

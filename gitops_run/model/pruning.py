@@ -51,6 +51,16 @@ def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -
     return not is_owned or any(has_mark(live, f"{KUSTOMIZE_LABEL}/{name}", value) for name, value in _KEEPING)
 
 
+def has_generated_name(ref: ObjectRef) -> bool:
+    """Say whether a name ends as those do that kustomize makes of an object's content."""
+    return bool(_HASH.search(ref.name))
+
+
+def name_without_hash(ref: ObjectRef) -> str:
+    """Write an object's name as its author knows it."""
+    return _HASH.sub("", ref.name)
+
+
 def replacements(gone: Iterable[ObjectRef], added: Iterable[ObjectRef]) -> Mapping[ObjectRef, ObjectRef]:
     """Pair what goes with what comes under the same name, apart from kustomize's hash of the content."""
     coming: dict[tuple[str, ...], list[ObjectRef]] = {}
@@ -59,10 +69,10 @@ def replacements(gone: Iterable[ObjectRef], added: Iterable[ObjectRef]) -> Mappi
     found = {}
     for ref in gone:
         candidates = coming.get(_without_hash(ref), [])
-        if candidates and (_HASH.search(ref.name) or _HASH.search(candidates[0].name)):
+        if candidates and (has_generated_name(ref) or has_generated_name(candidates[0])):
             found[ref] = candidates.pop(0)
     return found
 
 
 def _without_hash(ref: ObjectRef) -> tuple[str, ...]:
-    return ref.group, ref.kind, ref.namespace, _HASH.sub("", ref.name)
+    return ref.group, ref.kind, ref.namespace, name_without_hash(ref)

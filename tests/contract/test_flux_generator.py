@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.model.flux_generator import dropped_fields
 from gitops_run.model.objects import split_documents
 from gitops_run.model.problem import Problem
 from tests.contract.go_programs import build_program
@@ -186,6 +187,34 @@ NAMESPACES: dict[str, dict[str, str]] = {
     },
 }
 
+UNKNOWN = {
+    "a misspelt field": "resources: [a.yaml]\nnamePrefx: x-\n",
+    "a field of a patch": "resources: [a.yaml]\npatches: [{patch: '{apiVersion: v1, kind: ConfigMap, "
+    "metadata: {name: a}, data: {p: q}}', name: x, target: {kind: ConfigMap}}]\n",
+    "a field of a target": 'resources: [a.yaml]\npatches: [{patch: \'[{"op": "add", '
+    '"path": "/data/p", "value": "q"}]\', target: {kind: ConfigMap, label: x}}]\n',
+    "a field of a generator": "resources: [a.yaml]\nsecretGenerator: [{name: s, literals: [a=b], "
+    "data: {c: d}}]\n",
+    "a field of a generator's options": "resources: [a.yaml]\nconfigMapGenerator: [{name: s, "
+    "literals: [a=b], options: {suffix: no, disableNameSuffixHash: true, labels: {own: x}}}]\n",
+    "a field of an image": "resources: [a.yaml]\nimages: [{name: x, newName: z, tag: z}]\n",
+    "a field of a replacement": "resources: [a.yaml]\nreplacements: [{source: {kind: ConfigMap, name: a, "
+    "of: x, fieldPath: metadata.name}, targets: [{select: {kind: ConfigMap}, fieldPaths: [data.k]}]}]\n",
+    "a field of labels": "resources: [a.yaml]\nlabels: [{pairs: {own: x}, includeSelector: true}]\n",
+    "anchors": "resources: [a.yaml]\nx-labels: &labels {own: x}\ncommonLabels: *labels\n",
+    "metadata": "resources: [a.yaml]\nmetadata: {name: x, uid: y, labels: {own: x}}\n",
+}
+
+HIDDEN = {
+    "kustomizations that are hidden from Flux": {
+        ".sourceignore": "app/kustomization.yaml\n/app/sub/*.yml\n",
+        "app/kustomization.yaml": "namePrefix: x-\nresources: [a.yaml]",
+        "app/a.yaml": A,
+        "app/sub/kustomization.yml": "namePrefix: x-\nresources: [b.yaml]",
+        "app/sub/b.yaml": B,
+    },
+}
+
 REFUSED: dict[str, dict[str, str]] = {
     "two objects that the namespace makes one": {
         "app/a.yaml": A.replace("name: a", "name: a\n  namespace: x"),
@@ -212,6 +241,19 @@ REFUSED: dict[str, dict[str, str]] = {
         "app/a.yaml": A,
     },
     "a list": {"app/kustomization.yaml": "- a.yaml\n", "app/a.yaml": A},
+    **{
+        f"a number where text belongs, in {text.partition(':')[0]}": {
+            "app/kustomization.yaml": f"resources: [a.yaml]\n{text}\n",
+            "app/a.yaml": A,
+        }
+        for text in (
+            "kind: 5",
+            "configMapGenerator: [{name: 1.5, literals: [a=b]}]",
+            "secretGenerator: [{name: s, literals: [a=b], options: {labels: {a: yes}}}]",
+            "replacements: [{source: {kind: ConfigMap, name: 5}, targets: [{select: {kind: ConfigMap}}]}]",
+            "patches: [{patch: '{a: b}', target: {name: 5}}]",
+        )
+    },
     "a target that includes itself": {"app/kustomization.yaml": "resources: [.]"},
 }
 
@@ -242,10 +284,29 @@ def rendered(root: Path, tmp_path: Path) -> Built:
     return anyio.run(Kustomize(NAMESPACE, tmp_path / "work").render, snapshot, "app")
 
 
-@pytest.mark.parametrize("shape", SHAPES | NAMESPACES)
+VALUES = "1.10 1.0 1.5e3 1234567.5 0.00001 0x1F 0o17 017 y No on True 12345678901234567890 1_000 -0.0 ~ text"
+NAMESPACES |= {
+    "numbers and booleans where text belongs": {
+        "app/kustomization.yaml": "resources: [a.yaml]\nnamePrefix: 5\ncommonAnnotations:\n"
+        + "".join(f"  k{number}: {value}\n" for number, value in enumerate(VALUES.split()))
+        + "images: [{name: x, newTag: 1.10}]\ngeneratorOptions: {labels: {a: yes}}\n"
+        "labels: [{pairs: {c: !!str 5}}]\n"
+        "secretGenerator: [{name: s, literals: [a=b], type: 5}]\nreplicas: [{name: 7, count: 2}]\n",
+        "app/a.yaml": A
+        + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: x}]}\n"
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: '7'}\nspec: {replicas: 1}\n",
+    },
+}
+NAMESPACES |= {
+    f"what Flux drops: {name}": {"app/kustomization.yaml": text, "app/a.yaml": A}
+    for name, text in UNKNOWN.items()
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES | NAMESPACES | HIDDEN)
 def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    write(root, (SHAPES | NAMESPACES)[shape])
+    write(root, (SHAPES | NAMESPACES | HIDDEN)[shape])
     built, is_error = flux(taken(root, tmp_path / "uploaded").folder)
     assert not is_error, built
     here = rendered(root, tmp_path)
@@ -262,14 +323,21 @@ def test_what_flux_cannot_build_is_refused(shape: str, flux: Build, tmp_path: Pa
     assert isinstance(rendered(root, tmp_path), Problem)
 
 
-def test_a_misspelt_field_is_refused_although_flux_drops_it(flux: Build, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_a_field_that_flux_drops_is_reported_with_its_line(text: str) -> None:
+    assert [one.line for one in dropped_fields(UNKNOWN[text].encode())] == [2]
+
+
+def test_a_field_that_a_base_should_not_have_is_refused(flux: Build, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    write(root, {"app/kustomization.yaml": "resources: [a.yaml]\nnamePrefx: x-", "app/a.yaml": A})
+    files = {
+        "app/kustomization.yaml": "resources: [../base]",
+        "base/kustomization.yaml": "resources: []\nx: y",
+    }
+    write(root, files)
     built, is_error = flux(root)
-    assert not is_error, built
-    assert str(rendered(root, tmp_path)) == (
-        'app/kustomization.yaml:2: invalid Kustomization: json: unknown field "namePrefx"'
-    )
+    assert is_error, built
+    assert str(rendered(root, tmp_path)).startswith("base/kustomization.yaml:2: ")
 
 
 @pytest.mark.parametrize("shape", NAMESPACES)

@@ -424,6 +424,30 @@ def test_a_resource_version_that_was_copied_from_a_cluster_is_refused_with_its_l
         assert place(problem) == ("copied.yaml", 5)
 
 
+def test_a_first_save_with_a_copied_resource_version_passes_and_what_flux_refuses_afterwards_does_not(
+    session: SharedSession, developer_there: Person
+) -> None:
+    manifest, text = (
+        session.root / "new.yaml",
+        config("new").replace("\ndata:", '\n  resourceVersion: "7"\n  annotations: {}\ndata:'),
+    )
+    with syncing(session, developer_there) as sync:
+        manifest.write_text(text)
+        [line] = sync.tells("save_pushed")["not_checked"]
+        assert "metadata.resourceVersion (new.yaml:5)" in line
+        sync.tells("save_applied")
+        assert "new.yaml:5" in diff(session, developer_there).out
+
+        edit(session.root, "worker.yaml", "image: busybox:1.37", "image: busybox:1.36")
+        [problem] = broken(sync)
+        assert place(problem) == ("new.yaml", 5)
+
+        manifest.write_text(forced(text))
+        changes = sync.tells("save_pushed")["changes"]
+        assert [one["action"] for one in changes if "new" in one["object"]] == ["recreate"]
+        sync.tells("save_applied")
+
+
 GENERATED = "".join(f"  - name: g{n}\n    envs: [shared.env]\n" for n in range(5))
 
 

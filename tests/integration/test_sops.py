@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from pathlib import Path
 
@@ -98,3 +99,65 @@ def test_variables_are_put_in_where_the_target_names_them(admin: Person, tmp_pat
         found = {item["metadata"]["name"]: item for item in admin.get("configmaps", "run-vars")}
         assert found["a"]["data"]["who"] == "me, myself"
     admin.succeeds("down", "vars")
+
+
+@pytest.fixture
+def generators(tmp_path: Path) -> Path:
+    """A root with a generator for each format of SOPS, two patches, and a Deployment that names one."""
+    shutil.copytree(FIXTURES / "generators", tmp_path / "root")
+    return tmp_path / "root"
+
+
+def values(person: Person, namespace: str) -> dict[str, list[str]]:
+    """Read what Flux made: the values of each generated Secret, by the name that its author knows."""
+    secrets = [one for one in person.get("secrets", namespace) if one["type"] == "Opaque"]
+    return {
+        one["metadata"]["name"].rpartition("-")[0]: [
+            base64.b64decode(value).decode() for value in one["data"].values()
+        ]
+        for one in secrets
+    }
+
+
+def test_generators_and_patches_are_decrypted_and_nothing_differs_afterwards(
+    admin: Person, key_file: Path, generators: Path
+) -> None:
+    place = ("up", "sopsgen", str(generators), "--root", str(generators))
+    admin.succeeds(*place, "--decryption-key-file", str(key_file))
+    person = Person(env=admin.env, cwd=generators)
+    with person.leaves_running("sync", "sopsgen") as sync:
+        first = sync.tells("save_pushed")
+        sync.tells("save_applied")
+        assert len([line for line in first["not_checked"] if "it is encrypted" in line]) == 7
+        found = values(admin, "run-sopsgen")
+        assert found["dotenv"] == ["fast", "more-plain", "dotenv-plain"]
+        assert "json-plain" in found["json"][0]
+        assert found["binary"] == ["binary-plain\n"]
+        shown = person.succeeds("diff", "sopsgen", "-o", "json").json
+        assert (shown["changes"], shown["problems"]) == ([], [])
+        before = admin.names("secrets", "run-sopsgen")
+        text = (generators / "kustomization.yaml").read_text()
+        (generators / "kustomization.yaml").write_text(
+            re.sub(r"(files|envs): \[.*?\]", "envs: [other.env]", text)
+        )
+        second = sync.tells("save_pushed")
+        sync.tells("save_applied")
+        assert not [change for change in second["changes"] if change["action"] == "delete"]
+        assert values(admin, "run-sopsgen")["binary"] == ["slow", "another-plain"]
+        assert len(admin.names("secrets", "run-sopsgen") & before) == len(before) - 5
+    admin.succeeds("down", "sopsgen")
+
+
+def test_without_a_key_a_generated_secret_is_reported_as_applied_encrypted(
+    admin: Person, generators: Path
+) -> None:
+    (generators / "kustomization.yaml").write_text("secretGenerator: [{name: dotenv, envs: [app.env]}]\n")
+    admin.succeeds("up", "sopsless", str(generators), "--root", str(generators))
+    person = Person(env=admin.env, cwd=generators)
+    with person.leaves_running("sync", "sopsless") as sync:
+        [line] = sync.tells("save_pushed")["not_checked"]
+        assert "--decryption-key-file" in line
+        sync.tells("save_applied")
+        assert values(admin, "run-sopsless")["dotenv"][0].startswith("ENC[")
+        assert person.succeeds("diff", "sopsless", "-o", "json").json["changes"] == []
+    admin.succeeds("down", "sopsless")

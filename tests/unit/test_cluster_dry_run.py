@@ -10,7 +10,7 @@ import pytest
 
 from gitops_run.adapters.cluster.connection import Request
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.cluster.dry_run import LIST_FROM, ClusterDryRun
+from gitops_run.adapters.cluster.dry_run import CONFLICTS_MAX, LIST_FROM, ClusterDryRun
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.dry_run import Look, Obstacle
 from gitops_run.model.objects import parse_document
@@ -30,6 +30,7 @@ class FakeConnection:
     tried: tuple[int, dict[str, Any]] = (200, {"kind": "ConfigMap"})
     listed: tuple[int, dict[str, Any]] = (403, {"message": "may not list"})
     tried_new: tuple[int, dict[str, Any]] = (201, {"kind": "ConfigMap"})
+    tried_then: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     asked: list[Request] = field(default_factory=list)
     discovered: list[str] = field(default_factory=list)
     kinds: tuple[str, ...] = ("ConfigMap", "Secret")
@@ -50,6 +51,8 @@ class FakeConnection:
             return self.listed
         if request.method == "GET":
             return self.read
+        if self.tried_then:
+            return self.tried_then.pop()
         return self.tried_new if "-recreated-" in request.path else self.tried
 
 
@@ -154,7 +157,7 @@ def test_a_dry_run_is_tried_as_the_manager_that_will_apply_it(manager: str) -> N
     assert patch.query["fieldManager"] == manager
 
 
-@pytest.mark.parametrize("code", [429, 500, 503, 409])
+@pytest.mark.parametrize("code", [429, 500, 503])
 def test_a_cluster_that_fails_is_worth_another_try(code: int) -> None:
     with pytest.raises(TransientError):
         look(FakeConnection(tried=(code, {"message": "etcd is gone"})), CONFIG)
@@ -182,7 +185,7 @@ INVALID = (422, {"message": 'ConfigMap "a" is invalid: data: Forbidden: field is
 
 def test_a_refused_change_is_asked_for_again_as_a_new_object() -> None:
     connection = FakeConnection(read=THERE, tried=INVALID)
-    [found] = look(connection, CONFIG.replace("name: a", "name: a, uid: u"))
+    [found] = look(connection, CONFIG.replace("name: a", "name: a, resourceVersion: '7'"))
     assert found.if_new == ()
     assert [found.would_recreating_help(finding) for finding in found.findings] == [True]
     body = connection.asked[-1].body
@@ -219,11 +222,40 @@ def test_nothing_new_is_asked_for_where_nothing_is_there_or_nothing_is_refused(
     assert [found.if_new for found in look(connection, CONFIG)] == [None]
 
 
-@pytest.mark.parametrize("key", ["uid", "resourceVersion"])
-def test_an_identity_that_was_copied_from_a_cluster_is_refused_and_not_tried_for_ever(key: str) -> None:
-    conflict = (409, {"message": "the object has been modified; please apply your changes"})
-    [found] = look(
-        FakeConnection(read=THERE, tried=conflict), CONFIG.replace("name: a", f"name: a, {key}: '7'")
-    )
-    assert [finding.field for finding in found.findings] == [f"metadata.{key}"]
-    assert (found.if_new, found.findings[0].hint.startswith("remove the line")) == (None, True)
+CONFLICT = (409, {"message": "the object has been modified; please apply your changes"})
+NO_NUMBER = (500, {"message": 'strconv.ParseUint: parsing "7x": invalid syntax'})
+VERSIONED = CONFIG.replace("name: a", "name: a, resourceVersion: '7'")
+OF_ANOTHER = CONFIG.replace("name: a", "name: a, uid: '7'")
+
+
+@pytest.mark.parametrize("text", [VERSIONED, OF_ANOTHER])
+@pytest.mark.parametrize("answer", [CONFLICT, NO_NUMBER])
+def test_an_identity_that_was_copied_from_a_cluster_is_refused_by_its_field(text: str, answer: Any) -> None:
+    connection = FakeConnection(tried=answer)
+    [found] = look(connection, text)
+    assert [finding.field.removeprefix("metadata.") in text for finding in found.findings] == [True]
+    assert found.findings[0].hint.startswith("remove the line")
+    assert [request.method for request in connection.asked].count("PATCH") == 1
+
+
+def test_recreating_cures_a_version_of_an_earlier_state_and_not_the_identity_of_another_object() -> None:
+    [versioned] = look(FakeConnection(read=THERE, tried=CONFLICT), VERSIONED)
+    assert versioned.if_new == ()
+    [other] = look(FakeConnection(read=THERE, tried=CONFLICT, tried_new=CONFLICT), OF_ANOTHER)
+    assert other.if_new == other.findings
+
+
+def test_a_conflict_that_stays_is_refused_with_the_reason_of_the_api_server() -> None:
+    connection = FakeConnection(read=THERE, tried=(409, {"message": "admission webhook says no"}))
+    [found] = look(connection, CONFIG)
+    assert [finding.message for finding in found.findings] == ["admission webhook says no"]
+    assert [one.method for one in connection.asked if "-recreated-" not in one.path].count(
+        "PATCH"
+    ) == CONFLICTS_MAX
+    assert found.if_new == ()
+
+
+def test_a_conflict_with_somebody_else_s_change_is_over_at_the_next_try() -> None:
+    connection = FakeConnection(tried_then=[CONFLICT, CONFLICT])
+    [found] = look(connection, CONFIG)
+    assert found.findings == ()

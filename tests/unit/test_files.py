@@ -486,3 +486,30 @@ def test_rules_decide_on_what_is_behind_a_link_by_the_links_path(
     taken = snapshot(linked)
     assert [problem.path for problem in taken.problems] == ["app/base/b.yaml"] * is_hidden
     assert ("app/base/b.yaml" in taken.tree.files) is not is_hidden
+
+
+@pytest.mark.parametrize("folder", ["app", "app/sub"])
+def test_a_kustomization_that_a_rule_for_flux_hides_from_a_target_is_remarked(
+    folder: str, root: Path
+) -> None:
+    write(root, "app/a.yaml", "a: b")
+    write(root, f"{folder}/kustomization.yaml", "resources: []")
+    write(root, ".sourceignore", "kustomization.yaml\n")
+    taken = snapshot(WorkTree(root, root.parent / "other-stage", "app"))
+    assert taken.problems == ()
+    [remark] = taken.remarks
+    assert remark.startswith(f"{folder}/kustomization.yaml: kustomization.yaml in .sourceignore:1 hides")
+
+
+@pytest.mark.parametrize(("rules", "name"), [(".gitignore", "sub"), (".sourceignore", "base")])
+def test_a_kustomization_that_git_hides_or_that_is_named_is_refused(
+    rules: str, name: str, root: Path
+) -> None:
+    write(root, "app/a.yaml", "a: b")
+    write(root, f"app/{name}/kustomization.yaml", "resources: []")
+    if name == "base":
+        write(root, "app/kustomization.yml", "resources: [base]")
+    write(root, rules, "kustomization.yaml\n")
+    taken = snapshot(WorkTree(root, root.parent / "other-stage", "app"))
+    assert [problem.path for problem in taken.problems] == [f"app/{name}/kustomization.yaml"]
+    assert taken.remarks == ()

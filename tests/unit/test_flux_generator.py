@@ -7,6 +7,7 @@ import yaml
 
 from gitops_run.model.flux_generator import (
     UnappliableError,
+    dropped_fields,
     generated_kustomization,
     kustomization_file,
     with_namespace,
@@ -48,17 +49,20 @@ def test_a_kustomization_that_is_added_names_its_resources_below_the_target() ->
     assert yaml.safe_load(added) == {"resources": ["./a.yaml", "./k"], "namespace": "run-x"}
 
 
-def test_numbers_and_booleans_become_text_where_flux_writes_text() -> None:
-    text = "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\n"
-    written = yaml.safe_load(with_namespace(text.encode(), "run-x"))
-    assert written["commonLabels"] == {"a": "1.1", "b": "1.10", "c": "true", "d": "2001-01-01"}
-
-
 def test_a_label_with_the_version_of_kustomize_is_refused_with_its_line() -> None:
     text = b"resources: [a]\nbuildMetadata:\n- originAnnotations\n- managedByLabel\n"
     with pytest.raises(UnappliableError, match="kustomize-\\(devel\\)") as raised:
         with_namespace(text, "run-x")
     assert raised.value.line == 4
+
+
+def test_texts_keep_their_form_and_numbers_and_booleans_become_texts_where_text_belongs() -> None:
+    text = (
+        "resources: [a]\ncommonLabels: {a: 1.10, b: '1.10', c: yes, d: 2001-01-01}\nreplicas: [{count: 1}]\n"
+    )
+    found = with_namespace(text.encode(), "run-x").decode()
+    assert '{a: "1.1", b: \'1.10\', c: "true", d: 2001-01-01}' in found
+    assert "{count: 1}" in found
 
 
 def test_what_is_no_mapping_is_left_for_kustomize_to_refuse() -> None:
@@ -85,3 +89,23 @@ def test_mappings_that_merge_in_themselves_or_one_another_often_are_refused() ->
     for text in ("&a\n<<: *a\nresources: [b]\n", f"l0: &l0 {{resources: [a]}}\n{levels}<<: *l11\n"):
         with pytest.raises(ExcessError):
             with_namespace(text.encode(), "run-x")
+
+
+@pytest.mark.parametrize(
+    ("text", "dropped"),
+    [
+        ("resources: [a]\nnamePrefx: x\nfoo:\n  a: b\n", [("namePrefx", 2), ("foo", 3)]),
+        ("Resources: [a]\nNAMEPREFIX: x\n", []),
+        ("patches:\n- path: p\n  target:\n    kind: K\n    api: v1\n", [("api", 5)]),
+        ("commonLabels: {anything: x}\nopenapi: {path: x}\n", []),
+        ("<<: {resources: [a], own: x}\n", [("own", 1)]),
+        ("- a\n", []),
+        ("patches: text\nimages: {name: x}\n", []),
+    ],
+)
+def test_flux_drops_the_fields_that_a_kustomization_has_not(
+    text: str, dropped: list[tuple[str, int]]
+) -> None:
+    assert [(one.name, one.line) for one in dropped_fields(text.encode())] == dropped
+    left = dropped_fields(with_namespace(text.encode(), "run-x"))
+    assert left == ()

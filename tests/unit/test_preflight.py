@@ -28,6 +28,13 @@ class AsItIs:
         return "---\n".join(content.decode() for content in snapshot.files.values())
 
 
+class Nothing:
+    """A renderer for which there is nothing to render."""
+
+    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        return ""
+
+
 def manifest(
     kind: str, name: str, *lines: str, namespace: str = "ns", api: str = "v1", mark: str = ""
 ) -> str:
@@ -218,6 +225,31 @@ def test_without_dry_run_only_ownership_is_looked_at_and_no_change_is_told() -> 
     found = inspect(A, cluster=cluster, has_dry_run=False)
     assert found == replace(Preflight(), objects=found.objects, digests=found.digests)
     assert cluster.looked_at == [("a", False)]
+
+
+def test_a_field_that_flux_drops_is_told_with_its_line() -> None:
+    files = {"app/kustomization.yaml": b"resources: []\nnamePrefx: x-\n"}
+    found = anyio.run(inspector(Nothing()).inspect, FakeSnapshot(files), NOTHING, lambda _: None)
+    assert "app/kustomization.yaml:2: Flux drops the field namePrefx" in found.not_checked[0]
+
+
+COPIED = A.replace("\ndata:", '\n  resourceVersion: "7"\ndata:')
+
+
+def test_a_version_that_was_copied_from_a_cluster_is_told_with_its_line_when_it_still_passes() -> None:
+    found = inspect(COPIED)
+    [line] = found.not_checked
+    assert line.startswith("ConfigMap ns/a: metadata.resourceVersion (app/0.yaml:6): Flux applies it once")
+    assert (told(found), found.problems) == ([("ConfigMap ns/a", "create")], ())
+
+
+def test_what_was_copied_from_a_cluster_is_looked_at_although_it_stays_as_it_was() -> None:
+    cluster = FakeCluster()
+    by = inspector(AsItIs(), cluster)
+    pushed = again(by, COPIED)
+    cluster.looked_at.clear()
+    again(by, COPIED, live=Live(digests=pushed.digests, inventory=()))
+    assert cluster.looked_at == [("a", True)]
 
 
 ENCRYPTED = manifest("Secret", "s", "data:", "  k: ENC[x]", "sops:", "  mac: m", "  version: 3.13.3")

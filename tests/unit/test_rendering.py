@@ -154,3 +154,22 @@ def test_a_crash_is_told_without_the_stacks_of_go(rendered: Callable[[str], str 
     problem = rendered(r"printf 'panic: oops\n\ngoroutine 1 [running]:\nmain.main()\n' >&2; exit 2")
     assert isinstance(problem, Problem)
     assert problem.message == "panic: oops"
+
+
+def dotenv(key: str) -> str:
+    return f"{key}=ENC[AES256_GCM,data:x]\nsops_mac=ENC[AES256_GCM,data:y]\nsops_version=3\n"
+
+
+@pytest.mark.parametrize("is_decrypted", [True, False])
+def test_encrypted_files_of_one_generator_have_keys_in_common_unless_flux_decrypts_them(
+    root: Path, work_tree: WorkTree, tmp_path: Path, *, is_decrypted: bool
+) -> None:
+    write(root, "kustomization.yaml", "secretGenerator: [{name: s, envs: [a.env, b.env]}]")
+    write(root, "a.env", dotenv("A"))
+    write(root, "b.env", dotenv("B"))
+    taken = snapshot(work_tree)
+
+    found = anyio.run(Kustomize("ns", tmp_path / "work", is_decrypted=is_decrypted).render, taken, ".")
+
+    assert isinstance(found, str) == is_decrypted
+    assert [taken.read_text(f"{name.lower()}.env") for name in "AB"] == [dotenv("A"), dotenv("B")]

@@ -18,13 +18,15 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
-from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
+from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.model.dry_run import (
     Finding,
     Look,
     Obstacle,
     conflict_of,
+    is_conflict,
     may_be_immutable,
+    of_conflict,
     to_findings,
     to_findings_if_new,
 )
@@ -41,7 +43,8 @@ LIST_FROM: Final = 20
 _NAME_MAX: Final = 30
 _UNTAKEN: Final = "recreated-dfjt7"
 """What is added to a name, of which _NAME_MAX letters stay, to ask for an object that isn't there."""
-_IDENTITY: Final = ("resourceVersion", "uid")
+CONFLICTS_MAX: Final = 3
+"""How often in a row an answer 409 has to come before somebody else's change isn't its cause."""
 _DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
@@ -153,11 +156,17 @@ class ClusterDryRun:
         async def ask(request: Request) -> None:
             answers[request.method] = await self._connection.ask(request)
 
+        async def try_out(request: Request) -> None:
+            for _ in range(CONFLICTS_MAX):
+                await ask(request)
+                if answers["PATCH"][0] != HTTPStatus.CONFLICT or conflict_of(item.body):
+                    return
+
         async with anyio.create_task_group() as tasks:
             if live is None:
                 tasks.start_soon(ask, Request(method="GET", path=path, headers=self._headers))
             if has_dry_run:
-                tasks.start_soon(ask, self._dry_run(path, item.body))
+                tasks.start_soon(try_out, self._dry_run(path, item.body))
         there = self._live(*answers["GET"]) if live is None else live
         if isinstance(there, dict):
             self._masker.learn(of_object(there))
@@ -178,10 +187,12 @@ class ClusterDryRun:
     async def _if_new(self, item: RenderedObject, path: str) -> tuple[Finding, ...]:
         """Ask what would be wrong with an object if it were new: under a name that isn't taken."""
         name = f"{item.ref.name[:_NAME_MAX].rstrip('-.')}-{_UNTAKEN}"
-        metadata = {key: value for key, value in item.body["metadata"].items() if key not in _IDENTITY}
+        metadata = {key: value for key, value in item.body["metadata"].items() if key != "resourceVersion"}
         body = {**item.body, "metadata": {**metadata, "name": name}}
         request = self._dry_run(f"{path.rpartition('/')[0]}/{name}", body)
         status, answer = await self._connection.ask(request)
+        if is_conflict(status, answer) and (conflict := conflict_of(body)):
+            return conflict
         found = to_findings_if_new(status, answer, is_secret=item.ref.kind == "Secret")
         if found is None:
             raise self._failure(status, answer)
@@ -210,8 +221,10 @@ class ClusterDryRun:
     def _result(self, item: RenderedObject, status: int, answer: Json) -> Look:
         if status < HTTPStatus.BAD_REQUEST:
             return Look(result=answer)
-        if status == HTTPStatus.CONFLICT and (conflict := conflict_of(item.body)):
+        if is_conflict(status, answer) and (conflict := conflict_of(item.body)):
             return Look(findings=conflict)
+        if status == HTTPStatus.CONFLICT:
+            return Look(findings=of_conflict(answer))
         found = to_findings(status, answer, is_secret=item.ref.kind == "Secret")
         if found is None:
             raise self._failure(status, answer)
@@ -219,8 +232,6 @@ class ClusterDryRun:
 
     def _failure(self, status: int, answer: Json) -> GitOpsRunError:
         message = self._masker.mask(without_echo(str(answer.get("message") or "no reason given")))
-        if status == HTTPStatus.CONFLICT:
-            return TransientError(message, hint="the object is being changed by someone else right now")
         return refusal(self._connection.context, status, message)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+
 from gitops_run.adapters.kubeconfig import Kubeconfig
 from gitops_run.errors import BackendError
 

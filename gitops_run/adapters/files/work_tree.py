@@ -22,15 +22,15 @@ import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.files.disk import RootDisk, unreadable
+from gitops_run.adapters.files.hidden import hidden_needs
 from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
 from gitops_run.adapters.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
-from gitops_run.model.closure import DEPTH_MAX, Closure, ClosureFinder
+from gitops_run.model.closure import Closure, ClosureFinder
 from gitops_run.model.events import WatchLimited
 from gitops_run.model.ignore import Matcher, Rule
-from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import key_problem
@@ -57,7 +57,8 @@ _Identity = tuple[int, int]
 class Snapshot:
     """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
 
-    whole_root_reason: why all of the root is part of it, "" where it isn't.
+    whole_root_reason: why all of the root is part of it, "" where it isn't. remarks: lines for a person about
+    what is left out.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Snapshot:
     whole_root_reason: str = ""
     rules: Matcher | None = field(default=None, repr=False)
     hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
+    remarks: tuple[str, ...] = ()
 
     def read_bytes(self, path: str) -> bytes:
         """Read a file of this snapshot."""
@@ -117,6 +119,7 @@ class _Scan:
     disk: RootDisk
     closure: Closure
     problems: list[Problem]
+    remarks: list[str] = field(default_factory=list)
 
     def snapshot(self, stage: Path) -> Snapshot:
         return Snapshot(
@@ -125,6 +128,7 @@ class _Scan:
             whole_root_reason=self.closure.whole_root_reason,
             rules=self.disk.rules,
             hidden=self.disk.hidden,
+            remarks=tuple(self.remarks),
         )
 
 
@@ -271,7 +275,9 @@ class WorkTree:
         problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
         scan = _Scan(disk, closure, [*problems, *unstorable(closure.files)])
         target = "" if self._target == "." else self._target
-        scan.problems.extend(hidden_needs(closure, disk, target))
+        problems_of_rules, remarks = hidden_needs(closure, disk, target)
+        scan.problems.extend(problems_of_rules)
+        scan.remarks.extend(remarks)
         if rule := disk.hidden.get(target) or disk.rules.hidden_by(""):
             message = f"the target is hidden by an ignore rule: {rule}"
             scan.problems.append(Problem(path=target, message=message, hint="change the rule"))
@@ -351,27 +357,6 @@ def _identity(folder: str) -> _Identity | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
-
-
-def hidden_needs(closure: Closure, disk: RootDisk, target: str) -> Iterator[Problem]:
-    """Report files that are named and there, but ignored. The target itself is not looked at.
-
-    A kustomization goes by several names: it is missed only where its folder shows none of them.
-    """
-    for path in sorted(path for path in closure.missing - {target} if path.count("/") < DEPTH_MAX):
-        folder, slash, name = path.rpartition("/")
-        rule = disk.hidden.get(path) or disk.rules.hidden_by(path)
-        if rule is None or not os.path.lexists(disk.real(path)):
-            continue
-        if name in KUSTOMIZATION_FILES:
-            is_shown = any(f"{folder}{slash}{other}" in closure.files for other in KUSTOMIZATION_FILES)
-            if is_shown or Path(disk.real(path)).is_dir():
-                continue
-        yield Problem(
-            path=path,
-            message=f"the target needs this file, but an ignore rule hides it: {rule}",
-            hint=f"change the rule, or bring the file back with: !{name}",
-        )
 
 
 def unstorable(paths: Iterable[str]) -> Iterator[Problem]:
