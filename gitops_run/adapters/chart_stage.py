@@ -18,6 +18,7 @@ from gitops_run.adapters.kubectl import disk_errors
 from gitops_run.model.chart_build import (
     VALUES_FILE,
     LocalDependency,
+    as_packaged,
     chart_name,
     missing_dependencies,
     with_version,
@@ -91,6 +92,27 @@ def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
         helper.parent.mkdir(exist_ok=True)
         _unlink_folders(folder, helper)
         _replace(helper, given_kinds(api_versions))
+
+
+def package(folder: Path) -> None:
+    """Write each Chart.yaml of a chart that is laid out as packaging leaves it, its dependencies' too.
+
+    Those of packed charts stay. Raises TransientError where the disk refuses.
+    """
+    with disk_errors(folder):
+        for path in _chart_files(folder):
+            text = _text(path)
+            if (new := as_packaged(text)) != text:
+                _unlink_folders(folder, path)
+                _replace(path, new)
+
+
+def _chart_files(folder: Path) -> Iterator[Path]:
+    """Yield the Chart.yaml of a chart, and those of the charts in its charts/."""
+    if (folder / CHART_FILE).is_file():
+        yield folder / CHART_FILE
+        for inner in sorted((folder / "charts").iterdir()) if (folder / "charts").is_dir() else ():
+            yield from _chart_files(inner)
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import anyio.to_thread
 
-from gitops_run.adapters.chart_stage import STAGE, StagedChart, give_kinds, lay_out, template_texts
+from gitops_run.adapters.chart_stage import STAGE, StagedChart, give_kinds, lay_out, package, template_texts
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.charts import ReleaseLook
 from gitops_run.adapters.cluster.discovery import Discovery
@@ -132,6 +132,7 @@ class Helm:
         run = _Run(snapshot, target, [*command, *(("--is-upgrade",) if facts.is_upgrade(version) else ())])
         if staged.added and (problem := await self._wrong_version(run, staged)):
             return problem
+        await anyio.to_thread.run_sync(package, staged.folder)
         rendered = await self._rendered(run)
         if not isinstance(rendered, Problem):
             again = await self._rendered(run) if texts.has_chance else rendered

@@ -75,6 +75,23 @@ def with_version(text: str, version: str) -> str:
     return f'{text[: node.start_mark.index]}"{version}"{text[node.end_mark.index :]}'
 
 
+def as_packaged(text: str) -> str:
+    """Write a Chart.yaml as packaging leaves it: one of v1 loses the dependencies that it declares.
+
+    Those in requirements.yaml stay. The key gets a name that means nothing, so that lines and anchors stay.
+    Source: Helm 4, chart/v2/util/save.go and chart/v2/loader/load.go.
+    """
+    root = _root(text)
+    if root is None:
+        return text
+    version = _scalar(text, "apiVersion")
+    if version is not None and version.value not in ("", "v1"):
+        return text
+    for key in [key for key, _ in reversed(root.value) if str(key.value).lower() == "dependencies"]:
+        text = f"{text[: key.start_mark.index]}packaged-without{text[key.end_mark.index :]}"
+    return text
+
+
 def chart_name(text: str) -> str:
     """Read the name in a Chart.yaml; "" where it can't be read."""
     return str(_read(text).get("name") or "")
@@ -133,14 +150,17 @@ def _as_go_reads(node: yaml.ScalarNode) -> str:
     return text.rstrip("0").removesuffix(".") if is_number else text
 
 
-def _scalar(text: str, key: str) -> yaml.ScalarNode | None:
+def _root(text: str) -> yaml.MappingNode | None:
     try:
         root = next(yaml_limits.compose_all(text), None)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
-    if not isinstance(root, yaml.MappingNode):
-        return None
-    found = [value for name, value in root.value if name.value == key]
+    return root if isinstance(root, yaml.MappingNode) else None
+
+
+def _scalar(text: str, key: str) -> yaml.ScalarNode | None:
+    root = _root(text)
+    found = [value for name, value in root.value if name.value == key] if root is not None else []
     return found[-1] if found and isinstance(found[-1], yaml.ScalarNode) else None
 
 

@@ -238,6 +238,34 @@ def test_a_dependency_elsewhere_in_the_root_is_put_into_the_chart(
     assert value(render(dependent(entry)), name) == "of the dependency"
 
 
+def switched_off(api_version: str, declared_in: str) -> dict[str, str]:
+    """A chart whose one dependency, which has such a one too, is switched off by its condition."""
+    files = {}
+    for folder, dependency in (("chart", "dep"), ("chart/charts/dep", "inner")):
+        chart = f"apiVersion: {api_version}\nname: {folder.rpartition('/')[2]}\nversion: 0.3.0\n"
+        declared = f"dependencies:\n  - {{name: {dependency}, version: 0.3.0, condition: {dependency}.is}}\n"
+        files |= {f"{folder}/Chart.yaml": chart, f"{folder}/templates/a.yaml": config_map(folder[-3:], "x")}
+        files[f"{folder}/{declared_in}"] = files.get(f"{folder}/{declared_in}", "") + declared
+        files[f"{folder}/values.yaml"] = f"{dependency}: {{is: false}}\n"
+    inner = "chart/charts/dep/charts/inner"
+    files[f"{inner}/Chart.yaml"] = f"apiVersion: {api_version}\nname: inner\nversion: 0.3.0\n"
+    return files | {f"{inner}/templates/a.yaml": config_map("inner", "x")}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "declared_in", "expected"),
+    [
+        ("v2", "Chart.yaml", {"art"}),
+        ("v1", "requirements.yaml", {"art"}),
+        ("v1", "Chart.yaml", {"art", "dep", "inner"}),
+    ],
+)
+def test_the_packaging_of_a_chart_of_v1_loses_the_dependencies_that_its_chart_yaml_declares(
+    render: Render, api_version: str, declared_in: str, expected: set[str]
+) -> None:
+    assert names(render(switched_off(api_version, declared_in))) == expected
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

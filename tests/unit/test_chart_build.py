@@ -9,6 +9,7 @@ import pytest
 from gitops_run.adapters.cluster.charts import to_api_versions
 from gitops_run.model.chart_build import (
     LocalDependency,
+    as_packaged,
     built_version,
     missing_dependencies,
     version_suffix,
@@ -142,6 +143,23 @@ def test_kinds_are_read_from_discovery_as_helm_reads_them() -> None:
     }
     expected = {"v1", "v1/Pod", "apps/v1", "apps/v1/Deployment", "apps/v1/Scale", "apps/v2"}
     assert to_api_versions(listing) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("apiVersion: v1\ndependencies: [{name: a}]\n", "apiVersion: v1\npackaged-without: [{name: a}]\n"),
+        ("name: x\nDependencies:\n- name: a\n", "name: x\npackaged-without:\n- name: a\n"),
+        ('{"apiVersion": "", "dependencies": []}', '{"apiVersion": "", packaged-without: []}'),
+        ("apiVersion: v2\ndependencies: []\n", "apiVersion: v2\ndependencies: []\n"),
+        ("keywords: [dependencies]\n", "keywords: [dependencies]\n"),
+        ("dependencies: [", "dependencies: ["),
+    ],
+)
+def test_packaging_takes_the_dependencies_of_a_v1_chart_out_of_its_chart_yaml(
+    text: str, expected: str
+) -> None:
+    assert as_packaged(text) == expected
 
 
 def test_a_template_of_a_packed_dependency_is_known_by_its_place_in_it() -> None:
