@@ -15,7 +15,13 @@ from gitops_run.errors import SandboxError
 from gitops_run.sandbox.build import Progress, cache_folder, ensure_built, folder_of
 from gitops_run.sandbox.golang import Version, parse_version
 from gitops_run.sandbox.node.requirements import PACKAGES, find_program
-from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS, REAL_NODE_GROUPS, SIMULATED_NODE_GROUPS
+from gitops_run.sandbox.programs import (
+    CHART_GROUPS,
+    CLUSTER_GROUPS,
+    PULUMI_GROUPS,
+    REAL_NODE_GROUPS,
+    SIMULATED_NODE_GROUPS,
+)
 from gitops_run.sandbox.state import NodeKind
 
 OLDEST_PULUMI = (3, 259, 0)
@@ -35,9 +41,9 @@ class Binary:
 def ensure_binaries(tell: Progress, node: NodeKind) -> dict[str, Binary]:
     """Return every program that a sandbox needs, by name, building those that aren't there yet."""
     pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
-    groups = GROUPS + (REAL_NODE_GROUPS if node is NodeKind.REAL else SIMULATED_NODE_GROUPS)
-    if not pulumi:
-        groups += PULUMI_GROUPS
+    own_pulumi = () if pulumi else PULUMI_GROUPS
+    of_node = REAL_NODE_GROUPS if node is NodeKind.REAL else SIMULATED_NODE_GROUPS
+    groups = CLUSTER_GROUPS + of_node + own_pulumi + CHART_GROUPS
     ensure_built(groups, tell)
     found = {
         program.name: Binary(path=folder_of(group) / program.name, origin=f"built, {group.name}")

@@ -220,7 +220,7 @@ def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> Non
             if part == SUPERVISOR:
                 return
             waiting.pop(part, None)
-            tell(f"{part} ready after {event['seconds']:.1f} s")
+            tell(f"{part} is ready after {event['seconds']:.1f} s")
         elif kind == "crashed":
             waiting.pop(part, None)
             waiting = {part: f"ended with exit code {event['exit_code']}", **waiting}
