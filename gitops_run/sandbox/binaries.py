@@ -39,14 +39,20 @@ class Binary:
 
 
 def ensure_binaries(tell: Progress, node: NodeKind) -> dict[str, Binary]:
-    """Return every program that a sandbox needs, by name, building those that aren't there yet."""
+    """Return every program of a sandbox, by name, building those that its start needs.
+
+    With a simulated node, what only charts need may be missing: it is built when it is first used.
+    """
     pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
     own_pulumi = () if pulumi else PULUMI_GROUPS
-    of_node = REAL_NODE_GROUPS if node is NodeKind.REAL else SIMULATED_NODE_GROUPS
-    groups = CLUSTER_GROUPS + of_node + own_pulumi + CHART_GROUPS
-    ensure_built(groups, tell)
+    is_real = node is NodeKind.REAL  # whose images hold helm-controller from the start
+    needed = CLUSTER_GROUPS + (REAL_NODE_GROUPS if is_real else SIMULATED_NODE_GROUPS) + own_pulumi
+    if is_real:
+        needed += CHART_GROUPS
+    ensure_built(needed, tell)
     found = {
-        program.name: Binary(path=folder_of(group) / program.name, origin=f"built, {group.name}")
+        program.name: Binary(path=folder_of(group) / program.name, origin=f"{origin}, {group.name}")
+        for groups, origin in ((CHART_GROUPS, "built when a chart first needs it"), (needed, "built"))
         for group in groups
         for program in group.programs
     }
