@@ -57,6 +57,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("by_target", _of_targets),
         ("by_repo", _of_repositories),
         ("real", _of_a_real_node),
+        ("first_run", _of_a_first_run),
     ):
         if part in results:
             yield from of_part(results)
@@ -117,6 +118,11 @@ def _of_a_real_node(results: Results) -> Iterator[Row]:
         ("real pods: S3 server at rest, MB", "store_rest_mb", 64),
     ):
         yield Row(name=name, value=real[key], bar=bar)
+
+
+def _of_a_first_run(results: Results) -> Iterator[Row]:
+    for name, key in (("first run, CPU minutes", "cpu_s"), ("first tests, CPU minutes more", "test_cpu_s")):
+        yield Row(name=name, value=results["first_run"][key] / 60, bar=18)
 
 
 def _ratio(name: str, value: int, other: int, bar: float) -> Row:
