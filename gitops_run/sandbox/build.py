@@ -121,7 +121,7 @@ def _announcement(groups: Sequence[Group], share: float) -> str:
     if share:
         return f"continuing a build that was interrupted, {share:.0%} of it is done: {names}"
     minutes = duration(sum(group.work.cpu_s for group in groups))
-    return f"building from source, once, with about {minutes} of CPU time: {names}"
+    return f"building from source, once, in at most about {minutes} of CPU time: {names}"
 
 
 class _Told:

@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 from gitops_run.adapters.host import is_running
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import NotFound, SandboxError
-from gitops_run.sandbox import certificates, kubeconfigs
+from gitops_run.sandbox import certificates, first_use, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
 from gitops_run.sandbox.environment import (
@@ -93,6 +93,8 @@ def start(
             plugin = pool.submit(plugin_outcome, sandbox, sandbox.binaries["pulumi"])
             _supervise(sandbox, tell)
             outcome = plugin.result()
+        if kind is NodeKind.SIMULATED and first_use.is_needed():
+            tell("helm and helm-controller, which only charts need, are built in the background")
         sandbox = with_environment(sandbox, has_plugin=outcome.is_installed)
         save(sandbox)
         return sandbox

@@ -15,7 +15,7 @@ from gitops_run.sandbox.programs import Group
 
 _PACKAGE = re.compile(r"[\w.~+/@-]+")
 _DOWNLOAD = re.compile(r"go: downloading (\S+) \S+")
-_ENOUGH_TO_EXTRAPOLATE = 0.03
+_ENOUGH_TO_EXTRAPOLATE = 0.01
 _BUSY_PER_CORE = 2.5
 """The load per core that a build of ours alone doesn't reach: it runs about one compiler per core."""
 _ALMOST = 0.99
@@ -45,6 +45,7 @@ class WorkDone:
         self._cores = cores
         self._group = groups[0]
         self._finished = 0
+        self._heard = 0.0
         self._downloading = ""
         self._began = clock()
         self.share_before = sum(self._share_of(group) * group.work.cpu_s for group in groups) / self._total
@@ -67,6 +68,7 @@ class WorkDone:
             return False
         self._downloading = ""
         self._compiled[self._group.name] = self.compiled + 1
+        self._heard += self._group.work.cpu_s / max(self._group.work.packages, 1)
         return True
 
     @property
@@ -83,22 +85,25 @@ class WorkDone:
         """Write for a person where the build is, how long it has taken, and how long it will take."""
         elapsed = self._clock() - self._began
         times = f"{duration(elapsed)} so far, about {duration(self._left(elapsed))} left"
-        return f"{self.share:4.0%} built, {times}: {self._group.name}, {self._what()}"
+        return f"{self.share:4.0%}, {times}: {self._group.name}, {self._what()}"
 
     def _what(self) -> str:
         if self._downloading:
             return f"downloading {self._downloading}"
-        if self._load() > _BUSY_PER_CORE * self._cores:
-            return "slow, since this machine is busy with other work"
         packages = self._group.work.packages
-        return f"{min(self.compiled, packages):,} of {packages:,} packages" if packages else "manifests"
+        what = f"{min(self.compiled, packages):,} of {packages:,} packages" if packages else "manifests"
+        is_busy = self._load() > _BUSY_PER_CORE * self._cores
+        return f"{what}; slow: this machine is busy" if is_busy else what
 
     def _left(self, elapsed: float) -> float:
-        """Extrapolate from this run; at first, from the CPU time that the work is known to take."""
-        done = self.share - self.share_before
-        if done < _ENOUGH_TO_EXTRAPOLATE:
-            return (1 - self.share) * self._total / self._cores
-        return (1 - self.share) * elapsed / done
+        """Extrapolate from what this run has compiled; at first, from the CPU time that it is known to take.
+
+        What comes from Go's cache is done at once, and says nothing of the rest.
+        """
+        left = (1 - self.share) * self._total
+        if self._heard < _ENOUGH_TO_EXTRAPOLATE * self._total:
+            return left / self._cores
+        return left * elapsed / self._heard
 
     def _share_of(self, group: Group) -> float:
         packages = group.work.packages
