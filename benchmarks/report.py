@@ -58,6 +58,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("by_repo", _of_repositories),
         ("real", _of_a_real_node),
         ("remote", _of_a_remote_cluster),
+        ("first_run", _of_a_first_run),
     ):
         if part in results:
             yield from of_part(results)
@@ -134,6 +135,11 @@ def _of_a_remote_cluster(results: Results) -> Iterator[Row]:
     remote = results["remote"]
     yield _ratio("remote: save p50 / floor p50", remote["save_p50_ms"], remote["floor_p50_ms"], 1.6)
     yield Row(name="remote: round trips of a save", value=remote["round_trips"], bar=3)
+
+
+def _of_a_first_run(results: Results) -> Iterator[Row]:
+    for name, key in (("first run, CPU minutes", "cpu_s"), ("first tests, CPU minutes more", "test_cpu_s")):
+        yield Row(name=name, value=results["first_run"][key] / 60, bar=18)
 
 
 def _ratio(name: str, value: float, other: float, bar: float) -> Row:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from gitops_run.sandbox.binaries import ensure_binaries
+from gitops_run.sandbox.build import ensure_built
 from gitops_run.sandbox.node.requirements import obstacle, this_machine
+from gitops_run.sandbox.programs import CHART_GROUPS
 from gitops_run.sandbox.state import NodeKind
 
 if __name__ == "__main__":
     tell = partial(print, flush=True)
     ensure_binaries(tell, NodeKind.SIMULATED)
+    ensure_built(CHART_GROUPS, tell)
     if obstacle(this_machine()) is None:
         ensure_binaries(tell, NodeKind.REAL)

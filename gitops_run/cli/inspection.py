@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from gitops_run.flows.preflight import InspectionSettings, Inspector
 from gitops_run.model.masking import Masker
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.settings import Settings
+from gitops_run.sandbox.first_use import ensure_chart_programs
 
 # A controller of Flux applies under its own name.
 _KUSTOMIZE_MANAGER: Final = "kustomize-controller"
@@ -65,6 +67,7 @@ async def compose_inspector(
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
+        await ensure_chart_programs(os.environ)
         release = ClusterCharts(connection, session.namespace, session.name)
         renderer = Helm(
             session.namespace, session.helm, work, discovery, release=release, masker=masker, limits=limits

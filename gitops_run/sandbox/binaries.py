@@ -15,7 +15,13 @@ from gitops_run.errors import SandboxError
 from gitops_run.sandbox.build import Progress, cache_folder, ensure_built, folder_of
 from gitops_run.sandbox.golang import Version, parse_version
 from gitops_run.sandbox.node.requirements import PACKAGES, find_program
-from gitops_run.sandbox.programs import GROUPS, PULUMI_GROUPS, REAL_NODE_GROUPS, SIMULATED_NODE_GROUPS
+from gitops_run.sandbox.programs import (
+    CHART_GROUPS,
+    CLUSTER_GROUPS,
+    PULUMI_GROUPS,
+    REAL_NODE_GROUPS,
+    SIMULATED_NODE_GROUPS,
+)
 from gitops_run.sandbox.state import NodeKind
 
 OLDEST_PULUMI = (3, 259, 0)
@@ -33,14 +39,20 @@ class Binary:
 
 
 def ensure_binaries(tell: Progress, node: NodeKind) -> dict[str, Binary]:
-    """Return every program that a sandbox needs, by name, building those that aren't there yet."""
+    """Return every program of a sandbox, by name, building those that its start needs.
+
+    With a simulated node, what only charts need may be missing: it is built when it is first used.
+    """
     pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
-    groups = GROUPS + (REAL_NODE_GROUPS if node is NodeKind.REAL else SIMULATED_NODE_GROUPS)
-    if not pulumi:
-        groups += PULUMI_GROUPS
-    ensure_built(groups, tell)
+    own_pulumi = () if pulumi else PULUMI_GROUPS
+    is_real = node is NodeKind.REAL  # whose images hold helm-controller from the start
+    needed = CLUSTER_GROUPS + (REAL_NODE_GROUPS if is_real else SIMULATED_NODE_GROUPS) + own_pulumi
+    if is_real:
+        needed += CHART_GROUPS
+    ensure_built(needed, tell)
     found = {
-        program.name: Binary(path=folder_of(group) / program.name, origin=f"built, {group.name}")
+        program.name: Binary(path=folder_of(group) / program.name, origin=f"{origin}, {group.name}")
+        for groups, origin in ((CHART_GROUPS, "built when a chart first needs it"), (needed, "built"))
         for group in groups
         for program in group.programs
     }

@@ -30,7 +30,8 @@ _NO_DOWNLOADS = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
 
 _INHERITED_TOO = re.compile(
     r"HOME|USER|LOGNAME|SHELL|LANGUAGE|LC_\w+|TMPDIR|TMP|TEMP|XDG_\w+"
-    r"|GO(?:MAXPROCS|GC|MEMLIMIT|DEBUG)|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH"
+    r"|GO(?:MAXPROCS|GC|MEMLIMIT|DEBUG|CACHE|ENV|MODCACHE|PATH|PROXY|SUMDB|NOSUMDB|NOPROXY|PRIVATE|TMPDIR)"
+    r"|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH"
 )
 """What those that live on need besides what every child inherits."""
 
@@ -43,8 +44,13 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name in PASSED_VARIABLES or _INHERITED_TOO.fullmatch(name)
+        if name in PASSED_VARIABLES or (_INHERITED_TOO.fullmatch(name) and not _has_credentials(name, value))
     }
+
+
+def _has_credentials(name: str, value: str) -> bool:
+    """Say whether an address may hold a password: a private proxy of Go modules often has one."""
+    return name == "GOPROXY" and "@" in value
 
 
 def ensure_pulumi_state(folder: Path) -> None:

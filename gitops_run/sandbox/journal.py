@@ -55,6 +55,12 @@ class Journal:
         entry.update(restarts=entry.get("restarts", 0) + 1, process=None)
         self._change(part, {"exit_code": code, "log": tail}, state="crashed")
 
+    def ended(self, part: str) -> None:
+        """Tell that a process has done its work, and forget it."""
+        self._change(part, {}, state="ended")
+        self._state["parts"].pop(part)
+        self._write_state()
+
     def all_ready(self) -> None:
         """Tell the starter that everything is ready, and tell it nothing after that."""
         self._state["ready"] = True
@@ -82,7 +88,7 @@ class Journal:
         if part != SUPERVISOR or state != "stopped":
             entry = self._state["parts"].setdefault(part, {})
             entry.update(state=state, **{k: v for k, v in facts.items() if k != "pid"})
-        write_private(self._folder / "run" / "processes.json", json.dumps(self._state))
+        self._write_state()
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "part": part, "event": state, **facts})
         with (self._folder / "events.jsonl").open("a") as events:
@@ -90,6 +96,9 @@ class Journal:
         with suppress(BrokenPipeError):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
+
+    def _write_state(self) -> None:
+        write_private(self._folder / "run" / "processes.json", json.dumps(self._state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:

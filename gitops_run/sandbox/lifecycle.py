@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from gitops_run.adapters.host import is_running
 from gitops_run.adapters.user_files import data_directory
 from gitops_run.errors import NotFound, SandboxError
-from gitops_run.sandbox import certificates, kubeconfigs
+from gitops_run.sandbox import certificates, first_use, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries
 from gitops_run.sandbox.build import Progress
 from gitops_run.sandbox.environment import (
@@ -96,6 +96,8 @@ def start(
             plugin = pool.submit(ensure_kubernetes_plugin, sandbox, sandbox.binaries["pulumi"])
             _supervise(sandbox, tell)
             has_plugin = plugin.result()
+        if kind is NodeKind.SIMULATED and first_use.is_needed():
+            tell("helm and helm-controller, which only charts need, are built in the background")
         sandbox = with_environment(sandbox, has_plugin=has_plugin)
         save(sandbox)
         return sandbox
@@ -242,7 +244,7 @@ def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> Non
             if part == SUPERVISOR:
                 return
             waiting.pop(part, None)
-            tell(f"{part} ready after {event['seconds']:.1f} s")
+            tell(f"{part} is ready after {event['seconds']:.1f} s")
         elif kind == "crashed":
             waiting.pop(part, None)
             waiting = {part: f"ended with exit code {event['exit_code']}", **waiting}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, write_declared
-from gitops_run.sandbox.programs import FLUX_VERSION
+from gitops_run.sandbox.build import folder_of
+from gitops_run.sandbox.programs import (
+    FLUX_CONTROLLERS,
+    FLUX_MANIFESTS,
+    FLUX_VERSION,
+    flux_kinds_folder,
+)
 from gitops_run.sandbox.state import NODE
 
 NODES_PATH = "/api/v1/nodes"
@@ -20,10 +25,10 @@ FLUX_NAMESPACE = "flux-system"
 _CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "500", "ephemeral-storage": "1Ti"}
 
 
-def flux_kinds(binaries: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
-    """Read the CustomResourceDefinitions that were kept beside Flux's controllers."""
-    for program in ("source-controller", "kustomize-controller", "helm-controller"):
-        for file in sorted(binaries[program].with_name("crds").glob("*.yaml")):
+def flux_kinds() -> Iterator[dict[str, Any]]:
+    """Read the CustomResourceDefinitions of Flux's controllers, of the releases that are built."""
+    for name in FLUX_CONTROLLERS:
+        for file in sorted((folder_of(FLUX_MANIFESTS) / flux_kinds_folder(name)).glob("*.yaml")):
             yield yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
 
 

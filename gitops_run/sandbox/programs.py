@@ -1,7 +1,9 @@
 """Which programs a sandbox is made of, and the pinned Go modules that each is built from.
 
-One group is one folder under toolchain/, with a go.mod and a go.sum of its own, since the programs'
-requirements clash within one module. Knows names and packages; building them is build.py's work.
+One group is one folder under toolchain/, with a go.mod and a go.sum of its own, so that a new release of one
+program rebuilds no other. The modules that the groups share have the same versions in all of them, and Go's
+cache then compiles each package once; what determines a program's output has the version that its own release
+names. Knows names and packages; building them is build.py's work.
 """
 
 from __future__ import annotations
@@ -47,6 +49,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """State what building a group costs from an empty cache, after the groups before it.
+
+    cpu_s: seconds of CPU time, packages: how many are compiled; `make bench` measures both.
+    why: what makes a long build long.
+    """
+
+    cpu_s: int
+    packages: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """Gather the programs that are built from one go.mod.
 
@@ -56,6 +71,7 @@ class Group:
 
     name: str
     programs: tuple[Program, ...]
+    work: Work
     variables: tuple[str, ...] = ()
     kept: tuple[Kept, ...] = ()
     module: str = ""
@@ -82,10 +98,8 @@ _KUBERNETES_VARIABLES = (
 )
 
 
-def _flux(name: str) -> Group:
-    module = f"github.com/fluxcd/{name}"
-    crds = Kept(group=name, module=module, files=("config/crd/bases/*.yaml",), into="crds")
-    return Group(name=name, programs=(Program(name=name, package=module),), kept=(crds,))
+def _flux(name: str, work: Work) -> Group:
+    return Group(name=name, programs=(Program(name=name, package=f"github.com/fluxcd/{name}"),), work=work)
 
 
 def _flux_manifests(folder: str) -> Kept:
@@ -98,8 +112,13 @@ def _flux_manager(name: str) -> Kept:
     return Kept(group=name, module=module, files=("config/manager/*.yaml",), into=into)
 
 
+def flux_kinds_folder(name: str) -> str:
+    """Name the folder of the Flux group that holds the kinds of a controller."""
+    return f"{name}-crds"
+
+
 def _flux_kinds(name: str) -> Kept:
-    module, into = f"github.com/fluxcd/{name}", f"{name}-crds"
+    module, into = f"github.com/fluxcd/{name}", flux_kinds_folder(name)
     return Kept(group=name, module=module, files=("config/crd/bases/*.yaml",), into=into)
 
 
@@ -123,10 +142,63 @@ _LANGUAGE_SCRIPT = Kept(
     into="",
 )
 
+FLUX_MANIFESTS = Group(
+    name="flux",
+    programs=(),
+    work=Work(cpu_s=2, packages=0),
+    kept=(
+        *(_flux_manifests(folder) for folder in ("install", "policies", "rbac")),
+        *(_flux_manifests(f"bases/{name}") for name in FLUX_CONTROLLERS),
+        *(_flux_manager(name) for name in FLUX_CONTROLLERS),
+        *(_flux_kinds(name) for name in FLUX_CONTROLLERS),
+    ),
+)
+"""Upstream's manifests, and what they name of the controllers' own releases."""
+
+CLUSTER_GROUPS = (
+    Group(
+        name="etcd",
+        programs=(Program(name="etcd", package="go.etcd.io/etcd/server/v3"),),
+        work=Work(cpu_s=81, packages=578, why="the first one also compiles Go's standard library"),
+    ),
+    Group(
+        name="versitygw",
+        programs=(Program(name="versitygw", package="github.com/versity/versitygw/cmd/versitygw"),),
+        work=Work(cpu_s=60, packages=300),
+    ),
+    _flux("kustomize-controller", Work(cpu_s=200, packages=1300)),
+    _flux(
+        "source-controller",
+        Work(cpu_s=200, packages=700, why="it has a client for every store and registry that Flux reads"),
+    ),
+    FLUX_MANIFESTS,
+    Group(
+        name="kubernetes",
+        programs=tuple(
+            _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+        ),
+        work=Work(cpu_s=300, packages=1400, why="it is the whole control plane"),
+        variables=_KUBERNETES_VARIABLES,
+    ),
+)
+"""What every sandbox runs: nobody has these installed in the versions that fit together."""
+
+CHART_GROUPS = (
+    _flux("helm-controller", Work(cpu_s=15, packages=121)),
+    Group(
+        name="helm",
+        programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),
+        work=Work(cpu_s=10, packages=46),
+        variables=(f"helm.sh/helm/v4/internal/version.version={_HELM}",),
+    ),
+)
+"""What a session with a chart needs besides."""
+
 PULUMI_GROUPS = (
     Group(
         name="pulumi",
         programs=(Program(name="pulumi", package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
+        work=Work(cpu_s=200, packages=648, why="it has a client for every store that can hold its state"),
         variables=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={_PULUMI}",),
     ),
     Group(
@@ -137,52 +209,17 @@ PULUMI_GROUPS = (
                 package="github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python",
             ),
         ),
+        work=Work(cpu_s=10, packages=39),
         kept=(_LANGUAGE_SCRIPT,),
     ),
 )
 """Built only where no new enough Pulumi is installed."""
 
-FLUX_MANIFESTS = Group(
-    name="flux",
-    programs=(),
-    kept=(
-        *(_flux_manifests(folder) for folder in ("install", "policies", "rbac")),
-        *(_flux_manifests(f"bases/{name}") for name in FLUX_CONTROLLERS),
-        *(_flux_manager(name) for name in FLUX_CONTROLLERS),
-        *(_flux_kinds(name) for name in FLUX_CONTROLLERS),
-    ),
-)
-"""Upstream's manifests, and what they name of the controllers' own releases."""
-
-GROUPS = (
-    Group(name="etcd", programs=(Program(name="etcd", package="go.etcd.io/etcd/server/v3"),)),
-    Group(
-        name="versitygw",
-        programs=(Program(name="versitygw", package="github.com/versity/versitygw/cmd/versitygw"),),
-    ),
-    Group(
-        name="kubernetes",
-        programs=tuple(
-            _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-        ),
-        variables=_KUBERNETES_VARIABLES,
-    ),
-    _flux("source-controller"),
-    _flux("kustomize-controller"),
-    _flux("helm-controller"),
-    FLUX_MANIFESTS,
-    Group(
-        name="helm",
-        programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),
-        variables=(f"helm.sh/helm/v4/internal/version.version={_HELM}",),
-    ),
-)
-"""Always the sandbox's own: nobody has these installed in the versions that fit together."""
-
 SIMULATED_NODE_GROUPS = (
     Group(
         name="kwok",
         programs=(Program(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
+        work=Work(cpu_s=60, packages=500),
         kept=(_KWOK_STAGES,),
     ),
 )
@@ -191,12 +228,14 @@ REAL_NODE_GROUPS = (
     Group(
         name="kubernetes-node",
         programs=tuple(_kubernetes(name) for name in ("kubelet", "kube-proxy")),
+        work=Work(cpu_s=60, packages=122),
         variables=_KUBERNETES_VARIABLES,
         module="kubernetes",
     ),
     Group(
         name="coredns",
         programs=(Program(name="coredns", package="gitops-run.dev/toolchain/coredns"),),
+        work=Work(cpu_s=60, packages=479),
     ),
     Group(
         name="images",
@@ -204,8 +243,17 @@ REAL_NODE_GROUPS = (
             Program(name=name, package=f"gitops-run.dev/toolchain/images/{name}")
             for name in ("pause", "trial")
         ),
+        work=Work(cpu_s=2, packages=4),
     ),
 )
+
+GROUPS = CLUSTER_GROUPS + CHART_GROUPS + PULUMI_GROUPS + SIMULATED_NODE_GROUPS + REAL_NODE_GROUPS
+"""Every group."""
+
+
+def group_named(name: str) -> Group:
+    """Return a group by its name."""
+    return next(group for group in GROUPS if group.name == name)
 
 
 def module_version(group: str, module: str) -> str:

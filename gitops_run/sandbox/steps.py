@@ -35,7 +35,7 @@ def steps_of(sandbox: Sandbox, api: ApiServer) -> tuple[Step, ...]:
 
 
 def _with_kwok(sandbox: Sandbox, api: ApiServer) -> tuple[Step, ...]:
-    kinds = tuple(nodes.flux_kinds(sandbox.binaries))
+    kinds = tuple(nodes.flux_kinds())
     namespace = nodes.flux_namespace(applier_arguments(sandbox))
     cluster = Step(
         name=CLUSTER_STEP,

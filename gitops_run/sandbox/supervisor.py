@@ -21,6 +21,7 @@ import anyio
 from anyio import to_thread
 
 from gitops_run.adapters.host import record
+from gitops_run.sandbox import first_use
 from gitops_run.sandbox.journal import Journal, log_tail
 from gitops_run.sandbox.node import machine
 from gitops_run.sandbox.part import Part
@@ -32,6 +33,7 @@ from gitops_run.sandbox.store import ensure_administrator
 from gitops_run.sandbox.web import ApiServer, is_healthy
 
 _PROBE_EVERY_S = 0.05
+_BUILT_EVERY_S = 0.5
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _STEADY_AFTER_S = 60.0
@@ -50,6 +52,8 @@ class Supervisor:
         self._parts = parts_of(sandbox, ensure_administrator(sandbox.folder / "store"))
         names = [*(part.name for part in self._parts), *(step.name for step in self._steps)]
         self._ready = {name: anyio.Event() for name in names}
+        self._late = {part.name for part in self._parts if not _is_built(sandbox, part)}
+        self._all_ready = anyio.Event()
 
     async def run(self) -> None:
         """Start everything, then keep it running until SIGTERM or SIGINT; end every part."""
@@ -67,6 +71,8 @@ class Supervisor:
                 for step in self._steps:
                     group.start_soon(self._take, step)
                 group.start_soon(self._tell_when_ready)
+                if self._sandbox.node is NodeKind.SIMULATED and first_use.is_needed():
+                    group.start_soon(self._build_ahead)
                 async for _ in signals:
                     group.cancel_scope.cancel()
                     break
@@ -74,6 +80,8 @@ class Supervisor:
     async def _keep_running(self, part: Part) -> None:
         for name in part.after:
             await self._ready[name].wait()
+        while not _is_built(self._sandbox, part):  # noqa: ASYNC110 - nobody announces it
+            await anyio.sleep(_BUILT_EVERY_S)
         backoff = _FIRST_BACKOFF_S
         while True:
             began = time.monotonic()
@@ -118,9 +126,21 @@ class Supervisor:
         self._ready[step.name].set()
 
     async def _tell_when_ready(self) -> None:
-        for event in self._ready.values():
-            await event.wait()
+        for name, event in self._ready.items():
+            if name not in self._late:
+                await event.wait()
         self._journal.all_ready()
+        self._all_ready.set()
+
+    async def _build_ahead(self) -> None:
+        """Build, once everything else is ready, what was left out of the start; its log says how it went."""
+        await self._all_ready.wait()
+        with (self._sandbox.folder / "logs" / f"{first_use.NAME}.log").open("ab") as log:
+            process = await anyio.open_process(first_use.AHEAD, stdin=None, stdout=log, stderr=STDOUT)
+        self._journal.started(first_use.NAME, record(process.pid))
+        self._journal.ready(first_use.NAME, 0)
+        await process.wait()
+        self._journal.ended(first_use.NAME)
 
     def _end_parts(self) -> None:
         """End those that use a part before the part itself: clients, the API server, etcd; then pods."""
@@ -131,6 +151,12 @@ class Supervisor:
             end([server] if server else [], _PATIENCE_S)
         if self._sandbox.node is NodeKind.REAL:
             machine.restore(self._sandbox.folder)
+
+
+def _is_built(sandbox: Sandbox, part: Part) -> bool:
+    """Say whether the program of a part is there: what only charts need is built later."""
+    program = sandbox.binaries.get(part.name)
+    return program is None or program.exists()
 
 
 def _is_done(step: Step) -> bool:

@@ -6,15 +6,15 @@ import os
 import subprocess
 from pathlib import Path
 
+from gitops_run.sandbox.build import BUILD_FLAGS, build_environment
 from gitops_run.sandbox.golang import choose_go, installed_go, required_version
-from gitops_run.sandbox.programs import GROUPS
+from gitops_run.sandbox.programs import group_named
 
 
 def build_program(source: Path, group: str, built: Path) -> Path:
-    """Build one file of Go with the modules that a program of the sandbox is built from."""
-    folder = next(one.folder for one in GROUPS if one.name == group)
+    """Build one file of Go with the modules and flags of a program of the sandbox: Go's cache has them."""
+    folder = group_named(group).folder
     go = choose_go(installed_go(), required_version([(folder / "go.mod").read_text()]))
-    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    command = [str(go.path), "build", "-o", str(built), str(source)]
-    subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
+    command = [str(go.path), "build", *BUILD_FLAGS, "-o", str(built), str(source)]
+    subprocess.run(command, cwd=folder, env=build_environment(os.environ), check=True)
     return built

@@ -98,3 +98,9 @@ def test_fewer_saves_than_a_thousand_are_not_passed_off_as_a_thousand() -> None:
 def test_sizes_are_told_with_their_floor_and_peers() -> None:
     sizes = {"100": {"save_p50": 400, "floor_p50": 250}}
     assert list(tables({"by_target": sizes})) == ["100 objects: save 400 ms, floor 250 ms"]
+
+
+def test_the_first_run_is_held_against_minutes_of_cpu_time() -> None:
+    of_demo, of_tests = rows({"first_run": {"cpu_s": 1_081, "wall_s": 600, "test_cpu_s": 60}})
+    assert of_demo.is_missed
+    assert not of_tests.is_missed

@@ -12,15 +12,14 @@ from gitops_run.sandbox.build import digest, ensure_built, folder_of
 from gitops_run.sandbox.golang import Go, choose_go, parse_version, required_version
 from gitops_run.sandbox.programs import (
     GROUPS,
-    PULUMI_GROUPS,
-    REAL_NODE_GROUPS,
-    SIMULATED_NODE_GROUPS,
     Group,
+    Kept,
     Program,
+    Work,
+    group_named,
     module_version,
 )
 
-ALL_GROUPS = GROUPS + PULUMI_GROUPS + SIMULATED_NODE_GROUPS + REAL_NODE_GROUPS
 OWN = "gitops-run.dev/toolchain/"
 
 
@@ -28,10 +27,7 @@ OWN = "gitops-run.dev/toolchain/"
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Group:
     monkeypatch.setattr(programs, "TOOLCHAIN", tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "thing").mkdir()
-    (tmp_path / "thing" / "go.mod").write_text("module thing\n\ngo 1.26\n")
-    (tmp_path / "thing" / "go.sum").write_text("sum\n")
-    return Group(name="thing", programs=(Program(name="thing", package="example.com/thing"),))
+    return thing(tmp_path)
 
 
 def test_a_digest_is_the_same_for_the_same_sources(group: Group) -> None:
@@ -54,6 +50,19 @@ def test_a_digest_changes_with_the_package_and_the_flags(group: Group) -> None:
     assert len({digest(group), digest(other_package), digest(other_flags)}) == 3
 
 
+def test_a_digest_changes_with_the_version_of_a_module_whose_files_are_kept(group: Group) -> None:
+    keeper = replace(group, kept=(Kept(group="thing", module="example.com/kept", files=("*",), into=""),))
+    go_mod = group.folder / "go.mod"
+    other = thing(group.folder.parent, "other")
+    keeping_of_other = replace(keeper, name="other", programs=group.programs)
+    before = digest(keeping_of_other)
+
+    go_mod.write_text(go_mod.read_text().replace("v1.0.0", "v1.0.1"))
+
+    assert other.folder == keeping_of_other.folder
+    assert digest(keeping_of_other) != before
+
+
 def test_what_is_in_the_cache_is_not_built_again(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     folder_of(group).mkdir(parents=True)
     monkeypatch.setenv("PATH", "")
@@ -68,7 +77,7 @@ def test_the_names_of_a_build_lie_in_the_users_cache(group: Group, tmp_path: Pat
     assert folder_of(group) == tmp_path / "cache" / "gitops-run" / "toolchain" / f"thing-{digest(group)}"
 
 
-@pytest.mark.parametrize("group", ALL_GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_every_program_is_a_tool_of_its_pinned_module(group: Group) -> None:
     go_mod = (group.folder / "go.mod").read_text()
     foreign = [program.package for program in group.programs if not program.package.startswith(OWN)]
@@ -77,7 +86,7 @@ def test_every_program_is_a_tool_of_its_pinned_module(group: Group) -> None:
     assert (group.folder / "go.sum").exists()
 
 
-@pytest.mark.parametrize("group", ALL_GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_every_program_of_our_own_has_its_source_in_the_toolchain(group: Group) -> None:
     own = [program.package for program in group.programs if program.package.startswith(OWN)]
     sources = [programs.TOOLCHAIN / package.removeprefix(OWN) / "main.go" for package in own]
@@ -94,8 +103,7 @@ def test_a_digest_changes_with_a_source_of_our_own(group: Group) -> None:
 
 
 def test_the_node_is_built_from_the_module_of_its_control_plane() -> None:
-    kubernetes = next(group for group in GROUPS if group.name == "kubernetes")
-    node = next(group for group in REAL_NODE_GROUPS if group.name == "kubernetes-node")
+    kubernetes, node = group_named("kubernetes"), group_named("kubernetes-node")
 
     assert node.folder == kubernetes.folder
     assert node.linker_flags == kubernetes.linker_flags
@@ -132,7 +140,7 @@ def test_a_module_is_pinned_to_the_version_that_was_tried(name: str, module: str
 
 
 def test_kubernetes_tells_the_version_that_it_is_pinned_to() -> None:
-    kubernetes = next(group for group in GROUPS if group.name == "kubernetes")
+    kubernetes = group_named("kubernetes")
 
     assert "gitVersion=v1.36.3" in kubernetes.linker_flags
     assert "gitMajor=1" in kubernetes.linker_flags
@@ -162,6 +170,15 @@ def test_where_no_go_is_new_enough_the_error_names_what_was_found() -> None:
         choose_go([go("/opt/go", 25)], (1, 26, 0))
 
     assert "pip install 'gitops-run[sandbox]'" in refused.value.hint
+
+
+def thing(toolchain: Path, name: str = "thing") -> Group:
+    """Make a group of one program, whose work is four packages."""
+    (toolchain / name).mkdir()
+    (toolchain / name / "go.mod").write_text("module thing\n\ngo 1.26\n\nrequire example.com/kept v1.0.0\n")
+    (toolchain / name / "go.sum").write_text("sum\n")
+    program = Program(name=name, package=f"example.com/{name}")
+    return Group(name=name, programs=(program,), work=Work(cpu_s=10, packages=4))
 
 
 def go(path: str, minor: int) -> Go:
