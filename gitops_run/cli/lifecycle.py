@@ -53,7 +53,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
     parsed = SessionName.parse(name)
     request = session_request(parsed, {**place_flags(path, root), **said(flags)})
     note(beginning(request))
-    spec = anyio.run(partial(until_interrupted, says=_stopping(f"up {name}")), make_session, request)
+    spec = anyio.run(partial(until_interrupted, says=_stopping(f"gitops-run up {name}")), make_session, request)
     if output == "json":
         print_json(_to_json(spec))
     else:
@@ -69,7 +69,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
     request = session_request(SessionName.parse(name), flags, is_ending=True, has_cluster=not is_cluster_gone)
-    run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"down {name}")))
+    run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"gitops-run down {name}")))
     if is_cluster_gone:
         receipt = run(end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
@@ -155,7 +155,7 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
     key = user_files.read_decryption_key(request.settings.decryption_key_file)
     variables = user_files.read_variables(request.settings.substitute_file)
     request = replace(request, decryption_key=key, variables=variables)
-    with unfinished(_at_work(request, "up")):
+    with unfinished(_at_work(request, f"gitops-run up {request.name}")):
         spec = await lifecycle.up(request, _ports(request), tell_step)
     if request.settings.root:
         remember_root(_history_folder(request), request.settings.root)
@@ -166,7 +166,7 @@ async def make_session(request: lifecycle.Request) -> SessionSpec:
 async def end_session(request: lifecycle.Request) -> Receipt:
     """End a session, telling each resource as it goes."""
     try:
-        with unfinished(_at_work(request, "down")):
+        with unfinished(_at_work(request, f"gitops-run down {request.name}")):
             receipt = await lifecycle.down(request, _ports(request), tell_step)
     except NotFound as error:
         raise await _with_existing(request, error) from error
@@ -193,20 +193,19 @@ async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFo
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:
     """End what a session has outside of its cluster."""
-    with unfinished(_at_work(request, "down")):
+    with unfinished(_at_work(request, f"gitops-run down {request.name}")):
         receipt = await lifecycle.down_without_cluster(request, _ports(request), tell_step)
     _forget_history(request)
     return receipt
 
 
 def _stopping(command: str) -> str:
-    return f"Pulumi finishes what it is doing; to go on later: gitops-run {command}"
+    return f"Pulumi finishes what it is doing; to go on later: {command}"
 
 
 def _at_work(request: lifecycle.Request, command: str) -> str:
     """Say what a process leaves that doesn't wait for Pulumi."""
-    how = f"gitops-run {command} {request.name}"
-    return f"Pulumi may still be at work on session {request.name}; to go on once it has ended: {how}"
+    return f"Pulumi may still be at work on session {request.name}; to go on once it has ended: {command}"
 
 
 def _forget_history(request: lifecycle.Request) -> None:

@@ -58,7 +58,7 @@ def _install_plugin() -> None:
         install_own_plugin(os.environ)
     except OSError as error:
         pulumi.log.warn(
-            f"the plugin gitops-run can't be installed in {plugins_folder(os.environ)}: {error.strerror}"
+            f"the plugin of sessions can't be installed in {plugins_folder(os.environ)}: {error.strerror}"
         )
 
 

@@ -87,7 +87,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
     (
         r"no resource plugin 'pulumi-resource-gitops-run'|latest version for provider gitops-run",
         _backend,
-        "Pulumi can't find the plugin gitops-run, which the package gitops-run has",
+        "Pulumi can't find the plugin of sessions, which comes with this Python package",
         "install it with the Python that has the package: python -c 'from gitops_run import Session'",
     ),
     (

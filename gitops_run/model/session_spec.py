@@ -262,7 +262,7 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
     if facts.is_of_other_stack(name):
         project, _, stack = facts.stack.partition("/")
         return GuardError(
-            f"session {name} was made by stack {stack} of project {project}, not by gitops-run up",
+            f"session {name} was made by stack {stack} of project {project}",
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(

@@ -45,7 +45,7 @@ async def ensure_chart_programs(environment: Mapping[str, str]) -> None:
     ) as process:
         if await process.wait():
             raise SandboxError(
-                "helm and helm-controller, which a chart needs, could not be built",
+                "helm-controller and helm, which a chart needs, could not be built",
                 hint="the lines above say why; what was compiled is kept, so run the command again",
             )
 

@@ -97,7 +97,7 @@ def start(
             _supervise(sandbox, tell)
             has_plugin = plugin.result()
         if kind is NodeKind.SIMULATED and first_use.is_needed():
-            tell("helm and helm-controller, which only charts need, are built in the background")
+            tell("helm-controller and helm, which only charts need, are built in the background")
         sandbox = with_environment(sandbox, has_plugin=has_plugin)
         save(sandbox)
         return sandbox

@@ -95,7 +95,7 @@ def test_a_script_makes_three_sessions_of_which_each_takes_saves_and_ends_them(
         for command in (("up", "red", target, "--root", root), ("up", "red", target), ("down", "red")):
             refused = person.types(*command)
             assert refused.code == 3, refused.err
-            assert "of project fleet, not by gitops-run up" in refused.err
+            assert "of project fleet" in refused.err
         assert installation.traces() == []
 
     assert not installation.sessions() & NAMES

@@ -21,7 +21,6 @@ PLACE = Place(name="web", root="/home/al/my app", target="deploy", cluster=("--c
 NO_HINTS = (
     "# Written by gitops-run",
     "an older gitops-run made",
-    "the plugin gitops-run has",
     "who made the session may: gitops-run up'",
     "gitops-run bucket",
     "gitops-run sandbox web",
