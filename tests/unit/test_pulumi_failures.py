@@ -30,7 +30,7 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     (
         "error: no resource plugin 'pulumi-resource-gitops-run' found in the workspace or on your $PATH",
         BackendError,
-        "plugin gitops-run",
+        "plugin of sessions",
     ),
     (
         "error: no resource plugin 'pulumi-resource-kubernetes' found in the workspace at version v4.34.2 …",
