@@ -95,7 +95,7 @@ def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
         path=path,
         line=next(lines, None),
         message=f"the dependency {dependency.name} isn't in charts/: {then}",
-        hint=f"fetch it: helm dependency update {posixpath.dirname(path) or '.'}; ignore rules may not hide it",
+        hint=f"fetch it: helm dependency update {posixpath.dirname(path) or '.'}",
     )
 
 

@@ -17,7 +17,7 @@ from gitops_run.flows.dropped import DroppedFields
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
-from gitops_run.model.changes import find_change
+from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies
@@ -303,7 +303,7 @@ class _Judgement:
         """Say what applying an object would change, or why that can't be told."""
         ref = item.ref
         if is_recreated:
-            self._changes.append(Change(object=str(ref), action="recreate"))
+            self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
         elif look.is_hidden and not look.findings:
             reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
             self._not_checked.append(f"{ref}: {reason}")
