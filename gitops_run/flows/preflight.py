@@ -6,6 +6,7 @@ what was pushed last are looked at in the cluster. docs/decisions/0005-preflight
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -271,6 +272,8 @@ class _Judgement:
         self._snapshot = snapshot
         self._new_kinds = frozenset(_new_kinds(built.objects))
         self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
+        times = Counter(item.ref.inventory_id for item in built.objects)
+        self._twofold = frozenset(entry for entry, count in times.items() if count > 1)
         claims = [(item.ref, own_claim(item, settings.session)) for item in built.objects]
         self._problems = [self._own_part(ref, claim) for ref, claim in claims if claim]
         self._changes: list[Change] = []
@@ -307,6 +310,9 @@ class _Judgement:
         elif look.is_hidden and not look.findings:
             reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
             self._not_checked.append(f"{ref}: {reason}")
+        elif look.result is not None and look.live is not None and ref.inventory_id in self._twofold:
+            reason = "it is there in several API versions, and the one that Flux applies last stays"
+            self._not_checked.append(f"{ref} ({ref.api_version}): {reason}")
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
@@ -335,7 +341,7 @@ class _Judgement:
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
-            changes=tuple(self._changes),
+            changes=tuple(dict.fromkeys(self._changes)),
             not_checked=tuple(self._not_checked),
         )
 
