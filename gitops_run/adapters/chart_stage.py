@@ -119,19 +119,18 @@ def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
 
 def _unpack(folder: Path) -> None:
     """Put a packed dependency whose templates ask for kinds into a folder, so that they can be rewritten."""
-    packed = [
-        path for path in _walk(folder) if path.parent.name == "charts" and path.name.endswith(_PACKAGES)
-    ]
-    for path in packed:
-        files = [(name, text) for name, text in _packed(path) if _is_chart_path(name)]
-        if not any("APIVersions" in text for name, text in files if "/templates/" in name):
+    for path in list(_walk(folder)):
+        if path.parent.name != "charts" or not path.name.endswith(_PACKAGES):
+            continue
+        files = [(name, content) for name, content in _members(path) if _is_chart_path(name)]
+        if not any(b"APIVersions" in content for name, content in files if "/templates/" in name):
             continue
         _unlink_folders(folder, path)
         path.unlink()
-        for name, text in files:
+        for name, content in files:
             place = path.parent / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8", newline="")
+            place.write_bytes(content)
         _unpack(path.parent)
 
 
@@ -217,6 +216,11 @@ def _present(charts: Path) -> list[str]:
 
 
 def _packed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files of a packed chart as text."""
+    return ((name, content.decode("utf-8", "replace")) for name, content in _members(path))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a packed chart; one that can't be read has none, and helm says why."""
     left = ARCHIVE_BYTES_MAX
     with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as archive:
@@ -225,7 +229,7 @@ def _packed(path: Path) -> Iterator[tuple[str, str]]:
             if left < 0:
                 return
             if member.isfile() and (content := archive.extractfile(member)) is not None:
-                yield member.name, content.read().decode("utf-8", "replace")
+                yield member.name, content.read()
 
 
 def _is_within(root: Path, dependency: LocalDependency) -> bool:
