@@ -5,6 +5,8 @@ The snapshot's own files stay as they are: they are what is uploaded.
 
 from __future__ import annotations
 
+import posixpath
+import re
 import shutil
 import tarfile
 import zlib
@@ -18,9 +20,11 @@ from gitops_run.adapters.kubectl import disk_errors
 from gitops_run.model.chart_build import (
     VALUES_FILE,
     LocalDependency,
+    RemoteDependency,
     as_packaged,
     chart_name,
     missing_dependencies,
+    remote_dependencies,
     with_version,
 )
 from gitops_run.model.chart_unknowns import asking_for_given_kinds, given_kinds
@@ -53,9 +57,11 @@ def lay_out(
     """
     chart, folder = root / target, work / STAGE
     declaration = _path(target, CHART_FILE)
-    local = missing_dependencies(
-        {name: _text(chart / name) for name in _DECLARATIONS}, _present(chart / "charts"), target
-    )
+    declared = {name: _text(chart / name) for name in _DECLARATIONS}
+    present = _present(chart / "charts")
+    for remote in remote_dependencies(declared, present):
+        return _not_fetched(remote, declaration, declared[CHART_FILE])
+    local = missing_dependencies(declared, present, target)
     for dependency in local:
         if not _is_within(root, dependency):
             return Problem(
@@ -77,12 +83,30 @@ def lay_out(
     return StagedChart(folder=folder, added=frozenset(one.name for one in local))
 
 
+def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
+    """Refuse a chart that can't be rendered without what Flux fetches, or fails to."""
+    name = re.compile(rf"""\bname:\s*["']?{re.escape(dependency.name)}["']?\s*(?:[,}}#]|$)""")
+    lines = (number for number, line in enumerate(text.splitlines(), 1) if name.search(line))
+    then = (
+        f"Flux fetches it from {dependency.repository}, and no save can be checked without it"
+        if dependency.is_fetched
+        else f"Flux fetches none from {dependency.repository}"
+    )
+    return Problem(
+        path=path,
+        line=next(lines, None),
+        message=f"the dependency {dependency.name} isn't in charts/: {then}",
+        hint=f"fetch it: helm dependency update {posixpath.dirname(path) or '.'}",
+    )
+
+
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
-    """Let the templates of a chart that is laid out ask for these kinds; those of a packed chart stay.
+    """Let the templates of a chart that is laid out ask for these kinds.
 
     Raises TransientError where the disk refuses.
     """
     with disk_errors(folder):
+        _unpack(folder)
         for path in _templates(folder):
             text = _text(path)
             if (new := asking_for_given_kinds(text)) != text:
@@ -113,6 +137,29 @@ def _chart_files(folder: Path) -> Iterator[Path]:
         yield folder / CHART_FILE
         for inner in sorted((folder / "charts").iterdir()) if (folder / "charts").is_dir() else ():
             yield from _chart_files(inner)
+
+
+def _unpack(folder: Path) -> None:
+    """Put a packed dependency whose templates ask for kinds into a folder, so that they can be rewritten."""
+    for path in list(_walk(folder)):
+        if path.parent.name != "charts" or not path.name.endswith(_PACKAGES):
+            continue
+        files = [(name, content) for name, content in _members(path) if _is_chart_path(name)]
+        if not any(b"APIVersions" in content for name, content in files if "/templates/" in name):
+            continue
+        _unlink_folders(folder, path)
+        path.unlink()
+        for name, content in files:
+            place = path.parent / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        _unpack(path.parent)
+
+
+def _is_chart_path(name: str) -> bool:
+    """Say whether a file of an archive lies in the chart's folder; helm refuses others."""
+    parts = name.split("/")
+    return len(parts) > 1 and not {"", ".", ".."} & set(parts)
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
@@ -191,6 +238,11 @@ def _present(charts: Path) -> list[str]:
 
 
 def _packed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files of a packed chart as text."""
+    return ((name, content.decode("utf-8", "replace")) for name, content in _members(path))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a packed chart; one that can't be read has none, and helm says why."""
     left = ARCHIVE_BYTES_MAX
     with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as archive:
@@ -199,7 +251,7 @@ def _packed(path: Path) -> Iterator[tuple[str, str]]:
             if left < 0:
                 return
             if member.isfile() and (content := archive.extractfile(member)) is not None:
-                yield member.name, content.read().decode("utf-8", "replace")
+                yield member.name, content.read()
 
 
 def _is_within(root: Path, dependency: LocalDependency) -> bool:

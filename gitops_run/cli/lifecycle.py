@@ -53,7 +53,9 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
     parsed = SessionName.parse(name)
     request = session_request(parsed, {**place_flags(path, root), **said(flags)})
     note(beginning(request))
-    spec = anyio.run(partial(until_interrupted, says=_stopping(f"gitops-run up {name}")), make_session, request)
+    spec = anyio.run(
+        partial(until_interrupted, says=_stopping(f"gitops-run up {name}")), make_session, request
+    )
     if output == "json":
         print_json(_to_json(spec))
     else:

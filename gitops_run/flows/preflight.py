@@ -6,6 +6,7 @@ what was pushed last are looked at in the cluster. docs/decisions/0005-preflight
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from gitops_run.flows.dropped import DroppedFields
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
-from gitops_run.model.changes import find_change
+from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies
@@ -271,6 +272,8 @@ class _Judgement:
         self._snapshot = snapshot
         self._new_kinds = frozenset(_new_kinds(built.objects))
         self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
+        times = Counter(item.ref.inventory_id for item in built.objects)
+        self._twofold = frozenset(entry for entry, count in times.items() if count > 1)
         claims = [(item.ref, own_claim(item, settings.session)) for item in built.objects]
         self._problems = [self._own_part(ref, claim) for ref, claim in claims if claim]
         self._changes: list[Change] = []
@@ -303,10 +306,13 @@ class _Judgement:
         """Say what applying an object would change, or why that can't be told."""
         ref = item.ref
         if is_recreated:
-            self._changes.append(Change(object=str(ref), action="recreate"))
+            self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
         elif look.is_hidden and not look.findings:
             reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
             self._not_checked.append(f"{ref}: {reason}")
+        elif look.result is not None and look.live is not None and ref.inventory_id in self._twofold:
+            reason = "it is there in several API versions, and the one that Flux applies last stays"
+            self._not_checked.append(f"{ref} ({ref.api_version}): {reason}")
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
             self._changes += [change] if change else []
@@ -335,7 +341,7 @@ class _Judgement:
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
-            changes=tuple(self._changes),
+            changes=tuple(dict.fromkeys(self._changes)),
             not_checked=tuple(self._not_checked),
         )
 

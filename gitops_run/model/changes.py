@@ -39,6 +39,19 @@ def find_change(ref: ObjectRef, live: Json | None, applied: Json) -> Change | No
     return Change(object=str(ref), action="change", fields=fields) if fields else None
 
 
+def find_recreation(ref: ObjectRef, live: Json, sent: Json, made: Json | None) -> Change:
+    """Say what recreating an object changes of what is sent.
+
+    made: what the API server makes of it under another name, with values written as it writes them; None
+    where it told nothing.
+    """
+    found = find_change(ref, live, made) if made is not None else None
+    own = _differences((), _content(live), _content(sent))
+    paths = {_written(path) for path, _, after in own if after is not _ABSENT}
+    fields = tuple(one for one in (found.fields if found else ()) if one.path in paths)
+    return Change(object=str(ref), action="recreate", fields=fields)
+
+
 def _content(item: Json) -> Json:
     metadata = {key: value for key, value in item.get("metadata", {}).items() if key not in _BOOKKEEPING}
     for key, hidden in (("labels", OWNER_LABELS), ("annotations", _HIDDEN_ANNOTATIONS)):

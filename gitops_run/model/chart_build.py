@@ -26,6 +26,7 @@ VALUES_FILE: Final = "values.yaml"
 
 _DIGITS: Final = 12
 _DECIMAL = re.compile(r"\d+\.\d+")
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
 _SEMVER = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?\Z")
 
 
@@ -35,6 +36,19 @@ class LocalDependency:
 
     name: str
     path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteDependency:
+    """Name a chart that source-controller fetches. repository: without credentials."""
+
+    name: str
+    repository: str
+
+    @property
+    def is_fetched(self) -> bool:
+        """Say whether source-controller fetches from such a repository."""
+        return self.repository.startswith(("https://", "http://", "oci://"))
 
 
 def revision_of(tree: Tree) -> str:
@@ -105,20 +119,37 @@ def missing_dependencies(
     files: the texts of Chart.yaml, Chart.lock, requirements.yaml and requirements.lock. present: the names of
     the charts in charts/. A lock takes precedence.
     """
+    missing = (
+        LocalDependency(name=str(entry.get("name")), path=_local_path(entry, target))
+        for entry in _missing(files, present)
+        if _is_local(entry) and _is_named(entry)
+    )
+    return tuple(dict.fromkeys(missing))
+
+
+def remote_dependencies(
+    files: Mapping[str, str | None], present: Iterable[str]
+) -> tuple[RemoteDependency, ...]:
+    """List the dependencies from elsewhere that a chart's charts/ lacks, as missing_dependencies does."""
+    return tuple(
+        RemoteDependency(
+            name=str(entry.get("name")), repository=_USER.sub("***@", str(entry.get("repository")))
+        )
+        for entry in _missing(files, present)
+        if not _is_local(entry) and _is_named(entry)
+    )
+
+
+def _missing(files: Mapping[str, str | None], present: Iterable[str]) -> list[Mapping[str, Any]]:
     declared: list[Any] = []
     for name in ("requirements.yaml", CHART_FILE, "requirements.lock", "Chart.lock"):
         found = _read(files.get(name) or "").get("dependencies")
         declared = found if isinstance(found, list) and found else declared
     there = list(present)
     if len(there) == len(declared):
-        return ()
-    entries = (mapping(entry) for entry in declared)
-    missing = (
-        LocalDependency(name=str(entry.get("name")), path=_local_path(entry, target))
-        for entry in entries
-        if (entry.get("alias") or entry.get("name")) not in there and _is_local(entry) and _is_named(entry)
-    )
-    return tuple(dict.fromkeys(missing))
+        return []
+    entries = [mapping(entry) for entry in declared]
+    return [entry for entry in entries if (entry.get("alias") or entry.get("name")) not in there]
 
 
 def _is_local(entry: Mapping[str, Any]) -> bool:

@@ -22,6 +22,10 @@ _REASONS: Final = {
 """What a second rendering here doesn't show."""
 _GIVEN: Final = "gitops-run.api-versions"
 _HAS: Final = re.compile(r"[$\w.]*APIVersions\.Has(?!\w)")
+_IS_AMONG: Final = re.compile(
+    r"""\bhas\s+("[^"]*"|`[^`]*`|\([^()]*\)|[$\w.]+)\s+[$\w.]*APIVersions(?![\w.])"""
+)
+_ALL: Final = f'(keys (fromJson (include "{_GIVEN}" "")))'
 _FOUND: Final = f'hasKey (fromJson (include "{_GIVEN}" ""))'
 _KIND: Final = re.compile(r"""^kind:[ \t]*["']?(\w+)""", re.MULTILINE)
 _COMMENT: Final = re.compile(r"\{\{-?\s*/\*")
@@ -58,7 +62,8 @@ def asking_for_given_kinds(template: str) -> str:
     kept = 0
     parts = []
     for start, end in _actions(template):
-        parts += [template[kept:start], _HAS.sub(_FOUND, template[start:end])]
+        action = _IS_AMONG.sub(lambda found: f"has {found[1]} {_ALL}", template[start:end])
+        parts += [template[kept:start], _HAS.sub(_FOUND, action)]
         kept = end
     return "".join((*parts, template[kept:]))
 

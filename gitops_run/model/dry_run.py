@@ -45,7 +45,8 @@ class Look:
     """Hold what the cluster says of one object. live: None where it has none. result: of the dry run.
 
     resource: the kind's plural. is_hidden: Flux may not read what is there, so None says nothing. if_new:
-    what is wrong with the object apart from the change; None where that wasn't asked. Values of Secrets are
+    what is wrong with the object apart from the change; None where that wasn't asked. made_new: what comes of
+    it under another name. Values of Secrets are
     in here, so nothing of it is in the representation.
     """
 
@@ -56,6 +57,7 @@ class Look:
     is_namespaced: bool = True
     is_hidden: bool = False
     if_new: tuple[Finding, ...] | None = None
+    made_new: Json | None = field(default=None, repr=False)
 
     def would_recreating_help(self, finding: Finding) -> bool:
         """Say whether a finding is about the change alone, and not about the object."""

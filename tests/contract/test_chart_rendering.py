@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,9 @@ def test_what_depends_on_the_cluster_s_kinds_is_rendered_where_it_has_them(
         '.Capabilities.APIVersions.Has "{}"',
         '(.Capabilities.APIVersions.Has "{}")',
         '"{}" | .Capabilities.APIVersions.Has',
+        'has "{}" .Capabilities.APIVersions',
+        "has .Values.kind $.Capabilities.APIVersions",
+        'and (has "v1" .Capabilities.APIVersions) (has "{}" .Capabilities.APIVersions)',
         "$.Capabilities.APIVersions.Has .Values.kind",
         'and (.Capabilities.APIVersions.Has "v1") (.Capabilities.APIVersions.Has "{}")',
     ],
@@ -271,6 +276,12 @@ def test_the_packaging_of_a_chart_of_v1_loses_the_dependencies_that_its_chart_ya
     [
         ('name: dep, version: 9.0.0, repository: "file://../dep"', "another version"),
         ('name: dep, version: 0.3.0, repository: "file://../gone"', "no chart is there"),
+        (
+            'name: dep, version: 0.3.0, repository: "https://u:p@example.org/x"',
+            "from https://***@example.org/x",
+        ),
+        ('name: dep, version: 0.3.0, repository: "oci://example.org/x"', "Flux fetches it from oci://"),
+        ('name: dep, version: 0.3.0, repository: "@mine"', "Flux fetches none from @mine"),
     ],
 )
 def test_a_dependency_that_flux_can_not_build_is_refused(render: Render, entry: str, told: str) -> None:
@@ -278,6 +289,22 @@ def test_a_dependency_that_flux_can_not_build_is_refused(render: Render, entry: 
     assert isinstance(problem, Problem)
     assert problem.path == "chart/Chart.yaml"
     assert told in problem.message
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("policy/v1beta1", set()), ("v1/ConfigMap", {"a"})])
+def test_a_packed_dependency_asks_for_the_cluster_s_kinds_too(
+    render: Render, tmp_path: Path, kind: str, expected: set[str]
+) -> None:
+    text = f'{{{{ if .Capabilities.APIVersions.Has "{kind}" }}}}{config_map("a", "b")}{{{{ end }}}}'
+    charts = tmp_path / "root/chart/charts"
+    charts.mkdir(parents=True)
+    with tarfile.open(charts / "dep-0.3.0.tgz", "w:gz") as archive:
+        for name, content in {"dep/Chart.yaml": DEPENDENCY, "dep/templates/a.yaml": text}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content.encode()))
+    assert names(render({})) == expected
+    assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
 
 
 def test_the_chart_that_is_uploaded_stays_as_it_is(render: Render, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.changes import find_change
+from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.objects import ObjectRef, parse_document
 from gitops_run.model.ownership import SessionPlace, foreign_owner
 
@@ -105,3 +105,18 @@ def test_values_are_read_as_kubernetes_reads_them(text: str, value: object) -> N
     [item] = parse_document(f"apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nx: {text}\n")
     assert item.body["x"] == value
     assert type(item.body["x"]) is type(value)
+
+
+def test_a_recreation_lists_what_is_sent_and_differs_as_the_api_server_writes_it() -> None:
+    live = {
+        "spec": {"cpu": "1", "ip": "10.0.0.1", "type": "A", "gone": 1},
+        "metadata": {"name": "a", "uid": "u"},
+    }
+    sent = {"spec": {"cpu": "1000m", "type": "B"}, "metadata": {"name": "a"}}
+    made = {"spec": {"cpu": "1", "type": "B", "ip": "10.0.0.2"}, "metadata": {"name": "a-recreated"}}
+    found = find_recreation(CONFIG, live, sent, made)
+    assert (found.action, [(one.path, one.before, one.after) for one in found.fields]) == (
+        "recreate",
+        [("spec.type", '"A"', '"B"')],
+    )
+    assert find_recreation(CONFIG, live, sent, None).fields == ()

@@ -233,6 +233,16 @@ def test_a_field_that_flux_drops_is_told_with_its_line() -> None:
     assert "app/kustomization.yaml:2: Flux drops the field namePrefx" in found.not_checked[0]
 
 
+def test_an_object_in_two_api_versions_is_made_once_and_its_change_is_not_checked() -> None:
+    texts = [manifest("W", "w", f"spec: {{x: {version}}}", api=f"x.io/v{version}") for version in (1, 2)]
+    assert told(inspect(*texts)) == [("W ns/w", "create")]
+    cluster = FakeCluster()
+    cluster.has(ObjectRef(group="x.io", kind="W", namespace="ns", name="w"), spec={"x": 2})
+    found = inspect(*texts, cluster=cluster, live=Live(digests={}, inventory=("ns_w_x.io_W",)))
+    assert (found.changes, found.problems) == ((), ())
+    assert [line.partition(":")[0] for line in found.not_checked] == ["W ns/w (x.io/v1)", "W ns/w (x.io/v2)"]
+
+
 COPIED = A.replace("\ndata:", '\n  resourceVersion: "7"\ndata:')
 
 

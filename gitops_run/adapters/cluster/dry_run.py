@@ -172,7 +172,8 @@ class ClusterDryRun:
             self._masker.learn(of_object(there))
         result = self._result(item, *answers["PATCH"]) if has_dry_run else Look()
         if result.findings and there is not None and _may_be_immutable(*answers["PATCH"]):
-            result = replace(result, if_new=await self._if_new(item, path))
+            if_new, made_new = await self._if_new(item, path)
+            result = replace(result, if_new=if_new, made_new=made_new)
         refused = there if isinstance(there, tuple) and not has_dry_run else ()
         return Look(
             live=None if isinstance(there, tuple) else there,
@@ -182,21 +183,25 @@ class ClusterDryRun:
             is_namespaced=resource.is_namespaced,
             is_hidden=isinstance(there, tuple),
             if_new=result.if_new,
+            made_new=result.made_new,
         )
 
-    async def _if_new(self, item: RenderedObject, path: str) -> tuple[Finding, ...]:
-        """Ask what would be wrong with an object if it were new: under a name that isn't taken."""
+    async def _if_new(self, item: RenderedObject, path: str) -> tuple[tuple[Finding, ...], Json | None]:
+        """Ask what would be wrong with an object if it were new, and what it would be.
+
+        It is asked for under a name that isn't taken.
+        """
         name = f"{item.ref.name[:_NAME_MAX].rstrip('-.')}-{_UNTAKEN}"
         metadata = {key: value for key, value in item.body["metadata"].items() if key != "resourceVersion"}
         body = {**item.body, "metadata": {**metadata, "name": name}}
         request = self._dry_run(f"{path.rpartition('/')[0]}/{name}", body)
         status, answer = await self._connection.ask(request)
         if is_conflict(status, answer) and (conflict := conflict_of(body)):
-            return conflict
+            return conflict, None
         found = to_findings_if_new(status, answer, is_secret=item.ref.kind == "Secret")
         if found is None:
             raise self._failure(status, answer)
-        return found
+        return found, answer if status < HTTPStatus.BAD_REQUEST else None
 
     def _dry_run(self, path: str, body: Mapping[str, Any]) -> Request:
         return Request(
