@@ -1,4 +1,4 @@
-"""A save to a cluster that is far away, beside a floor over the same path, and the round trips of both.
+"""A save to a cluster that is far away, alongside a floor over the same path, and the round trips of both.
 
 The developer reaches the API server and the store through a network with a round trip of 150 ms; Flux is as
 near to the store as ever. The network counts how many round trips of a save lie one after another, whoever

@@ -25,7 +25,7 @@ from gitops_run.model.tree import Plan, Tree, diff, edited_file
 BATCH = 100
 """Files whose contents are held in memory at a time."""
 LISTING_S = 1.0
-"""How much longer than a listing beside it a put may take, before the store is listed once more."""
+"""How long a put may take whose listing runs alongside, before the store is listed once more."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 

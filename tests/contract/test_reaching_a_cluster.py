@@ -126,7 +126,7 @@ async def test_a_plugin_that_gives_no_credentials_is_named_with_its_reason(
     assert "hunter2" not in str(raised.value)
 
 
-async def test_a_plugin_is_told_the_cluster_and_none_of_our_variables(
+async def test_a_plugin_gets_the_cluster_and_none_of_our_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITOPS_RUN_SECRET_KEY", "hunter2")
@@ -267,7 +267,7 @@ def authority(folder: Path) -> Path:
     return folder
 
 
-async def test_a_certificate_of_an_unknown_authority_is_told_from_one_for_another_name(
+async def test_a_certificate_of_an_unknown_authority_is_distinguished_from_one_for_another_name(
     tmp_path: Path,
 ) -> None:
     pki = authority(tmp_path / "pki")
@@ -285,7 +285,9 @@ async def test_a_certificate_of_an_unknown_authority_is_told_from_one_for_anothe
             await ask(kubeconfig(tmp_path, address, **trusted, **{"tls-server-name": "api.far"}))
 
 
-async def test_a_connection_that_is_cut_is_told_from_a_cluster_that_does_not_run(tmp_path: Path) -> None:
+async def test_a_connection_that_is_cut_is_distinguished_from_a_cluster_that_does_not_run(
+    tmp_path: Path,
+) -> None:
     server = Server()
 
     async def cut(request: web.Request) -> web.Response:
