@@ -151,10 +151,20 @@ def measure(folder: Path, runs: int) -> None:
     heads += f" {PRESENT.settle_ms:.0f} ms | {PRESENT.edit_ms:.0f} ms after one edit |"
     print(f"| burst | took | news | longest gap: p50, max |{heads}")
     print("|---|---|---|---|" + "---|" * len(waits))
+    whole, present = waits[-2:]
+    counts = [0, 0]
     for name, burst in BURSTS.items():
-        print(row(name, [anyio.run(watch, burst, folder) for _ in range(runs)], waits), flush=True)
+        seen = [anyio.run(watch, burst, folder) for _ in range(runs)]
+        print(row(name, seen, waits), flush=True)
+        counts = [
+            count + sum(one.saves(wait) for one in seen)
+            for count, wait in zip(counts, (whole, present), strict=True)
+        ]
     added = "".join(f" {max(0, round(wait.edit_ms - check_ms))} ms |" for wait in waits)
     print(f"| *added to a single save* | | | |{added}")
+    print(
+        f"\nall bursts became {counts[0]} saves with the whole quiet time, {counts[1]} with less for one edit"
+    )
 
 
 def row(name: str, seen: Sequence[Seen], waits: Sequence[Wait]) -> str:
