@@ -1,4 +1,4 @@
-"""A checkout of a branch on which five hundred files of the target differ, beside Flux's own time."""
+"""A checkout of a branch on which five hundred files of the target differ, alongside Flux's own time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BRANCHES = ("one", "two", "three")
 
 
 def measure_checkout(bench: Bench) -> dict[str, Any]:
-    """Check branches out, one after another, while a sync runs; beside that, Flux's time for such changes.
+    """Check branches out, one after another, while a sync runs; alongside, Flux's time for such changes.
 
     The two take turns: a machine that is busy for a while is so for both.
     """

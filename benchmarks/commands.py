@@ -18,7 +18,7 @@ API_SERVER = re.compile(r"kube-apiserver ready after ([\d.]+) s")
 
 
 def measure_help(bench: Bench) -> dict[str, Any]:
-    """Measure the time until `--help` has ended, beside that of a Python which only imports click."""
+    """Measure the time until `--help` has ended, and that of a Python which only imports click."""
     person = bench.person(bench.folder)
     bare = [sys.executable, "-c", "import click"]
     helps, floors = [], []
@@ -29,7 +29,7 @@ def measure_help(bench: Bench) -> dict[str, Any]:
 
 
 def measure_sandbox_start(bench: Bench) -> dict[str, Any]:
-    """Measure a start of the sandbox that has run before, beside what its API server takes of it."""
+    """Measure a start of the sandbox that has run before, and its API server's part of it."""
     lifecycle.stop(bench.sandbox.name)
     told: list[str] = []
     start = partial(lifecycle.start, bench.sandbox.name, tell=told.append, node=NodeKind.SIMULATED)

@@ -88,7 +88,7 @@ RATIOS = (
     ("sandbox start / its API server's", "sandbox_start_s", "api_server_start_s", 3.0),
     ("--help / Python with click", "cli_help_ms", "cli_help_floor_ms", 2.5),
 )
-"""Times beside a floor of the same run: how many milliseconds they are is the machine's affair."""
+"""Times as ratios to a floor of the same run, since milliseconds depend on the machine."""
 
 
 def _of_saves(results: Results) -> Iterator[Row]:

@@ -49,7 +49,7 @@ OBJECTS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """Hold when the watcher told of changes, in milliseconds since a burst began, and the tree of then."""
+    """Hold when the watcher reported changes, in milliseconds since a burst began, and the tree of then."""
 
     at_ms: float
     tree: Tree = field(default_factory=Tree)
@@ -60,7 +60,7 @@ class Wait:
     """Hold how long it has to be quiet.
 
     edit_ms: where one edited file is all that changed for a while. check_ms: what runs meanwhile takes, and
-    begins anew with each change.
+    starts again with each change.
     """
 
     settle_ms: float
@@ -112,7 +112,7 @@ class Seen:
 
 _SETTLE_MS = SyncSettings(target=".").settle_s * 1000
 PRESENT = Wait(settle_ms=_SETTLE_MS, edit_ms=_SETTLE_MS * EDIT_SHARE)
-"""What the sync waits for unless it is told otherwise."""
+"""What the sync waits for by default."""
 
 
 def main() -> None:
@@ -151,10 +151,20 @@ def measure(folder: Path, runs: int) -> None:
     heads += f" {PRESENT.settle_ms:.0f} ms | {PRESENT.edit_ms:.0f} ms after one edit |"
     print(f"| burst | took | news | longest gap: p50, max |{heads}")
     print("|---|---|---|---|" + "---|" * len(waits))
+    whole, present = waits[-2:]
+    counts = [0, 0]
     for name, burst in BURSTS.items():
-        print(row(name, [anyio.run(watch, burst, folder) for _ in range(runs)], waits), flush=True)
+        seen = [anyio.run(watch, burst, folder) for _ in range(runs)]
+        print(row(name, seen, waits), flush=True)
+        counts = [
+            count + sum(one.saves(wait) for one in seen)
+            for count, wait in zip(counts, (whole, present), strict=True)
+        ]
     added = "".join(f" {max(0, round(wait.edit_ms - check_ms))} ms |" for wait in waits)
     print(f"| *added to a single save* | | | |{added}")
+    print(
+        f"\nall bursts became {counts[0]} saves with the whole quiet time, {counts[1]} with less for one edit"
+    )
 
 
 def row(name: str, seen: Sequence[Seen], waits: Sequence[Wait]) -> str:
@@ -193,7 +203,7 @@ async def watch(burst: Callable[[Path, Path], None], folder: Path) -> Seen:
 
 
 async def _note_news(tree: WorkTree, news: list[News], tasks: TaskGroup) -> None:
-    """Note each news, and look at the tree beside that, as the sync does."""
+    """Note each news, and take a snapshot at the same time, as the sync does."""
     lock = anyio.Lock()
 
     async def look(index: int, touched: frozenset[str]) -> None:

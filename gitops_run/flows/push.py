@@ -28,7 +28,7 @@ UPLOAD_REPORTED_BYTES = 8 * 1000 * 1000
 UPLOAD_REPORTED_FILES = 5 * BATCH
 """Uploads of more than either take seconds to a store that is far away, and are reported as they go on."""
 LISTING_S = 1.0
-"""How much longer than a listing beside it a put may take, before the store is listed once more."""
+"""How long a put may take whose listing runs alongside, before the store is listed once more."""
 ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 

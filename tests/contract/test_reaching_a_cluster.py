@@ -126,7 +126,7 @@ async def test_a_plugin_that_gives_no_credentials_is_named_with_its_reason(
     assert "hunter2" not in str(raised.value)
 
 
-async def test_a_plugin_is_told_the_cluster_and_none_of_our_variables(
+async def test_a_plugin_gets_the_cluster_and_none_of_our_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITOPS_RUN_SECRET_KEY", "hunter2")
@@ -267,7 +267,7 @@ def authority(folder: Path) -> Path:
     return folder
 
 
-async def test_a_certificate_of_an_unknown_authority_is_told_from_one_for_another_name(
+async def test_a_certificate_of_an_unknown_authority_is_distinguished_from_one_for_another_name(
     tmp_path: Path,
 ) -> None:
     pki = authority(tmp_path / "pki")
@@ -285,7 +285,9 @@ async def test_a_certificate_of_an_unknown_authority_is_told_from_one_for_anothe
             await ask(kubeconfig(tmp_path, address, **trusted, **{"tls-server-name": "api.far"}))
 
 
-async def test_a_connection_that_is_cut_is_told_from_a_cluster_that_does_not_run(tmp_path: Path) -> None:
+async def test_a_connection_that_is_cut_is_distinguished_from_a_cluster_that_does_not_run(
+    tmp_path: Path,
+) -> None:
     server = Server()
 
     async def cut(request: web.Request) -> web.Response:
@@ -299,3 +301,34 @@ async def test_a_connection_that_is_cut_is_told_from_a_cluster_that_does_not_run
             await ask(kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}"))
     with pytest.raises(TransientError, match=r"can't be reached: .*[Cc]onnect"):
         await ask(kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}"))
+
+
+async def test_a_certificate_that_a_plugin_gets_is_replaced_once_it_is_refused(tmp_path: Path) -> None:
+    pki = authority(tmp_path / "pki")
+    pair = issue(pki, "ca", Client(file="serving", user="server"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki / "ca.crt"))
+    tls.load_cert_chain(pair.certificate, pair.key)
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    for number in (1, 2):
+        client = issue(pki, "ca", Client(file=f"client-{number}", user=f"dev-{number}"))
+        status = {
+            "clientCertificateData": client.certificate.read_text(),
+            "clientKeyData": client.key.read_text(),
+        }
+        document = {"apiVersion": API_VERSION, "kind": "ExecCredential", "status": status}
+        (tmp_path / f"credential-{number}").write_text(json.dumps(document))
+    users: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        subject = request.transport.get_extra_info("peercert")["subject"]
+        users.append(dict(part[0] for part in subject)["commonName"])
+        return web.json_response({}, status=200 if users[-1] == "dev-2" else 401)
+
+    server = Server()
+    server.answer = answer  # type: ignore[method-assign]
+    async with server.serving(tls):
+        trusted = {"certificate-authority": str(pki / "ca.crt")}
+        user = plugin(tmp_path, "cat credential-$n")
+        await ask(kubeconfig(tmp_path, f"https://127.0.0.1:{server.port}", user, **trusted))
+    assert users == ["dev-1", "dev-2"]

@@ -308,7 +308,7 @@ class Connection:
             raise found from error
 
     def _outage(self, error: Exception) -> Exception:
-        return outage(error, self._way, has_answered=self._has_answered) or error
+        return outage(error, self._way) or error
 
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = {"Accept": "application/json", "Content-Type": request.content_type, **request.headers}

@@ -97,7 +97,7 @@ class Credentials:
     def _start(self, plugin: ExecPlugin) -> asyncio.Task[None]:
         if self._running is None or self._running.done():
             self._running = asyncio.ensure_future(self._run(plugin))
-            # Where nobody waits for it, its failure is told to the next who does.
+            # A failure that nobody waits for is raised to the next request.
             self._running.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._running
 

@@ -123,7 +123,7 @@ def _program(plugin: ExecPlugin) -> str:
 
 
 def _environment(plugin: ExecPlugin) -> dict[str, str]:
-    """Give it this environment without our own variables, which may hold keys, and what it is told."""
+    """Give it this environment without our own variables, which may hold keys, but with its settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
     named = {str(item["name"]): str(item["value"]) for item in plugin.settings.get("env") or ()}
     spec: dict[str, Any] = {"interactive": False}

@@ -19,6 +19,7 @@ from gitops_run.errors import BackendError, GitOpsRunError, TransientError
 
 _NO_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's codes for a certificate whose authority isn't known, or that is its own."""
+_PROXIES: Final = frozenset({"", "http", "https"})
 _EXPIRED: Final = frozenset({9, 10})
 _OTHER_NAME: Final = frozenset({62, 64})
 
@@ -48,56 +49,51 @@ class AnswerTooLargeError(Exception):
     """Report an answer that was not read to its end."""
 
 
-def outage(error: Exception, way: Way, *, has_answered: bool) -> GitOpsRunError | None:
+def outage(error: Exception, way: Way) -> TransientError | None:
     """Say why a cluster could not be asked; None for an error that is none of the network's.
 
-    has_answered: whether it did before. What only a person can mend is worth another try then: the network
-    may have become another meanwhile.
+    What a person has to mend is worth another try too, and proves nothing about what is in the cluster.
     """
     found = _cause(error, way)
-    if found is None:
-        return None
-    message, hint, is_passing = found
-    kind = TransientError if is_passing or has_answered else BackendError
-    return kind(message, hint=hint)
+    return None if found is None else TransientError(found[0], hint=found[1])
 
 
 _REACH: Final = "check that it runs and that this machine reaches it"
 _NO_NETWORK: Final = (aiohttp.ClientError, OSError, json.JSONDecodeError, RecursionError)
 
 
-def _cause(error: Exception, way: Way) -> tuple[str, str, bool] | None:
-    """Return message and hint, and whether it may pass by itself."""
+def _cause(error: Exception, way: Way) -> tuple[str, str] | None:
+    """Return message and hint."""
     cluster, found = f"the cluster of context {way.context!r}", None
     match error:
         case AnswerTooLargeError():
             message = f"{cluster} answers with far more than was asked for: {error}"
-            found = message, "look at what answers there: is it an API server?", True
+            found = message, "look at what answers there: is it an API server?"
         case aiohttp.ClientConnectorCertificateError():
-            found = (*_untrusted(error.certificate_error, way), False)
+            found = _untrusted(error.certificate_error, way)
         case aiohttp.ClientHttpProxyError():
             found = _refused_by_proxy(error, way)
         case aiohttp.ClientConnectorError():
             found = _unconnected(error, way)
         case TimeoutError():
-            found = f"{cluster} can't be reached: no answer in time", _REACH, True
+            found = f"{cluster} can't be reached: no answer in time", _REACH
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | ConnectionError():
-            found = f"the connection to {cluster} was cut: {_reason(error)}", "check the network", True
+            found = f"the connection to {cluster} was cut: {_reason(error)}", "check the network"
         case _ if isinstance(error, _NO_NETWORK):
-            found = f"{cluster} can't be reached: {_reason(error)}", _REACH, True
+            found = f"{cluster} can't be reached: {_reason(error)}", _REACH
     return found
 
 
-def _unconnected(error: aiohttp.ClientConnectorError, way: Way) -> tuple[str, str, bool]:
+def _unconnected(error: aiohttp.ClientConnectorError, way: Way) -> tuple[str, str]:
     if isinstance(error, aiohttp.ClientSSLError):
         message = f"no TLS can be agreed upon with {way.server}: {_reason(error.os_error)}"
-        return message, "check the server of that context: is it an API server's https address?", False
+        return message, "check the server of that context: is it an API server's https address?"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         message = f"the proxy {way.shown_proxy} can't be reached: {_reason(error.os_error)}"
-        return message, "check proxy-url of that cluster in the kubeconfig, or HTTPS_PROXY", True
+        return message, "check proxy-url of that cluster in the kubeconfig, or HTTPS_PROXY"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the host {way.host} of context {way.context!r} can't be found", _REACH, True
-    return f"the cluster of context {way.context!r} can't be reached: {_reason(error.os_error)}", _REACH, True
+        return f"the host {way.host} of context {way.context!r} can't be found", _REACH
+    return f"the cluster of context {way.context!r} can't be reached: {_reason(error.os_error)}", _REACH
 
 
 def _untrusted(error: Exception, way: Way) -> tuple[str, str]:
@@ -124,24 +120,21 @@ def _untrusted(error: Exception, way: Way) -> tuple[str, str]:
     )
 
 
-def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, way: Way) -> tuple[str, str, bool]:
+def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, way: Way) -> tuple[str, str]:
     proxy = f"the proxy {way.shown_proxy}"
     if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return (
             f"{proxy} asks who you are (407)",
             "write that into proxy-url or HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
-            False,
         )
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return (
             f"{proxy} refuses the way to {way.host} ({error.status} {error.message})",
             f"have it allowed there, or go without the proxy: NO_PROXY={way.host}",
-            False,
         )
     return (
         f"{proxy} doesn't reach {way.host} ({error.status} {error.message})",
         "check that the cluster runs and that the proxy reaches it",
-        True,
     )
 
 
@@ -172,7 +165,5 @@ def message_of(text: bytes) -> str:
 
 def proxy_problem(url: str) -> str:
     """Say why a proxy can't be used; "" where it can, or there is none."""
-    scheme = urlsplit(url or "http:").scheme
-    return (
-        "" if scheme in {"http", "https"} else f"its proxy-url is {scheme}://, and only http and https work"
-    )
+    scheme = urlsplit(url).scheme
+    return f"its proxy-url is {scheme}://, and only http and https work" if scheme not in _PROXIES else ""

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urlsplit
 
 from urllib3 import Retry, Timeout
 from urllib3.exceptions import HTTPError
+from urllib3.util import make_headers
 
 from gitops_run.errors import BackendError, UsageError
 from gitops_run.plugins.kubernetes.kinds import Kind, KindName, Place, known
@@ -212,6 +213,11 @@ def connect(options: Options) -> Api:
             hint="check the provider's kubeconfig and context",
         ) from error
     configuration.connection_pool_maxsize = _POOL_SIZE
+    configuration.disable_strict_ssl_verification = True  # like client-go
+    if credentials := urlsplit(configuration.proxy or "").username:
+        password = urlsplit(configuration.proxy).password or ""
+        known = f"{unquote(credentials)}:{unquote(password)}"
+        configuration.proxy_headers = make_headers(proxy_basic_auth=known)
     return Api(client.ApiClient(configuration))
 
 
