@@ -108,7 +108,7 @@ class Kustomize:
         try:
             return with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
         except yaml.YAMLError as error:
-            return yaml_problem(kustomization, error)
+            return yaml_problem(kustomization, error, snapshot.read_text(kustomization) or "")
 
     @contextmanager
     def _in_place(self, file: Path, content: bytes) -> Iterator[None]:

@@ -100,8 +100,10 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (r"exceeded quota", "ask for less, or ask who runs the platform for more"),
     (
         r"violates PodSecurity",
-        "set each field that it names in the pod's securityContext; an image that runs as root needs another "
-        "one, such as nginxinc/nginx-unprivileged for nginx",
+        (
+            "set each field that it names in the pod's securityContext; an image that runs as root needs "
+            "another one, such as nginxinc/nginx-unprivileged for nginx"
+        ),
     ),
     (r"no matches for kind", "check apiVersion and kind; or have its CustomResourceDefinition installed"),
     (

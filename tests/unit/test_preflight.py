@@ -155,7 +155,7 @@ def test_a_missing_right_is_told_as_what_it_means(text: str, expected: str) -> N
 def test_a_refused_impersonation_is_told_once_with_its_remedy() -> None:
     refusal = (Finding(obstacle=Obstacle.IMPERSONATION, message="…"),)
     [problem] = inspect(A, B, cluster=FakeCluster(refuses={"a": refusal, "b": refusal})).problems
-    assert problem.hint.endswith("gitops-run up web")
+    assert problem.hint.endswith("gitops-run up NAME")
 
 
 def test_an_object_of_someone_else_is_refused_with_and_without_dry_run() -> None:
