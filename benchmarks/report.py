@@ -81,6 +81,8 @@ PLAIN = (
     ("sync memory after 1,000 saves, MB", "rss_mb_after_1000", 150),
     ("sync idle, % of a core", "sync_idle_cpu_percent", 1),
     ("--help, ms", "cli_help_ms", 250),
+    ("version, ms", "version_ms", 150),
+    ("list, ms", "list_ms", 600),
 )
 
 

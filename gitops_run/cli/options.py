@@ -49,6 +49,7 @@ APPLIER_KEYS = (
 )
 SESSION_KEYS = (
     "owner",
+    "podSecurity",
     "store",
     "endpoint",
     "region",
