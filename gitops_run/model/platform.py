@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from gitops_run.errors import BackendError, GuardError, UsageError
-from gitops_run.model.admission import POLICY_KINDS, policies
+from gitops_run.model.admission import POLICY_KINDS
 from gitops_run.model.flux_install import FluxChoice, install
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.manifests import Manifest
-from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
 from gitops_run.model.pod_security import LEVELS, RESTRICTED
 from gitops_run.model.session import NAME_MAX, suggest_name
 from gitops_run.model.session_spec import ClusterPin
@@ -141,7 +141,7 @@ class PlatformFacts:
         return bool(self.kinds or self.components)
 
 
-POLICIES: Final = tuple(f"{kind} {name}" for name in policies() for kind in POLICY_KINDS)
+POLICIES: Final = tuple(f"{kind} {name}" for name in POLICY_NAMES for kind in POLICY_KINDS)
 PARTS: Final = (*POLICIES, VIEWER_ROLE, MAKER_ROLE)
 """What every platform has, whosever its Flux is."""
 NEEDED_KINDS: Final = (

@@ -31,6 +31,8 @@ from gitops_run.model.store_server import forward_rules
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
+POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY)
+"""The admission policies of every platform."""
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 

@@ -45,8 +45,8 @@ def engineer(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> 
     """Somebody who may do everything, on a cluster without Flux."""
     person = someone(own_sandbox, tmp_path_factory.mktemp("engineer"))
     kinds = flux_kinds(person)
-    # A kind whose storage the API server still prepares can stay for ever when it is deleted; a list answers once
-    # the storage is ready.
+    # A kind whose storage the API server still prepares can stay for ever when it is deleted; a list answers
+    # once the storage is ready.
     person.kubectl("get", ",".join(kinds), "--all-namespaces")
     person.kubectl("delete", "crd", *kinds, "--wait=false")  # one after the other takes ten seconds each
     person.kubectl("delete", "namespace", "flux-system")
@@ -118,6 +118,33 @@ def test_a_policy_that_somebody_deleted_comes_back(engineer: Person, platform: d
     engineer.kubectl("delete", "validatingadmissionpolicy", "gitops-run-session-objects")
     assert not engineer.succeeds("platform", "status", "-o", "json").json["has_policy"]
     assert engineer.succeeds("platform", "up", "-o", "json").json["has_policy"]
+
+
+def enforcing(engineer: Person, level: str) -> subprocess.CompletedProcess[str]:
+    """Ask for a session's namespace with a level of Pod Security, without making it."""
+    labels = {"gitops-run.dev/session": "any", "pod-security.kubernetes.io/enforce": level}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "run-any", "labels": labels}}
+    return subprocess.run(
+        ["kubectl", "create", "--dry-run=server", "-f", "-"],
+        input=json.dumps(manifest),
+        env=dict(engineer.env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def test_a_session_may_be_baseline_only_where_the_platform_says_so(
+    engineer: Person, platform: dict[str, Any], tmp_path: Path
+) -> None:
+    refused = engineer.types("up", "baseline", str(tmp_path), "--pod-security", "baseline")
+    assert_refused(refused, 3, "gitops-run-pod-security", "--session-pod-security baseline")
+    assert "gitops-run-pod-security" in enforcing(engineer, "baseline").stderr
+    engineer.succeeds("platform", "up", "--session-pod-security", "baseline")
+    assert "gitops-run-pod-security" in enforcing(engineer, "privileged").stderr
+    assert enforcing(engineer, "baseline").returncode == 0
+    engineer.succeeds("platform", "up", "--session-pod-security", "restricted")
 
 
 def test_pulumi_by_hand_finds_the_same_platform(engineer: Person, platform: dict[str, Any]) -> None:
