@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, parsed.text)
-    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends the session and removes it'}")
+    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends it'}")
     try:
         anyio.run(until_interrupted, _up_and_sync, request, syncing, emit)
     except KeyboardInterrupt:

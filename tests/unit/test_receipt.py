@@ -190,7 +190,7 @@ def test_a_cluster_that_fails_after_the_end_leaves_it_open_whether_all_is_gone()
 def test_a_cluster_that_is_away_changes_nothing_and_the_hint_says_what_to_do_where_it_is_gone() -> None:
     found, calls = end(FakeCluster(fails=TransientError("no answer", hint="check it")))
     assert isinstance(found, TransientError)
-    assert found.hint == "check it; if it is gone for good: gitops-run down web --cluster-gone"
+    assert found.hint == "check it; if it is gone for good: gitops-run down NAME --cluster-gone"
     assert calls == []
 
 
