@@ -29,11 +29,13 @@ _NEVER_NEEDED_BY_LIST = (
     "cryptography",
     "kubernetes.client",
     "kubernetes.config",
+    "kubernetes.aio.dynamic",
     "kubernetes.dynamic",
     "obstore",
     "pulumi",
     "requests",
     "rich",
+    "urllib3",
     "watchfiles",
 )
 
