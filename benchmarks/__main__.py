@@ -25,7 +25,7 @@ from benchmarks.broken import measure_broken
 from benchmarks.by_repo import measure_by_repo
 from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand, measure_three_thousand
 from benchmarks.checkout import measure_checkout
-from benchmarks.commands import measure_help, measure_sandbox_start
+from benchmarks.commands import measure_help, measure_list, measure_sandbox_start, measure_version
 from benchmarks.ctrl_c import measure_ctrl_c
 from benchmarks.first_run import measure_first_run
 from benchmarks.memory import measure_memory
@@ -43,6 +43,8 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "sandbox": measure_sandbox_start,
     "help": measure_help,
+    "version": measure_version,
+    "list": measure_list,
     "ten": measure_ten,
     "hundred": measure_hundred,
     "thousand": measure_thousand,

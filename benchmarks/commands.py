@@ -1,4 +1,4 @@
-"""What a person waits for outside a session: a command's help, and a sandbox that starts."""
+"""What a person waits for outside a session: commands that show something, and a sandbox that starts."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def measure_help(bench: Bench) -> dict[str, Any]:
         helps.append(seconds(lambda: person.succeeds("--help")) * 1000)
         floors.append(seconds(lambda: subprocess.run(bare, env=dict(person.env), check=True)) * 1000)
     return {"cli_help_ms": p50(helps), "cli_help_floor_ms": p50(floors)}
+
+
+def measure_version(bench: Bench) -> dict[str, Any]:
+    """Measure the time until `version` has ended, which asks nobody."""
+    person = bench.person(bench.folder)
+    return {"version_ms": p50(seconds(lambda: person.succeeds("version")) * 1000 for _ in range(HELP_RUNS))}
+
+
+def measure_list(bench: Bench) -> dict[str, Any]:
+    """Measure the time until `list` has asked the cluster and printed its sessions."""
+    person = bench.person(bench.folder)
+    return {"list_ms": p50(seconds(lambda: person.succeeds("list")) * 1000 for _ in range(HELP_RUNS))}
 
 
 def measure_sandbox_start(bench: Bench) -> dict[str, Any]:

@@ -80,6 +80,8 @@ PLAIN = (
     ("sync memory, MB", "sync_rss_mb", 130),
     ("sync memory after 1,000 saves, MB", "rss_mb_after_1000", 150),
     ("sync idle, % of a core", "sync_idle_cpu_percent", 1),
+    ("version, ms", "version_ms", 150),
+    ("list, ms", "list_ms", 600),
 )
 
 RATIOS = (

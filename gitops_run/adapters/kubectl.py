@@ -141,7 +141,7 @@ class Kustomize:
         try:
             return with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
         except yaml.YAMLError as error:
-            return yaml_problem(kustomization, error)
+            return yaml_problem(kustomization, error, snapshot.read_text(kustomization) or "")
         except UnappliableError as error:
             hint = "remove it, and set a label of your own (labels) where you need one"
             return Problem(path=kustomization, line=error.line, message=str(error), hint=hint)

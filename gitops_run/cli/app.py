@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -123,7 +124,7 @@ def _exit_code() -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told as one
         _fail(
             f"unexpected error: {type(error).__name__}: {error}",
-            "for the whole story: gitops-run --debug COMMAND",
+            f"to see where: gitops-run --debug {shlex.join(sys.argv[1:])}",
             is_debug=is_debug,
         )
         return _bug_exit_code(sys.argv[1:])

@@ -14,6 +14,7 @@ import click
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.hints import place_of, told, with_completed_hints
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import for_terminal, print_json
@@ -45,14 +46,13 @@ def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
     settings = session_settings(parsed, flags)
     found: Preflight = anyio.run(until_interrupted, _inspect, parsed, settings, root)
     if output == "json":
-        print_json(
-            {
-                "changes": [asdict(change) for change in found.changes],
-                "problems": [asdict(problem) for problem in found.problems],
-                "not_checked": list(found.not_checked),
-                "overridden": [asdict(place) for place in found.overridden],
-            }
-        )
+        document = {
+            "changes": [asdict(change) for change in found.changes],
+            "problems": [asdict(problem) for problem in found.problems],
+            "not_checked": list(found.not_checked),
+            "overridden": [asdict(place) for place in found.overridden],
+        }
+        print_json(with_completed_hints(document, place_of(click.get_current_context())))
     else:
         print_difference(found, settings.namespace or parsed.namespace)
     if found.problems:
@@ -85,7 +85,7 @@ def _no_mark(step: str) -> None:
 def print_difference(found: Preflight, namespace: str) -> None:
     """Print what a save would change. namespace: the session's."""
     for line in _lines(found, namespace):
-        click.echo(painted(for_terminal(line), sys.stdout))
+        click.echo(painted(for_terminal(told(line)), sys.stdout))
 
 
 def _lines(found: Preflight, namespace: str) -> Iterator[str]:

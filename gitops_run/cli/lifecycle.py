@@ -145,10 +145,8 @@ def _stack_source(name: SessionName, stack_file: Path) -> Source:
 
 def beginning(request: lifecycle.Request) -> str:
     """Say what takes the next seconds, before the first of it is done."""
-    return (
-        f"preparing session {request.name} on {request.settings.context}: "
-        "its namespace, bucket, keys and Flux objects"
-    )
+    place = f"session {request.name} on {request.settings.context}"
+    return f"preparing {place}: namespace, bucket, keys, Flux objects"
 
 
 async def make_session(request: lifecycle.Request) -> SessionSpec:

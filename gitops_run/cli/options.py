@@ -16,6 +16,23 @@ from gitops_run.model import contexts
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source, resolve
 
+_METAVARS = {
+    "file": "FILE",
+    "files": "FILE",
+    "kubeconfig": "FILE",
+    "manifests": "FILE|URL",
+    "endpoint": "URL",
+    "receiver": "URL",
+    "context": "CONTEXT",
+    "contexts": "CONTEXT",
+    "namespace": "NAMESPACE",
+    "substitute": "NAME=VALUE",
+    "substitutefrom": "KIND/NAME",
+    "image": "IMAGE",
+    "owner": "USER",
+}
+"""What flags take, by the end of the setting's key."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 CLUSTER_KEYS = ("kubeconfig", "context", "namespace", "allowContexts")
@@ -32,6 +49,7 @@ APPLIER_KEYS = (
 )
 SESSION_KEYS = (
     "owner",
+    "podSecurity",
     "store",
     "endpoint",
     "region",
@@ -64,9 +82,22 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
         setting.attribute,
         type=int if setting.kind == "integer" else str,
         multiple=setting.kind == "array",
-        help=setting.description,
-        metavar=setting.kind.upper() if setting.kind == "integer" else "TEXT",
+        help=_help(setting),
+        metavar=_metavar(setting),
     )
+
+
+def _metavar(setting: Setting) -> str:
+    """Name what a flag takes."""
+    if setting.kind == "integer":
+        return "INTEGER"
+    if setting.allowed:
+        return "|".join(setting.allowed)
+    return next((word for end, word in _METAVARS.items() if setting.key.lower().endswith(end)), "TEXT")
+
+
+def _help(setting: Setting) -> str:
+    return f"{setting.description} Repeatable." if setting.kind == "array" else setting.description
 
 
 no_preflight_flag = click.option(

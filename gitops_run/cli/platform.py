@@ -43,6 +43,7 @@ from gitops_run.model.settings import Origin, Source
 
 CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
 FLUX_KEYS: Final = ("fluxVersion", "fluxManifests", "fluxRegistry", "fluxReceiver")
+_SESSION_KEYS: Final = ("sessionPodSecurity",)
 _NO_STACK: Final = Source(origin=Origin.STACK, values={})
 
 _which_stack = click.option("--stack", "named", help="The stack's name; else made from the context's.")
@@ -64,7 +65,7 @@ def platform() -> None:
 
 @platform.command()
 @_which_stack
-@settings_flags(*CLUSTER_KEYS, *FLUX_KEYS, table=PLATFORM_SETTINGS)
+@settings_flags(*CLUSTER_KEYS, *FLUX_KEYS, *_SESSION_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def up(named: str | None, output: str, **flags: object) -> None:
     """Make the platform, or bring it up to its settings. A Flux that is found is never changed."""

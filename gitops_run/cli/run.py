@@ -71,7 +71,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         has_dry_run=not has_no_preflight,
     )
     emit = event_printer(output, parsed.text)
-    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends the session and removes it'}")
+    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends it'}")
     try:
         says = LETTING_GO if is_kept else f"session {parsed} ends"
         anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, emit)

@@ -20,6 +20,7 @@ from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model import contexts
 from gitops_run.model.bounds import refuse_unlocked, warnings
+from gitops_run.model.pod_security import refuse_pod_security
 from gitops_run.model.project import stack_file
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
@@ -60,6 +61,7 @@ def spec_of(name: SessionName, sources: Sequence[Source]) -> SessionSpec:
     spec = parse_spec(name, settings, facts, ca=user_files.read_ca(settings.ca_file), created=_now())
     refuse_foreign(spec, facts)
     refuse_other_target(spec, facts)
+    refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_unlocked(spec, facts, is_allowed=settings.allow_unlocked_flux)
     elsewhere = keys_elsewhere(os.environ, Path.cwd() / stack_file(name.text), settings)
     spec = with_given_keys(spec, settings, elsewhere)

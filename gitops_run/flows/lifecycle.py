@@ -17,6 +17,7 @@ from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model import contexts
 from gitops_run.model.bounds import refuse_unlocked, warnings
+from gitops_run.model.pod_security import refuse_pod_security
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
@@ -123,6 +124,7 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)
     refuse_other_target(spec, facts)
+    refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
     spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
     if not facts.target:

@@ -32,6 +32,7 @@ from gitops_run.model.session import APPLIER
 from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
 from gitops_run.model.sops_names import as_decrypted
 from gitops_run.model.substitution import Variables
+from gitops_run.model.yaml_words import unquoted_hint
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
@@ -370,6 +371,8 @@ class _Judgement:
             )
         message, hint = self._told(ref, look, finding)
         path, line = locate(ref, self._sources, finding.field)
+        if "expected string" in message and not hint:
+            hint = unquoted_hint(self._snapshot.read_text(path) or "", line)
         return Problem(path=path, line=line, message=f"{ref}: {message}", hint=hint)
 
     def _told(self, ref: ObjectRef, look: Look, finding: Finding) -> tuple[str, str]:

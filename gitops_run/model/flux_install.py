@@ -16,7 +16,7 @@ from gitops_run.errors import UsageError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.lockdown import COMPONENTS, locked_down
 from gitops_run.model.manifests import Manifest
-from gitops_run.model.pod_security import POD_SECURITY
+from gitops_run.model.pod_security import RESTRICTED, pod_security_labels
 
 PLATFORM_LABEL: Final = "gitops-run.dev/platform"
 """On everything that a platform's stack has made, with the stack's name."""
@@ -97,7 +97,7 @@ def _ours(document: Manifest, choice: FluxChoice) -> Manifest:
     if is_kind(manifest):
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **_ESTABLISHED}
     if manifest["kind"] == "Namespace":
-        metadata["labels"] |= POD_SECURITY
+        metadata["labels"] |= pod_security_labels(RESTRICTED)
     if manifest["kind"] == "ClusterRoleBinding":
         manifest["subjects"] = [one for one in manifest["subjects"] if one["name"] in COMPONENTS]
     if is_pods(manifest):

@@ -220,3 +220,10 @@ def matcher(
     read_index: finds what git tracks; else nothing is tracked.
     """
     return Matcher(read, re.sub("(?<=[^/])$", "/", place), git_exclude, read_index)
+
+
+def ignoring(path: str) -> str:
+    """Say how a file is ignored: the line of .sourceignore that hides it, and nothing else."""
+    pattern = re.sub(r"([\\*?\[])", r"\\\1", path)
+    pattern = f"{pattern[:-1]}\\ " if pattern.endswith(" ") else pattern
+    return f"ignore it: add the line /{pattern} to .sourceignore in the root"

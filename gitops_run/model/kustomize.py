@@ -16,6 +16,7 @@ import yaml
 from gitops_run.model.objects import Document, parse_documents, second_line
 from gitops_run.model.problem import Problem
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
+from gitops_run.model.yaml_words import not_utf8, not_yaml
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -100,7 +101,7 @@ def explain_failure(
         return problem
     path = _blamed_path(message, folder, target, read)
     hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
-    if problem := _broken_yaml(path, read):
+    if problem := _broken_yaml(path, read, is_encoding="UTF-8" in text):
         return replace(problem, hint=problem.hint or hint)
     inner = failure.inner()
     shown = "" if path == "." else path
@@ -262,27 +263,34 @@ def _normal(path: str) -> str:
     return "/".join(parts)
 
 
-def _broken_yaml(path: str, read: ReadText) -> Problem | None:
+def _broken_yaml(path: str, read: ReadText, *, is_encoding: bool) -> Problem | None:
+    """Say why a file can't be read. is_encoding: kustomize says that bytes of it are not UTF-8."""
     text = read(path) if path else None
     if text is None:
         return None
+    if is_encoding and (found := not_utf8(text)):
+        return _problem(path, found)
     try:
         parse_documents(text)
     except yaml.YAMLError as error:
-        return yaml_problem(path, error)
+        return yaml_problem(path, error, text)
     return None
 
 
-def yaml_problem(path: str, error: yaml.YAMLError) -> Problem:
-    """Say where a file is not valid YAML, or too much of it."""
+def yaml_problem(path: str, error: yaml.YAMLError, text: str) -> Problem:
+    """Say where a file is not valid YAML, or too much of it. text: of the file."""
     if isinstance(error, ExcessError):
         return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(path=path, message=f"not valid YAML: {str(error).splitlines()[0]}")
+        reason = str(error).splitlines()[0]
+        return _problem(path, not_utf8(text) or (f"not valid YAML: {reason}", None, ""))
     mark = error.problem_mark or error.context_mark
-    return Problem(
-        path=path, line=mark.line + 1 if mark else None, message=f"not valid YAML: {error.problem}"
-    )
+    return _problem(path, not_yaml(text, str(error.problem), mark.line + 1 if mark else None))
+
+
+def _problem(path: str, found: tuple[str, int | None, str]) -> Problem:
+    message, line, hint = found
+    return Problem(path=path, line=line, message=message, hint=hint)
 
 
 def _line(inner: str, path: str, read: ReadText) -> int | None:

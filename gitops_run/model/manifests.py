@@ -16,7 +16,7 @@ from gitops_run.model.access import (
     applier_rules,
     owner_rules,
 )
-from gitops_run.model.pod_security import POD_SECURITY
+from gitops_run.model.pod_security import pod_security_labels
 from gitops_run.model.session import (
     APPLIER,
     CREATED_ANNOTATION,
@@ -72,7 +72,7 @@ def namespace(spec: SessionSpec, stack: str) -> Manifest:
         "kind": "Namespace",
         "metadata": {
             "name": spec.namespace,
-            "labels": labels(spec.name) | POD_SECURITY,
+            "labels": labels(spec.name) | pod_security_labels(spec.pod_security),
             "annotations": {STACK_ANNOTATION: stack},
         },
     }

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from gitops_run.errors import BackendError, GuardError, UsageError
-from gitops_run.model.admission import POLICY_KINDS, policies
+from gitops_run.model.admission import POLICY_KINDS
 from gitops_run.model.flux_install import FluxChoice, install
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.manifests import Manifest
-from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
+from gitops_run.model.pod_security import LEVELS, RESTRICTED
 from gitops_run.model.session import NAME_MAX, suggest_name
 from gitops_run.model.session_spec import ClusterPin
 from gitops_run.model.settings import SETTINGS, Origin, Setting, Source, Value, choose
@@ -58,6 +59,12 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
         pattern=_HTTP,
         example="http://notification-controller.flux-system.svc.cluster.local./",
     ),
+    Setting(
+        key="sessionPodSecurity",
+        description="The least strict Pod Security that sessions may have: restricted, or baseline.",
+        default=RESTRICTED,
+        allowed=LEVELS,
+    ),
 )
 
 
@@ -73,6 +80,7 @@ class PlatformSettings:
     flux_manifests: str | None
     flux_registry: str | None
     flux_receiver: str | None
+    session_pod_security: str = RESTRICTED
 
     @property
     def manifests(self) -> str:
@@ -133,7 +141,7 @@ class PlatformFacts:
         return bool(self.kinds or self.components)
 
 
-POLICIES: Final = tuple(f"{kind} {name}" for name in policies() for kind in POLICY_KINDS)
+POLICIES: Final = tuple(f"{kind} {name}" for name in POLICY_NAMES for kind in POLICY_KINDS)
 PARTS: Final = (*POLICIES, VIEWER_ROLE, MAKER_ROLE)
 """What every platform has, whosever its Flux is."""
 NEEDED_KINDS: Final = (
@@ -145,12 +153,16 @@ NEEDED_KINDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformSpec:
-    """Describe one cluster's platform completely. flux: its manifests, none where Flux was found."""
+    """Describe one cluster's platform completely.
+
+    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions.
+    """
 
     stack: str
     cluster: ClusterPin
     flux: tuple[Manifest, ...]
     version: str
+    pod_security: str = RESTRICTED
 
 
 def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
@@ -331,7 +343,13 @@ def make_spec(
         kubeconfig=settings.require("kubeconfig"), context=settings.require("context"), uid=facts.uid
     )
     flux = install(documents, flux_choice(stack, settings)) if documents else ()
-    return PlatformSpec(stack=stack, cluster=pin, flux=flux, version=settings.flux_version)
+    return PlatformSpec(
+        stack=stack,
+        cluster=pin,
+        flux=flux,
+        version=settings.flux_version,
+        pod_security=settings.session_pod_security,
+    )
 
 
 def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:

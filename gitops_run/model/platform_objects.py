@@ -5,7 +5,8 @@ Knows RBAC, and nothing of how the objects get there. Source: Kubernetes 1.30 an
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from gitops_run.model.access import (
     FLUX_HELM_GROUP,
@@ -19,21 +20,33 @@ from gitops_run.model.access import (
 from gitops_run.model.admission import POLICY_GROUP, POLICY_KINDS, SESSION_OBJECTS, binding, policies
 from gitops_run.model.flux_install import PLATFORM_LABEL
 from gitops_run.model.manifests import Manifest
+from gitops_run.model.pod_security import (
+    LEVEL_ANNOTATION,
+    POD_SECURITY_POLICY,
+    RESTRICTED,
+    pod_security_policy,
+)
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL, SessionName
 from gitops_run.model.store_server import forward_rules
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
+POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY)
+"""The admission policies of every platform."""
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
-def platform_objects(stack: str) -> tuple[Manifest, ...]:
-    """Write all of it, for the platform of one stack."""
+def platform_objects(stack: str, pod_security: str = RESTRICTED) -> tuple[Manifest, ...]:
+    """Write all of it, for the platform of one stack. pod_security: the least strict level of sessions."""
+    level = {LEVEL_ANNOTATION: pod_security}
+    specs: dict[str, tuple[dict[str, Any], dict[str, str]]]
+    specs = {name: (spec, {}) for name, spec in policies().items()}
+    specs[POD_SECURITY_POLICY] = (pod_security_policy(pod_security), level)
     return (
         _cluster_role(stack, VIEWER_ROLE, viewer_rules()),
         _cluster_role(stack, MAKER_ROLE, maker_rules()),
-        *(manifest for name in policies() for manifest in _policy(stack, name)),
+        *(manifest for name, (spec, said) in specs.items() for manifest in _policy(stack, name, spec, said)),
     )
 
 
@@ -80,15 +93,14 @@ def _unnamed(rule: Rule) -> Rule:
     return {key: value for key, value in rule.items() if key != "resourceNames"}
 
 
-def _policy(stack: str, name: str) -> tuple[Manifest, Manifest]:
+def _policy(
+    stack: str, name: str, spec: Mapping[str, Any], annotations: Mapping[str, str]
+) -> tuple[Manifest, Manifest]:
     """Write a policy, and what puts it in force."""
-    specs = (policies()[name], binding(name))
-    written = (
-        {**_object(stack, f"{POLICY_GROUP}/v1", kind, name), "spec": spec}
-        for kind, spec in zip(POLICY_KINDS, specs, strict=True)
-    )
-    policy, bound = written
-    return policy, bound
+    policy, bound = (_object(stack, f"{POLICY_GROUP}/v1", kind, name) for kind in POLICY_KINDS)
+    if annotations:
+        policy["metadata"]["annotations"] = dict(annotations)
+    return {**policy, "spec": dict(spec)}, {**bound, "spec": binding(name)}
 
 
 def _rule(group: str, resources: list[str], verbs: list[str]) -> Rule:

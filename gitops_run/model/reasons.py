@@ -102,7 +102,8 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"violates PodSecurity",
         (
             "set each field that it names in the pod's securityContext; an image that runs as root needs "
-            "another one, such as nginxinc/nginx-unprivileged for nginx"
+            "another one, such as nginxinc/nginx-unprivileged for nginx; where the platform allows it: "
+            "gitops-run up NAME --pod-security baseline"
         ),
     ),
     (r"no matches for kind", "check apiVersion and kind; or have its CustomResourceDefinition installed"),

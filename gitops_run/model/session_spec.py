@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.lockdown import Controller
+from gitops_run.model.pod_security import RESTRICTED
 from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.settings import PROJECT, Settings
@@ -161,6 +162,7 @@ class SessionSpec:
     cluster: ClusterPin
     store: Store
     applier: KustomizeApplier | HelmApplier = KustomizeApplier()
+    pod_security: str = RESTRICTED
 
     @property
     def bucket(self) -> str:
@@ -189,7 +191,8 @@ class ClusterFacts:
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
     its installation's labels tell, or "". flux_namespace: where it is, or "". controllers: those of Flux
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
-    that may not be read. owner, target: of the session of that name, or "" where there is none. stack: that
+    that may not be read. pod_security: the least strict level that sessions may have, or "".
+    owner, target: of the session of that name, or "" where there is none. stack: that
     declares the session, PROJECT/STACK, or "" where the session's namespace doesn't say.
     """
 
@@ -199,6 +202,7 @@ class ClusterFacts:
     flux_namespace: str = ""
     controllers: tuple[Controller, ...] = ()
     has_policies: bool | None = None
+    pod_security: str = ""
     owner: str = ""
     target: str = ""
     stack: str = ""
@@ -245,6 +249,7 @@ def parse_spec(
         ),
         store=_parse_store(settings, settings.namespace or name.namespace, facts, ca),
         applier=_parse_applier(name, settings),
+        pod_security=settings.pod_security,
     )
 
 

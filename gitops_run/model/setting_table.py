@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from gitops_run.model.pod_security import LEVELS, RESTRICTED
+
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
 
 Kind = Literal["string", "integer", "boolean", "array"]
@@ -156,6 +158,13 @@ SETTINGS: tuple[Setting, ...] = (
         description="Make sessions on a Flux that isn't locked down for many tenants, or can't be checked.",
         kind="boolean",
         default=False,
+    ),
+    Setting(
+        key="podSecurity",
+        description="The Pod Security of the session's namespace: restricted, or baseline where the platform "
+        "allows that.",
+        default=RESTRICTED,
+        allowed=LEVELS,
     ),
     Setting(
         key="store",

@@ -71,6 +71,7 @@ class Settings:
     namespace: str | None
     allow_contexts: tuple[str, ...]
     allow_unlocked_flux: bool
+    pod_security: str
     store: str
     endpoint: str | None
     store_image: str

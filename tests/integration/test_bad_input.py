@@ -95,9 +95,28 @@ def test_an_unknown_flag_points_to_the_help(admin: Person) -> None:
     assert_refused(admin.types("up", "--nonsense"), 2, "--nonsense", "--help")
 
 
-def test_a_sync_from_another_directory_is_refused(session: SharedSession, admin: Person, web: Path) -> None:
+def test_a_session_is_synced_and_compared_from_another_directory(
+    session: SharedSession, admin: Person, web: Path
+) -> None:
     elsewhere = Person(env=admin.env, cwd=web)
-    assert_refused(elsewhere.types("sync", session.name), 2, "plain", "--root")
+    with elsewhere.leaves_running("sync", session.name, "--allow-prune") as sync:
+        assert sync.tells("sync_started")["root"] == str(session.root)
+        sync.tells("save_applied")
+    assert elsewhere.types("diff", session.name).code == 0
+
+
+def test_a_machine_that_does_not_know_the_directory_asks_for_it(
+    session: SharedSession, admin: Person, web: Path, tmp_path: Path
+) -> None:
+    elsewhere = Person(env=admin.env, cwd=web)
+    finished = elsewhere.types("sync", session.name, XDG_DATA_HOME=str(tmp_path))
+    assert_refused(finished, 2, "'plain'", "--root DIR")
+
+
+def test_the_end_of_a_session_that_does_not_exist_names_those_that_do(
+    session: SharedSession, admin: Person
+) -> None:
+    assert_refused(admin.types("down", "nobody"), 7, "no session nobody", session.name, "gitops-run list")
 
 
 def test_what_a_save_may_not_hold_is_shown_with_its_place(session: SharedSession) -> None:

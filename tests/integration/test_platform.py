@@ -120,6 +120,33 @@ def test_a_policy_that_somebody_deleted_comes_back(engineer: Person, platform: d
     assert engineer.succeeds("platform", "up", "-o", "json").json["has_policy"]
 
 
+def enforcing(engineer: Person, level: str) -> subprocess.CompletedProcess[str]:
+    """Ask for a session's namespace with a level of Pod Security, without making it."""
+    labels = {"gitops-run.dev/session": "any", "pod-security.kubernetes.io/enforce": level}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "run-any", "labels": labels}}
+    return subprocess.run(
+        ["kubectl", "create", "--dry-run=server", "-f", "-"],
+        input=json.dumps(manifest),
+        env=dict(engineer.env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+def test_a_session_may_be_baseline_only_where_the_platform_says_so(
+    engineer: Person, platform: dict[str, Any], tmp_path: Path
+) -> None:
+    refused = engineer.types("up", "baseline", str(tmp_path), "--pod-security", "baseline")
+    assert_refused(refused, 3, "gitops-run-pod-security", "--session-pod-security baseline")
+    assert "gitops-run-pod-security" in enforcing(engineer, "baseline").stderr
+    engineer.succeeds("platform", "up", "--session-pod-security", "baseline")
+    assert "gitops-run-pod-security" in enforcing(engineer, "privileged").stderr
+    assert enforcing(engineer, "baseline").returncode == 0
+    engineer.succeeds("platform", "up", "--session-pod-security", "restricted")
+
+
 def test_pulumi_by_hand_finds_the_same_platform(engineer: Person, platform: dict[str, Any]) -> None:
     project = Path(engineer.env["XDG_DATA_HOME"]) / "gitops-run" / "platform"
     command = ["pulumi", "-C", str(project), "--non-interactive", "preview", "--json"]

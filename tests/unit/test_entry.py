@@ -29,11 +29,13 @@ _NEVER_NEEDED_BY_LIST = (
     "cryptography",
     "kubernetes.client",
     "kubernetes.config",
+    "kubernetes.aio.dynamic",
     "kubernetes.dynamic",
     "obstore",
     "pulumi",
     "requests",
     "rich",
+    "urllib3",
     "watchfiles",
 )
 
@@ -62,3 +64,20 @@ def test_without_a_command_help_is_shown_and_nothing_is_wrong(
 ) -> None:
     assert cli.main(arguments, prog_name="gitops-run", standalone_mode=False) is None
     assert "Commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["up"], "--values-files FILE"),
+        (["up"], "--substitute NAME=VALUE"),
+        (["list"], "--kubeconfig FILE"),
+        (["list"], "--context CONTEXT"),
+        (["run"], "--store in-cluster|s3|aws"),
+    ],
+)
+def test_help_names_what_a_flag_takes(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main([*arguments, "--help"], prog_name="gitops-run", standalone_mode=False)
+    assert expected in capsys.readouterr().out

@@ -13,8 +13,13 @@ import pytest
 
 import gitops_run
 from gitops_run.cli.app import cli
+from gitops_run.cli.diff import print_difference
 from gitops_run.cli.hints import COMMAND, Place, completed
+from gitops_run.cli.output import event_printer
 from gitops_run.errors import GitOpsRunError
+from gitops_run.flows.preflight import Preflight
+from gitops_run.model.events import SaveBroken
+from gitops_run.model.problem import Problem
 
 SOURCE = Path(gitops_run.__file__).parent
 PLACE = Place(name="web", root="/home/al/my app", target="deploy", cluster=("--context", "kind-dev"))
@@ -151,3 +156,16 @@ def test_the_hint_of_an_error_is_completed_by_what_its_command_knows(
     with pytest.raises(GitOpsRunError) as failed:
         cli.main(arguments, prog_name="gitops-run", standalone_mode=False)
     assert failed.value.hint.endswith(f"gitops-run sync web --kubeconfig '{kubeconfig}' --context kind-a")
+
+
+def test_a_difference_and_an_event_complete_their_hints_too(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Problem(message="refused", hint="to end it: gitops-run down NAME")
+    broken = SaveBroken(save=1, paths=(), problems=(problem,), times_ms={})
+    with click.Context(cli) as context:
+        context.meta["gitops_run.place"] = PLACE
+        print_difference(Preflight(problems=(problem,)), "run-web")
+        event_printer("text", "web")(broken)
+        event_printer("json", "web")(broken)
+    printed = capsys.readouterr().out
+    assert printed.count("gitops-run down web") == 3
+    assert "NAME" not in printed

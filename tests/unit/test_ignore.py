@@ -1,6 +1,10 @@
-import pytest
+import re
 
-from gitops_run.model.ignore import matcher
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitops_run.model.ignore import ignoring, matcher
 
 
 def test_git_itself_is_never_part_of_a_session() -> None:
@@ -68,3 +72,14 @@ def test_no_pattern_takes_exponential_time(pattern: str, path: str) -> None:
 
 def test_a_path_of_any_depth_is_decided() -> None:
     assert matcher({".gitignore": "x.yaml"}.get).hidden_by("a/" * 1_100 + "x.yaml") is not None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"), min_size=1))
+def test_the_line_that_a_hint_names_ignores_that_path_and_no_other(name: str) -> None:
+    line = re.search(r"add the line (.*) to \.sourceignore", ignoring(name), re.DOTALL)
+    assert line is not None
+    texts = {".sourceignore": f"{line[1]}\n"}
+    rules = matcher(texts.get)
+    assert rules.hidden_by(name) is not None
+    assert rules.hidden_by(f"x{name}") is None

@@ -20,6 +20,7 @@ from gitops_run.model.lockdown import (
     Controller,
     parse_declared,
 )
+from gitops_run.model.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 _DEPLOYMENTS: Final = "/apis/apps/v1/deployments"
@@ -66,6 +67,13 @@ async def has_policies(connection: Connection) -> bool | None:
     paths = [f"/apis/{POLICY_GROUP}/v1/{kind}/{name}" for kind in _POLICIES for name in policies()]
     found = await asyncio.gather(*(_is_there(connection, path) for path in paths))
     return None if None in found else all(found)
+
+
+async def allowed_pod_security(connection: Connection) -> str:
+    """Read the least strict Pod Security that the platform allows; "" where it doesn't say, or to nobody."""
+    path = f"/apis/{POLICY_GROUP}/v1/{_POLICIES[0]}/{POD_SECURITY_POLICY}"
+    metadata = (await connection.find(path)).get("metadata", {})
+    return str((metadata.get("annotations") or {}).get(LEVEL_ANNOTATION, ""))
 
 
 def _arguments(deployment: Json) -> tuple[str, ...]:

@@ -12,7 +12,12 @@ from typing import Final
 
 import anyio
 
-from gitops_run.adapters.cluster.bounds import controllers_of_flux, has_policies, read_controllers
+from gitops_run.adapters.cluster.bounds import (
+    allowed_pod_security,
+    controllers_of_flux,
+    has_policies,
+    read_controllers,
+)
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
 from gitops_run.adapters.kubeconfig import read_kubeconfig
@@ -50,7 +55,7 @@ async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace
 
 async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answers, controllers, is_bound = await asyncio.gather(
+    answers, controllers, is_bound, pod_security = await asyncio.gather(
         asyncio.gather(
             connection.get("/api/v1/namespaces/kube-system"),
             connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
@@ -62,6 +67,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         ),
         read_controllers(connection),
         has_policies(connection),
+        allowed_pod_security(connection),
     )
     system, me, session, binding, installations, own_namespace, *kinds = answers
     flux_namespace, flux = _flux(installations)
@@ -74,6 +80,7 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         flux_namespace=flux_namespace,
         controllers=controllers_of_flux(controllers, installations),
         has_policies=is_bound,
+        pod_security=pod_security,
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),

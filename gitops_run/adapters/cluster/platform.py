@@ -17,11 +17,11 @@ from gitops_run.adapters.cluster.remains import remove_leftovers
 from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
-from gitops_run.model.admission import POLICY_GROUP, policies
+from gitops_run.model.admission import POLICY_GROUP
 from gitops_run.model.flux_install import PLATFORM_LABEL, VERSION_LABEL
 from gitops_run.model.lockdown import COMPONENTS
 from gitops_run.model.platform import NEEDED_KINDS, Component, PlatformFacts
-from gitops_run.model.platform_objects import MAKER_ROLE, VIEWER_ROLE
+from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
 from gitops_run.model.session import SESSION_LABEL
 from gitops_run.model.stack_events import PendingObject
 
@@ -142,7 +142,7 @@ class _Reader:
         """Read what there is of the admission policies, by kind and name."""
         places = {
             f"{kind} {name}": f"{_ADMISSION}/{plural}/{name}"
-            for name in policies()
+            for name in POLICY_NAMES
             for kind, plural in _POLICIES.items()
         }
         found = await asyncio.gather(*(self._get(what, path) for what, path in places.items()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Final
 
 from gitops_run.adapters.files.reading import NO_FILE_MESSAGE, read_regular
 from gitops_run.model.closure import DEPTH_MAX, Found
-from gitops_run.model.ignore import Matcher, Rule
+from gitops_run.model.ignore import Matcher, Rule, ignoring
 from gitops_run.model.problem import Problem
 
 LINKS_MAX: Final = 40
@@ -143,7 +144,7 @@ class RootDisk:
         if not found.is_folder:
             return None
         message = f"this folder lies deeper than {DEPTH_MAX} others"
-        return Found(problem=Problem(path=above, message=message, hint="move or ignore it"))
+        return Found(problem=Problem(path=above, message=message, hint=f"move it, or {ignoring(above)}"))
 
     def _classify(self, path: str, real: str) -> Found | None:
         status = os.lstat(real)
@@ -159,7 +160,9 @@ class RootDisk:
         """Tell files and folders from pipes, sockets and devices."""
         is_dir = stat.S_ISDIR(status.st_mode)
         if not is_dir and not stat.S_ISREG(status.st_mode):
-            return Found(problem=Problem(path=path, message=NO_FILE_MESSAGE, hint="ignore or remove it"))
+            return Found(
+                problem=Problem(path=path, message=NO_FILE_MESSAGE, hint=f"remove it, or {ignoring(path)}")
+            )
         return Found(is_folder=is_dir)
 
     def _link(self, path: str, link: str) -> Found | None:
@@ -170,9 +173,8 @@ class RootDisk:
         try:
             real = os.path.realpath(link, strict=True)
         except FileNotFoundError:
-            return Found(
-                problem=Problem(path=path, message="this link leads nowhere", hint="mend it or ignore it")
-            )
+            hint = f"correct it, or {ignoring(path)}"
+            return Found(problem=Problem(path=path, message="this link leads nowhere", hint=hint))
         if not f"{real}/".startswith(f"{self.root.rstrip('/')}/"):
             return Found(is_folder=is_dir, problem=_leaves_root(path))
         if is_dir and real in self._trail(path):
@@ -213,15 +215,13 @@ def _hops(link: str) -> Iterator[str]:
 def unreadable(path: str, error: OSError) -> Problem:
     """Say that something is there, but may not be read."""
     is_forbidden = error.errno in (errno.EACCES, errno.EPERM)
-    mend = f"chmod u+r {path}" if is_forbidden else "replace it"
-    return Problem(
-        path=path, message=f"can't be read: {error.strerror}", hint=f"{mend}, or ignore it in .sourceignore"
-    )
+    mend = f"chmod u+r {shlex.quote(path)}" if is_forbidden else "replace it"
+    return Problem(path=path, message=f"can't be read: {error.strerror}", hint=f"{mend}, or {ignoring(path)}")
 
 
 def _leaves_root(path: str) -> Problem:
     return Problem(
         path=path,
         message="this link leads out of the root",
-        hint="copy the file, name a wider --root, or ignore it in .sourceignore",
+        hint=f"copy the file, name a wider --root, or {ignoring(path)}",
     )

@@ -30,7 +30,7 @@ from gitops_run.adapters.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.model.closure import Closure, ClosureFinder
 from gitops_run.model.events import WatchLimited
-from gitops_run.model.ignore import Matcher, Rule
+from gitops_run.model.ignore import Matcher, Rule, ignoring
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
 from gitops_run.model.store import key_problem
@@ -364,7 +364,9 @@ def unstorable(paths: Iterable[str]) -> Iterator[Problem]:
     for path in sorted(paths):
         if reason := key_problem(f"{STORE_PREFIX}{path}"):
             shown = path.encode("utf-8", "backslashreplace").decode()
-            yield Problem(path=shown, message=reason, hint="rename it, or ignore it")
+            can_be_written = path.isprintable()
+            hint = f"rename it, or {ignoring(path)}" if can_be_written else "rename it"
+            yield Problem(path=shown, message=reason, hint=hint)
 
 
 def over_limit(files: Mapping[str, tuple[Path, os.stat_result]]) -> Iterator[Problem]:
