@@ -6,6 +6,9 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -67,13 +70,25 @@ def cli(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    with queued_streams():
+    with queued_streams(), _without_warnings():
         try:
             code = _exit_code()
             drain(None)
         except KeyboardInterrupt:
             leave(INTERRUPTED_EXIT_CODE)
     sys.exit(code)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep what libraries warn their programmers of from people, unless Python was asked for it.
+
+    The Automation API would print a whole event of the engine, with the values in it.
+    """
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _exit_code() -> int:

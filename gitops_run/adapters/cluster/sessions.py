@@ -41,6 +41,7 @@ class LiveSession:
     owner: who is bound to the owner's Role. is_owner_claimed: that may not be read, and the owner is what an
     annotation says, which the owner may be able to change.
     store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
+    is_incomplete: an `up` or a `down` has ended amid its work, and there is no Flux Bucket.
     writer, renewed: who holds the session's lease, who may have been killed since, and when it was last seen,
     RFC 3339; else "". undone_to: the revision that an undo brought back, until the next save; else "".
     """
@@ -60,14 +61,20 @@ class LiveSession:
     undone_to: str = ""
     helm: HelmValues | None = None
     is_owner_claimed: bool = False
+    is_incomplete: bool = False
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
-    """List every session of the cluster, by name. Raises NotFound where it has no Flux."""
+    """List every session of the cluster, by name, and what is left of others. Raises NotFound without Flux.
+
+    What is left without a Flux Bucket is listed as far as this user may list namespaces.
+    """
+    labelled = {"labelSelector": SESSION_LABEL}
     try:
-        listed, bindings = await asyncio.gather(
-            connection.get(_ALL, {"labelSelector": SESSION_LABEL}),
+        listed, bindings, namespaces = await asyncio.gather(
+            connection.get(_ALL, labelled),
             connection.find(f"{_RBAC}/rolebindings", _OWNERS),
+            connection.find("/api/v1/namespaces", labelled),
         )
     except NotFound as error:
         raise NotFound(
@@ -75,8 +82,27 @@ async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
             hint="install it: gitops-run platform up",
         ) from error
     owners = {item["metadata"]["namespace"]: item for item in bindings.get("items", ())}
-    found = (_session(item, owners.get(item["metadata"]["namespace"])) for item in listed["items"])
+    found = [_session(item, owners.get(item["metadata"]["namespace"])) for item in listed["items"]]
+    whole = {session.namespace for session in found}
+    left = (one for one in namespaces.get("items", ()) if one["metadata"]["name"] not in whole)
+    found += [_incomplete(item, owners.get(item["metadata"]["name"])) for item in left]
     return tuple(sorted(found, key=lambda session: session.name))
+
+
+def _incomplete(namespace: Json, binding: Json | None) -> LiveSession:
+    """Describe a session by its namespace alone."""
+    metadata = namespace["metadata"]
+    return LiveSession(
+        name=metadata["labels"][SESSION_LABEL],
+        namespace=metadata["name"],
+        owner=bound_owner(binding or {}),
+        target="",
+        root="",
+        created=str(metadata.get("creationTimestamp") or ""),
+        store="",
+        source=to_source_status({"metadata": {}}),
+        is_incomplete=True,
+    )
 
 
 def owner_path(namespace: str) -> str:
