@@ -372,6 +372,7 @@ class SaveLoop:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
         self._count, save.snapshot = save.number, snapshot
         self._expected = Expected()
+        self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)
         self._is_broken = False
