@@ -136,11 +136,11 @@ def _refuse_a_folder_that_is_gone() -> None:
 
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:
-    from gitops_run.cli.output import for_terminal  # noqa: PLC0415 - saves 60 ms where nothing fails
+    from gitops_run.cli.text import lines_after  # noqa: PLC0415 - where nothing fails, nothing is loaded for it
 
     if is_debug:
         traceback.print_exc()
     mark = "✗" if sys.stderr.isatty() else "failed:"
-    click.echo(for_terminal(f"{mark} {message}"), err=True)
+    click.echo(lines_after(mark, message), err=True)
     if hint:
-        click.echo(for_terminal(f"  {hint}"), err=True)
+        click.echo(lines_after(" ", hint), err=True)

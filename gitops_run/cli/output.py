@@ -12,15 +12,9 @@ import anyio
 import click
 
 from gitops_run.cli.render import PLAIN_MARKS, TERMINAL_MARKS, lines
+from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
-
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-
-
-def for_terminal(text: str) -> str:
-    """Write a text so that a name or a message in it can't steer the terminal."""
-    return printable(text).translate(_CONTROLS)
 
 
 def marks_for(stream: Any) -> Any:
@@ -55,12 +49,12 @@ def _json(value: object, indent: int | None = None) -> str:
 
 def note(text: str) -> None:
     """Tell progress, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).note} {text}"), err=True)
+    click.echo(lines_after(marks_for(sys.stderr).note, text), err=True)
 
 
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
-    click.echo(for_terminal(f"{marks_for(sys.stderr).good} {text}"), err=True)
+    click.echo(lines_after(marks_for(sys.stderr).good, text), err=True)
 
 
 async def is_confirmed(question: str) -> bool:

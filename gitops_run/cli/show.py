@@ -13,6 +13,7 @@ from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.cluster.sessions import list_sessions as read_all
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, json_flag, session_settings, settings_flags
 from gitops_run.cli.output import print_json
+from gitops_run.cli.text import for_terminal
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
@@ -168,7 +169,7 @@ def _short(revision: str) -> str:
 
 def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Print columns, aligned; the last one isn't padded."""
-    table = [row for row in (head, *rows) if any(row)]
+    table = [tuple(map(for_terminal, row)) for row in (head, *rows) if any(row)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
