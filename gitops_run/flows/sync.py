@@ -31,7 +31,7 @@ from gitops_run.flows.ports import (
     Store,
     StoreWatch,
 )
-from gitops_run.flows.preflight import Inspector, Live, Preflight
+from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Expected, Revision
@@ -74,7 +74,7 @@ class Ports:
     """Bundle what the loop acts through. confirm: asks a person, False where nobody can answer."""
 
     files: Files
-    inspector: Inspector
+    inspector: Inspects
     store: Store
     flux: Flux
     lease: Lease
@@ -158,10 +158,17 @@ class SaveLoop:
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
 
+        What `up` has changed of it may mend a save that was refused: it is checked again.
+
         Between saves, Flux may find by itself that somebody else wrote to the store: that is put right.
         """
         expected = applied_path(self._settings.target)
+        generation = self._ports.flux.applier.generation
         while True:
+            if generation != self._ports.flux.applier.generation:
+                generation = self._ports.flux.applier.generation
+                self._known = {}
+                self._changes.add(frozenset())
             path = self._ports.flux.applier.path
             if path not in ("", expected):
                 raise GuardError(
