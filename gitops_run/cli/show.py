@@ -115,6 +115,8 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
             ("objects", str(len(applier.inventory))),
             ("verdict", _verdict(applier)),
         ]
+    if session.refused:
+        rows.append(("refused", f"the last save: {session.refused}"))
     if session.undone_to:
         rows.append(("undone to", f"{short(session.undone_to)}: files differ until the next save"))
     return [*rows, *(_timing_rows(session.timings) if session.timings else ())]

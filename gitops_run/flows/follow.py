@@ -83,7 +83,7 @@ class Follower:
             self._emit(SaveSuperseded(save=number, by=by))
 
     async def _follow(self, scope: anyio.CancelScope, save: Save, revision: Revision) -> None:
-        """Report each word of Flux on a revision; that of a suspended session or a failure is not its last."""
+        """Report each word of Flux on a revision; on a suspended session or a failure it is not its last."""
         with scope:
             is_decided = False
             while not is_decided:

@@ -304,12 +304,14 @@ class SaveLoop:
             self._retry_later(tasks, message, "find out who else writes to the session's bucket")
 
     def _tell_unchanged(self) -> None:
+        self._records.accepted()
         if self._is_broken:
             self._ports.emit(SaveUnchanged(save=self._count))
         self._is_broken = False
 
     def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
         self._is_broken = True
+        self._records.refused(problems)
         self._count = save.number
         # What a broken target needs isn't known: files that only seem to be gone aren't named.
         paths = save.plan.puts or tuple(sorted({problem.path for problem in problems if problem.path}))
@@ -383,6 +385,7 @@ class SaveLoop:
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)
         self._is_broken = False
+        self._records.accepted()
         self._known = checked.digests
         self._tell_pushed(save, revision.text, checked)
         return revision

@@ -17,6 +17,7 @@ from gitops_run.model.session import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
+    REFUSED_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STORE_SERVER,
@@ -41,6 +42,7 @@ class LiveSession:
     owner: who is bound to the owner's Role. is_owner_claimed: that may not be read, and the owner is what an
     annotation says, which the owner may be able to change.
     store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
+    refused: why the last save was refused, "" where it was not.
     is_incomplete: an `up` or a `down` has ended amid its work, and there is no Flux Bucket.
     writer, renewed: who holds the session's lease, who may have been killed since, and when it was last seen,
     RFC 3339; else "". undone_to: the revision that an undo brought back, until the next save; else "".
@@ -61,6 +63,7 @@ class LiveSession:
     undone_to: str = ""
     helm: HelmValues | None = None
     is_owner_claimed: bool = False
+    refused: str = ""
     is_incomplete: bool = False
 
 
@@ -173,6 +176,7 @@ def _session(
         renewed=str(held.get("renewTime") or "") if writer else "",
         timings=parse_timings(notes.get(TIMINGS_ANNOTATION, "")),
         undone_to=notes.get(UNDONE_ANNOTATION, ""),
+        refused=notes.get(REFUSED_ANNOTATION, ""),
     )
 
 
