@@ -382,13 +382,16 @@ class FakeFiles:
 
 
 class FakeRenderer:
-    """Renders a ConfigMap for each file; remembers each tree that it let pass."""
+    """Renders a ConfigMap for each file; remembers each tree that it let pass. refusal: of every tree."""
 
     def __init__(self) -> None:
         self.passed: list[dict[str, bytes]] = []
+        self.refusal = ""
 
     async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
         await anyio.sleep(0.04)
+        if self.refusal:
+            return Problem(message=self.refusal)
         for path, content in snapshot.files.items():
             if content == BROKEN:
                 return Problem(path=path, line=1, message="not valid YAML")

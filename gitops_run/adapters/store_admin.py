@@ -83,6 +83,10 @@ class StoreAdmin:
                 return False
         return True
 
+    def close(self, bucket: str) -> None:
+        """Let nobody write to a bucket any more but the key that made it."""
+        self.drop_policy(bucket)
+
     def empty(self, bucket: str) -> None:
         """Delete what a bucket holds: objects, old versions, delete markers, unfinished uploads."""
         for page in self._uploads(bucket):

@@ -7,6 +7,9 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -90,13 +93,25 @@ def cli(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    with queued_streams():
+    with queued_streams(), _without_warnings():
         try:
             code = _exit_code()
             drain(None)
         except KeyboardInterrupt:
             leave(INTERRUPTED_EXIT_CODE)
     sys.exit(code)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep what libraries warn their programmers of from people, unless Python was asked for it.
+
+    The Automation API would print a whole event of the engine, with the values in it.
+    """
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _exit_code() -> int:
@@ -155,14 +170,14 @@ def _refuse_a_folder_that_is_gone() -> None:
 
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:
-    from gitops_run.cli.output import for_terminal  # noqa: PLC0415 - saves 60 ms where nothing fails
-    from gitops_run.cli.render import TERMINAL_MARKS  # noqa: PLC0415 - the same
+    from gitops_run.cli.render import TERMINAL_MARKS  # noqa: PLC0415 - saves 60 ms where nothing fails
     from gitops_run.cli.terminal import marks_for, painted  # noqa: PLC0415 - the same
+    from gitops_run.cli.text import lines_after  # noqa: PLC0415 - the same
 
     if is_debug:
         traceback.print_exc()
     mark = marks_for(sys.stderr).bad
-    line = f"{mark if mark == TERMINAL_MARKS.bad else 'failed:'} {message}"
-    click.echo(painted(for_terminal(line), sys.stderr), err=True)
+    shown = lines_after(mark if mark == TERMINAL_MARKS.bad else "failed:", message)
+    click.echo(painted(shown, sys.stderr), err=True)
     if hint:
-        click.echo(for_terminal(f"  {hint}"), err=True)
+        click.echo(lines_after(" ", hint), err=True)

@@ -17,11 +17,12 @@ from gitops_run.cli.basics import json_flag
 from gitops_run.cli.hints import place_of, told, with_completed_hints
 from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
 from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
-from gitops_run.cli.output import for_terminal, print_json
+from gitops_run.cli.output import print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import history_of, root_of
 from gitops_run.cli.terminal import marks_for, painted
+from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Live, Preflight
 from gitops_run.model.conditions import ApplierStatus
@@ -85,20 +86,20 @@ def _no_mark(step: str) -> None:
 def print_difference(found: Preflight, namespace: str) -> None:
     """Print what a save would change. namespace: the session's."""
     for line in _lines(found, namespace):
-        click.echo(painted(for_terminal(told(line)), sys.stdout))
+        click.echo(painted(told(line), sys.stdout))
 
 
 def _lines(found: Preflight, namespace: str) -> Iterator[str]:
     marks = marks_for(sys.stdout)
     for change in found.changes:
-        yield f"{SIGNS[change.action]} {change.object}"
+        yield for_terminal(f"{SIGNS[change.action]} {change.object}")
         for field in change.fields:
-            yield f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}"
-    yield from overridden_lines(namespace, found.overridden, marks)
-    yield from (f"not checked: {text}" for text in found.not_checked)
+            yield for_terminal(f"    {field.path}: {field.before or '(none)'} → {field.after or '(none)'}")
+    yield from map(for_terminal, overridden_lines(namespace, found.overridden, marks))
+    yield from (for_terminal(f"not checked: {text}") for text in found.not_checked)
     for problem in found.problems:
-        yield f"{marks.bad} {problem}"
+        yield lines_after(marks.bad, str(problem))
         if problem.hint:
-            yield f"  {problem.hint}"
+            yield lines_after(" ", problem.hint)
     if not (found.changes or found.problems):
         click.echo("a save would change nothing that was checked" if found.not_checked else "no differences")

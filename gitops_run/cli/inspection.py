@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,8 @@ from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.flows.ports import Emit, Renderer
-from gitops_run.flows.preflight import InspectionSettings, Inspector
+from gitops_run.flows.ports import Emit, Renderer, Snapshot
+from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.masking import Masker
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.settings import Settings
@@ -57,6 +58,23 @@ class Inspection:
     masker: Masker
     emit: Emit = lambda _: None
     has_dry_run: bool = True
+
+
+class RenewedInspector:
+    """Compose an inspector, and again once `up` has changed what the session does with its files."""
+
+    def __init__(self, compose: Callable[[], Awaitable[Inspector]], generation: Callable[[], int]) -> None:
+        """generation: tells the present one of the session's Kustomization or HelmRelease."""
+        self._compose = compose
+        self._generation = generation
+        self._inspector: tuple[int, Inspector] | None = None
+
+    async def inspect(self, snapshot: Snapshot, live: Live, mark: Callable[[str], None]) -> Preflight:
+        """Build a snapshot and check every object of it that changed. Raises as Inspector, and as compose."""
+        generation = self._generation()
+        if self._inspector is None or self._inspector[0] != generation:
+            self._inspector = (generation, await self._compose())
+        return await self._inspector[1].inspect(snapshot, live, mark)
 
 
 async def compose_inspector(

@@ -66,17 +66,28 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @click.command()
 @click.argument("name")
 @click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: end the rest.")
+@click.option(
+    "--from-cluster",
+    "is_state_lost",
+    is_flag=True,
+    help="Pulumi's state is lost: end what the cluster and the store have of the session, by its labels.",
+)
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
-def down(name: str, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
+def down(name: str, output: str, *, is_cluster_gone: bool, is_state_lost: bool, **flags: object) -> None:
     """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
+    if is_cluster_gone and is_state_lost:
+        raise UsageError(
+            "--cluster-gone and --from-cluster exclude each other",
+            hint="--from-cluster asks the cluster, and --cluster-gone doesn't",
+        )
     request = session_request(SessionName.parse(name), flags, is_ending=True, has_cluster=not is_cluster_gone)
     run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"gitops-run down {name}")))
     if is_cluster_gone:
         receipt = run(end_without_cluster, request)
         ok(f"session {name} is down; its cluster was not asked")
     else:
-        receipt = run(end_session, request)
+        receipt = run(end_from_cluster if is_state_lost else end_session, request)
     if output == "json":
         print_json([asdict(line) for line in receipt.lines])
     else:
@@ -189,6 +200,13 @@ async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFo
         f"there is no session {request.name} on {settings.context}; {there}",
         hint="to see them: gitops-run list",
     )
+
+
+async def end_from_cluster(request: lifecycle.Request) -> Receipt:
+    """End a session whose state is lost."""
+    receipt = await lifecycle.down_from_cluster(request, _ports(request), tell_step)
+    _forget_history(request)
+    return receipt
 
 
 async def end_without_cluster(request: lifecycle.Request) -> Receipt:

@@ -13,15 +13,9 @@ import click
 from gitops_run.cli.hints import completed, place_of, with_completed_hints
 from gitops_run.cli.render import lines
 from gitops_run.cli.terminal import marks_for, painted
+from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
-
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-
-
-def for_terminal(text: str) -> str:
-    """Write a text so that a name or a message in it can't steer the terminal."""
-    return printable(text).translate(_CONTROLS)
 
 
 def event_printer(output: str, session: str) -> Callable[[Event], None]:
@@ -53,16 +47,16 @@ def _json(value: object, indent: int | None = None) -> str:
 
 def note(text: str) -> None:
     """Tell progress, beside the results."""
-    _beside(f"{marks_for(sys.stderr).note} {text}")
+    _beside(marks_for(sys.stderr).note, text)
 
 
 def ok(text: str) -> None:
     """Tell that something was done, beside the results."""
-    _beside(f"{marks_for(sys.stderr).good} {text}")
+    _beside(marks_for(sys.stderr).good, text)
 
 
-def _beside(line: str) -> None:
-    click.echo(painted(for_terminal(line), sys.stderr), err=True)
+def _beside(mark: str, text: str) -> None:
+    click.echo(painted(lines_after(mark, text), sys.stderr), err=True)
 
 
 async def is_confirmed(question: str) -> bool:

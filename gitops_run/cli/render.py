@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gitops_run.cli.text import for_terminal
 from gitops_run.model.events import (
     Change,
     Event,
@@ -176,7 +177,8 @@ def _cut(line: str) -> str:
 def _problem_lines(problems: Iterable[Problem]) -> list[str]:
     found = []
     for problem in problems:
-        found += _indented(str(problem))
+        place = f"{for_terminal(problem.place)}: " if problem.path else ""
+        found += _indented(place + problem.message)
         found += [f"  {line}" for line in _indented(problem.hint)]
     return found
 

@@ -14,6 +14,7 @@ import click
 from gitops_run.cli.basics import help_without_command, json_flag
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.table import print_table
+from gitops_run.cli.text import for_terminal
 from gitops_run.errors import NotFound, UsageError
 from gitops_run.sandbox import lifecycle, state
 from gitops_run.sandbox.environment import shell_lines, with_stand_in
@@ -127,7 +128,7 @@ def status(name: str, base: Path | None, output: str) -> None:
     for crash in found.crashes:
         click.echo(f"{crash['time']} {crash['part']} ended with exit code {crash['exit_code']}")
         for line in crash["log"].splitlines()[-_LOG_LINES_SHOWN:]:
-            click.echo(f"  | {line}")
+            click.echo(for_terminal(f"  | {line}"))
     for program in found.programs:
         click.echo(f"{program.name:<24}{program.origin}: {program.path}")
 
@@ -144,7 +145,7 @@ def logs(name: str, base: Path | None, lines: int, parts: tuple[str, ...]) -> No
         if part not in known:
             raise NotFound(f"the sandbox has no part {part!r}", hint=f"one of: {', '.join(known)}")
         for line in log_tail(folder, part, lines).splitlines():
-            click.echo(line if len(parts) == 1 else f"{part}: {line}")
+            click.echo(for_terminal(line if len(parts) == 1 else f"{part}: {line}"))
 
 
 @sandbox.command()

@@ -40,10 +40,7 @@ def list_sessions(output: str, **flags: object) -> None:
     else:
         print_table(
             ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
-            [
-                (s.name, _owner(s), f"{s.root}/{s.target}", s.store, _short(s.source.revision), s.created)
-                for s in sessions
-            ],
+            [(s.name, _owner(s), _target(s), s.store, _revision(s), s.created) for s in sessions],
         )
 
 
@@ -111,9 +108,20 @@ def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
             ("objects", str(len(applier.inventory))),
             ("verdict", _verdict(applier)),
         ]
+    if session.refused:
+        rows.append(("refused", f"the last save: {session.refused}"))
     if session.undone_to:
         rows.append(("undone to", f"{short(session.undone_to)}: files differ until the next save"))
     return [*rows, *(_timing_rows(session.timings) if session.timings else ())]
+
+
+def _target(session: LiveSession) -> str:
+    return "" if session.is_incomplete else f"{session.root}/{session.target}"
+
+
+def _revision(session: LiveSession) -> str:
+    """Show what is fetched; a session that is incomplete is gone on with by up, and ended by down."""
+    return "incomplete" if session.is_incomplete else _short(session.source.revision)
 
 
 def _owner(session: LiveSession) -> str:

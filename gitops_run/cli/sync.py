@@ -31,7 +31,13 @@ from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.remembered import remember_root, remembered_root
 from gitops_run.adapters.scratch import scratch_folder
 from gitops_run.cli.basics import json_flag
-from gitops_run.cli.inspection import Inspection, compose_inspector, render_limits, work_tree
+from gitops_run.cli.inspection import (
+    Inspection,
+    RenewedInspector,
+    compose_inspector,
+    render_limits,
+    work_tree,
+)
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -169,7 +175,7 @@ class _Opened:
     session: LiveSession
     root: Path | None
     work: Path
-    inspector: Inspector
+    inspector: RenewedInspector
     store: Store
     store_watch: StoreWatch
     flux: WatchedFlux
@@ -231,13 +237,22 @@ async def _opened(request: SyncRequest, emit: Emit) -> AsyncIterator[_Opened]:
                     session=session,
                     root=root,
                     work=work,
-                    inspector=await compose_inspector(connection, session, inspection),
+                    inspector=RenewedInspector(
+                        partial(_inspector_now, connection, session, inspection),
+                        lambda: flux.applier.generation,
+                    ),
                     store=store,
                     store_watch=store_watch,
                     flux=flux,
                     masker=masker,
                     lease=SessionLease(connection, namespace, name),
                 )
+
+
+async def _inspector_now(connection: Connection, session: LiveSession, inspection: Inspection) -> Inspector:
+    """Compose an inspector of the session as it is now."""
+    now = await read_session(connection, session.name, session.namespace)
+    return await compose_inspector(connection, now, inspection)
 
 
 def history_of(session: LiveSession, context: str) -> Path:

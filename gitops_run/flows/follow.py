@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.ports import Emit, Flux, Snapshot
 from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
-from gitops_run.model.conditions import Standing, Verdict
+from gitops_run.model.conditions import Standing, Verdict, applier_verdict
 from gitops_run.model.events import (
     SaveApplied,
     SaveFailed,
@@ -63,6 +63,7 @@ class Follower:
         self._deadline_s = deadline_s
         self._concerns = concerns
         self._current: tuple[int, anyio.CancelScope] | None = None
+        self._failed: anyio.CancelScope | None = None
 
     def start(self, tasks: TaskGroup, save: Save, revision: Revision) -> None:
         """Begin to follow."""
@@ -72,6 +73,9 @@ class Follower:
 
     def supersede(self, by: int) -> None:
         """End the wait for a save that Flux hasn't decided on, in favour of a newer one."""
+        if self._failed is not None:
+            self._failed.cancel()
+            self._failed = None
         if self._current is not None:
             number, scope = self._current
             scope.cancel()
@@ -79,7 +83,7 @@ class Follower:
             self._emit(SaveSuperseded(save=number, by=by))
 
     async def _follow(self, scope: anyio.CancelScope, save: Save, revision: Revision) -> None:
-        """Report each word of Flux on a revision: that of a suspended session is not its last."""
+        """Report each word of Flux on a revision; on a suspended session or a failure it is not its last."""
         with scope:
             is_decided = False
             while not is_decided:
@@ -97,6 +101,19 @@ class Follower:
                 await self._report(save, revision, verdict)
                 while not is_decided and self._flux.applier.is_suspended:
                     await self._flux.changed()
+            if verdict.standing is Standing.FAILED:
+                self._failed = scope
+                await self._mended(save, revision)
+
+    async def _mended(self, save: Save, revision: Revision) -> None:
+        """Report that Flux applies a failed revision after all, once somebody has fixed what it needs."""
+        while (
+            verdict := applier_verdict(self._flux.applier, revision=revision.text)
+        ).standing is not Standing.APPLIED:
+            await self._flux.changed()
+        save.mark("applied")
+        self._failed = None
+        await self._report(save, revision, verdict)
 
     async def _report(self, save: Save, revision: Revision, verdict: Verdict) -> None:
         if verdict.standing is Standing.SUSPENDED:

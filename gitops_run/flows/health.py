@@ -7,7 +7,7 @@ when it takes longer than a rollout that nobody notices; what has failed is told
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -24,6 +24,7 @@ from gitops_run.model.objects import ObjectRef, parse_inventory_id
 GRACE_S = 1.0
 """How long something may be on its way before that is told."""
 RETRY_S = 2.0
+_GOING = frozenset({HealthState.MISSING, HealthState.TERMINATING})
 
 Seen = Mapping[ObjectRef, Health]
 Versions = tuple[tuple[str, str], ...]
@@ -66,9 +67,14 @@ class HealthFollower:
         self._watch = watch
         self._emit = emit
         self._told: dict[ObjectRef, Health] = {}
+        self._leaving: frozenset[str] = frozenset()
         self._following: _Following | None = None
         self._scope = anyio.CancelScope()
         self._applied = anyio.Event()
+
+    def leaving(self, objects: Iterable[ObjectRef]) -> None:
+        """Expect objects to go with a save that is pushed now, before it is applied."""
+        self._leaving |= {ref.inventory_id for ref in objects}
 
     def applied(
         self,
@@ -86,6 +92,7 @@ class HealthFollower:
         self._following = _Following(save=save, revision=revision, objects=objects)
         kept = frozenset(objects)
         self._told = {ref: health for ref, health in self._told.items() if ref in kept}
+        self._leaving = frozenset()
         self._scope.cancel()
         self._applied.set()
 
@@ -146,6 +153,8 @@ class HealthFollower:
         if health.is_ready:
             following.late_at.pop(ref, None)
             return told is not None and not told.is_ready
+        if health.state in _GOING and ref.inventory_id in self._leaving:
+            return False
         late_at = following.late_at.setdefault(ref, now + GRACE_S)
         if told is not None and (told.state, told.message) == (health.state, health.message):
             return False

@@ -1,6 +1,7 @@
 """What a killed run leaves in its stack: begun and undecided, in the way of the next run or lost.
 
-It is removed by the name of what was being made and the label that it was given, and then made anew.
+It is removed by the name of what was being made and the label that it was given, and then made again. A state
+that was cut off and continued from a copy may not know of more: that is found by the label alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gitops_run.errors import GuardError, LockedError
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
 
 CLEANINGS: Final = 3
 """How often: what a killed engine had asked for may still come for a moment."""
@@ -38,6 +39,12 @@ class StacksPort(Protocol):
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
         """Read what a stack tells of its session."""
 
+    async def discard(self, name: str) -> None:
+        """Forget a stack whose resources are gone, whatever its state says."""
+
+    async def known(self, name: str) -> KnownResources | None:
+        """List what a state knows that was continued from a copy; None where it never was cut off."""
+
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         """List what a killed run was creating."""
 
@@ -45,14 +52,29 @@ class StacksPort(Protocol):
         """Forget what a killed run was creating."""
 
 
+async def nothing_labelled() -> tuple[PendingObject, ...]:
+    """Find nothing: a stack whose objects have no label of its own."""
+    return ()
+
+
+async def no_bucket() -> None:
+    """Remove nothing: a stack without a bucket."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """Clean one stack up. remove: deletes of these objects what is the stack's."""
+    """Clean one stack up. remove: deletes of these objects what is the stack's.
+
+    labelled: finds what has the stack's label. remove_bucket: takes away the bucket, where the state doesn't
+    know of any.
+    """
 
     stack: str
     stacks: StacksPort
     remove: Callable[[Sequence[PendingObject]], Awaitable[None]]
     tell: Tell
+    labelled: Callable[[], Awaitable[Sequence[PendingObject]]] = nothing_labelled
+    remove_bucket: Callable[[], Awaitable[None]] = no_bucket
 
     async def declare(self, declare: Callable[[], Awaitable[StackOutcome]]) -> StackOutcome:
         """Declare the stack, again where a killed run's leftovers were in the way. Raises as declare does."""
@@ -68,11 +90,18 @@ class Leftovers:
 
     async def clean_up(self) -> bool:
         """Remove what a killed run was creating, so that it can be created; say whether there was any."""
-        found = await self.stacks.pending_creates(self.stack)
+        pending = await self.stacks.pending_creates(self.stack)
+        known = await self.stacks.known(self.stack)
+        labelled = await self.labelled() if known else ()
+        unknown = tuple(found for found in labelled if known and found not in known.objects)
+        found = (*(one for one in unknown if one not in pending), *pending)
         if not found:
             return False
         await self.remove(found)
-        await self.stacks.clear_pending(self.stack)
+        if known and not known.has_bucket:
+            await self.remove_bucket()
+        if pending:
+            await self.stacks.clear_pending(self.stack)
         named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in found)
         self.tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
         return True

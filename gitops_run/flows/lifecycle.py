@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from gitops_run.model.pod_security import refuse_pod_security
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import (
+    AwsStore,
     ClusterFacts,
     S3Store,
     SessionSpec,
@@ -50,6 +52,9 @@ class ClusterPort(Protocol):
     async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
         """Ask for everything that a session has."""
 
+    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+        """List what has the session's label, in the order in which it is made."""
+
     async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
         """Delete what is the session's of these."""
 
@@ -62,6 +67,12 @@ class StorePort(Protocol):
 
     def is_empty(self, bucket: str) -> bool:
         """Ask whether it holds nothing."""
+
+    def close(self, bucket: str) -> None:
+        """Let nobody write to it any more but who made it."""
+
+    def empty(self, bucket: str) -> None:
+        """Remove what it holds."""
 
     def remove(self, bucket: str) -> None:
         """Remove it."""
@@ -78,6 +89,14 @@ class KeysPort(Protocol):
 
     def remove(self, access_key: str) -> None:
         """Remove one."""
+
+
+class Undecided(Enum):
+    """Say what a store may still have of a session: nothing, an empty bucket, or all of it."""
+
+    NOTHING = auto()
+    EMPTY = auto()
+    ALL = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +174,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)
+    is_continued = await ports.stacks.known(spec.name.text) is not None
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
@@ -164,10 +184,30 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         raise
     if outcome.has_pending:
         await _leftovers(spec, ports, tell).clean_up()
+    if is_continued:
+        await _remove_labelled(spec, ports)
     await ports.stacks.forget(spec.name.text)
-    return _proven(
-        spec.name, spec.namespace, await _look_again(spec, ports, is_undecided=outcome.has_pending)
-    )
+    left = Undecided.ALL if is_continued else Undecided.EMPTY if outcome.has_pending else Undecided.NOTHING
+    return _proven(spec.name, spec.namespace, await _look_again(spec, ports, left))
+
+
+async def down_from_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
+    """Take a session away whose state is lost: by its labels in the cluster, and by its names in the store.
+
+    Raises as down.
+    """
+    spec, _ = await _look(request, ports)
+    for found in await _remove_labelled(spec, ports):
+        tell(StackNotice(text=f"delete {found.kind} {found.name}"))
+    receipt = await _look_again(spec, ports, Undecided.ALL)
+    await ports.stacks.discard(spec.name.text)
+    return _proven(spec.name, spec.namespace, receipt)
+
+
+async def _remove_labelled(spec: SessionSpec, ports: Ports) -> tuple[PendingObject, ...]:
+    found = await ports.cluster.labelled(spec.name, spec.namespace)
+    await ports.cluster.remove(spec.name, found)
+    return found
 
 
 async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
@@ -185,7 +225,8 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
     await ports.stacks.forget(name.text)
     if store is None or not bucket:
         return Receipt(lines=())
-    look = partial(_look_into_store, store, bucket, ports, is_undecided=outcome.has_pending)
+    left = Undecided.EMPTY if outcome.has_pending else Undecided.NOTHING
+    look = partial(_look_into_store, store, bucket, ports, left)
     return _proven(name, namespace, Receipt(lines=await to_thread.run_sync(look)))
 
 
@@ -203,13 +244,11 @@ def _proven(name: SessionName, namespace: str, receipt: Receipt) -> Receipt:
     return receipt
 
 
-async def _look_again(spec: SessionSpec, ports: Ports, *, is_undecided: bool) -> Receipt:
+async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Receipt:
     """Ask the cluster and the store what is left. Raises BackendError where one of them fails now."""
     try:
         lines = await ports.cluster.remains(spec.name, spec.namespace)
-        stored = await to_thread.run_sync(
-            partial(_look_into_store, spec.store, spec.bucket, ports, is_undecided=is_undecided)
-        )
+        stored = await to_thread.run_sync(partial(_look_into_store, spec.store, spec.bucket, ports, left))
     except BackendError as error:
         raise BackendError(
             f"session {spec.name} is down, and nobody could look whether anything of it is left: "
@@ -255,21 +294,35 @@ def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
     async def remove(objects: Sequence[PendingObject]) -> None:
         await ports.cluster.remove(spec.name, objects)
 
-    return Leftovers(stack=spec.name.text, stacks=ports.stacks, remove=remove, tell=tell)
+    async def remove_bucket() -> None:
+        look = partial(_look_into_store, spec.store, spec.bucket, ports, Undecided.ALL)
+        await to_thread.run_sync(look)
+
+    return Leftovers(
+        stack=spec.name.text,
+        stacks=ports.stacks,
+        remove=remove,
+        tell=tell,
+        labelled=partial(ports.cluster.labelled, spec.name, spec.namespace),
+        remove_bucket=remove_bucket,
+    )
 
 
-def _look_into_store(
-    store: Store, bucket: str, ports: Ports, *, is_undecided: bool
-) -> tuple[ReceiptLine, ...]:
-    """Ask the store for the bucket and its keys, and remove what a killed run may have left there.
+def _look_into_store(store: Store, bucket: str, ports: Ports, left: Undecided) -> tuple[ReceiptLine, ...]:
+    """Ask the store for the bucket and its keys, and remove what the state may not have known of.
 
-    On AWS the keys went with the bucket, and Pulumi has waited for both.
+    On AWS the keys went with the bucket, and Pulumi has waited for both, unless its state was lost.
     """
     if not isinstance(store, S3Store):
-        return ()
+        is_unknown = isinstance(store, AwsStore) and left is Undecided.ALL
+        what, why = f"bucket {bucket} and its users on AWS", "its state was lost: look for them there"
+        return (ReceiptLine(what=what, is_gone=False, unseen=why),) if is_unknown else ()
     with ports.open_store(store.access) as buckets:
         is_there = buckets.exists(bucket)
-        if is_there and is_undecided and buckets.is_empty(bucket):
+        if is_there and left is Undecided.ALL:
+            buckets.close(bucket)
+            buckets.empty(bucket)
+        if is_there and left is not Undecided.NOTHING and buckets.is_empty(bucket):
             buckets.remove(bucket)
             is_there = buckets.exists(bucket)
     line = ReceiptLine(what=f"S3 bucket {bucket}", is_gone=not is_there)

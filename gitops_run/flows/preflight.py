@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
 from gitops_run.flows.departures import find_departures
@@ -95,6 +95,14 @@ class InspectionSettings:
     def leaves_alone(self, body: Mapping[str, Any]) -> bool:
         """Say whether an object, live or not, tells Flux not to apply it."""
         return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
+
+
+class Inspects(Protocol):
+    """Check snapshots, as Inspector does."""
+
+    async def inspect(self, snapshot: Snapshot, live: Live, mark: Callable[[str], None]) -> Preflight:
+        """Build a snapshot and check every object of it that changed."""
+        ...
 
 
 class Inspector:

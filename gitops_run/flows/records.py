@@ -5,8 +5,9 @@ All of it beside the loop: nothing here holds up a save, and a disk that refuses
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,8 +17,11 @@ from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit, Flux, History, Lease
 from gitops_run.model.events import HistoryFailed
-from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
+from gitops_run.model.problem import Problem
+from gitops_run.model.session import REFUSED_ANNOTATION, TIMINGS_ANNOTATION, UNDONE_ANNOTATION
 from gitops_run.model.timings import Timings, parse_timings
+
+REFUSED_CHARACTERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,19 @@ class Records:
         self._ports.lease.note(notes)
         if save.snapshot is not None and not save.undone_to:
             await self._unless_refused(self._ports.history.record(save.snapshot, revision))
+
+    def refused(self, problems: Sequence[Problem]) -> None:
+        """Leave why a save was refused for whoever asks for the session's status."""
+        first, *more = problems
+        self._note_refused(f"{first}{f'; and {len(more)} more' if more else ''}"[:REFUSED_CHARACTERS])
+
+    def accepted(self) -> None:
+        """Take that back."""
+        self._note_refused("")
+
+    def _note_refused(self, text: str) -> None:
+        if self._ports.lease.notes.get(REFUSED_ANNOTATION, "") != text:
+            self._ports.lease.note({REFUSED_ANNOTATION: text})
 
     async def _unless_refused(self, work: Awaitable[None]) -> None:
         """Do something to the history; tell once where the disk refuses."""

@@ -31,7 +31,7 @@ from gitops_run.flows.ports import (
     Store,
     StoreWatch,
 )
-from gitops_run.flows.preflight import Inspector, Live, Preflight
+from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Expected, Revision
@@ -74,7 +74,7 @@ class Ports:
     """Bundle what the loop acts through. confirm: asks a person, False where nobody can answer."""
 
     files: Files
-    inspector: Inspector
+    inspector: Inspects
     store: Store
     flux: Flux
     lease: Lease
@@ -159,10 +159,17 @@ class SaveLoop:
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
 
+        What `up` has changed of it may mend a save that was refused: it is checked again.
+
         Between saves, Flux may find by itself that somebody else wrote to the store: that is put right.
         """
         expected = applied_path(self._settings.target)
+        generation = self._ports.flux.applier.generation
         while True:
+            if generation != self._ports.flux.applier.generation:
+                generation = self._ports.flux.applier.generation
+                self._known = {}
+                self._changes.add(frozenset())
             path = self._ports.flux.applier.path
             if path not in ("", expected):
                 raise GuardError(
@@ -301,12 +308,14 @@ class SaveLoop:
             self._retry_later(tasks, message, "find out who else writes to the session's bucket")
 
     def _tell_unchanged(self) -> None:
+        self._records.accepted()
         if self._is_broken:
             self._ports.emit(SaveUnchanged(save=self._count))
         self._is_broken = False
 
     def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
         self._is_broken = True
+        self._records.refused(problems)
         self._count = save.number
         # What a broken target needs isn't known: files that only seem to be gone aren't named.
         paths = save.plan.puts or tuple(sorted({problem.path for problem in problems if problem.path}))
@@ -378,9 +387,11 @@ class SaveLoop:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
         self._count, save.snapshot = save.number, snapshot
         self._expected = Expected()
+        self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)
         self._is_broken = False
+        self._records.accepted()
         self._known = checked.digests
         self._tell_pushed(save, revision.text, checked)
         return revision

@@ -35,6 +35,7 @@ class ApplierStatus:
     """Hold what a Kustomization shows.
 
     inventory: the entries of status.inventory, as Flux writes them. versions: of each entry, in pairs.
+    generation: another one whenever somebody has changed what it is to do.
     """
 
     path: str = ""
@@ -47,6 +48,7 @@ class ApplierStatus:
     message: str = ""
     inventory: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    generation: int = 0
 
     @property
     def is_at_work(self) -> bool:
@@ -111,6 +113,7 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
         message=without_values(ready.get("message", ""), is_any_secret=is_any_secret),
         inventory=tuple(entry["id"] for entry in entries),
         versions=tuple((entry["id"], entry["v"]) for entry in entries),
+        generation=int(live.get("metadata", {}).get("generation", 0)),
     )
 
 

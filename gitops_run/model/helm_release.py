@@ -102,6 +102,7 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
         reason=told.get("reason", ""),
         message=without_values(told.get("message", "")),
         inventory=tuple(entry["id"] for entry in entries),
+        generation=int(release.get("metadata", {}).get("generation", 0)),
     )
 
 

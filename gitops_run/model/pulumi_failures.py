@@ -103,6 +103,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         'pulumi plugin install resource {what}; in a sandbox: eval "$(gitops-run sandbox env)"',
     ),
     (
+        r"(?:write|create|open|mkdir) (?P<what>[^\s:]+): (?:no space left on device|disk quota exceeded)",
+        _backend,
+        "the disk is full: {what} can't be written",
+        "make room on it, then run the same command again: it continues from the last complete state",
+    ),
+    (
         r"snapshot integrity",
         _backend,
         "the stack's state is damaged",
@@ -125,6 +131,12 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         _guard,
         "{what} exists already, and this stack did not make it",
         "use the backend and passphrase that it was made with; a session may also have another name",
+    ),
+    (
+        r"(?m)^\s*code: -(?P<what>\d+)$",
+        _backend,
+        "Pulumi was ended by signal {what}",
+        "run the same command again: it continues where this one ended. Signal 9 may mean too little memory",
     ),
 )
 
@@ -157,8 +169,8 @@ def parse_locks(text: str) -> tuple[StackLock, ...]:
     )
 
 
-def failure(text: str) -> GitOpsRunError:
-    """Turn what Pulumi printed into our error.
+def failure(text: str, by_hand: str = "") -> GitOpsRunError:
+    """Turn what Pulumi printed into our error. by_hand: the command that shows Pulumi's own messages.
 
     Where no row of the table fits: why objects didn't become ready, or else the first error line.
     """
@@ -171,5 +183,9 @@ def failure(text: str) -> GitOpsRunError:
             return make(message.format(**values), hint.format(**values))
     reasons = dict.fromkeys(_REASON.findall(text))
     lines = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
-    told = "; ".join(reasons) or next(iter(lines), "it gave no reason")
-    return BackendError(f"Pulumi failed: {told}", hint="run the same with pulumi for the whole story")
+    told = "; ".join(reasons) or next(iter(lines), "")
+    hint = "run the same command again: it continues where this one ended"
+    return BackendError(
+        f"Pulumi failed: {told}" if told else "Pulumi failed and gave no reason",
+        hint=f"{hint}. For Pulumi's own messages: {by_hand}" if by_hand else hint,
+    )

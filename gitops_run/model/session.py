@@ -30,7 +30,9 @@ RESET_ANNOTATION = "reconcile.fluxcd.io/resetAt"
 """What `flux reconcile helmrelease` writes with --force and --reset."""
 TIMINGS_ANNOTATION = "gitops-run.dev/timings"
 UNDONE_ANNOTATION = "gitops-run.dev/undone-to"
-"""Both stand on the Lease. The latter has the revision that an undo brought back, until the next save."""
+REFUSED_ANNOTATION = "gitops-run.dev/refused"
+"""These stand on the Lease: the revision that an undo brought back, until the next save; why the last save was
+refused, until one is not."""
 
 APPLIER = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""

@@ -50,6 +50,14 @@ class PendingObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownResources:
+    """Hold what a stack's state knows. has_bucket: it has a bucket of an S3 store."""
+
+    objects: frozenset[PendingObject]
+    has_bucket: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackOutcome:
     """Hold what a run did.
 

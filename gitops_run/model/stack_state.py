@@ -5,8 +5,10 @@ Knows how resources of a state point to each other. Source: Pulumi 3.259, sdk/go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from gitops_run.model.stack_events import KnownResources, PendingObject
 
 Resource = dict[str, Any]
 
@@ -17,6 +19,29 @@ def without_cluster(resources: Sequence[Resource]) -> list[Resource]:
     """Leave out what lies in a Kubernetes cluster, and every word of it in what stays."""
     gone = {resource["urn"] for resource in resources if resource["type"].startswith(_OF_THE_CLUSTER)}
     return [_freed(resource, gone) for resource in resources if resource["urn"] not in gone]
+
+
+def known_resources(resources: Sequence[Resource]) -> KnownResources:
+    """Tell what a state knows of its session."""
+    return KnownResources(
+        objects=frozenset(
+            object_of(resource["inputs"])
+            for resource in resources
+            if resource["type"].startswith("kubernetes:") and "kind" in (resource.get("inputs") or {})
+        ),
+        has_bucket=any(resource["type"].endswith(":S3Bucket") for resource in resources),
+    )
+
+
+def object_of(inputs: Mapping[str, Any]) -> PendingObject:
+    """Name the object that a resource of the kubernetes plugin stands for."""
+    metadata = inputs["metadata"]
+    return PendingObject(
+        api_version=str(inputs["apiVersion"]),
+        kind=str(inputs["kind"]),
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+    )
 
 
 def _freed(resource: Resource, gone: set[str]) -> Resource:

@@ -53,8 +53,7 @@ def test_an_encrypted_secret_is_live_in_plain_and_its_key_is_nowhere_else(
         assert "--decryption-key-file" in failed["hint"]
         put_key(key_file, "test-key.agekey")
         shown += admin.succeeds(*place).out
-        (root / "secret.yaml").write_text((root / "secret.yaml").read_text() + "# again\n")
-        sync.tells("save_applied")
+        sync.tells("save_applied", save=failed["save"])
         assert token(admin, "run-sops") == PLAIN
         put_key(key_file, "other-test-key.agekey")
         shown += admin.succeeds(*place).out
@@ -73,6 +72,22 @@ def test_an_encrypted_secret_is_live_in_plain_and_its_key_is_nowhere_else(
     key_file.unlink()
     admin.succeeds("down", "sops")
     assert "run-sops" not in admin.names("namespaces")
+
+
+def test_a_key_that_comes_later_mends_the_save_that_was_refused_without_it(
+    admin: Person, key_file: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(FIXTURES / "secret.yaml", root)
+    place = ("up", "later", str(root), "--root", str(root))
+    admin.succeeds(*place)
+    with Person(env=admin.env, cwd=root).leaves_running("sync", "later") as sync:
+        sync.tells("save_broken")
+        admin.succeeds(*place, "--decryption-key-file", str(key_file))
+        sync.tells("save_applied")
+        assert token(admin, "run-later") == PLAIN
+    admin.succeeds("down", "later")
 
 
 def test_a_file_without_a_key_makes_no_session(admin: Person, tmp_path: Path) -> None:

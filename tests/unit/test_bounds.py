@@ -25,7 +25,7 @@ from gitops_run.model.session_spec import (
     SessionSpec,
 )
 from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
 
 MAKER, OWNER = "maker@example.com", "dev@example.com"
 KUSTOMIZE, HELM = "kustomize-controller", "helm-controller"
@@ -148,6 +148,12 @@ class FakeStacks:
     async def forget(self, name: str) -> None:
         self.calls.append("forget")
 
+    async def known(self, name: str) -> KnownResources | None:
+        return None
+
+    async def discard(self, name: str) -> None:
+        self.calls.append("discard")
+
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         return ()
 
@@ -165,6 +171,9 @@ class FakeCluster:
         return self.told
 
     async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+        return ()
+
+    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
         return ()
 
     async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:

@@ -10,7 +10,15 @@ import anyio
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.verdict import Revision
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.events import Event, SaveApplied, SaveSuperseded, SaveSuspended, SaveUndecided
+from gitops_run.model.events import (
+    Event,
+    SaveApplied,
+    SaveBroken,
+    SaveFailed,
+    SaveSuperseded,
+    SaveSuspended,
+    SaveUndecided,
+)
 from tests.fakes import FakeCluster, FakeFlux, FakeStore
 from tests.save_session import running
 from tests.virtual_time import scenario
@@ -62,3 +70,53 @@ async def test_a_save_that_was_superseded_is_never_reported_as_applied() -> None
         cluster.tell()
         follower.supersede(by=2)
     assert told == [SaveSuperseded(save=1, by=2)]
+
+
+async def after_a_failure(cluster: FakeCluster, told: list[Event], *, is_superseded: bool) -> None:
+    """Follow a save that Flux can't apply, and let somebody fix what it needs, after a newer save or not."""
+
+    async def ignore(*arguments: Any) -> None:
+        del arguments
+
+    concerns = Concerns(fetched=lambda: None, differs=ignore, fails=ignore, applied=ignore)
+    follower = Follower(FakeFlux(cluster), told.append, 120, concerns)
+    revision = Revision(text="sha256:a", token="t", was_live=False)
+    async with anyio.create_task_group() as tasks:
+        follower.start(tasks, Save(1, 0.0), revision)
+        cluster.source = SourceStatus(revision="sha256:a", handled="t", ready="True")
+        cluster.applier = ApplierStatus(attempted="sha256:a", ready="False", reason="BuildFailed")
+        cluster.tell()
+        await anyio.sleep(1)
+        if is_superseded:
+            follower.supersede(by=2)
+        cluster.applier = ApplierStatus(applied="sha256:a", attempted="sha256:a", ready="True")
+        cluster.tell()
+        await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+
+
+@scenario
+async def test_a_failed_save_is_reported_as_applied_once_somebody_has_fixed_what_it_needs() -> None:
+    told: list[Event] = []
+    await after_a_failure(FakeCluster(FakeStore()), told, is_superseded=False)
+    assert [type(event) for event in told] == [SaveFailed, SaveApplied]
+
+
+@scenario
+async def test_a_failed_save_is_no_longer_followed_after_a_newer_one() -> None:
+    told: list[Event] = []
+    await after_a_failure(FakeCluster(FakeStore()), told, is_superseded=True)
+    assert [type(event) for event in told] == [SaveFailed]
+
+
+@scenario
+async def test_a_refused_save_is_checked_again_once_the_session_was_changed() -> None:
+    async with running({"app/a": b"1"}) as session:
+        session.renderer.refusal = "the key is missing"
+        await session.says(SaveBroken)
+        session.renderer.refusal = ""
+        await anyio.sleep(60)
+        assert not session.told(SaveApplied)
+        session.cluster.applier = replace(session.cluster.applier, generation=2)
+        session.cluster.tell()
+        await session.says(SaveApplied)

@@ -13,7 +13,7 @@ from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import GRACE_S, RETRY_S, HealthFollower
 from gitops_run.model.events import Event, HealthChanged, SaveHealthy, SavePartlyHealthy
-from gitops_run.model.health import READY, Health, HealthState
+from gitops_run.model.health import READY, Health, HealthState, absent_health
 from gitops_run.model.objects import ObjectRef, parse_inventory_id
 from tests import virtual_time
 
@@ -259,3 +259,32 @@ def test_the_versions_of_the_inventory_are_asked_for() -> None:
 
     wheel, web = play(act).watch.looks[0]
     assert (wheel.version, web) == ("v1beta1", parse_inventory_id(WEB))
+
+
+def test_an_object_that_a_pushed_save_deletes_is_not_reported_as_missing() -> None:
+    async def act(scene: Scene) -> None:
+        scene.watch.become(web=READY, db=READY)
+        scene.apply(1, WEB, DB)
+        await anyio.sleep(1)
+        scene.follower.leaving([parse_inventory_id(WEB, "v1")])
+        scene.watch.become(web=absent_health(parse_inventory_id(WEB, "v1")))
+        await anyio.sleep(30)
+        scene.apply(2, DB)
+        await anyio.sleep(1)
+
+    assert [type(event) for event in play(act).events] == [SaveHealthy, SaveHealthy]
+
+
+def test_an_object_that_a_save_does_not_delete_is_reported_as_missing() -> None:
+    async def act(scene: Scene) -> None:
+        scene.watch.become(web=READY, db=READY)
+        scene.apply(1, WEB, DB)
+        await anyio.sleep(1)
+        scene.follower.leaving([parse_inventory_id(DB, "v1")])
+        scene.apply(2, WEB, DB)
+        scene.watch.become(web=absent_health(parse_inventory_id(WEB, "v1")))
+        scene.watch.become(db=absent_health(parse_inventory_id(DB, "v1")))
+        await anyio.sleep(30)
+
+    missing = [event.object for event in play(act).events if isinstance(event, HealthChanged)]
+    assert missing == ["Deployment ns/web", "StatefulSet ns/db"]

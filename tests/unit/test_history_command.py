@@ -121,3 +121,8 @@ def test_status_says_when_whoever_syncs_was_last_seen() -> None:
 
 def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:
     assert not {"last save", "undone to", "saves p50 / p95"} & shown().keys()
+
+
+def test_status_says_why_the_last_save_was_refused() -> None:
+    rows = shown(refused="app.yaml:3: not valid YAML")
+    assert rows["refused"] == "the last save: app.yaml:3: not valid YAML"

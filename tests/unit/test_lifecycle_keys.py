@@ -16,7 +16,7 @@ from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import ClusterFacts, SessionSpec
 from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import PendingObject, StackOutcome
+from gitops_run.model.stack_events import KnownResources, PendingObject, StackOutcome
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_keys import MadeKeys
 
@@ -44,7 +44,11 @@ GIVEN: dict[str, object] = {
 
 @dataclass
 class World:
-    """A cluster, a store and the stacks of somebody. accounts: None where the store makes none."""
+    """A cluster, a store and the stacks of somebody. accounts: None where the store makes none.
+
+    known: of a state that was continued from a copy. labelled: what the cluster has with the session's label.
+    full: buckets that hold objects. refusals: how often a stack finds something in its way.
+    """
 
     facts: ClusterFacts = NEW
     accounts: set[str] | None = field(default_factory=set)
@@ -52,6 +56,10 @@ class World:
     buckets: set[str] = field(default_factory=set)
     has_pending: bool = False
     may_administer: bool = True
+    known: KnownResources | None = None
+    labelled: tuple[PendingObject, ...] = ()
+    full: set[str] = field(default_factory=set)
+    refusals: int = 0
     declared: list[SessionSpec] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -82,6 +90,9 @@ class Stacks:
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Any
     ) -> StackOutcome:
         self.world.calls.append("up")
+        if self.world.refusals:
+            self.world.refusals -= 1
+            raise GuardError("exists already")
         program()
         return StackOutcome(outputs={}, changed=1, has_pending=False)
 
@@ -97,6 +108,12 @@ class Stacks:
 
     async def outputs(self, name: str, tell: Any) -> dict[str, str]:
         return {}
+
+    async def known(self, name: str) -> KnownResources | None:
+        return self.world.known
+
+    async def discard(self, name: str) -> None:
+        self.world.calls.append("discard")
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         return ()
@@ -115,8 +132,12 @@ class Cluster:
     async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
         return ()
 
+    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+        return self.world.labelled
+
     async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
-        raise AssertionError
+        self.world.calls += [f"remove {leftover.name}" for leftover in leftovers]
+        self.world.labelled = tuple(one for one in self.world.labelled if one not in leftovers)
 
 
 @dataclass
@@ -127,9 +148,16 @@ class Buckets:
         return bucket in self.world.buckets
 
     def is_empty(self, bucket: str) -> bool:
-        return True
+        return bucket not in self.world.full
+
+    def close(self, bucket: str) -> None:
+        self.world.calls.append("close")
+
+    def empty(self, bucket: str) -> None:
+        self.world.full.discard(bucket)
 
     def remove(self, bucket: str) -> None:
+        assert self.is_empty(bucket)
         self.world.buckets.remove(bucket)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 
 import pytest
 
-from gitops_run.cli.app import main
+from gitops_run.cli.app import cli, main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_printer
 from gitops_run.flows.preflight import Preflight
@@ -46,6 +47,20 @@ def test_neither_does_a_difference_or_an_error(
     assert "\\x1b[2J" in printed.out
     assert "\\x1b[2J" in printed.err
     assert "\x1b" not in printed.out + printed.err
+
+
+def test_what_libraries_warn_of_is_not_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn(**_: object) -> int:
+        warnings.warn("an event with a secret", stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(sys, "warnoptions", [])
+    monkeypatch.setattr(cli, "main", warn)
+    with pytest.raises(SystemExit):
+        main()
+    assert "secret" not in capsys.readouterr().err
 
 
 def test_what_is_recreated_or_replaced_is_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
 from gitops_run.model.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.settings import Origin, Source
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackOutcome
+from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackOutcome
 from tests.unit.flux_release import release
 
 EMPTY = PlatformFacts(uid="uid")
@@ -57,6 +57,12 @@ class FakeStacks:
 
     async def forget(self, name: str) -> None:
         self.calls.append("forget")
+
+    async def known(self, name: str) -> KnownResources | None:
+        return None
+
+    async def discard(self, name: str) -> None:
+        self.calls.append("discard")
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
         return self.pending

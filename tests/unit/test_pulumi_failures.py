@@ -42,6 +42,11 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
         BackendError,
         "plugin kubernetes",
     ),
+    (
+        "error: failed to save snapshot: write /state/web.json.18eb.tmp: no space left on device",
+        BackendError,
+        "the disk is full: /state/web.json.18eb.tmp",
+    ),
     ("error: The Pulumi CLI encountered a snapshot integrity error. This …", BackendError, "damaged"),
     ("error: configured Kubernetes cluster is unreachable: dial tcp", TransientError, "cluster"),
     (
@@ -50,6 +55,7 @@ SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
         "(finalizers.fluxcd.io)",
     ),
     ('error: namespaces "run-web" already exists', GuardError, 'namespaces "run-web"'),
+    ("\n code: -9\n stdout: \n stderr: \n", BackendError, "signal 9"),
 )
 LOCKED = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or …
   file:///state/.pulumi/locks/organization/gitops-run/web/0a0b.json?no_tmp_dir=true: created by jane@laptop (pid 4711) at 2026-11-23T19:10:00Z
@@ -119,3 +125,10 @@ def test_objects_that_did_not_become_ready_are_told_by_their_reasons() -> None:
     )
     pod = "pod gitops-run-bucket-0: image shop:1 can't be pulled: dial tcp 10.0.0.1:443: i/o timeout"
     assert failure(text).message == f"Pulumi failed: 0 of 1 pods are ready; {pod}"
+
+
+def test_a_failure_without_a_reason_says_what_to_do() -> None:
+    error = failure("code: 255", by_hand="pulumi preview -s web")
+    assert error.message == "Pulumi failed and gave no reason"
+    assert "run the same command again" in error.hint
+    assert error.hint.endswith("pulumi preview -s web")

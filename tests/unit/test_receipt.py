@@ -113,6 +113,9 @@ class FakeStacks:
         self.calls.append("destroy")
         return StackOutcome(outputs={}, changed=1, has_pending=False)
 
+    async def known(self, name: str) -> None:
+        del name
+
     async def forget(self, name: str) -> None:
         del name
         self.calls.append("forget")

@@ -27,7 +27,7 @@ from gitops_run.model.events import (
 )
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.permit import Permit
-from gitops_run.model.session import UNDONE_ANNOTATION
+from gitops_run.model.session import REFUSED_ANNOTATION, UNDONE_ANNOTATION
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,
@@ -430,3 +430,13 @@ async def test_a_question_that_nobody_answered_ends_with_the_next_change() -> No
         await session.says(SaveApplied, 2)
         await anyio.sleep(session.confirm_after)
         assert all("app/a" in tree for tree in session.cluster.applied_trees)
+
+
+@scenario
+async def test_why_a_save_was_refused_stands_on_the_lease_until_one_is_not() -> None:
+    async with running({"app/a": BROKEN}) as session:
+        await session.says(SaveBroken)
+        assert session.leases.notes[REFUSED_ANNOTATION] == "app/a:1: not valid YAML"
+        session.files.write("app/a", b"1")
+        await session.says(SaveApplied)
+        assert session.leases.notes[REFUSED_ANNOTATION] == ""

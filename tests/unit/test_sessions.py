@@ -11,6 +11,7 @@ import pytest
 
 from gitops_run.adapters.cluster.sessions import list_sessions
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
+from gitops_run.model.session import SESSION_LABEL
 
 
 @dataclass
@@ -38,6 +39,17 @@ def test_a_cluster_without_flux_is_told_from_one_without_sessions() -> None:
     with pytest.raises(NotFound, match="'kind-dev' has no Flux") as failed:
         asyncio.run(list_sessions(FakeApi(NotFound("page not found"))))  # type: ignore[arg-type]
     assert failed.value.hint == "install it: gitops-run platform up"
+
+
+def test_a_namespace_without_a_flux_bucket_is_listed_as_what_is_left_of_a_session() -> None:
+    namespace = {"metadata": {"name": "run-web", "labels": {SESSION_LABEL: "web"}}}
+
+    class Half(FakeApi):
+        async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+            return {"items": [namespace] if path == "/api/v1/namespaces" else []}
+
+    (left,) = asyncio.run(list_sessions(Half({})))  # type: ignore[arg-type]
+    assert (left.name, left.namespace, left.is_incomplete) == ("web", "run-web", True)
 
 
 def test_a_cluster_that_refuses_to_list_is_not_taken_for_an_empty_one() -> None:

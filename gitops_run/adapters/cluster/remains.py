@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -22,6 +23,19 @@ from gitops_run.model.session_spec import ClusterFacts
 from gitops_run.model.stack_events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
+_MADE_IN_A_NAMESPACE: Final = (
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("apps/v1", "StatefulSet"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "ServiceAccount"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    (f"{FLUX_SOURCE_GROUP}/v1", "Bucket"),
+    (f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
+    (f"{FLUX_HELM_GROUP}/v2", "HelmRelease"),
+)
+"""What a session declares, first what is needed by what comes later."""
 
 
 class SessionCluster:
@@ -51,6 +65,20 @@ class SessionCluster:
             if around.is_gone:
                 within = [ReceiptLine(what=one.what, is_gone=True) if one.unseen else one for one in within]
             return (*within, around)
+
+    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+        """List what has the session's label, in the order in which it is made. Raises TransientError.
+
+        The sync's Lease is left out: it goes with the namespace.
+        """
+        async with connect(self._kubeconfig, self._context) as connection:
+            around = await _labelled(connection, name, "v1", "Namespace", "")
+            within = [
+                await _labelled(connection, name, api_version, kind, namespace)
+                for api_version, kind in _MADE_IN_A_NAMESPACE
+            ]
+            here = (found for found in around if found.name == namespace)
+            return (*here, *(found for listed in within for found in listed))
 
     async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
         """Delete what a killed run may have made, and wait until it is gone.
@@ -106,6 +134,16 @@ async def _until_gone(connection: Connection, collection: str, name: str) -> Non
         async for event, _ in connection.watch(collection, since):
             if event == "DELETED":
                 return
+
+
+async def _labelled(
+    connection: Connection, name: SessionName, api_version: str, kind: str, namespace: str
+) -> tuple[PendingObject, ...]:
+    """List a kind's objects with the session's label; none where the cluster doesn't serve it."""
+    of_kind = PendingObject(api_version=api_version, kind=kind, namespace=namespace, name="")
+    selector = {"labelSelector": f"{SESSION_LABEL}={name}"}
+    listing = await _look(connection, _collection(of_kind), selector) or {"items": ()}
+    return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])
 
 
 def _collection(leftover: PendingObject) -> str:

@@ -17,6 +17,7 @@ from gitops_run.model.session import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
+    REFUSED_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STORE_SERVER,
@@ -41,6 +42,8 @@ class LiveSession:
     owner: who is bound to the owner's Role. is_owner_claimed: that may not be read, and the owner is what an
     annotation says, which the owner may be able to change.
     store: where its bucket is, as the setting says it: in-cluster, s3 or aws.
+    refused: why the last save was refused, "" where it was not.
+    is_incomplete: an `up` or a `down` has ended amid its work, and there is no Flux Bucket.
     writer, renewed: who holds the session's lease, who may have been killed since, and when it was last seen,
     RFC 3339; else "". undone_to: the revision that an undo brought back, until the next save; else "".
     """
@@ -60,14 +63,21 @@ class LiveSession:
     undone_to: str = ""
     helm: HelmValues | None = None
     is_owner_claimed: bool = False
+    refused: str = ""
+    is_incomplete: bool = False
 
 
 async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
-    """List every session of the cluster, by name. Raises NotFound where it has no Flux."""
+    """List every session of the cluster, by name, and what is left of others. Raises NotFound without Flux.
+
+    What is left without a Flux Bucket is listed as far as this user may list namespaces.
+    """
+    labelled = {"labelSelector": SESSION_LABEL}
     try:
-        listed, bindings = await asyncio.gather(
-            connection.get(_ALL, {"labelSelector": SESSION_LABEL}),
+        listed, bindings, namespaces = await asyncio.gather(
+            connection.get(_ALL, labelled),
             connection.find(f"{_RBAC}/rolebindings", _OWNERS),
+            connection.find("/api/v1/namespaces", labelled),
         )
     except NotFound as error:
         raise NotFound(
@@ -75,8 +85,27 @@ async def list_sessions(connection: Connection) -> tuple[LiveSession, ...]:
             hint="install it: gitops-run platform up",
         ) from error
     owners = {item["metadata"]["namespace"]: item for item in bindings.get("items", ())}
-    found = (_session(item, owners.get(item["metadata"]["namespace"])) for item in listed["items"])
+    found = [_session(item, owners.get(item["metadata"]["namespace"])) for item in listed["items"]]
+    whole = {session.namespace for session in found}
+    left = (one for one in namespaces.get("items", ()) if one["metadata"]["name"] not in whole)
+    found += [_incomplete(item, owners.get(item["metadata"]["name"])) for item in left]
     return tuple(sorted(found, key=lambda session: session.name))
+
+
+def _incomplete(namespace: Json, binding: Json | None) -> LiveSession:
+    """Describe a session by its namespace alone."""
+    metadata = namespace["metadata"]
+    return LiveSession(
+        name=metadata["labels"][SESSION_LABEL],
+        namespace=metadata["name"],
+        owner=bound_owner(binding or {}),
+        target="",
+        root="",
+        created=str(metadata.get("creationTimestamp") or ""),
+        store="",
+        source=to_source_status({"metadata": {}}),
+        is_incomplete=True,
+    )
 
 
 def owner_path(namespace: str) -> str:
@@ -147,6 +176,7 @@ def _session(
         renewed=str(held.get("renewTime") or "") if writer else "",
         timings=parse_timings(notes.get(TIMINGS_ANNOTATION, "")),
         undone_to=notes.get(UNDONE_ANNOTATION, ""),
+        refused=notes.get(REFUSED_ANNOTATION, ""),
     )
 
 

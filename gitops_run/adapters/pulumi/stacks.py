@@ -19,6 +19,7 @@ from anyio import from_thread, lowlevel, to_thread
 from pulumi import automation
 
 from gitops_run.adapters.pulumi.command import PulumiProcess
+from gitops_run.adapters.pulumi.copies import StateCopy
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome, write_private
 from gitops_run.adapters.pulumi.reports import Report
@@ -27,8 +28,8 @@ from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
 from gitops_run.model.masking import Masker
 from gitops_run.model.pulumi_failures import failure, parse_locks
-from gitops_run.model.stack_events import PendingObject, StackEvent, StackNotice, StackOutcome
-from gitops_run.model.stack_state import without_cluster
+from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack_state import known_resources, object_of, without_cluster
 
 T = TypeVar("T")
 Tell = Callable[[StackEvent], None]
@@ -79,12 +80,15 @@ class Stacks:
         def work(process: PulumiProcess, report: Report) -> StackOutcome:
             stack = self._stack(process, name, program)
             self._make(process, name, config)
+            self._copy(name).keep()
             try:
                 stack.up(on_event=report.take)
             except automation.StackNotFoundError:
                 self._run(process, "stack", "init", "--stack", name, "--no-select")
+                self._copy(name).keep()
                 stack.up(on_event=report.take)
             self._runs(name).forget_ended()
+            self._copy(name).settle()
             return StackOutcome(
                 outputs=report.outputs, changed=report.changed, has_pending=report.has_pending
             )
@@ -122,8 +126,31 @@ class Stacks:
                 self._run(process, "stack", "rm", "--stack", name, "--yes", "--preserve-config")
             if file.is_file() and file.read_text(encoding="utf-8").startswith(_OURS):
                 file.unlink()
+            self._copy(name).forget()
 
         await self._drive(work, stack=name)
+
+    async def discard(self, name: str) -> None:
+        """Forget a stack whose resources are gone, whatever its state says; its file too where it is ours."""
+
+        def work(process: PulumiProcess, _: Report) -> None:
+            with suppress(automation.StackNotFoundError):
+                self._run(process, "stack", "rm", "--stack", name, "--yes", "--force", "--preserve-config")
+
+        self._copy(name).forget()
+        await self._drive(work, stack=name)
+        await self.forget(name)
+
+    async def known(self, name: str) -> KnownResources | None:
+        """List what a state knows that was cut off and continued from a copy; None where it never was."""
+
+        def work(process: PulumiProcess, _: Report) -> KnownResources | None:
+            if not self._copy(name).is_continued:
+                return None
+            state = json.loads(self._run(process, "stack", "export", "--stack", name))
+            return known_resources(state["deployment"].get("resources") or ())
+
+        return await self._drive(work, stack=name)
 
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
         """Read what a stack tells of its session. Raises NotFound."""
@@ -165,7 +192,7 @@ class Stacks:
             state = json.loads(self._run(process, "stack", "export", "--stack", name))
             operations = state["deployment"].get("pending_operations") or ()
             return tuple(
-                _pending(operation["resource"]["inputs"])
+                object_of(operation["resource"]["inputs"])
                 for operation in operations
                 if operation["type"] == "creating" and operation["resource"]["type"].startswith("kubernetes:")
             )
@@ -208,11 +235,22 @@ class Stacks:
     ) -> T:
         """Do work, in spite of what a killed run has left."""
         close_to_others(self._home.backend)
+        if report.stack:
+            self._continue(report)
         try:
             return self._unless_torn(work, process, report)
         except automation.CommandError as error:
             told = "\n".join([*(f"error: {text}" for text in report.errors), str(error)])
-            raise failure(self._masker.mask(told)) from error
+            by_hand = self._home.command("preview", report.stack) if report.stack else ""
+            raise failure(self._masker.mask(told), by_hand) from error
+
+    def _continue(self, report: Report) -> None:
+        """Keep the state while it is complete; continue from the copy where it is cut off."""
+        copy = self._copy(report.stack)
+        if copy.restore():
+            text = "Pulumi's state was cut off, as by a full disk: continuing from its last complete copy"
+            report.tell(StackNotice(text=text))
+        copy.keep()
 
     def _unless_torn(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
@@ -235,6 +273,9 @@ class Stacks:
             locks, stack = parse_locks(str(error)), report.stack
             clear_dead(locks, self._runs(stack), report.tell, cancel=self._home.command("cancel", stack))
             return work(process, report)
+
+    def _copy(self, stack: str) -> StateCopy:
+        return StateCopy(backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}")
 
     def _runs(self, stack: str) -> Runs:
         return Runs(
@@ -291,13 +332,3 @@ def _entry(value: str) -> dict[str, object]:
     """Write a plain value as `pulumi config --json` does."""
     plain = _plain(value)
     return {"value": value, "secret": False} | ({} if plain == value else {"objectValue": plain})
-
-
-def _pending(inputs: Mapping[str, Mapping[str, str]]) -> PendingObject:
-    metadata = inputs["metadata"]
-    return PendingObject(
-        api_version=str(inputs["apiVersion"]),
-        kind=str(inputs["kind"]),
-        namespace=metadata.get("namespace", ""),
-        name=metadata["name"],
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 _OTHERS = 0o077
-_KEPT = ("stacks", "history", "backups", "locks")
+_KEPT = ("stacks", "history", "backups", "locks", "complete")
 """Beside these, the backend "file://~" has Pulumi's plugins, which are programs."""
 
 
@@ -22,7 +22,7 @@ def drop_torn_sidecars(backend: str) -> bool:
 
     backend: the backend's URL. Does nothing where the state isn't in files.
     """
-    folder = _folder(backend)
+    folder = backend_folder(backend)
     torn = [file for file in folder.rglob("*.attrs") if not _is_whole(file)] if folder else []
     for file in torn:
         file.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def close_to_others(backend: str) -> None:
     What a stack was given in the clear is in its state. Does nothing where the state isn't in files, or
     where they are somebody else's.
     """
-    folder = _folder(backend)
+    folder = backend_folder(backend)
     for part in (folder / name for name in _KEPT) if folder else ():
         with suppress(OSError):
             if part.stat().st_mode & _OTHERS:
@@ -45,8 +45,8 @@ def close_to_others(backend: str) -> None:
                         file.chmod(0o700 if file.is_dir() else 0o600)
 
 
-def _folder(backend: str) -> Path | None:
-    """Find the folder with the files of a file backend."""
+def backend_folder(backend: str) -> Path | None:
+    """Find the folder with the files of a file backend; None where the state is elsewhere."""
     if not backend.startswith("file://"):
         return None
     path = unquote(backend.removeprefix("file://").partition("?")[0])
