@@ -92,7 +92,7 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
             theirs = uploaded
     findings += _findings(tree, theirs, built)
     if "error" in theirs and built.problems:
-        findings += _misplaced(tree, built, theirs["error"], is_sound=_is_sound(flux, tree, work))
+        findings += misplaced(tree, built, theirs["error"], is_sound=_is_sound(flux, tree, work))
     return Compared(
         findings=tuple(findings),
         objects=len(built.objects),
@@ -165,7 +165,7 @@ def _is_sound(flux: Oracle, tree: GeneratedTree, work: Path) -> bool:
     return "error" not in _asked(flux, tree, work / "sound")
 
 
-def _misplaced(tree: GeneratedTree, built: Built, error: str, *, is_sound: bool) -> list[Finding]:
+def misplaced(tree: GeneratedTree, built: Built, error: str, *, is_sound: bool) -> list[Finding]:
     """Find reports of a file that is neither there nor missed, or that is another than the one to fix."""
     planted = tree.fault.places if tree.fault else frozenset()
     reported = {tree.real(problem.path) for problem in built.problems}
@@ -185,7 +185,7 @@ def _parents(path: str) -> list[str]:
 def _differences(theirs: Sequence[Object], built: Built) -> list[Finding]:
     unchecked = {item.ref.inventory_id for item in built.objects if item.ref in built.unevaluated}
     ours = {item.ref.inventory_id: item.body for item in built.objects}
-    others = {_identity(one): one for one in theirs}
+    others = {identity(one): one for one in theirs}
     found = []
     for key in sorted(ours.keys() | others.keys()):
         if key not in unchecked and exact(ours.get(key)) != exact(others.get(key)):
@@ -196,7 +196,7 @@ def _differences(theirs: Sequence[Object], built: Built) -> list[Finding]:
     return found
 
 
-def _identity(body: Object) -> str:
+def identity(body: Object) -> str:
     metadata = body["metadata"]
     group = str(body["apiVersion"]).rpartition("/")[0]
     name = str(metadata["name"]).replace(":", "__")
