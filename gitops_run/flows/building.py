@@ -124,7 +124,8 @@ class Builder:
             return Built(problems=(problem,))
         rendered = await self._renderer.render(snapshot, self._target)
         if isinstance(rendered, Problem):
-            return Built(problems=(_with_ignore_rule(rendered, snapshot),))
+            named = replace(rendered, path=snapshot.meant_by(rendered.path))
+            return Built(problems=(_with_ignore_rule(named, snapshot),))
         documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
         failed, twins = [one for one in documents if one.failure], _twins(objects)

@@ -56,7 +56,7 @@ _Identity = tuple[int, int]
 class Snapshot:
     """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
 
-    whole_root_reason: why all of the root is part of it, "" where it isn't.
+    whole_root_reason: why it is all of the root, "" where it isn't. meant: what is behind links, by its copy.
     """
 
     folder: Path
@@ -65,6 +65,7 @@ class Snapshot:
     whole_root_reason: str = ""
     rules: Matcher | None = field(default=None, repr=False)
     hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
+    meant: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def read_bytes(self, path: str) -> bytes:
         """Read a file of this snapshot."""
@@ -75,6 +76,11 @@ class Snapshot:
         if path not in self.tree.files:
             return None
         return (self.folder / path).read_text(encoding="utf-8", errors="replace")
+
+    def meant_by(self, path: str) -> str:
+        """Name the file of the root that a path of the copy stands for, where a link leads to it."""
+        folder = next((one for one in self.meant if path == one or path.startswith(f"{one}/")), None)
+        return path if folder is None else self.meant[folder] + path.removeprefix(folder)
 
     def hidden_by(self, path: str) -> Rule | None:
         """Find the ignore rule that hides a path."""
@@ -124,6 +130,7 @@ class _Scan:
             whole_root_reason=self.closure.whole_root_reason,
             rules=self.disk.rules,
             hidden=self.disk.hidden,
+            meant=self.closure.meant,
         )
 
 
