@@ -120,6 +120,21 @@ def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
     return min(found)[2:] if found else None
 
 
+def locate_incomplete(ref: ObjectRef, sources: Sources) -> Place:
+    """Find what is no object for want of a version, a kind or a name. ref: what is known of it."""
+    place = locate(ref, sources)
+    if place[0]:
+        return place
+    alike = (
+        (path, document.line)
+        for path, text in sources.files
+        for document, _ in _composed(text)
+        if path.rpartition("/")[2] not in KUSTOMIZATION_FILES
+        and (document.kind, document.name) == (ref.kind, ref.name)
+    )
+    return next(alike, ("", None))
+
+
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
     """Find the last place of an object that occurs more than once."""
     found = _closest(ref, sources)

@@ -79,8 +79,8 @@ class Snapshot:
 
     def meant_by(self, path: str) -> str:
         """Name the file of the root that a path of the copy stands for, where a link leads to it."""
-        folder = next((one for one in self.meant if path == one or path.startswith(f"{one}/")), None)
-        return path if folder is None else self.meant[folder] + path.removeprefix(folder)
+        folder = next((one for one in self.meant if f"{path}/".startswith(f"{one}/")), "")
+        return self.meant[folder] + path.removeprefix(folder) if folder else path
 
     def hidden_by(self, path: str) -> Rule | None:
         """Find the ignore rule that hides a path."""
