@@ -84,6 +84,8 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
     snapshot, built = _built(tree, work)
     theirs = _asked(flux, tree, shutil.copytree(work / "root", work / "flux", symlinks=True))
     findings: list[Finding] = []
+    if any(_NO_LINKS in problem.message for problem in snapshot.problems):
+        return Compared(is_refused=True)
     if not snapshot.problems:
         uploaded = _asked(flux, tree, shutil.copytree(snapshot.folder, work / "uploaded"))
         if not _needs_links(tree):
@@ -100,6 +102,10 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
         is_refused="error" in theirs,
         problems=tuple(map(str, built.problems)),
     )
+
+
+_NO_LINKS = "a copy has no links"
+"""How a save is refused on purpose where only a link tells what a file means: a bucket holds none."""
 
 
 def _needs_links(tree: GeneratedTree) -> bool:
