@@ -122,17 +122,20 @@ def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
 
 def locate_incomplete(ref: ObjectRef, sources: Sources) -> Place:
     """Find what is no object for want of a version, a kind or a name. ref: what is known of it."""
-    place = locate(ref, sources)
-    if place[0]:
-        return place
     alike = (
         (path, document.line)
         for path, text in sources.files
-        for document, _ in _composed(text)
         if path.rpartition("/")[2] not in KUSTOMIZATION_FILES
-        and (document.kind, document.name) == (ref.kind, ref.name)
+        for document, node in _composed(text)
+        if document.kind == ref.kind and document.name in ref.name and _is_incomplete(node)
     )
-    return next(alike, ("", None))
+    return next(alike, locate(ref, sources))
+
+
+def _is_incomplete(node: yaml.MappingNode) -> bool:
+    version = find_scalar(node, "apiVersion")
+    has_rest = find_scalar(node, "kind") and find_scalar(node, "metadata", "name")
+    return not has_rest or version is None or version.tag != "tag:yaml.org,2002:str" or not version.value
 
 
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
