@@ -173,11 +173,12 @@ def _is_sound(flux: Oracle, tree: GeneratedTree, work: Path) -> bool:
 
 def misplaced(tree: GeneratedTree, built: Built, error: str, *, is_sound: bool) -> list[Finding]:
     """Find reports of a file that is neither there nor missed, or that is another than the one to fix."""
-    planted = tree.fault.places if tree.fault else frozenset()
+    places = tree.fault.places if tree.fault else frozenset()
+    planted = places if tree.fault and tree.fault.error in error else frozenset()
     reported = {tree.real(problem.path) for problem in built.problems}
-    there = {*tree.files, *planted}
+    there = {*tree.files, *places}
     folders = {folder for path in there for folder in _parents(path)}
-    if reported <= there | folders and (not is_sound or reported & planted):
+    if reported <= there | folders and (not is_sound or not planted or reported & planted):
         return []
     told = f"planted at {sorted(planted)}: {built.problems[0]}\nFlux: {error}"
     return [Finding(kind="wrong file", told=told)]

@@ -19,10 +19,14 @@ KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yaml", "kustomizatio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Say what is broken. places: the files of which each may be reported as the one to fix."""
+    """Say what is broken. places: the files of which each may be reported as the one to fix.
+
+    error: what Flux's error says, where the fault may bring about another one before it is found itself.
+    """
 
     name: str
     places: frozenset[str]
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
