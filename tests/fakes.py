@@ -349,6 +349,9 @@ class FakeSnapshot:
         del path
         return None
 
+    def meant_by(self, path: str) -> str:
+        return path
+
 
 class FakeFiles:
     """A root in memory whose edits are seen by everyone who watches."""

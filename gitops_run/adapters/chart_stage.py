@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from gitops_run.adapters.kubectl import disk_errors
+from gitops_run.model import go_yaml
 from gitops_run.model.chart_build import (
     VALUES_FILE,
     LocalDependency,
@@ -28,7 +31,10 @@ from gitops_run.model.chart_build import (
     with_version,
 )
 from gitops_run.model.chart_unknowns import asking_for_given_kinds, given_kinds
+from gitops_run.model.go_yaml import UnreadableError
+from gitops_run.model.helm_ignore import HELM_IGNORE, HelmRules, helm_rules
 from gitops_run.model.helm_release import CHART_FILE
+from gitops_run.model.kustomize import yaml_problem
 from gitops_run.model.problem import Problem
 
 STAGE: Final = "chart"
@@ -75,6 +81,8 @@ def lay_out(
             message="the chart has no values.yaml, and Flux needs one where a session names values files",
             hint=f"add an empty {_path(target, VALUES_FILE)}",
         )
+    if has_values_files and (problem := _unreadable(_path(target, VALUES_FILE), _text(chart / VALUES_FILE))):
+        return problem
     with disk_errors(work):
         _link(chart, folder, [(one.name, root / one.path) for one in local])
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
@@ -98,6 +106,19 @@ def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
         message=f"the dependency {dependency.name} isn't in charts/: {then}",
         hint=f"fetch it: helm dependency update {posixpath.dirname(path) or '.'}",
     )
+
+
+def _unreadable(path: str, text: str) -> Problem | None:
+    """Refuse values that Flux can't read: it loads a chart's own before it puts others in their place."""
+    try:
+        values = go_yaml.read(text)
+    except yaml.MarkedYAMLError as error:
+        return yaml_problem(path, error)
+    except UnreadableError as error:
+        return Problem(path=path, line=error.line, message=f"Flux can't read these values: {error}")
+    if values is not None and not isinstance(values, dict):
+        return Problem(path=path, message="Flux can't read these values: they are no mapping")
+    return None
 
 
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
@@ -198,21 +219,38 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _link(chart: Path, folder: Path, local: list[tuple[str, Path]]) -> None:
+    """Link a chart. Without dependencies to put into it, Helm reads its rules of what to ignore itself.
+
+    Those rules do not count for the dependencies, which have their own: source-controller loads each alone.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for entry in chart.iterdir():
-        if not (local and entry.name == "charts"):
-            (folder / entry.name).symlink_to(entry.absolute())
     if not local:
+        for entry in chart.iterdir():
+            (folder / entry.name).symlink_to(entry.absolute())
         return
-    (folder / "charts").mkdir()
-    present = [*(chart / "charts").iterdir()] if (chart / "charts").is_dir() else []
-    for entry in present:
-        (folder / "charts" / entry.name).symlink_to(entry.absolute())
+    _link_visible(chart, folder, helm_rules(_text(chart / HELM_IGNORE)))
+    (folder / "charts").mkdir(exist_ok=True)
     for name, path in local:
         link = folder / "charts" / (f"{name}.tgz" if path.is_file() else name)
-        if not link.exists():
+        if link.exists():
+            continue
+        if path.is_file():
             link.symlink_to(path.absolute())
+        else:
+            _link_visible(path, link, helm_rules(_text(path / HELM_IGNORE)))
+
+
+def _link_visible(source: Path, folder: Path, rules: HelmRules, prefix: str = "") -> None:
+    folder.mkdir(exist_ok=True)
+    for entry in source.iterdir():
+        path, is_dir = f"{prefix}{entry.name}", entry.is_dir()
+        if path == HELM_IGNORE or rules.hides(path, is_dir=is_dir):
+            continue
+        if is_dir:
+            _link_visible(entry, folder / entry.name, rules, f"{path}/")
+        else:
+            (folder / entry.name).symlink_to(entry.absolute())
 
 
 def _replace(path: Path, text: str) -> None:

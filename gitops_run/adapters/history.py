@@ -93,6 +93,10 @@ class LaidOut:
         del path
         return None
 
+    def meant_by(self, path: str) -> str:
+        """Name a file as it is: a snapshot that was kept has no links."""
+        return path
+
 
 def history_folder(environment: Mapping[str, str], context: str, namespace: str, name: str) -> Path:
     """Name the folder of a session's history."""

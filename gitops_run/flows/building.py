@@ -28,7 +28,7 @@ from gitops_run.model.objects import (
     template_path,
     text_digest,
 )
-from gitops_run.model.places import Sources, line_of_key, locate, locate_last, locate_text
+from gitops_run.model.places import Sources, line_of_key, locate_incomplete, locate_last, locate_text
 from gitops_run.model.problem import Problem
 from gitops_run.model.secret_values import of_object, variables_in_secret
 from gitops_run.model.substitution import (
@@ -126,7 +126,8 @@ class Builder:
             return Built(problems=(problem,))
         rendered = await self._renderer.render(snapshot, self._target)
         if isinstance(rendered, Problem):
-            return Built(problems=(_with_ignore_rule(rendered, snapshot),))
+            named = replace(rendered, path=snapshot.meant_by(rendered.path))
+            return Built(problems=(_with_ignore_rule(named, snapshot),))
         documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
         failed, twins = [one for one in documents if one.failure], _twins(objects)
@@ -226,7 +227,7 @@ class Builder:
                 path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"
             )
         if document.incomplete is not None:
-            path, line = locate(document.incomplete, sources)
+            path, line = locate_incomplete(document.incomplete, sources)
             return Problem(path=path or self._target, line=line, message=document.failure)
         if not document.objects:
             return Problem(path=self._target, message=document.failure)

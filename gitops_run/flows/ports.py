@@ -43,6 +43,7 @@ class Snapshot(Protocol):
     def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
     def read_text(self, path: str) -> str | None: ...  # noqa: D102
     def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102
+    def meant_by(self, path: str) -> str: ...  # noqa: D102
 
 
 class EarlierSnapshot(Snapshot, Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -79,7 +79,8 @@ class Closure:
     """Hold what a target needs.
 
     files: to be copied. missing: named but not there, or of use if it were. listed: folders of which any new
-    member may matter. whole_root_reason: why everything is needed, "" where it isn't.
+    member may matter. whole_root_reason: why everything is needed, "" where it isn't. meant: what is named
+    behind a link, by where the copy has it or would have it.
     """
 
     files: frozenset[str] = frozenset()
@@ -87,6 +88,7 @@ class Closure:
     listed: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
+    meant: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class _Search:
         self._seen: set[str] = set()
         self._charts: set[str] = set()
         self._problems: dict[Problem, None] = {}
+        self._meant: dict[str, str] = {}
         self._reason = ""
         self._is_generated = False
 
@@ -142,6 +145,7 @@ class _Search:
             listed=frozenset(self._listed),
             problems=tuple(self._problems),
             whole_root_reason=self._reason,
+            meant=self._meant,
         )
 
     def refuse(self, problem: Problem) -> None:
@@ -256,6 +260,8 @@ class _Search:
             return path
         found = self._disk.look(meant)
         is_free = path is not None and self._disk.look(path) is None
+        if path is not None and is_free:
+            self._meant[path] = meant
         if found is None and is_free:
             return meant
         if found is not None and found.problem is None:

@@ -120,6 +120,24 @@ def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
     return min(found)[2:] if found else None
 
 
+def locate_incomplete(ref: ObjectRef, sources: Sources) -> Place:
+    """Find what is no object for want of a version, a kind or a name. ref: what is known of it."""
+    alike = (
+        (path, document.line)
+        for path, text in sources.files
+        if path.rpartition("/")[2] not in KUSTOMIZATION_FILES
+        for document, node in _composed(text)
+        if document.kind == ref.kind and document.name in ref.name and _is_incomplete(node)
+    )
+    return next(alike, locate(ref, sources))
+
+
+def _is_incomplete(node: yaml.MappingNode) -> bool:
+    version = find_scalar(node, "apiVersion")
+    has_rest = find_scalar(node, "kind") and find_scalar(node, "metadata", "name")
+    return not has_rest or version is None or version.tag != "tag:yaml.org,2002:str" or not version.value
+
+
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
     """Find the last place of an object that occurs more than once."""
     found = _closest(ref, sources)

@@ -307,6 +307,22 @@ def test_a_packed_dependency_asks_for_the_cluster_s_kinds_too(
     assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
 
 
+def test_a_dependency_has_its_own_rules_of_what_helm_ignores(render: Render) -> None:
+    files = dependent('name: dep, version: 0.3.0, repository: "file://../dep"')
+    hidden = {"dep/templates/sub/b.yaml": config_map("b", "x"), "dep/.helmignore": "sub/\n"}
+    of_the_chart = {"chart/.helmignore": "a.yaml\n", "chart/templates/a.yaml": config_map("c", "x")}
+    assert names(render({**files, **hidden, **of_the_chart})) == {"dep"}
+
+
+@pytest.mark.parametrize("values", ["a: .inf\n", "a: b: c\n", "- a\n"])
+def test_values_that_flux_can_not_read_are_refused_where_values_files_replace_them(
+    values: str, render: Render
+) -> None:
+    files = {"chart/templates/a.yaml": VERSION, "chart/values.yaml": values, "dev.yaml": ""}
+    (problem,) = render(files, values_files=("dev.yaml",)).problems
+    assert problem.path == "chart/values.yaml"
+
+
 def test_the_chart_that_is_uploaded_stays_as_it_is(render: Render, tmp_path: Path) -> None:
     files = dependent('name: dep, version: 0.3.0, repository: "file://../dep"')
     render(files)

@@ -397,3 +397,19 @@ def test_what_kustomize_does_not_know_is_refused_without_the_rest_of_the_root(
     refused = rendered(closure, tmp_path / "two")
     assert isinstance(refused, Problem)
     assert refused == rendered(whole(root, tmp_path / "whole", has_links=False), tmp_path / "one")
+
+
+def test_what_is_missing_behind_a_link_is_reported_where_it_has_to_be_added(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(
+        root,
+        {
+            "app/kustomization.yaml": "resources: [base]",
+            "app/base": LINK + "../shared/base",
+            "shared/base/kustomization.yaml": "resources: [../gone.yaml]",
+        },
+    )
+    closure = taken(root, tmp_path / "closure")
+    problem = rendered(closure, tmp_path / "work")
+    assert isinstance(problem, Problem)
+    assert closure.meant_by(problem.path) == "shared/gone.yaml"

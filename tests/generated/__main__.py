@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.generated.charts import chart_trees
 from tests.generated.comparing import Compared, compared
+from tests.generated.comparing_charts import compared_chart
 from tests.generated.drafts import GeneratedTree
 from tests.generated.kustomizations import kustomize_trees
-from tests.generated.oracles import build_flux
+from tests.generated.oracles import build_flux, build_helm, helm_folder
 from tests.generated.running import trees_of
 
+CHARTS_SHARE = 0.3
+"""Of the cases, how many are charts."""
 KINDS = {"false refusal": "false_refusals", "false pass": "false_passes"}
 
 
@@ -24,9 +29,13 @@ def main() -> int:
     counts: Counter[str] = Counter(dict.fromkeys(("generated_cases", *KINDS.values(), "differences"), 0))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        with build_flux(work) as flux:
-            for tree in trees_of(kustomize_trees(), options.seed, options.cases):
+        os.environ["PATH"] = f"{helm_folder()}{os.pathsep}{os.environ['PATH']}"
+        charts = int(options.cases * CHARTS_SHARE)
+        with build_flux(work) as flux, build_helm(work) as helm:
+            for tree in trees_of(kustomize_trees(), options.seed, options.cases - charts):
                 _count(counts, tree, compared(tree, flux, work / "case"), options.keep)
+            for tree in trees_of(chart_trees(), options.seed, charts):
+                _count(counts, tree, compared_chart(tree, helm, work / "case"), options.keep)
     print(json.dumps(dict(counts), indent=1))
     return 1 if any(counts[name] for name in ("false_refusals", "false_passes", "differences")) else 0
 

@@ -84,6 +84,8 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
     snapshot, built = _built(tree, work)
     theirs = _asked(flux, tree, shutil.copytree(work / "root", work / "flux", symlinks=True))
     findings: list[Finding] = []
+    if any(_NO_LINKS in problem.message for problem in snapshot.problems):
+        return Compared(is_refused=True)
     if not snapshot.problems:
         uploaded = _asked(flux, tree, shutil.copytree(snapshot.folder, work / "uploaded"))
         if not _needs_links(tree):
@@ -92,7 +94,7 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
             theirs = uploaded
     findings += _findings(tree, theirs, built)
     if "error" in theirs and built.problems:
-        findings += _misplaced(tree, built, theirs["error"], is_sound=_is_sound(flux, tree, work))
+        findings += misplaced(tree, built, theirs["error"], is_sound=_is_sound(flux, tree, work))
     return Compared(
         findings=tuple(findings),
         objects=len(built.objects),
@@ -100,6 +102,10 @@ def compared(tree: GeneratedTree, flux: Oracle, work: Path) -> Compared:
         is_refused="error" in theirs,
         problems=tuple(map(str, built.problems)),
     )
+
+
+_NO_LINKS = "a copy has no links"
+"""How a save is refused on purpose where only a link tells what a file means: a bucket holds none."""
 
 
 def _needs_links(tree: GeneratedTree) -> bool:
@@ -165,13 +171,14 @@ def _is_sound(flux: Oracle, tree: GeneratedTree, work: Path) -> bool:
     return "error" not in _asked(flux, tree, work / "sound")
 
 
-def _misplaced(tree: GeneratedTree, built: Built, error: str, *, is_sound: bool) -> list[Finding]:
+def misplaced(tree: GeneratedTree, built: Built, error: str, *, is_sound: bool) -> list[Finding]:
     """Find reports of a file that is neither there nor missed, or that is another than the one to fix."""
-    planted = tree.fault.places if tree.fault else frozenset()
+    places = tree.fault.places if tree.fault else frozenset()
+    planted = places if tree.fault and tree.fault.error in error else frozenset()
     reported = {tree.real(problem.path) for problem in built.problems}
-    there = {*tree.files, *planted}
+    there = {*tree.files, *places}
     folders = {folder for path in there for folder in _parents(path)}
-    if reported <= there | folders and (not is_sound or reported & planted):
+    if reported <= there | folders and (not is_sound or not planted or reported & planted):
         return []
     told = f"planted at {sorted(planted)}: {built.problems[0]}\nFlux: {error}"
     return [Finding(kind="wrong file", told=told)]
@@ -185,7 +192,7 @@ def _parents(path: str) -> list[str]:
 def _differences(theirs: Sequence[Object], built: Built) -> list[Finding]:
     unchecked = {item.ref.inventory_id for item in built.objects if item.ref in built.unevaluated}
     ours = {item.ref.inventory_id: item.body for item in built.objects}
-    others = {_identity(one): one for one in theirs}
+    others = {identity(one): one for one in theirs}
     found = []
     for key in sorted(ours.keys() | others.keys()):
         if key not in unchecked and exact(ours.get(key)) != exact(others.get(key)):
@@ -196,7 +203,7 @@ def _differences(theirs: Sequence[Object], built: Built) -> list[Finding]:
     return found
 
 
-def _identity(body: Object) -> str:
+def identity(body: Object) -> str:
     metadata = body["metadata"]
     group = str(body["apiVersion"]).rpartition("/")[0]
     name = str(metadata["name"]).replace(":", "__")

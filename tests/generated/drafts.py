@@ -19,10 +19,14 @@ KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yaml", "kustomizatio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Say what is broken. places: the files of which each may be reported as the one to fix."""
+    """Say what is broken. places: the files of which each may be reported as the one to fix.
+
+    error: what Flux's error says, where the fault may bring about another one before it is found itself.
+    """
 
     name: str
     places: frozenset[str]
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class GeneratedTree:
     sound: Mapping[str, bytes] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    values_files: tuple[str, ...] = ()
     fault: Fault | None = None
 
     def write(self, root: Path) -> None:
@@ -66,9 +71,14 @@ def _below(limit: int) -> st.SearchStrategy[int]:
 
 @dataclass
 class Draft:
-    """Gather a tree. visible: the manifests that the kustomization in the making has below it."""
+    """Gather a tree.
+
+    is_valid: whether the API server takes all of it. visible: the manifests below the kustomization that is
+    being made.
+    """
 
     draw: Draw
+    is_valid: bool = False
     kustomizations: dict[str, Body] = field(default_factory=dict)
     manifests: dict[str, list[Any]] = field(default_factory=dict)
     texts: dict[str, str | bytes] = field(default_factory=dict)
@@ -96,8 +106,8 @@ class Draft:
         }
         first = f"{PREFIXES.get(kind, kind[0].lower())}0"
         name = first if first not in taken else f"{first}-{self.number()}"
-        body: Body = self.draw(bodies(kind, name))
-        return with_anchor(body) if kind == "ConfigMap" and self.happens(12) else body
+        body: Body = self.draw(bodies(kind, name, is_valid=self.is_valid))
+        return with_anchor(body) if kind == "ConfigMap" and not self.is_valid and self.happens(12) else body
 
     def add_text(self, folder: str, suffix: str, text: str | bytes) -> str:
         """Add a file with a name of its own. Returns its path."""

@@ -24,7 +24,9 @@ def add_fault(draft: Draft) -> None:
     plant = draft.one_of(FAULTS)
     places = plant(draft, path, draft.kustomizations[path])
     if places is not None:
-        draft.fault = Fault(name=plant.__name__.replace("_", " "), places=frozenset(places))
+        error = "envsubst" if plant is unset_variable else ""
+        name = plant.__name__.replace("_", " ")
+        draft.fault = Fault(name=name, places=frozenset(places), error=error)
 
 
 def _folder(path: str) -> str:

@@ -390,3 +390,9 @@ FEATURES: tuple[Feature, ...] = (
     *(replacements, transformers, generators, configurations, crds, openapi, build_metadata, sort_options),
     variables,
 )
+
+SAFE: tuple[Feature, ...] = (
+    *(prefix, namespace, images, replicas, config_map_generator, secret_generator, generator_options),
+    *(configurations, crds, sort_options, generators, patches),
+)
+"""Those that make of valid objects valid ones, mostly."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.generated.drafts import KUSTOMIZATION_NAMES, Draft, GeneratedTree
 from tests.generated.faults import add_fault
-from tests.generated.features import FEATURES
-from tests.generated.objects import KINDS, VARIABLES, Body
+from tests.generated.features import FEATURES, SAFE
+from tests.generated.objects import KINDS, VALID_KINDS, VARIABLES, Body
 from tests.generated.texts import Draw
 
 TARGET = "app"
@@ -31,6 +31,14 @@ def kustomize_trees(draw: Draw, *, faults: bool = True) -> GeneratedTree:
     variables = VARIABLES if draft.happens(3) else {}
     has_fault = faults and draft.happens(3)
     return draft.finished(TARGET, variables, partial(add_fault, draft) if has_fault else lambda: None)
+
+
+@st.composite
+def applicable_trees(draw: Draw) -> GeneratedTree:
+    """Make a root whose target in folder app a session may apply, if kustomize builds it."""
+    draft = Draft(draw, is_valid=True)
+    _layer(draft, TARGET, 0)
+    return draft.finished(TARGET, {}, lambda: None)
 
 
 def _plain_folder(draft: Draft, folder: str) -> None:
@@ -63,7 +71,9 @@ def _layer(draft: Draft, folder: str, depth: int, *, component: bool = False) ->
         body["resources"] = draft.draw(st.permutations(resources))
     if depth < DEPTH_MAX and draft.happens(4):
         _add_component(draft, folder, body, depth)
-    features = draft.draw(st.lists(st.sampled_from(FEATURES), max_size=4, unique=True))
+    features = draft.draw(
+        st.lists(st.sampled_from(SAFE if draft.is_valid else FEATURES), max_size=4, unique=True)
+    )
     draft.visible = frozenset(draft.manifests) - before
     for feature in features:
         feature(draft, folder, body)
@@ -101,7 +111,9 @@ def _own_resources(
     draft: Draft, folder: str, ways: Sequence[str] = (*_INSIDE, "each", "above", "linked")
 ) -> list[str]:
     """Make manifests in a folder. Returns their names there."""
-    kinds = draft.draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3))
+    kinds = draft.draw(
+        st.lists(st.sampled_from(VALID_KINDS if draft.is_valid else KINDS), min_size=1, max_size=3)
+    )
     found: list[Any] = []
     for kind in kinds:
         body = draft.object(kind)

@@ -62,14 +62,17 @@ def data(draw: Draw, of_values: st.SearchStrategy[Any]) -> Any:
     return {"k": "v", **found}
 
 
+SIMPLE = st.sampled_from(("v", "w", "five"))
+"""Values that any field takes, labels too."""
+
+
 @st.composite
-def metadata(draw: Draw, name: str) -> Body:
+def metadata(draw: Draw, name: str, *, is_valid: bool) -> Body:
     found: Body = {"name": name}
     for key in ("labels", "annotations"):
         if draw(st.integers(0, 3)) == 0:
-            found[key] = draw(
-                st.dictionaries(st.sampled_from(("app", "x.io/a", "tier")), strings(), max_size=2)
-            )
+            texts = SIMPLE if is_valid and key == "labels" else strings()
+            found[key] = draw(st.dictionaries(st.sampled_from(("app", "x.io/a", "tier")), texts, max_size=2))
     if draw(st.integers(0, 7)) == 0:
         found["namespace"] = draw(st.sampled_from(("own", "default", "run-x")))
     if draw(st.integers(0, 9)) == 0:
@@ -89,9 +92,11 @@ _MARKS = (
 )
 
 
-def pod(draw: Draw, name: str) -> Body:
+def pod(draw: Draw, *, is_valid: bool) -> Body:
     image = draw(st.sampled_from(("nginx", "nginx:1.0", "reg.io:5000/nginx:1", "nginx@sha256:" + "0" * 64)))
-    environment = [{"name": "E", "value": draw(values())}] if draw(st.booleans()) else []
+    environment = (
+        [{"name": "E", "value": draw(strings() if is_valid else values())}] if draw(st.booleans()) else []
+    )
     source = {"configMapKeyRef": {"name": "c0", "key": "k"}}
     container: Body = {
         "name": "main",
@@ -108,14 +113,16 @@ def pod(draw: Draw, name: str) -> Body:
     return {"serviceAccountName": "a0", "containers": [container], "volumes": volumes}
 
 
-def _workload(draw: Draw, name: str, api_version: str, kind: str) -> Body:
+def _workload(draw: Draw, name: str, kind: str, *, is_valid: bool) -> Body:
     labels = {"app": name}
-    spec: Body = {"template": {"metadata": {"labels": labels}, "spec": pod(draw, name)}}
-    if kind != "Job":
+    spec: Body = {"template": {"metadata": {"labels": labels}, "spec": pod(draw, is_valid=is_valid)}}
+    if kind == "Job":
+        spec["template"]["spec"]["restartPolicy"] = "Never"
+    else:
         spec["selector"] = {"matchLabels": labels}
     if kind in ("Deployment", "StatefulSet") and draw(st.booleans()):
-        spec["replicas"] = draw(st.sampled_from((1, 3, Plain("${COUNT}"))))
-    return {"apiVersion": api_version, "kind": kind, "spec": spec}
+        spec["replicas"] = draw(st.sampled_from((1, 3) if is_valid else (1, 3, Plain("${COUNT}"))))
+    return {"apiVersion": _WORKLOADS[kind], "kind": kind, "spec": spec}
 
 
 def _plain_object(api_version: str, kind: str, rest: Body) -> Body:
@@ -174,6 +181,8 @@ _WORKLOADS = {
     "DaemonSet": "apps/v1",
     "Job": "batch/v1",
 }
+VALID_KINDS = ("ConfigMap", "ConfigMap", "Secret", *_WORKLOADS, "Service", "ServiceAccount", "Ingress")
+"""Kinds that a session may apply, in the form that they have here."""
 KINDS = ("ConfigMap", "ConfigMap", "Secret", *_WORKLOADS, *_FIXED)
 PREFIXES = {
     "ConfigMap": "c",
@@ -186,18 +195,19 @@ PREFIXES = {
 
 
 @st.composite
-def bodies(draw: Draw, kind: str, name: str) -> Body:
-    """Make an object of a kind."""
+def bodies(draw: Draw, kind: str, name: str, *, is_valid: bool) -> Body:
+    """Make an object of a kind. is_valid: one that the API server takes."""
+    taken = strings() if is_valid else values()
     if kind == "ConfigMap":
-        found: Body = {"apiVersion": "v1", "kind": kind, "data": draw(data(values()))}
+        found: Body = {"apiVersion": "v1", "kind": kind, "data": draw(data(taken))}
     elif kind == "Secret":
-        found = {"apiVersion": "v1", "kind": kind, "stringData": draw(data(values()))}
+        found = {"apiVersion": "v1", "kind": kind, "stringData": draw(data(taken))}
     elif kind in _WORKLOADS:
-        found = _workload(draw, name, _WORKLOADS[kind], kind)
+        found = _workload(draw, name, kind, is_valid=is_valid)
     else:
         found = dict(_FIXED[kind])
     head = {key: found.pop(key) for key in ("apiVersion", "kind")}
-    return {**head, "metadata": draw(metadata(name)), **found}
+    return {**head, "metadata": draw(metadata(name, is_valid=is_valid)), **found}
 
 
 def with_anchor(body: Body) -> Any:

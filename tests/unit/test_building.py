@@ -163,3 +163,10 @@ def test_an_object_without_a_version_is_refused_with_its_file(version: str) -> N
     files = {"app/a.yaml": OBJECT, "app/b.yaml": text}
     (problem,) = build(Builder(Renderer(f"{OBJECT}---\n{text}"), "app", None), files).problems
     assert problem.place == "app/b.yaml:1"
+
+
+def test_a_list_without_items_is_refused_with_its_file() -> None:
+    text = "apiVersion: v1\nkind: List\n"
+    files = {"app/kustomization.yaml": "resources: [b.yaml]", "app/b.yaml": text}
+    (problem,) = build(Builder(Renderer(text), "app", None), files).problems
+    assert problem.place == "app/b.yaml:1"

@@ -58,7 +58,7 @@ class Snapshot:
     """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
 
     whole_root_reason: why all of the root is part of it, "" where it isn't. remarks: lines for a person about
-    what is left out.
+    what is left out. meant: what is behind links, by its copy.
     """
 
     folder: Path
@@ -68,6 +68,7 @@ class Snapshot:
     rules: Matcher | None = field(default=None, repr=False)
     hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
     remarks: tuple[str, ...] = ()
+    meant: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def read_bytes(self, path: str) -> bytes:
         """Read a file of this snapshot."""
@@ -78,6 +79,11 @@ class Snapshot:
         if path not in self.tree.files:
             return None
         return (self.folder / path).read_text(encoding="utf-8", errors="replace")
+
+    def meant_by(self, path: str) -> str:
+        """Name the file of the root that a path of the copy stands for, where a link leads to it."""
+        folder = next((one for one in self.meant if f"{path}/".startswith(f"{one}/")), "")
+        return self.meant[folder] + path.removeprefix(folder) if folder else path
 
     def hidden_by(self, path: str) -> Rule | None:
         """Find the ignore rule that hides a path."""
@@ -129,6 +135,7 @@ class _Scan:
             rules=self.disk.rules,
             hidden=self.disk.hidden,
             remarks=tuple(self.remarks),
+            meant=self.closure.meant,
         )
 
 
