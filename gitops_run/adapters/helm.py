@@ -131,8 +131,9 @@ class Helm:
         run = _Run(snapshot, target, [*command, *(("--is-upgrade",) if facts.is_upgrade(version) else ())])
         if staged.added and (problem := await self._wrong_version(run, staged)):
             return problem
-        await anyio.to_thread.run_sync(package, staged.folder)
-        rendered = await self._rendered(run)
+        rendered = await self._rendered(run)  # of what isn't packaged, helm finds dependencies missing
+        if not isinstance(rendered, Problem) and await anyio.to_thread.run_sync(package, staged.folder):
+            rendered = await self._rendered(run)
         if not isinstance(rendered, Problem):
             again = await self._rendered(run) if texts.has_chance else rendered
             self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
@@ -176,7 +177,8 @@ class Helm:
         if problem := refused(finished, snapshot.tree, run.target, "helm"):
             return problem
         if finished.code == 0:
-            text = finished.output.decode()
+            # helm ends each document with a line of its own: no part of a text that keeps its last lines
+            text = finished.output.decode().replace("\n\n---\n", "\n---\n")
             return await anyio.to_thread.run_sync(without_hooks, text)
         message = finished.message.replace(str(self._work / STAGE), str(snapshot.folder / run.target))
         problem = explain_failure(message, folder=str(snapshot.folder), target=run.target)

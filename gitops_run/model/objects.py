@@ -179,10 +179,9 @@ def _ref(item: object) -> ObjectRef:
     if (
         not isinstance(item, dict)
         or not isinstance(metadata, dict)
-        or not item.get("kind")
-        or not metadata.get("name")
+        or not all((item.get("apiVersion"), item.get("kind"), metadata.get("name")))
     ):
-        raise ValueError("a rendered object has no kind or no metadata.name")
+        raise ValueError("a rendered object has no apiVersion, no kind or no metadata.name")
     group, _, version = str(item.get("apiVersion", "")).rpartition("/")
     return ObjectRef(
         group=group,
