@@ -273,6 +273,28 @@ def test_a_dependency_of_a_chart_of_v1_that_is_nowhere_is_refused(render: Render
     assert problem.path == "chart/Chart.yaml"
 
 
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.x.io}
+spec: {group: x.io}
+"""
+
+
+def test_what_crds_holds_is_created_by_an_install_without_marks_of_the_release(render: Render) -> None:
+    files = {
+        "chart/crds/a.yaml": f"{CRD}---\n{config_map('stray', 'x')}",
+        "chart/templates/a.yaml": config_map("a", "x"),
+        "chart/templates/b.yaml": CRD.replace("widgets", "others"),
+    }
+    found = {item.ref.name: item.body["metadata"] for item in render(files).objects}
+    assert found["widgets.x.io"] == {"name": "widgets.x.io"}
+    assert "annotations" in found["others.x.io"]
+    assert found.keys() == {"widgets.x.io", "others.x.io", "a"}
+    upgraded = render(files, release=KnownRelease(ReleaseFacts(number=2)))
+    assert names(upgraded) == {"others.x.io", "a"}
+
+
 KEEPING = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  value: |+\n    text\n"
 
 

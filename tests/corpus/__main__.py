@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def try_all(folder: Path, only: str) -> list[Outcome]:
     """Try the targets: those of a module one after another, since they apply the same objects."""
+    pool = ThreadPoolExecutor(WORKERS)
     sandbox = lifecycle.start(SANDBOX, folder / "sandbox", _tell, NodeKind.SIMULATED)
     try:
         home = folder / "home"
@@ -60,10 +61,10 @@ def try_all(folder: Path, only: str) -> list[Outcome]:
         kinds.write_text(yaml.safe_dump_all(KINDS))
         person.kubectl("apply", "-f", str(kinds))
         fetched = fetch(MODULES)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            tried = partial(_try_module, person, folder, fetched, only)
-            return [one for found in pool.map(tried, MODULES) for one in found]
+        tried = partial(_try_module, person, folder, fetched, only)
+        return [one for found in pool.map(tried, MODULES) for one in found]
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         lifecycle.stop(SANDBOX, folder / "sandbox")
 
 
