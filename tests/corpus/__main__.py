@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.__main__ import RESULTS
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind
 from tests.conftest import homes
@@ -39,12 +40,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
     parser.add_argument("--only", default="", help="A part of the names of modules and targets.")
     parser.add_argument("--json", type=Path, help="Also write what came of each target to this file.")
+    parser.add_argument("--latest", action="store_true", help="Keep the figures in benchmarks/results.")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gitops-run-corpus-") as folder:
         outcomes = try_all(Path(folder), options.only)
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n")
-    _tell(json.dumps({"corpus": figures(outcomes)}))
+    found = figures(outcomes)
+    _tell(json.dumps({"corpus": found}))
+    if options.latest:
+        latest = json.loads(RESULTS.read_text())
+        latest["corpus"] = {**latest.get("corpus", {}), **found}
+        RESULTS.write_text(json.dumps(latest, indent=2) + "\n")
     return 0 if is_passed(outcomes) else 1
 
 
