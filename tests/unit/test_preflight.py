@@ -392,8 +392,8 @@ def test_a_chart_s_object_stays_by_helm_s_annotation_and_not_by_flux_s() -> None
 
 def test_a_definition_that_is_no_part_of_a_release_stays_when_it_leaves_the_chart() -> None:
     place = SessionPlace(name="web", namespace="ns")
-    for annotations, expected in (({}, True), ({"meta.helm.sh/release-name": "web"}, False)):
-        live = {"kind": "CustomResourceDefinition", "metadata": {"annotations": annotations}}
+    for marks, expected in (({}, True), ({"meta.helm.sh/release-name": "web"}, False)):
+        live = {"kind": "CustomResourceDefinition", "metadata": {"annotations": marks}}
         assert is_kept(live, place, is_chart=True) is expected
 
 
