@@ -59,6 +59,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("real", _of_a_real_node),
         ("remote", _of_a_remote_cluster),
         ("first_run", _of_a_first_run),
+        ("corpus", _of_the_corpus),
     ):
         if part in results:
             yield from of_part(results)
@@ -142,6 +143,16 @@ def _of_a_remote_cluster(results: Results) -> Iterator[Row]:
 def _of_a_first_run(results: Results) -> Iterator[Row]:
     for name, key in (("first run, CPU minutes", "cpu_s"), ("first tests, CPU minutes more", "test_cpu_s")):
         yield Row(name=name, value=results["first_run"][key] / 60, bar=18)
+
+
+def _of_the_corpus(results: Results) -> Iterator[Row]:
+    for name, key, bar in (
+        ("corpus: false refusals", "false_refusals", 0),
+        ("corpus: false passes", "false_passes", 0),
+        ("corpus: differences after applied", "diffs_after_applied", 0),
+        ("corpus: objects not checked, %", "not_checked_percent", 2),
+    ):
+        yield Row(name=name, value=results["corpus"][key], bar=bar)
 
 
 def _ratio(name: str, value: float, other: float, bar: float) -> Row:

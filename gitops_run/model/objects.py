@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -20,6 +20,7 @@ from gitops_run.model.yaml_limits import ExcessError
 _BOUNDARY = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(r"\s*# Source: (?P<path>\S.*/templates/.*)")
 """What helm begins each object with that a template renders to."""
+DEFINITION: Final = "CustomResourceDefinition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -91,7 +91,7 @@ class References:
         )
         rendered = self._helm("template", RELEASE, str(package), *flags, *cluster)
         package.unlink()
-        return None if rendered.returncode else sorted(split_documents(rendered.stdout))
+        return None if rendered.returncode else _trimmed(rendered.stdout)
 
     def _helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "KUBECONFIG": os.devnull}
@@ -131,7 +131,8 @@ def _compared_kustomization(references: References, target: str) -> str:
     snapshot = anyio.run(WorkTree(references.root, references.work / "stage", target).snapshot)
     kustomize = Kustomize(NAMESPACE, references.work / "render")
     here = snapshot.problems[0] if snapshot.problems else anyio.run(kustomize.render, snapshot, target)
-    return _verdict(here, references.kustomization(target), frozenset())
+    documents = here if isinstance(here, Problem) else sorted(split_documents(here))
+    return _verdict(documents, references.kustomization(target), frozenset())
 
 
 def _compared_chart(references: References, target: str) -> str:
@@ -147,19 +148,25 @@ def _compared_chart(references: References, target: str) -> str:
     )
     doubted = split_documents(here) if isinstance(here, str) else []
     unknown = frozenset(_source(one) for one in doubted if helm.doubt(text_digest(one)))
-    return _verdict(here, there, unknown)
+    return _verdict(here if isinstance(here, Problem) else _trimmed(here), there, unknown)
+
+
+def _trimmed(rendered: str) -> list[str]:
+    """List documents without their ends, of which helm adds one to each, and without those of comments alone."""
+    texts = [text.strip() for text in split_documents(rendered)]
+    return sorted(text for text in texts if not all(line.startswith("#") for line in text.splitlines()))
 
 
 def _source(document: str) -> str:
     return document.strip().partition("\n")[0]
 
 
-def _verdict(here: str | Problem, there: Documents, unknown: frozenset[str]) -> str:
+def _verdict(here: list[str] | Problem, there: Documents, unknown: frozenset[str]) -> str:
     if isinstance(here, Problem):
         return "" if there is None else f"a false refusal: {here}"
     if there is None:
         return "a false pass"
-    known = sorted(one for one in split_documents(here) if _source(one) not in unknown)
+    known = [one for one in here if _source(one) not in unknown]
     expected = [one for one in there if _source(one) not in unknown]
     if known == expected:
         return ""

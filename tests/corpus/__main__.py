@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.__main__ import RESULTS
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind
 from tests.conftest import homes
@@ -27,7 +27,7 @@ from tests.corpus.figures import figures, is_passed
 from tests.corpus.kinds import KINDS
 from tests.corpus.modules import Module, copy_of, fetch
 from tests.corpus.table import MODULES
-from tests.corpus.trial import Outcome, Session, Trial, is_chart
+from tests.corpus.trial import Outcome, tried
 from tests.people import Person
 
 SANDBOX = "corpus"
@@ -40,17 +40,24 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
     parser.add_argument("--only", default="", help="A part of the names of modules and targets.")
     parser.add_argument("--json", type=Path, help="Also write what came of each target to this file.")
+    parser.add_argument("--latest", action="store_true", help="Keep the figures in benchmarks/results.")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gitops-run-corpus-") as folder:
         outcomes = try_all(Path(folder), options.only)
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n")
-    _tell(json.dumps({"corpus": figures(outcomes)}))
+    found = figures(outcomes)
+    _tell(json.dumps({"corpus": found}))
+    if options.latest:
+        latest = json.loads(RESULTS.read_text())
+        latest["corpus"] = {**latest.get("corpus", {}), **found}
+        RESULTS.write_text(json.dumps(latest, indent=2) + "\n")
     return 0 if is_passed(outcomes) else 1
 
 
 def try_all(folder: Path, only: str) -> list[Outcome]:
     """Try the targets: those of a module one after another, since they apply the same objects."""
+    pool = ThreadPoolExecutor(WORKERS)
     sandbox = lifecycle.start(SANDBOX, folder / "sandbox", _tell, NodeKind.SIMULATED)
     try:
         home = folder / "home"
@@ -60,10 +67,10 @@ def try_all(folder: Path, only: str) -> list[Outcome]:
         kinds.write_text(yaml.safe_dump_all(KINDS))
         person.kubectl("apply", "-f", str(kinds))
         fetched = fetch(MODULES)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            tried = partial(_try_module, person, folder, fetched, only)
-            return [one for found in pool.map(tried, MODULES) for one in found]
+        try_module = partial(_try_module, person, folder, fetched, only)
+        return [one for found in pool.map(try_module, MODULES) for one in found]
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         lifecycle.stop(SANDBOX, folder / "sandbox")
 
 
@@ -75,35 +82,14 @@ def _try_module(
         return []
     name = f"c{MODULES.index(module)}"
     root = copy_of(module, fetched[module.path], folder / name)
-    charts = [target for target in targets if is_chart(root / target)]
-    others = [target for target in targets if target not in charts]
-    found = []
-    for index, chart in enumerate(charts):
-        session = Session(person, f"{name}-{index}", root, folder / f"{name}-{index}-work", is_chart=True)
-        with session.made(chart):
-            found.append(_tried(module, Trial(session, chart)))
-    if others:
-        session = Session(person, name, root, folder / f"{name}-work")
-        with session.made(others[0]):
-            for target in others:
-                fitting = session.fitting(target)
-                session.give(fitting)
-                found.append(_tried(module, Trial(session, fitting)))
-    return found
-
-
-def _tried(module: Module, trial: Trial) -> Outcome:
-    began = time.monotonic()
-    try:
-        outcome = trial.run()
-    except Exception as error:  # noqa: BLE001 - one target's failure must not end the others
-        outcome = Outcome(trial.target, "unfinished", f"{type(error).__name__}: {error}")
-    outcome.target = f"{module.path}/{trial.target}"
-    told = f"{outcome.objects} objects, {len(outcome.not_checked)} not checked"
-    details = " ".join([outcome.reason, json.dumps(outcome.faults) if outcome.faults else ""])
-    took = f"{time.monotonic() - began:5.1f} s"
-    _tell(f"{took} {outcome.verdict} {outcome.target}: {told} {details[:TOLD_MAX]}".rstrip())
-    return outcome
+    outcomes = []
+    for outcome in tried(person, name, root, targets):
+        outcome.target = f"{module.path}/{outcome.target}"
+        told = f"{outcome.objects} objects, {len(outcome.not_checked)} not checked"
+        details = " ".join([outcome.reason, json.dumps(outcome.faults) if outcome.faults else ""])
+        _tell(f"{outcome.verdict} {outcome.target}: {told} {details[:TOLD_MAX]}".rstrip())
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _tell(text: str) -> None:

@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 
 MANAGER = "kustomize-controller"
 OWNER_LABELS = ("kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/namespace")
-_STRUCTS = frozenset({"strategy", "updateStrategy", "resources", "metadata", "template"})
+_STRUCTS = frozenset({"strategy", "updateStrategy", "resources", "metadata", "template", "targetPort"})
 """Fields that Flux's Go types always have, and that it sends empty where a file has none."""
 _IDENTITY = frozenset({"apiVersion", "kind"})
 _UNITS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
@@ -103,7 +103,8 @@ def _unlike_items(sent: list[Any], live: list[Any], owned: Json, place: str) -> 
             if not mine or not theirs:
                 yield f"{there}: it is not in both"
             else:
-                yield from _unlike(mine[0], theirs[0], inner, there, frozenset(wanted))
+                best = max(mine, key=lambda one: len(wanted.keys() & one.keys()))
+                yield from _unlike(best, theirs[0], inner, there, frozenset(wanted))
         elif key.startswith("v:") and json.loads(key[2:]) not in sent:
             yield f"{there}: it was not rendered"
 

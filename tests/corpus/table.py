@@ -130,12 +130,6 @@ MODULES = (
         """,
     ),
     Module(
-        "github.com/minio/minio",
-        "v0.0.0-20260212201848-7aac2a2c5b7c",
-        "h1:/qdoYujxF5MBLDMVLeiYJ/7fBa1HikX39Dvzb9Ji8pA=",
-        "helm/minio",
-    ),
-    Module(
         "github.com/open-policy-agent/gatekeeper/v3",
         "v3.23.1",
         "h1:njHTm0SJ6ZEhhEgmQTpJKTGQbc99fSs4hGiEp1OIKck=",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,35 @@ _VERSION = re.compile(r"[+_][0-9a-f]{12}")
 
 def is_chart(folder: Path) -> bool:
     return (folder / "Chart.yaml").exists() and not any((folder / name).exists() for name in KUSTOMIZATIONS)
+
+
+def tried(person: Person, name: str, root: Path, targets: Sequence[str]) -> Iterator[Outcome]:
+    """Try targets of a root one after another: charts each in a session of its own, the others in one.
+
+    name: what the sessions' names begin with. root: is changed.
+    """
+    charts = [target for target in targets if is_chart(root / target)]
+    for index, chart in enumerate(charts):
+        session = Session(
+            person, f"{name}-{index}", root, root.with_name(f"{name}-{index}-work"), is_chart=True
+        )
+        with session.made(chart):
+            yield _finished(Trial(session, chart))
+    others = [target for target in targets if target not in charts]
+    if others:
+        session = Session(person, name, root, root.with_name(f"{name}-work"))
+        with session.made(others[0]):
+            for target in others:
+                fitting = session.fitting(target)
+                session.give(fitting)
+                yield _finished(Trial(session, fitting))
+
+
+def _finished(trial: Trial) -> Outcome:
+    try:
+        return trial.run()
+    except Exception as error:  # noqa: BLE001 - one target's failure must not end the others
+        return Outcome(trial.target, "unfinished", f"{type(error).__name__}: {error}")
 
 
 @dataclass

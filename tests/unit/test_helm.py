@@ -209,6 +209,7 @@ class Rendered(Helm):
         self._namespace, self._discovery = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
         self._doubts = Doubts()
+        self._loose = frozenset()
 
     async def render(self, snapshot: object, target: str) -> str | Problem:
         return self.text
