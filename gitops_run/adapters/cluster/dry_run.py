@@ -154,22 +154,7 @@ class ClusterDryRun:
         if has_dry_run and resource.is_namespaced and not item.ref.namespace:
             return Look(findings=(NO_NAMESPACE,), resource=resource.plural)
         path = object_path(item.ref, resource, self._namespace)
-        answers: dict[str, tuple[int, Json]] = {}
-
-        async def ask(request: Request) -> None:
-            answers[request.method] = await self._connection.ask(request)
-
-        async def try_out(request: Request) -> None:
-            for _ in range(CONFLICTS_MAX):
-                await ask(request)
-                if answers["PATCH"][0] != HTTPStatus.CONFLICT or conflict_of(item.body):
-                    return
-
-        async with anyio.create_task_group() as tasks:
-            if live is None:
-                tasks.start_soon(ask, Request(method="GET", path=path, headers=self._headers))
-            if has_dry_run:
-                tasks.start_soon(try_out, self._dry_run(path, item.body))
+        answers = await self._answers(path, item.body if has_dry_run else None, is_read=live is None)
         there = self._live(*answers["GET"]) if live is None else live
         if isinstance(there, dict):
             self._masker.learn(of_object(there))
@@ -188,6 +173,28 @@ class ClusterDryRun:
             if_new=result.if_new,
             made_new=result.made_new,
         )
+
+    async def _answers(
+        self, path: str, body: Mapping[str, Any] | None, *, is_read: bool
+    ) -> Mapping[str, tuple[int, Json]]:
+        """Read and dry-run an object side by side, what of both is wanted. By method: status and answer."""
+        answers: dict[str, tuple[int, Json]] = {}
+
+        async def ask(request: Request) -> None:
+            answers[request.method] = await self._connection.ask(request)
+
+        async def try_out(body: Mapping[str, Any]) -> None:
+            for _ in range(CONFLICTS_MAX):
+                await ask(self._dry_run(path, body))
+                if answers["PATCH"][0] != HTTPStatus.CONFLICT or conflict_of(body):
+                    return
+
+        async with anyio.create_task_group() as tasks:
+            if is_read:
+                tasks.start_soon(ask, Request(method="GET", path=path, headers=self._headers))
+            if body is not None:
+                tasks.start_soon(try_out, body)
+        return answers
 
     async def _if_new(self, item: RenderedObject, path: str) -> tuple[tuple[Finding, ...], Json | None]:
         """Ask what would be wrong with an object if it were new, and what it would be.
