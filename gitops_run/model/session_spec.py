@@ -272,7 +272,8 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
         )
     return GuardError(
         f"session {name} exists, and its stack isn't in the backend that is used here",
-        hint="set PULUMI_BACKEND_URL to the backend that it was made with, or choose another session name",
+        hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
+        "gitops-run down NAME --from-cluster",
     )
 
 
