@@ -172,21 +172,14 @@ class Running:
     def tells(self, kind: str, patience_s: float = PATIENCE_S, **fields: object) -> dict[str, Any]:
         """Wait for the next event of this type with these fields; what comes before it is kept in told."""
         while True:
-            event = self.tells_one_of(kind, patience_s=patience_s)
-            if all(event.get(key) == value for key, value in fields.items()):
-                return event
-
-    def tells_one_of(self, *kinds: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait for the next event of one of these types."""
-        while True:
             try:
                 line = self._lines.get(timeout=patience_s)
             except queue.Empty:
-                raise AssertionError(f"no {kinds} came; told {self.told}; {self.errors}") from None
-            assert line is not None, f"it ended before {kinds}; told {self.told}; {self.errors}"
+                raise AssertionError(f"no {kind} came; told {self.told}; {self.errors}") from None
+            assert line is not None, f"it ended before {kind}; told {self.told}; {self.errors}"
             event: dict[str, Any] = json.loads(line)
             self.told.append(event)
-            if event["type"] in kinds:
+            if event["type"] == kind and all(event.get(key) == value for key, value in fields.items()):
                 return event
 
     def ends(self, patience_s: float = PATIENCE_S) -> int:
