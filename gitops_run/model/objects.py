@@ -206,8 +206,9 @@ def _ref(item: object) -> ObjectRef:
     )
     if not (version and kind and name):
         raise IncompleteError("a rendered object has no apiVersion, no kind or no metadata.name", ref)
-    if not isinstance(version, str):
-        raise IncompleteError("its apiVersion is not text, and Flux leaves it out without a word", ref)
+    for field_name, value in (("apiVersion", version), ("kind", kind), ("metadata.name", name)):
+        if not isinstance(value, str):
+            raise IncompleteError(f"its {field_name} is not text, and Flux leaves it out without a word", ref)
     return ref
 
 

@@ -20,6 +20,7 @@ from tests.generated.running import trees_of
 
 CASES = 40
 CHARTS = 30
+PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
         yield oracle
 
 
+@pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("seed", range(101, 106))
 def test_a_generated_target_is_rendered_and_refused_as_by_flux(
     seed: int, flux: Oracle, tmp_path: Path
@@ -46,6 +48,7 @@ def test_a_generated_target_is_rendered_and_refused_as_by_flux(
     assert found == {}
 
 
+@pytest.mark.timeout(PATIENCE_S)
 @pytest.mark.parametrize("seed", range(101, 103))
 def test_a_generated_chart_is_rendered_and_refused_as_by_flux(
     seed: int, helm: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

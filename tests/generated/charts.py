@@ -109,7 +109,11 @@ HELPERS = (
 def chart_trees(draw: Draw) -> GeneratedTree:
     """Make a root with a chart in folder chart."""
     draft = Draft(draw)
-    dependencies = [_dependency(draft, f"dep{number}") for number in range(draft.one_of((0, 0, 0, 1, 1, 2)))]
+    is_declared = not draft.happens(4)
+    dependencies = [
+        _dependency(draft, f"dep{number}", is_declared=is_declared)
+        for number in range(draft.one_of((0, 0, 0, 1, 1, 2)))
+    ]
     version = draft.one_of(("1.2.3", "1.2.3+build.5", "0.1.0-rc.1", '"1.0"', "v1.2.3", "1.10"))
     draft.texts |= _chart(draft, TARGET, f"name: shop\nversion: {version}\n{draft.one_of(_MORE)}")
     declared = [one for one in dependencies if one is not None]

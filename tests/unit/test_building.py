@@ -157,6 +157,13 @@ def test_a_configuration_of_kustomize_is_no_object_of_the_session() -> None:
     assert [item.ref.kind for item in built.objects] == ["ConfigMap"]
 
 
+def test_an_object_whose_name_is_a_number_is_refused_with_its_file() -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 5\n"
+    (problem,) = build(Builder(Renderer(text), "app", None), {"app/a.yaml": text}).problems
+    assert problem.place == "app/a.yaml:1"
+    assert "metadata.name is not text" in problem.message
+
+
 @pytest.mark.parametrize("version", ["", "apiVersion: 1\n"])
 def test_an_object_without_a_version_is_refused_with_its_file(version: str) -> None:
     text = f"{version}kind: ConfigMap\nmetadata:\n  name: b\n"
