@@ -185,11 +185,11 @@ class Running:
             try:
                 line = self._lines.get(timeout=patience_s)
             except queue.Empty:
-                raise AssertionError(f"no {kind} came; told {self.told}; {self.errors}") from None
-            assert line is not None, f"it ended before {kind}; told {self.told}; {self.errors}"
+                raise AssertionError(f"no {kinds} came; told {self.told}; {self.errors}") from None
+            assert line is not None, f"it ended before {kinds}; told {self.told}; {self.errors}"
             event: dict[str, Any] = json.loads(line)
             self.told.append(event)
-            if event["type"] == kind and all(event.get(key) == value for key, value in fields.items()):
+            if event["type"] in kinds:
                 return event
 
     def ends(self, patience_s: float = PATIENCE_S) -> int:
