@@ -57,7 +57,7 @@ _SOURCE = re.compile(r"\s*# Source: (.+)")
 _WRONG: Final = "wrong version"
 _LINE = re.compile(r"yaml: line (\d+)")
 _OF_CRDS = re.compile(r"[^/]+/(?:charts/[^/]+/)*crds/")
-_DEFINITION = re.compile(rf"""^["']?kind["']?:\s*["']?{DEFINITION}\b""", re.MULTILINE)
+_KIND = re.compile(r"""^["']?kind["']?:\s*["']?(\w+)""", re.MULTILINE)
 _WRAPPING = "error converting YAML to JSON: "
 
 
@@ -307,9 +307,15 @@ def without_hooks(rendered: str) -> str:
     kept = (
         text
         for text, is_loose in _with_origin(rendered)
-        if not (_DEFINITION.search(text) is None if is_loose else _is_hook(text))
+        if not (_is_stray(text) if is_loose else _is_hook(text))
     )
     return "---\n".join(kept)
+
+
+def _is_stray(text: str) -> bool:
+    """Say whether a document of crds/ is another kind's object; one of comments alone names the file."""
+    kind = _KIND.search(text)
+    return kind is not None and kind[1] != DEFINITION
 
 
 def _is_hook(text: str) -> bool:

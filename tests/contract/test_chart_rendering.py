@@ -288,7 +288,7 @@ spec: {group: x.io}
 
 def test_what_crds_holds_is_created_by_an_install_without_marks_of_the_release(render: Render) -> None:
     files = {
-        "chart/crds/a.yaml": f"{CRD}---\n{config_map('stray', 'x')}",
+        "chart/crds/a.yaml": f"\n---\n{CRD}---\n{config_map('stray', 'x')}",
         "chart/templates/a.yaml": config_map("a", "x"),
         "chart/templates/b.yaml": CRD.replace("widgets", "others"),
     }

@@ -152,7 +152,7 @@ def _compared_chart(references: References, target: str) -> str:
 
 
 def _trimmed(rendered: str) -> list[str]:
-    """List documents without the ends that helm adds to each, and without those of comments alone."""
+    """List documents without the ends that helm adds to them, and without those of comments alone."""
     texts = [text.strip() for text in split_documents(rendered)]
     return sorted(text for text in texts if not all(line.startswith("#") for line in text.splitlines()))
 

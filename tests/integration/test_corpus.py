@@ -13,10 +13,9 @@ from tests.people import Person
 
 SAMPLE = {
     "github.com/argoproj/argo-workflows/v4": ("manifests/quick-start/base/httpbin",),
-    "github.com/fluxcd/flagger": ("kustomize/tester", "charts/loadtester"),
-    "github.com/google/cadvisor": ("deploy/kubernetes/base",),
+    "github.com/fluxcd/flagger": ("kustomize/tester",),
     "github.com/stefanprodan/podinfo": ("kustomize", "deploy/overlays/dev", "charts/podinfo"),
-    "helm.sh/helm/v4": ("pkg/chart/v2/util/testdata/subpop",),
+    "helm.sh/helm/v4": ("pkg/cmd/testdata/testcharts/chart-with-secret",),
     "k8s.io/kubernetes": ("hack/testdata/kustomize",),
     "sigs.k8s.io/kustomize/api": ("krusty/testdata/localize/simple",),
 }

@@ -480,7 +480,7 @@ TURNED = {
     "odd.yaml": "apiVersion: v1\nkind: PersistentVolume\nmetadata:\n  name: odd\ndata: {}\n",
     "kustomization.yaml": "resources: [settings.yaml, odd.yaml]\npatchesJson6902:\n"
     "- target: {version: v1, kind: PersistentVolume, name: odd}\n"
-    "  patch: '[{op: replace, path: /kind, value: ConfigMap}]'\n",
+    "  patch: '- {op: replace, path: /kind, value: ConfigMap}'\n",
 }
 
 

@@ -241,12 +241,12 @@ def test_promise_10_a_true_preview_no_difference_after_applied_and_an_edit_names
 
 def test_promise_10_a_true_preview_what_flux_would_refuse_is_not_pushed(session: SharedSession) -> None:
     with session.syncing():
-        settings = session.root / "settings.yaml"
-        settings.write_text(settings.read_text() + "spec: {}\n")
+        nightly = session.root / "nightly.yaml"
+        nightly.write_text(nightly.read_text().replace('"0 3 * * *"', "never"))
         [problem] = preview(session, code=4)["problems"]
-        assert (problem["path"], problem["line"]) == ("settings.yaml", 7)
+        assert (problem["path"], problem["line"]) == ("nightly.yaml", 6)
     with session.in_root().leaves_running("sync", session.name, "--no-preflight") as sync:
-        assert "spec" in sync.tells("save_failed")["message"]
+        assert "spec.schedule" in sync.tells("save_failed")["message"]
 
 
 def test_promise_10_a_true_preview_what_goes_is_named_beforehand(session: SharedSession) -> None:
