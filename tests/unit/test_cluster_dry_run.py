@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import pytest
+import yaml
 
-from gitops_run.adapters.cluster.connection import Request
+from gitops_run.adapters.cluster.connection import Request, as_go_writes
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import LIST_FROM, ClusterDryRun
 from gitops_run.errors import BackendError, NotFound, TransientError
@@ -84,6 +86,13 @@ def test_an_object_that_flux_may_not_read_is_hidden_and_not_absent() -> None:
     assert (found.is_hidden, found.live, found.findings) == (True, None, ())
     [found] = look(FakeConnection(), CONFIG)
     assert not found.is_hidden
+
+
+@pytest.mark.parametrize("text", ["\U0001f680 \u00e9 \u2028\u2029", '"\\ud83d\\n', "\t\x01"])
+def test_what_is_applied_is_written_as_yaml_reads_it(text: str) -> None:
+    written = as_go_writes({"a": text})
+    assert json.loads(written) == {"a": text}
+    assert yaml.safe_load(written) == {"a": text}
 
 
 def many(count: int) -> list[str]:

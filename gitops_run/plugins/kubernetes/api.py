@@ -173,7 +173,8 @@ class Api:
             return self._client.rest_client.pool_manager.request(
                 request.method,
                 url,
-                body=None if request.body is None else json.dumps(request.body),
+                # An apply is read as YAML, which has no surrogate pairs.
+                body=None if request.body is None else json.dumps(request.body, ensure_ascii=False).encode(),
                 headers=headers,
                 timeout=Timeout(connect=_CONNECT_TIMEOUT_S, read=read_timeout_s),
                 retries=_RETRIES,
