@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 Json = Mapping[str, Any]
 
@@ -61,6 +61,14 @@ class Look:
         """Say whether a finding is about the change alone, and not about the object."""
         return self.if_new is not None and finding not in self.if_new
 
+
+NO_NAMESPACE: Final = Finding(
+    obstacle=Obstacle.CONTENT,
+    field="metadata.namespace",
+    message="it is missing, and Flux applies no object of this kind without it",
+    hint="kustomize sets it after patches and before patchesJson6902: change an object's kind under patches",
+)
+"""What is wrong with an object that kustomize took for one of the whole cluster: it had another kind then."""
 
 _TYPED = "failed to create typed patch object"
 _CONVERTED = re.compile(

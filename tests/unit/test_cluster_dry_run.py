@@ -88,6 +88,16 @@ def test_an_object_that_flux_may_not_read_is_hidden_and_not_absent() -> None:
     assert not found.is_hidden
 
 
+def test_an_object_without_a_namespace_is_refused_as_by_flux() -> None:
+    connection = FakeConnection(read=(200, {"kind": "ConfigMap"}))
+    text = CONFIG.replace(", namespace: ns", "")
+    [found] = look(connection, text)
+    assert [one.field for one in found.findings] == ["metadata.namespace"]
+    assert not any(request.method == "PATCH" for request in connection.asked)
+    [found] = look(connection, text, has_dry_run=False)
+    assert (found.findings, found.live) == ((), {"kind": "ConfigMap"})
+
+
 @pytest.mark.parametrize("text", ["\U0001f680 \u00e9 \u2028\u2029", '"\\ud83d\\n', "\t\x01"])
 def test_what_is_applied_is_written_as_yaml_reads_it(text: str) -> None:
     written = as_go_writes({"a": text})

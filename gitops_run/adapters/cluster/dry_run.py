@@ -20,6 +20,7 @@ from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
 from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
 from gitops_run.model.dry_run import (
+    NO_NAMESPACE,
     Finding,
     Look,
     Obstacle,
@@ -147,6 +148,8 @@ class ClusterDryRun:
         if resource is None:
             message = f"the cluster has no kind {item.ref.kind} in {item.ref.api_version}"
             return Look(findings=(Finding(obstacle=Obstacle.KIND, message=message),))
+        if has_dry_run and resource.is_namespaced and not item.ref.namespace:
+            return Look(findings=(NO_NAMESPACE,), resource=resource.plural)
         path = object_path(item.ref, resource, self._namespace)
         answers: dict[str, tuple[int, Json]] = {}
 
