@@ -159,17 +159,17 @@ CLUSTER_GROUPS = (
     Group(
         name="etcd",
         programs=(Program(name="etcd", package="go.etcd.io/etcd/server/v3"),),
-        work=Work(cpu_s=81, packages=578, why="the first one also compiles Go's standard library"),
+        work=Work(cpu_s=80, packages=578, why="the first one also compiles Go's standard library"),
     ),
     Group(
         name="versitygw",
         programs=(Program(name="versitygw", package="github.com/versity/versitygw/cmd/versitygw"),),
-        work=Work(cpu_s=60, packages=300),
+        work=Work(cpu_s=75, packages=367),
     ),
-    _flux("kustomize-controller", Work(cpu_s=200, packages=1300)),
+    _flux("kustomize-controller", Work(cpu_s=200, packages=1295)),
     _flux(
         "source-controller",
-        Work(cpu_s=200, packages=700, why="it has a client for every store and registry that Flux reads"),
+        Work(cpu_s=110, packages=655, why="it has a client for every store and registry that Flux reads"),
     ),
     FLUX_MANIFESTS,
     Group(
@@ -177,14 +177,14 @@ CLUSTER_GROUPS = (
         programs=tuple(
             _kubernetes(name) for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
         ),
-        work=Work(cpu_s=300, packages=1400, why="it is the whole control plane"),
+        work=Work(cpu_s=330, packages=1439, why="it is the whole control plane"),
         variables=_KUBERNETES_VARIABLES,
     ),
 )
 """What every sandbox runs: nobody has these installed in the versions that fit together."""
 
 CHART_GROUPS = (
-    _flux("helm-controller", Work(cpu_s=15, packages=121)),
+    _flux("helm-controller", Work(cpu_s=20, packages=121)),
     Group(
         name="helm",
         programs=(Program(name="helm", package="helm.sh/helm/v4/cmd/helm"),),
@@ -198,7 +198,7 @@ PULUMI_GROUPS = (
     Group(
         name="pulumi",
         programs=(Program(name="pulumi", package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
-        work=Work(cpu_s=200, packages=648, why="it has a client for every store that can hold its state"),
+        work=Work(cpu_s=140, packages=648, why="it has a client for every store that can hold its state"),
         variables=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={_PULUMI}",),
     ),
     Group(
@@ -219,7 +219,7 @@ SIMULATED_NODE_GROUPS = (
     Group(
         name="kwok",
         programs=(Program(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
-        work=Work(cpu_s=60, packages=500),
+        work=Work(cpu_s=15, packages=66),
         kept=(_KWOK_STAGES,),
     ),
 )
@@ -243,7 +243,7 @@ REAL_NODE_GROUPS = (
             Program(name=name, package=f"gitops-run.dev/toolchain/images/{name}")
             for name in ("pause", "trial")
         ),
-        work=Work(cpu_s=2, packages=4),
+        work=Work(cpu_s=2, packages=2),
     ),
 )
 

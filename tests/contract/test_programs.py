@@ -43,6 +43,7 @@ def test_what_determines_output_is_what_the_release_itself_requires(
 ) -> None:
     required = required_by(group, module, version)
     built = {path: of for path, of in built_from(program, group).items() if DETERMINE_OUTPUT.fullmatch(path)}
+    assert built or program == "versitygw"  # which parses none of it
     other = {path: (of, required[path]) for path, of in built.items() if required.get(path, of) != of}
 
     assert {
@@ -83,9 +84,8 @@ def built_from(program: str, group: str) -> dict[str, str]:
     ensure_built((group_named(group),), lambda _: None)
     lines = go(group, "version", "-m", str(folder_of(group_named(group)) / program)).splitlines()
     found: dict[str, str] = {}
-    for line in lines:
-        kind, *fields = line.split()
-        if kind == "dep":
+    for kind, *fields in filter(None, map(str.split, lines)):
+        if kind in {"mod", "dep"}:
             path, found[fields[0]] = fields[0], fields[1]
         elif kind == "=>":
             found[path] = fields[1]
