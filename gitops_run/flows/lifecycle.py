@@ -166,7 +166,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     except TransientError as error:
         gone = f"gitops-run down {request.name} --cluster-gone"
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
-    is_continued = await ports.stacks.known(spec.name.text) is not None
+    is_continued = await ports.stacks.known(spec.name.text, tell) is not None
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:

@@ -29,8 +29,8 @@ RESET_ANNOTATION = "reconcile.fluxcd.io/resetAt"
 TIMINGS_ANNOTATION = "gitops-run.dev/timings"
 UNDONE_ANNOTATION = "gitops-run.dev/undone-to"
 REFUSED_ANNOTATION = "gitops-run.dev/refused"
-"""These stand on the Lease: the revision that an undo brought back, until the next save; why the last save was
-refused, until one is not."""
+"""These stand on the Lease: the revision that an undo brought back, until the next save; why the last save
+was refused, until one is not."""
 
 APPLIER = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""

@@ -21,6 +21,8 @@ from gitops_run.errors import BackendError
 
 COPIES: Final = "complete"
 """The folder of the copies, beside Pulumi's own; one of a state that is in use again is marked so."""
+ROOM_BYTES: Final = 128 * 1024
+"""A session's state has 60 KB, and each one is written beside the last."""
 _CONTINUED: Final = ".continued"
 _FORMS: Final = (".json", ".json.gz")
 
@@ -44,6 +46,13 @@ class StateCopy:
             with _writing(copy):
                 copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _write_synced(copy, content)
+
+    def full_disk(self) -> str:
+        """Name the folder of the states where its disk has no room for another one; "" where it has."""
+        if self._folder is None or not self._folder.is_dir():
+            return ""
+        disk = os.statvfs(self._folder)
+        return str(self._folder) if disk.f_bavail * disk.f_frsize < ROOM_BYTES else ""
 
     def restore(self) -> bool:
         """Put the copy in place of a state that is cut off; say whether it was. Raises StateLostError."""
