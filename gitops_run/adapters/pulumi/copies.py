@@ -11,12 +11,11 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitops_run.adapters.pulumi.state import backend_folder
+from gitops_run.adapters.pulumi.state import backend_folder, writing
 from gitops_run.errors import BackendError
 
 COPIES: Final = "complete"
@@ -43,7 +42,7 @@ class StateCopy:
         for state, copy in self._files():
             if (content := _complete(state)) is None or _read(copy) == content:
                 continue
-            with _writing(copy):
+            with writing(copy):
                 copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _write_synced(copy, content)
 
@@ -64,7 +63,7 @@ class StateCopy:
                     f"the state of stack {self.stack} is cut off, and has no complete copy: {state}",
                     hint="to end a session by its labels: gitops-run down NAME --from-cluster",
                 )
-            with _writing(state):
+            with writing(state):
                 self._mark.touch(mode=0o600)
                 _write_synced(state, content)
         return bool(torn)
@@ -142,14 +141,3 @@ def _write_synced(file: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BackendError(
-            f"{file} can't be written: {error.strerror or error}",
-            hint="make room on its disk, or check its permissions, and try again: nothing was changed",
-        ) from error
