@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from gitops_run.cli.streams import drain, leave, queued_streams
+from gitops_run.cli.streams import drain, leave, lost, queued_streams
 from gitops_run.errors import INTERRUPTED_EXIT_CODE, BackendError, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
@@ -75,6 +75,9 @@ def main() -> None:
         try:
             code = _exit_code()
             drain(None)
+            if code == 0 and (error := lost()):
+                code = _unexpected(error, is_debug=False)
+                drain(None)
         except KeyboardInterrupt:
             leave(INTERRUPTED_EXIT_CODE)
     sys.exit(code)
