@@ -68,7 +68,7 @@ def test_a_state_without_a_copy_is_lost_and_the_hint_ends_the_session(state: Pat
     with pytest.raises(StateLostError) as lost:
         copy.restore()
     assert str(state) in lost.value.message
-    assert "--from-cluster" in lost.value.hint
+    assert lost.value.hint.endswith("gitops-run down web --from-cluster")
     copy.forget()
     assert not state.exists()
     assert not copy.restore()

@@ -17,6 +17,7 @@ from typing import Final
 
 from gitops_run.adapters.pulumi.state import backend_folder, writing
 from gitops_run.errors import BackendError
+from gitops_run.model.settings import PROJECT
 
 COPIES: Final = "complete"
 """The folder of the copies, beside Pulumi's own; one of a state that is in use again is marked so."""
@@ -61,7 +62,7 @@ class StateCopy:
             if content is None:
                 raise StateLostError(
                     f"the state of stack {self.stack} is cut off, and has no complete copy: {state}",
-                    hint="to end a session by its labels: gitops-run down NAME --from-cluster",
+                    hint=self._ending,
                 )
             with writing(state):
                 self._mark.touch(mode=0o600)
@@ -86,6 +87,13 @@ class StateCopy:
             if _is_torn(state):
                 for name in (state.name, f"{state.name}.attrs"):
                     state.with_name(name).unlink(missing_ok=True)
+
+    @property
+    def _ending(self) -> str:
+        project, _, name = self.stack.partition("/")
+        if project == PROJECT:
+            return f"to end the session by its labels: gitops-run down {name} --from-cluster"
+        return "bring the file back from a backup of your own"
 
     @property
     def _folder(self) -> Path | None:
