@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import shlex
@@ -16,8 +17,8 @@ from typing import Final
 import click
 
 from gitops_run.cli.basics import help_without_command
-from gitops_run.cli.streams import drain, leave, queued_streams
-from gitops_run.errors import INTERRUPTED_EXIT_CODE, GitOpsRunError, UsageError, ungrouped
+from gitops_run.cli.streams import drain, leave, lost, queued_streams
+from gitops_run.errors import INTERRUPTED_EXIT_CODE, BackendError, GitOpsRunError, UsageError, ungrouped
 from gitops_run.version import VERSION
 
 BUG_OF_DIFF_EXIT_CODE: Final = 70
@@ -97,6 +98,9 @@ def main() -> None:
         try:
             code = _exit_code()
             drain(None)
+            if code == 0 and (error := lost()):
+                code = _unexpected(error, is_debug=False)
+                drain(None)
         except KeyboardInterrupt:
             leave(INTERRUPTED_EXIT_CODE)
     sys.exit(code)
@@ -136,14 +140,23 @@ def _exit_code() -> int:
         raise KeyboardInterrupt from None
     except BrokenPipeError:
         return 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, told as one
-        _fail(
-            f"unexpected error: {type(error).__name__}: {error}",
-            f"to see where: gitops-run --debug {shlex.join(sys.argv[1:])}",
-            is_debug=is_debug,
-        )
-        return _bug_exit_code(sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return _unexpected(error, is_debug=is_debug)
     return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: Exception, *, is_debug: bool) -> int:
+    """Report a full disk as one, and anything else as a bug; return the exit code."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        what = f"{error.filename} can't be written" if error.filename else str(error)
+        _fail(f"the disk is full: {what}", "make room on it, and try again", is_debug=is_debug)
+        return BackendError.exit_code
+    _fail(
+        f"unexpected error: {type(error).__name__}: {error}",
+        f"to see where: gitops-run --debug {shlex.join(sys.argv[1:])}",
+        is_debug=is_debug,
+    )
+    return _bug_exit_code(sys.argv[1:])
 
 
 def _reach_this_machine_straight() -> None:

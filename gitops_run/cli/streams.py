@@ -108,6 +108,12 @@ def drain(seconds: float | None) -> bool:
     return all(drained)
 
 
+def lost() -> OSError | None:
+    """Say why something that was said could not be written; a reader that has gone wants no more."""
+    errors = (lane.error for lane in _lanes())
+    return next((error for error in errors if error and error.errno not in {_GONE, errno.EPIPE}), None)
+
+
 def leave(code: int) -> NoReturn:
     """End the process without waiting for its threads: one that asks a person may never end."""
     drain(LAST_WORDS_S)

@@ -29,6 +29,7 @@ class Save:
     """Hold one save on its way.
 
     started: when its first change was seen. undone_to: when the snapshot was taken that an undo brings back.
+    is_mended: it had failed, and waited for somebody to fix what it needs: its time is nobody's measure.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Save:
     is_fenced: bool = False
     snapshot: Snapshot | None = None
     undone_to: str = ""
+    is_mended: bool = False
     times_ms: Times = field(default_factory=dict)
 
     def mark(self, step: str) -> None:
@@ -112,6 +114,7 @@ class Follower:
         ).standing is not Standing.APPLIED:
             await self._flux.changed()
         save.mark("applied")
+        save.is_mended = True
         self._failed = None
         await self._report(save, revision, verdict)
 
@@ -171,7 +174,7 @@ class Follower:
                     objects=len(self._flux.applier.inventory),
                     times_ms=dict(times),
                     undone_to=save.undone_to,
-                    slowest=slowest(times, save.plan, sizes),
+                    slowest="" if save.is_mended else slowest(times, save.plan, sizes),
                 )
             )
         elif verdict.standing is Standing.SUSPENDED:

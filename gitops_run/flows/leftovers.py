@@ -42,7 +42,7 @@ class StacksPort(Protocol):
     async def discard(self, name: str) -> None:
         """Forget a stack whose resources are gone, whatever its state says."""
 
-    async def known(self, name: str) -> KnownResources | None:
+    async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was continued from a copy; None where it never was cut off."""
 
     async def pending_creates(self, name: str) -> tuple[PendingObject, ...]:
@@ -91,7 +91,7 @@ class Leftovers:
     async def clean_up(self) -> bool:
         """Remove what a killed run was creating, so that it can be created; say whether there was any."""
         pending = await self.stacks.pending_creates(self.stack)
-        known = await self.stacks.known(self.stack)
+        known = await self.stacks.known(self.stack, self.tell)
         labelled = await self.labelled() if known else ()
         unknown = tuple(found for found in labelled if known and found not in known.objects)
         found = (*(one for one in unknown if one not in pending), *pending)

@@ -174,7 +174,7 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)
-    is_continued = await ports.stacks.known(spec.name.text) is not None
+    is_continued = await ports.stacks.known(spec.name.text, tell) is not None
     try:
         outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:

@@ -69,9 +69,11 @@ class Records:
         applier = self._ports.flux.applier
         self._ports.health.applied(save, revision, applier.inventory, applier.versions)
         timings = self._timings or parse_timings(self._ports.lease.notes.get(TIMINGS_ANNOTATION, ""))
-        self._timings = (timings or Timings()).after(
-            number=save.number, revision=revision, times_ms=save.times_ms, paths=len(save.plan.paths)
-        )
+        self._timings = timings or Timings()
+        if not save.is_mended:
+            self._timings = self._timings.after(
+                number=save.number, revision=revision, times_ms=save.times_ms, paths=len(save.plan.paths)
+            )
         undone_to = revision if save.undone_to else ""
         notes = {TIMINGS_ANNOTATION: self._timings.to_text(), UNDONE_ANNOTATION: undone_to}
         self._ports.lease.note(notes)

@@ -109,7 +109,7 @@ class Stacks:
     async def outputs(self, name: str, tell: Any) -> dict[str, str]:
         return {}
 
-    async def known(self, name: str) -> KnownResources | None:
+    async def known(self, name: str, tell: Any) -> KnownResources | None:
         return self.world.known
 
     async def discard(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -77,3 +78,16 @@ def test_what_is_recreated_or_replaced_is_printed_as_such(capsys: pytest.Capture
         "  ± recreate Job ns/once",
         '  ± replace ConfigMap ns/env-2 metadata.name "env-1" → "env-2"',
     ]
+
+
+def test_a_full_disk_is_an_error_with_the_path_wherever_it_is_met(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(**_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "/state/file")
+
+    monkeypatch.setattr(cli, "main", fill)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 6
+    assert "the disk is full: /state/file can't be written" in capsys.readouterr().err

@@ -58,7 +58,7 @@ class FakeStacks:
     async def forget(self, name: str) -> None:
         self.calls.append("forget")
 
-    async def known(self, name: str) -> KnownResources | None:
+    async def known(self, name: str, tell: Any) -> KnownResources | None:
         return None
 
     async def discard(self, name: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from gitops_run.adapters.pulumi import project
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
+from gitops_run.errors import BackendError
 
 
 @pytest.fixture
@@ -47,3 +50,15 @@ def test_the_projects_backend_goes_before_the_login(start: Path) -> None:
 def test_the_environments_backend_goes_first(start: Path) -> None:
     log_in(start.parent, "file://~")
     assert home(start, PULUMI_BACKEND_URL="file:///srv/state").backend == "file:///srv/state"
+
+
+def test_a_private_file_that_the_disk_refuses_is_named_and_not_left_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(BackendError, match="stack can't be written: No space left on device"):
+        project.write_private(tmp_path / "stack", "text")
+    assert not (tmp_path / "stack").exists()

@@ -113,8 +113,8 @@ class FakeStacks:
         self.calls.append("destroy")
         return StackOutcome(outputs={}, changed=1, has_pending=False)
 
-    async def known(self, name: str) -> None:
-        del name
+    async def known(self, name: str, tell: Any) -> None:
+        del name, tell
 
     async def forget(self, name: str) -> None:
         del name

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_state_without_a_copy_is_lost_and_the_hint_ends_the_session(state: Pat
     with pytest.raises(StateLostError) as lost:
         copy.restore()
     assert str(state) in lost.value.message
-    assert "--from-cluster" in lost.value.hint
+    assert lost.value.hint.endswith("gitops-run down web --from-cluster")
     copy.forget()
     assert not state.exists()
     assert not copy.restore()
@@ -125,3 +126,12 @@ def test_a_state_knows_its_objects_and_its_bucket() -> None:
     secret = PendingObject(api_version="v1", kind="Secret", namespace="n", name="a")
     assert known_resources(resources) == KnownResources(objects=frozenset({secret}), has_bucket=False)
     assert known_resources([{"type": "gitops-run:index:S3Bucket", "urn": "b"}]).has_bucket
+
+
+@pytest.mark.parametrize(("blocks", "is_full"), [(31, True), (32, False)])
+def test_a_disk_without_room_for_another_state_is_named(
+    state: Path, copy: StateCopy, blocks: int, *, is_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SimpleNamespace(f_bavail=blocks, f_frsize=4096)
+    monkeypatch.setattr(copies.os, "statvfs", lambda _: disk)
+    assert copy.full_disk() == (str(state.parents[2]) if is_full else "")

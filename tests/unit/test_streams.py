@@ -8,12 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import TextIO
 
 import click
 import pytest
 
+from gitops_run.cli.app import main
 from gitops_run.cli.output import print_json
 from gitops_run.cli.streams import drain, output_failing, queued_streams
 
@@ -96,3 +98,14 @@ def test_a_stream_that_is_no_file_or_closed_is_left_as_it_is(monkeypatch: pytest
     with queued_streams():
         assert sys.stdout is text
         assert sys.stderr is None
+
+
+def test_a_result_that_could_not_be_written_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full, redirect_stderr(io.StringIO()) as told:
+        monkeypatch.setattr(sys, "stdout", full)
+        monkeypatch.setattr(sys, "argv", ["gitops-run", "version"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        monkeypatch.undo()
+    assert ended.value.code == 6
+    assert "the disk is full" in told.getvalue()

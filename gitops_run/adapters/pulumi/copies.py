@@ -11,16 +11,18 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitops_run.adapters.pulumi.state import backend_folder
+from gitops_run.adapters.pulumi.state import backend_folder, writing
 from gitops_run.errors import BackendError
+from gitops_run.model.settings import PROJECT
 
 COPIES: Final = "complete"
 """The folder of the copies, beside Pulumi's own; one of a state that is in use again is marked so."""
+ROOM_BYTES: Final = 128 * 1024
+"""A session's state has 60 KB, and each one is written beside the last."""
 _CONTINUED: Final = ".continued"
 _FORMS: Final = (".json", ".json.gz")
 
@@ -41,9 +43,16 @@ class StateCopy:
         for state, copy in self._files():
             if (content := _complete(state)) is None or _read(copy) == content:
                 continue
-            with _writing(copy):
+            with writing(copy):
                 copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _write_synced(copy, content)
+
+    def full_disk(self) -> str:
+        """Name the folder of the states where its disk has no room for another one; "" where it has."""
+        if self._folder is None or not self._folder.is_dir():
+            return ""
+        disk = os.statvfs(self._folder)
+        return str(self._folder) if disk.f_bavail * disk.f_frsize < ROOM_BYTES else ""
 
     def restore(self) -> bool:
         """Put the copy in place of a state that is cut off; say whether it was. Raises StateLostError."""
@@ -53,9 +62,9 @@ class StateCopy:
             if content is None:
                 raise StateLostError(
                     f"the state of stack {self.stack} is cut off, and has no complete copy: {state}",
-                    hint="to end a session by its labels: gitops-run down NAME --from-cluster",
+                    hint=self._ending,
                 )
-            with _writing(state):
+            with writing(state):
                 self._mark.touch(mode=0o600)
                 _write_synced(state, content)
         return bool(torn)
@@ -78,6 +87,13 @@ class StateCopy:
             if _is_torn(state):
                 for name in (state.name, f"{state.name}.attrs"):
                     state.with_name(name).unlink(missing_ok=True)
+
+    @property
+    def _ending(self) -> str:
+        project, _, name = self.stack.partition("/")
+        if project == PROJECT:
+            return f"to end the session by its labels: gitops-run down {name} --from-cluster"
+        return "bring the file back from a backup of your own"
 
     @property
     def _folder(self) -> Path | None:
@@ -133,14 +149,3 @@ def _write_synced(file: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BackendError(
-            f"{file} can't be written: {error.strerror or error}",
-            hint="make room on its disk, or check its permissions, and try again: nothing was changed",
-        ) from error

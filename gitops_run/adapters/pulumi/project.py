@@ -19,6 +19,7 @@ from urllib.parse import quote
 import yaml
 
 from gitops_run.adapters.pulumi.own_plugin import OWN_PLUGIN
+from gitops_run.adapters.pulumi.state import unwritable, writing
 from gitops_run.errors import UsageError
 from gitops_run.model.platform import PLATFORM_PROJECT
 from gitops_run.model.project import PROJECT_FILE, platform_project, project, stack_file
@@ -108,7 +109,8 @@ def _own(directory: Path, kind: ProjectKind) -> Path:
     for name, text in ((PROJECT_FILE, wanted), ("__main__.py", _PROGRAM.format(module=kind.module))):
         file = directory / name
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
+            with writing(file):
+                file.write_text(text, encoding="utf-8")
     return directory
 
 
@@ -143,9 +145,18 @@ def _passphrase_file(directory: Path) -> Path:
 
 def write_private(path: Path, text: str) -> None:
     """Write a new file that its owner alone may read. Raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # one that is cut off would be taken for whole
+        raise unwritable(path, error) from error
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ from gitops_run.model.stack_state import known_resources, object_of, without_clu
 T = TypeVar("T")
 Tell = Callable[[StackEvent], None]
 
+DISK_LOOK_S: Final = 1.0
 _OURS: Final = "# Written by gitops-run up, removed by gitops-run down.\n"
 _UNASKED: Final = automation.UpdateSummary(
     kind="update", start_time=datetime.fromtimestamp(0, UTC), message="", environment={}, config={}, result=""
@@ -141,7 +142,7 @@ class Stacks:
         await self._drive(work, stack=name)
         await self.forget(name)
 
-    async def known(self, name: str) -> KnownResources | None:
+    async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was cut off and continued from a copy; None where it never was."""
 
         def work(process: PulumiProcess, _: Report) -> KnownResources | None:
@@ -150,7 +151,7 @@ class Stacks:
             state = json.loads(self._run(process, "stack", "export", "--stack", name))
             return known_resources(state["deployment"].get("resources") or ())
 
-        return await self._drive(work, stack=name)
+        return await self._drive(work, tell, stack=name)
 
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
         """Read what a stack tells of its session. Raises NotFound."""
@@ -220,6 +221,7 @@ class Stacks:
         outcome: T | GitOpsRunError
         async with anyio.create_task_group() as group:
             group.start_soon(_interrupt_when_cancelled, process)
+            group.start_soon(_report_full_disk, self._copy(stack), tell)
             try:
                 outcome = await to_thread.run_sync(self._attempt, work, process, report)
             except GitOpsRunError as error:
@@ -315,6 +317,14 @@ class Stacks:
     def _run(self, process: PulumiProcess, *arguments: str) -> str:
         result = process.run(list(arguments), str(self._home.directory), self._home.environment)
         return str(result.stdout)
+
+
+async def _report_full_disk(copy: StateCopy, tell: Tell) -> None:
+    """Say once that the disk is full: Pulumi says so only after it has tried for minutes."""
+    while not (folder := copy.full_disk()):  # noqa: ASYNC110 - nobody announces it
+        await anyio.sleep(DISK_LOOK_S)
+    text = f"the disk of {folder} is full: Pulumi goes on once there is room on it, and Ctrl-C ends this"
+    tell(StackNotice(text=text))
 
 
 async def _interrupt_when_cancelled(process: PulumiProcess) -> None:

@@ -8,9 +8,12 @@ sidecar that tells its content type. It is written in place; while it is empty P
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
+
+from gitops_run.errors import BackendError
 
 _OTHERS = 0o077
 _KEPT = ("stacks", "history", "backups", "locks", "complete")
@@ -51,6 +54,23 @@ def backend_folder(backend: str) -> Path | None:
         return None
     path = unquote(backend.removeprefix("file://").partition("?")[0])
     return Path(path).expanduser() / ".pulumi"
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Say which file it is that the disk refuses. Raises BackendError."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(file, error) from error
+
+
+def unwritable(file: Path, error: OSError) -> BackendError:
+    """Make the error of a file that the disk refuses."""
+    return BackendError(
+        f"{file} can't be written: {error.strerror or error}",
+        hint="make room on its disk, or check its permissions, and try again: nothing was changed",
+    )
 
 
 def _is_whole(file: Path) -> bool:
