@@ -40,7 +40,7 @@ OTHERS = {
     "kubectl": {"auth", "config", "get", "patch", "rollout"},
     "pulumi": {"config", "destroy", "login", "plugin", "refresh", "stack", "state", "up"},
     "flux": {"install"},
-    "helm": {"history", "rollback", "uninstall"},
+    "helm": {"dependency", "history", "rollback", "uninstall"},
     "go": {"install"},
 }
 """Commands of other programs that hints may name: each was typed once by hand."""

@@ -16,7 +16,7 @@ from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_spec import ClusterFacts
 from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import StackOutcome
+from gitops_run.model.stack_events import PendingObject, StackOutcome
 
 DONE = StackOutcome(outputs={}, changed=0, has_pending=False)
 TOLD = {"namespace": "run-web"}
@@ -46,6 +46,9 @@ class FakeStacks:
         self.calls.append("destroy")
         return DONE
 
+    async def known(self, name: str, tell: Any) -> None:
+        """Its state was never cut off."""
+
     async def forget(self, name: str) -> None:
         """It knows nothing."""
 
@@ -57,6 +60,9 @@ class FakeCluster:
 
     async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
         return ClusterFacts(uid="uid", user="jane", target=self.target, stack=self.stack)
+
+    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+        return ()
 
     async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
         return ()

@@ -23,7 +23,7 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 def made(world: World, **settings: object) -> str:
     """Make a session, and return the level that its namespace enforces."""
     spec = up(world, request(**settings))
-    return str(manifests.namespace(spec)["metadata"]["labels"][ENFORCE])
+    return str(manifests.namespace(spec, "gitops-run/web")["metadata"]["labels"][ENFORCE])
 
 
 def test_a_session_is_restricted_unless_it_says_otherwise() -> None:

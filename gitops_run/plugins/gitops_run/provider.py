@@ -195,7 +195,7 @@ def _bucket() -> ModuleType:
 def _require_known(token: str) -> None:
     known = (TOKEN, bucket_keys.TOKEN, credentials.TOKEN)
     if token and token not in known:
-        raise UsageError(f"the plugin gitops-run has no resource {token}", hint=f"it has {', '.join(known)}")
+        raise UsageError(f"this plugin has no resource {token}", hint=f"it has {', '.join(known)}")
 
 
 def _is_credentials(request: _Typed) -> bool:
