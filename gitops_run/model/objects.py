@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -20,6 +20,7 @@ from gitops_run.model.yaml_limits import ExcessError
 _BOUNDARY = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(r"\s*# Source: (?P<path>\S.*/templates/.*)")
 """What helm begins each object with that a template renders to."""
+DEFINITION: Final = "CustomResourceDefinition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -179,10 +180,9 @@ def _ref(item: object) -> ObjectRef:
     if (
         not isinstance(item, dict)
         or not isinstance(metadata, dict)
-        or not item.get("kind")
-        or not metadata.get("name")
+        or not all((item.get("apiVersion"), item.get("kind"), metadata.get("name")))
     ):
-        raise ValueError("a rendered object has no kind or no metadata.name")
+        raise ValueError("a rendered object has no apiVersion, no kind or no metadata.name")
     group, _, version = str(item.get("apiVersion", "")).rpartition("/")
     return ObjectRef(
         group=group,

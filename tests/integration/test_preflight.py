@@ -450,3 +450,41 @@ def test_an_object_that_may_not_be_pruned_is_not_reported_as_deleted(
         assert sync.tells("save_pushed")["changes"] == []
         sync.tells("save_applied")
     session.owner.kubectl("get", "configmap", "kept", "-n", session.namespace)
+
+
+TURNED = {
+    "odd.yaml": "apiVersion: v1\nkind: PersistentVolume\nmetadata:\n  name: odd\ndata: {}\n",
+    "kustomization.yaml": "resources: [settings.yaml, odd.yaml]\npatchesJson6902:\n"
+    "- target: {version: v1, kind: PersistentVolume, name: odd}\n"
+    "  patch: '- {op: replace, path: /kind, value: ConfigMap}'\n",
+}
+
+
+def test_an_object_whose_kind_a_late_patch_changes_has_no_namespace_and_flux_refuses_it(
+    session: SharedSession,
+) -> None:
+    for name, text in TURNED.items():
+        (session.root / name).write_text(text)
+    with session.in_root().leaves_running("sync", session.name, "--allow-prune") as sync:
+        [problem] = broken(sync)
+        assert "odd: metadata.namespace: it is missing" in problem["message"]
+    with session.in_root().leaves_running("sync", session.name, "--allow-prune", "--no-preflight") as sync:
+        assert "namespace not specified" in sync.tells("save_failed")["message"]
+
+
+def test_characters_beyond_the_basic_plane_are_applied_and_then_no_difference(
+    session: SharedSession, developer_there: Person
+) -> None:
+    (session.root / "rocket.yaml").write_text(config("rocket", '"\\U0001F680 \\u2028 \\xE9"'))
+    with syncing(session, developer_there):
+        pass
+    finished = diff(session, developer_there)
+    assert (finished.code, finished.out.strip()) == (0, "no differences")
+
+
+def test_an_object_without_an_api_version_is_refused(session: SharedSession) -> None:
+    (session.root / "kustomization.yaml").write_text("resources: [settings.yaml, odd.yaml]\n")
+    (session.root / "odd.yaml").write_text("kind: ConfigMap\nmetadata:\n  name: odd\n")
+    with session.in_root().leaves_running("sync", session.name, "--allow-prune") as sync:
+        [problem] = broken(sync)
+        assert "has no apiVersion" in problem["message"]

@@ -77,3 +77,11 @@ def test_the_rendered_object_itself_stays_as_it_is() -> None:
     as_flux_applies(item.body, OWNER)
     assert item.body["metadata"] == {"name": "j"}
     assert item.body["spec"] == {"template": {}}
+
+
+@pytest.mark.parametrize("line", ["apiVersion: v1\n", "kind: ConfigMap\n", "  name: a\n"])
+def test_what_does_not_say_what_it_is_is_no_object_as_to_flux(line: str) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  namespace: ns\n  name: a\n"
+    assert parse_document(text)
+    with pytest.raises(ValueError, match="has no apiVersion, no kind"):
+        parse_document(text.replace(line, ""))

@@ -105,7 +105,7 @@ def test_whoever_reads_yaml_survives_an_excess(text: str) -> None:
     ids=lambda value: str(value)[:24],
 )
 def test_a_number_of_any_size_is_read_as_kubernetes_reads_it(text: str, value: object) -> None:
-    body = f"kind: A\nmetadata: {{name: a}}\nspec: {text}\n"
+    body = f"apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nspec: {text}\n"
     assert parse_document(body)[0].body["spec"] == value
 
 
