@@ -94,17 +94,20 @@ def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
         _replace(helper, given_kinds(api_versions))
 
 
-def package(folder: Path) -> None:
+def package(folder: Path) -> bool:
     """Write each Chart.yaml of a chart that is laid out as packaging leaves it, its dependencies' too.
 
-    Those of packed charts stay. Raises TransientError where the disk refuses.
+    Those of packed charts stay. Returns whether any changed. Raises TransientError where the disk refuses.
     """
+    is_changed = False
     with disk_errors(folder):
         for path in _chart_files(folder):
             text = _text(path)
             if (new := as_packaged(text)) != text:
                 _unlink_folders(folder, path)
                 _replace(path, new)
+                is_changed = True
+    return is_changed
 
 
 def _chart_files(folder: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,13 @@ from gitops_run.model.chart_unknowns import (
 )
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
-from gitops_run.model.objects import RenderedObject, parse_document, split_documents, text_digest
+from gitops_run.model.objects import (
+    DEFINITION,
+    RenderedObject,
+    parse_document,
+    split_documents,
+    text_digest,
+)
 from gitops_run.model.problem import Problem
 
 _HOOK: Final = "helm.sh/hook"
@@ -50,6 +56,8 @@ _LOADED = re.compile(r"(cannot load|failed to parse) (\S+?\.yaml): (.*)", re.DOT
 _SOURCE = re.compile(r"\s*# Source: (.+)")
 _WRONG: Final = "wrong version"
 _LINE = re.compile(r"yaml: line (\d+)")
+_OF_CRDS = re.compile(r"[^/]+/(?:charts/[^/]+/)*crds/")
+_KIND = re.compile(r"""^["']?kind["']?:\s*["']?(\w+)""", re.MULTILINE)
 _WRAPPING = "error converting YAML to JSON: "
 
 
@@ -106,6 +114,7 @@ class Helm:
         self._discovery = discovery
         self._release = release
         self._doubts = Doubts()
+        self._loose: frozenset[str] = frozenset()
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
@@ -128,13 +137,15 @@ class Helm:
             return staged
         texts = await anyio.to_thread.run_sync(partial(self._read, snapshot, target, staged))
         command = await self._command(snapshot, staged, texts)
-        run = _Run(snapshot, target, [*command, *(("--is-upgrade",) if facts.is_upgrade(version) else ())])
+        run = _Run(snapshot, target, [*command, *_phase(is_upgrade=facts.is_upgrade(version))])
         if staged.added and (problem := await self._wrong_version(run, staged)):
             return problem
-        await anyio.to_thread.run_sync(package, staged.folder)
-        rendered = await self._rendered(run)
+        rendered = await self._rendered(run)  # of what isn't packaged, helm finds dependencies missing
+        if not isinstance(rendered, Problem) and await anyio.to_thread.run_sync(package, staged.folder):
+            rendered = await self._rendered(run)
         if not isinstance(rendered, Problem):
             again = await self._rendered(run) if texts.has_chance else rendered
+            self._loose = await anyio.to_thread.run_sync(_loose, rendered)
             self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
         return rendered
 
@@ -176,7 +187,8 @@ class Helm:
         if problem := refused(finished, snapshot.tree, run.target, "helm"):
             return problem
         if finished.code == 0:
-            text = finished.output.decode()
+            # helm ends each document with a line of its own: no part of a text that keeps its last lines
+            text = finished.output.decode().replace("\n\n---\n", "\n---\n")
             return await anyio.to_thread.run_sync(without_hooks, text)
         message = finished.message.replace(str(self._work / STAGE), str(snapshot.folder / run.target))
         problem = explain_failure(message, folder=str(snapshot.folder), target=run.target)
@@ -200,8 +212,11 @@ class Helm:
         """Name the session's namespace where a template names none, and mark the object as Helm does.
 
         Without the namespace, no object would be the one of the same name in helm-controller's inventory;
-        without the marks, each would seem to lose them. Raises TransientError where the cluster fails.
+        without the marks, each would seem to lose them. What crds/ holds gets neither.
+        Raises TransientError where the cluster fails.
         """
+        if item.digest in self._loose:
+            return item
         namespace = item.ref.namespace or await self._namespace_of(item)
         body = {**item.body, "metadata": self._marked(item.body["metadata"], namespace)}
         return replace(item, ref=replace(item.ref, namespace=namespace), body=body)
@@ -227,7 +242,7 @@ class Helm:
         if texts.asks_for_kinds:
             await anyio.to_thread.run_sync(give_kinds, staged.folder, found.api_versions)
         chart = (self._values.release_name, str(staged.folder))
-        place = ("--namespace", self._namespace, "--include-crds")
+        place = ("--namespace", self._namespace)
         cluster = (
             f"--kube-version={found.kube_version}",
             *(f"--api-versions={version}" for version in found.api_versions),
@@ -261,11 +276,44 @@ def _find_doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> Doub
     return Doubts(documents=found, kinds={kind: why_unknown(one) for kind, one in kinds.items()})
 
 
+def _phase(*, is_upgrade: bool) -> tuple[str]:
+    """Say what Helm does: by default, helm-controller applies what crds/ holds by installs alone."""
+    return ("--is-upgrade",) if is_upgrade else ("--include-crds",)
+
+
+def _loose(rendered: str) -> frozenset[str]:
+    """List the documents of a chart's crds/, by digest: Helm creates them outside of the release."""
+    return frozenset(text_digest(text) for text, is_loose in _with_origin(rendered) if is_loose)
+
+
+def _with_origin(rendered: str) -> Iterator[tuple[str, bool]]:
+    """Yield the documents, and whether each is of a crds/: helm names the source of a file's first one."""
+    is_loose = False
+    for text in split_documents(rendered):
+        if named := _SOURCE.match(text):
+            is_loose = _OF_CRDS.match(named[1]) is not None
+        yield text, is_loose
+
+
 def without_hooks(rendered: str) -> str:
-    """Leave out hooks: they run and aren't part of what a release holds. All else stays as it is."""
-    if _HOOK not in rendered:
+    """Leave out hooks, which run and aren't part of what a release holds, and what crds/ holds besides CRDs.
+
+    All else stays as it is.
+    """
+    if _HOOK not in rendered and "/crds/" not in rendered:
         return rendered
-    return "---\n".join(text for text in split_documents(rendered) if not _is_hook(text))
+    kept = (
+        text
+        for text, is_loose in _with_origin(rendered)
+        if not (_is_stray(text) if is_loose else _is_hook(text))
+    )
+    return "---\n".join(kept)
+
+
+def _is_stray(text: str) -> bool:
+    """Say whether a document of crds/ is another kind's object; one of comments alone names the file."""
+    kind = _KIND.search(text)
+    return kind is not None and kind[1] != DEFINITION
 
 
 def _is_hook(text: str) -> bool:

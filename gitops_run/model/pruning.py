@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from gitops_run.model.objects import ObjectRef, has_mark, mapping, parse_inventory_id
+from gitops_run.model.objects import DEFINITION, ObjectRef, has_mark, mapping, parse_inventory_id
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, owner_labels
 
 PRUNE_ALWAYS_ALLOWED: Final = 3
@@ -18,6 +18,7 @@ PRUNE_ALWAYS_ALLOWED: Final = 3
 _HASH: Final = re.compile(r"-[2456789bcdfghkmt]{10}$")
 _KEEPING: Final = (("prune", "disabled"), ("reconcile", "disabled"), ("ssa", "Ignore"))
 _HELM_POLICY: Final = "helm.sh/resource-policy"
+_HELM_RELEASE: Final = "meta.helm.sh/release-name"
 
 
 def pruned(
@@ -41,11 +42,14 @@ def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
 def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -> bool:
     """Say whether a live object stays although it leaves the session.
 
-    Flux deletes what bears its owner labels and no mark against it; Helm asks for its own annotation.
+    Flux deletes what bears its owner labels and no mark against it; Helm asks for its own annotation, and
+    leaves the definitions of a chart's crds/ alone, which are no part of a release.
     """
     metadata = mapping(live.get("metadata"))
     if is_chart:
-        return mapping(metadata.get("annotations")).get(_HELM_POLICY) == "keep"
+        annotations = mapping(metadata.get("annotations"))
+        is_loose = live.get("kind") == DEFINITION and _HELM_RELEASE not in annotations
+        return is_loose or annotations.get(_HELM_POLICY) == "keep"
     labels = mapping(metadata.get("labels"))
     is_owned = all(labels.get(name) == value for name, value in owner_labels(session).items())
     return not is_owned or any(has_mark(live, f"{KUSTOMIZE_LABEL}/{name}", value) for name, value in _KEEPING)

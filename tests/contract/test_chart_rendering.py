@@ -266,6 +266,44 @@ def test_the_packaging_of_a_chart_of_v1_loses_the_dependencies_that_its_chart_ya
     assert names(render(switched_off(api_version, declared_in))) == expected
 
 
+def test_a_dependency_of_a_chart_of_v1_that_is_nowhere_is_refused(render: Render) -> None:
+    entry = "{name: dep, version: 0.3.0, repository: 'https://charts.example'}"
+    chart = f"{CHART.replace('v2', 'v1')}dependencies:\n  - {entry}\n"
+    (problem,) = render({"chart/Chart.yaml": chart}).problems
+    assert problem.path == "chart/Chart.yaml"
+
+
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.x.io}
+spec: {group: x.io}
+"""
+
+
+def test_what_crds_holds_is_created_by_an_install_without_marks_of_the_release(render: Render) -> None:
+    files = {
+        "chart/crds/a.yaml": f"\n---\n{CRD}---\n{config_map('stray', 'x')}",
+        "chart/templates/a.yaml": config_map("a", "x"),
+        "chart/templates/b.yaml": CRD.replace("widgets", "others"),
+    }
+    found = {item.ref.name: item.body["metadata"] for item in render(files).objects}
+    assert found["widgets.x.io"] == {"name": "widgets.x.io"}
+    assert "annotations" in found["others.x.io"]
+    assert found.keys() == {"widgets.x.io", "others.x.io", "a"}
+    upgraded = render(files, release=KnownRelease(ReleaseFacts(number=2)))
+    assert names(upgraded) == {"others.x.io", "a"}
+
+
+KEEPING = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  value: |+\n    text\n"
+
+
+def test_a_text_that_keeps_its_last_lines_ends_as_the_template_has_it(render: Render) -> None:
+    one, two = KEEPING.format(name="a"), KEEPING.format(name="b") + "\n"
+    built = render({"chart/templates/a.yaml": f"{one}---\n{two}---\n{config_map('last', 'x')}"})
+    assert [value(built, name) for name in ("a", "b")] == ["text\n", "text\n\n"]
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

@@ -188,7 +188,7 @@ def test_what_is_no_hook_stays_as_helm_wrote_it() -> None:
     kept = "kind: ConfigMap\nmetadata: {name: a}\ndata: {at: 12:30, is: =}\n"
     speaks_of_it = "kind: ConfigMap\nmetadata: {name: b}\ndata: {text: helm.sh/hook}\n"
     broken = "kind: [\n# helm.sh/hook\n"
-    hook = "kind: Job\nmetadata: {name: c, annotations: {helm.sh/hook: test}}\n"
+    hook = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: c, annotations: {helm.sh/hook: test}}\n"
     rendered = f"{kept}---\n{hook}---\n{speaks_of_it}---\n{broken}"
     assert split_documents(without_hooks(rendered)) == (kept, speaks_of_it, broken)
 
@@ -209,6 +209,7 @@ class Rendered(Helm):
         self._namespace, self._discovery = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
         self._doubts = Doubts()
+        self._loose = frozenset()
 
     async def render(self, snapshot: object, target: str) -> str | Problem:
         return self.text

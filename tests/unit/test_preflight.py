@@ -11,9 +11,9 @@ import pytest
 from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document
-from gitops_run.model.ownership import KUSTOMIZE_LABEL
+from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.problem import Problem
-from gitops_run.model.pruning import is_large_prune, pruned
+from gitops_run.model.pruning import is_kept, is_large_prune, pruned
 from gitops_run.model.substitution import Variables
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot
@@ -388,6 +388,13 @@ def test_a_chart_s_object_stays_by_helm_s_annotation_and_not_by_flux_s() -> None
     assert told(left_with({}, {f"{KUSTOMIZE_LABEL}/prune": "disabled"}, is_chart=True)) == [
         ("Secret ns/gone", "delete")
     ]
+
+
+def test_a_definition_that_is_no_part_of_a_release_stays_when_it_leaves_the_chart() -> None:
+    place = SessionPlace(name="web", namespace="ns")
+    for marks, expected in (({}, True), ({"meta.helm.sh/release-name": "web"}, False)):
+        live = {"kind": "CustomResourceDefinition", "metadata": {"annotations": marks}}
+        assert is_kept(live, place, is_chart=True) is expected
 
 
 def with_old_hash(kind: str) -> tuple[FakeCluster, Live]:
