@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from gitops_run.model import yaml_limits
+from gitops_run.model.objects import DEFINITION
 from gitops_run.model.sops import is_encrypted
 
 ReadText = Callable[[str], str | None]
@@ -25,6 +26,7 @@ _YAML = (".yaml", ".yml", ".json", "Kustomization")
 TEXT_MAX = 4_194_304
 """More is looked through for seconds, while somebody waits for a message."""
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*[\w.-]+\s*(?:$|[,\]}:#])", re.MULTILINE)
+_ANCHOR = re.compile(r"(?:^|[\s\[{,:-])&[\w.-]", re.MULTILINE)
 _SPEAKS = re.compile(r"secret|stringdata", re.IGNORECASE)
 _PUBLIC = frozenset({"apiVersion", "kind", "metadata", "type", "immutable", "sops"})
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
@@ -102,7 +104,7 @@ class _Reader:
 
 def _loaded(text: str) -> object:
     """Parse YAML; None for what is none, or exceeds a limit. Aliases aren't followed."""
-    if _ALIAS.search(text):
+    if _ALIAS.search(text) and _ANCHOR.search(text):
         return None
     try:
         return yaml_limits.load(text)
@@ -139,6 +141,8 @@ def _within(node: object, folder: str, read: ReadText) -> Iterator[str]:
 
 def _of_mapping(node: Mapping[Any, Any], folder: str, read: ReadText) -> Iterator[str]:
     kind = str(node.get("kind", ""))
+    if kind == DEFINITION:
+        return  # its descriptions speak of Secrets, and it has none
     if kind == "Secret" and not is_encrypted(node):
         yield from _values({key: value for key, value in node.items() if key not in _PUBLIC})
     if kind == "SecretGenerator":

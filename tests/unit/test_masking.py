@@ -317,6 +317,17 @@ def test_what_is_no_secret_is_not_learned() -> None:
     assert "nginx-1.2" not in set(secret_values.of_files(files, files.get))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: CustomResourceDefinition\nspec:\n  text: |-\n    names: of a Secret: any\n    or of none\n",
+        "kind: Role\nrules: [secrets]\ntext: |\n  neither *is\n  this\n",
+    ],
+)
+def test_prose_about_secrets_teaches_no_words(text: str) -> None:
+    assert list(secret_values.of_files(["a.yaml"], lambda _: text)) == []
+
+
 def test_aliases_are_not_followed() -> None:
     levels = "\n".join(f"l{n + 1}: &l{n + 1} [*l{n}, *l{n}, *l{n}]" for n in range(20))
     bomb = f"kind: Secret\nstringData: {{p: c4nary}}\nl0: &l0 [x]\n{levels}\nself: &self [*self]"
