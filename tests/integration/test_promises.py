@@ -6,8 +6,10 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import DEVELOPER, SANDBOX
 from tests.integration.conftest import SharedSession
@@ -204,6 +206,56 @@ def test_promise_9_costs_what_changed_one_edited_file_is_one_put(session: Shared
         pushed = sync.tells("save_pushed")
         assert (pushed["puts"], pushed["deletes"], pushed["is_fenced"]) == (["settings.yaml"], [], False)
         sync.tells("save_applied")
+
+
+def preview(session: SharedSession, *, code: int) -> dict[str, Any]:
+    finished = session.in_root().types("diff", session.name, "-o", "json")
+    assert finished.code == code, finished.out + finished.err
+    found: dict[str, Any] = finished.json
+    return found
+
+
+def named(changes: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(change["action"], change["object"]) for change in changes]
+
+
+def test_promise_10_a_true_preview_no_difference_after_applied_and_an_edit_names_its_object(
+    session: SharedSession,
+) -> None:
+    with session.syncing() as sync:
+        assert preview(session, code=0) == {
+            "changes": [],
+            "problems": [],
+            "not_checked": [],
+            "overridden": [],
+        }
+        for file in sorted(session.root.glob("*.yaml")):
+            object_ = yaml.safe_load(file.read_text())
+            object_["metadata"]["annotations"] = {"edited": "yes"}
+            file.write_text(yaml.safe_dump(object_))
+            name = f"{object_['kind']} {session.namespace}/{object_['metadata']['name']}"
+            assert named(sync.tells("save_pushed")["changes"]) == [("change", name)]
+            sync.tells("save_applied")
+        preview(session, code=0)
+
+
+def test_promise_10_a_true_preview_what_flux_would_refuse_is_not_pushed(session: SharedSession) -> None:
+    with session.syncing():
+        nightly = session.root / "nightly.yaml"
+        nightly.write_text(nightly.read_text().replace('"0 3 * * *"', "never"))
+        [problem] = preview(session, code=4)["problems"]
+        assert (problem["path"], problem["line"]) == ("nightly.yaml", 6)
+    with session.in_root().leaves_running("sync", session.name, "--no-preflight") as sync:
+        assert "spec.schedule" in sync.tells("save_failed")["message"]
+
+
+def test_promise_10_a_true_preview_what_goes_is_named_beforehand(session: SharedSession) -> None:
+    with session.syncing() as sync:
+        gone = ("delete", f"CronJob {session.namespace}/nightly")
+        (session.root / "nightly.yaml").rename(session.root / "nightly.txt")
+        assert gone in named(sync.tells("save_pushed")["changes"])
+        sync.tells("save_applied")
+        assert "nightly" not in session.owner.names("cronjobs", session.namespace)
 
 
 def test_the_events_of_a_sync_are_json_lines_of_one_schema(session: SharedSession) -> None:
