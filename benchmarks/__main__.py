@@ -61,12 +61,20 @@ def main(arguments: Sequence[str]) -> int:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         **measure(only or tuple(PARTS)),
     }
+    if not only:
+        results |= kept()
     text = json.dumps(results, indent=2)
     if only:
         print(text)
     else:
         RESULTS.write_text(f"{text}\n", encoding="utf-8")
     return report(results)
+
+
+def kept() -> dict[str, Any]:
+    """Keep the figures of the last run of `python -m tests.corpus --latest`, which takes half an hour."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return {key: found[key] for key in ("corpus",) if key in found}
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, ...]:

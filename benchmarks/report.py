@@ -57,6 +57,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("by_target", _of_targets),
         ("by_repo", _of_repositories),
         ("real", _of_a_real_node),
+        ("corpus", _of_the_corpus),
     ):
         if part in results:
             yield from of_part(results)
@@ -117,6 +118,16 @@ def _of_a_real_node(results: Results) -> Iterator[Row]:
         ("real pods: S3 server at rest, MB", "store_rest_mb", 64),
     ):
         yield Row(name=name, value=real[key], bar=bar)
+
+
+def _of_the_corpus(results: Results) -> Iterator[Row]:
+    for name, key, bar in (
+        ("corpus: false refusals", "false_refusals", 0),
+        ("corpus: false passes", "false_passes", 0),
+        ("corpus: differences after applied", "diffs_after_applied", 0),
+        ("corpus: objects not checked, %", "not_checked_percent", 2),
+    ):
+        yield Row(name=name, value=results["corpus"][key], bar=bar)
 
 
 def _ratio(name: str, value: int, other: int, bar: float) -> Row:

@@ -170,7 +170,10 @@ class Running:
             self.errors += line
 
     def tells(self, kind: str, patience_s: float = PATIENCE_S, **fields: object) -> dict[str, Any]:
-        """Wait for the next event of this type with these fields; what comes before it is kept in told."""
+        """Wait for the next event of this type with these fields; what comes before it is kept in told.
+
+        kind: or several types, with | between them.
+        """
         while True:
             try:
                 line = self._lines.get(timeout=patience_s)
@@ -179,7 +182,9 @@ class Running:
             assert line is not None, f"it ended before {kind}; told {self.told}; {self.errors}"
             event: dict[str, Any] = json.loads(line)
             self.told.append(event)
-            if event["type"] == kind and all(event.get(key) == value for key, value in fields.items()):
+            if event["type"] in kind.split("|") and all(
+                event.get(key) == value for key, value in fields.items()
+            ):
                 return event
 
     def ends(self, patience_s: float = PATIENCE_S) -> int:
