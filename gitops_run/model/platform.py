@@ -30,7 +30,7 @@ INSTALLS_AT_LEAST: Final = (2, 8)
 
 _SHARED: Final = ("context", "kubeconfig", "cluster", "allowContexts")
 _DIGEST: Final = 8
-_KEPT: Final = "fluxVersion"
+_KEPT: Final = ("fluxVersion", "sessionPodSecurity")
 _HTTP: Final = r"https?://\S+"
 
 PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
@@ -192,12 +192,13 @@ def _refuse_unknown(source: Source) -> None:
 def to_platform_config(settings: PlatformSettings) -> dict[str, str]:
     """List what the stack keeps, as texts by key: what was said, where it isn't a default.
 
-    The version is always kept: a newer gitops-run must not bring another Flux by itself.
+    The version is always kept: a newer gitops-run must not bring another Flux by itself. So is the Pod
+    Security of sessions, so that a stricter one takes the place of the one that the stack has.
     """
     kept = {}
     for setting in PLATFORM_SETTINGS:
         value: Value | None = getattr(settings, setting.attribute)
-        if value in (None, (), setting.default) and setting.key != _KEPT:
+        if value in (None, (), setting.default) and setting.key not in _KEPT:
             continue
         kept[setting.key] = _config_text(value)
     return kept

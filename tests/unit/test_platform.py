@@ -171,7 +171,7 @@ def test_a_version_that_can_not_be_installed_is_refused(version: str) -> None:
         said(fluxVersion=version)
 
 
-def test_the_stack_keeps_what_was_said_and_no_default_but_the_version() -> None:
+def test_the_stack_keeps_what_was_said_and_no_default_but_the_version_and_pod_security() -> None:
     kept = to_platform_config(said(allowContexts=["a b"], fluxRegistry="registry.example.com"))
     assert kept == {
         "context": "kind-dev",
@@ -179,6 +179,7 @@ def test_the_stack_keeps_what_was_said_and_no_default_but_the_version() -> None:
         "allowContexts": '["a b"]',
         "fluxVersion": "2.9.5",
         "fluxRegistry": "registry.example.com",
+        "sessionPodSecurity": "restricted",
     }
 
 

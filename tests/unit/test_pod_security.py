@@ -8,6 +8,7 @@ import pytest
 
 from gitops_run.errors import GuardError
 from gitops_run.model import manifests
+from gitops_run.model.platform import resolve_platform, to_platform_config
 from gitops_run.model.platform_objects import platform_objects
 from gitops_run.model.pod_security import (
     LEVEL_ANNOTATION,
@@ -15,6 +16,7 @@ from gitops_run.model.pod_security import (
     pod_security_policy,
     refuse_pod_security,
 )
+from gitops_run.model.settings import Origin, Source
 from tests.unit.test_lifecycle_keys import NEW, World, request, up
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -63,3 +65,8 @@ def test_a_platform_says_which_level_it_allows_on_the_policy_that_enforces_it(le
     assert policy["metadata"]["annotations"] == {LEVEL_ANNOTATION: level}
     bound = written["ValidatingAdmissionPolicyBinding", POD_SECURITY_POLICY]
     assert bound["spec"]["validationActions"] == ["Deny"]
+
+
+def test_a_platform_that_becomes_restricted_again_says_so_in_its_stack() -> None:
+    said = Source(origin=Origin.FLAG, values={"context": "kind-a", "sessionPodSecurity": "restricted"})
+    assert to_platform_config(resolve_platform([said]))["sessionPodSecurity"] == "restricted"
