@@ -198,7 +198,7 @@ PULUMI_GROUPS = (
     Group(
         name="pulumi",
         programs=(Program(name="pulumi", package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
-        work=Work(cpu_s=140, packages=648, why="it has a client for every store that can hold its state"),
+        work=Work(cpu_s=200, packages=648, why="it has a client for every store that can hold its state"),
         variables=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={_PULUMI}",),
     ),
     Group(

@@ -85,7 +85,7 @@ class WorkDone:
         """Write for a person where the build is, how long it has taken, and how long it will take."""
         elapsed = self._clock() - self._began
         times = f"{duration(elapsed)} so far, about {duration(self._left(elapsed))} left"
-        return f"{self.share:4.0%}, {times}: {self._group.name}, {self._what()}"
+        return f"{int(self.share * 100):3}%, {times}: {self._group.name}, {self._what()}"
 
     def _what(self) -> str:
         if self._downloading:
