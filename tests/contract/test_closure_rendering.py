@@ -376,7 +376,6 @@ def test_a_kustomization_in_utf_16_renders_to_what_it_renders_to_in_utf_8(
 
 
 UNKNOWN = {
-    "a key": "resources: [a.yaml]\nmystery: 1\n",
     "a plugin": "resources: [a.yaml]\ngenerators: [g.yaml]\n",
     "a plugin that is written out": "resources: [a.yaml]\ngenerators:\n- |-\n  apiVersion: x/v1\n"
     "  kind: Mine\n  metadata: {name: m}\n",

@@ -22,7 +22,7 @@ from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
 from gitops_run.model.chart_build import built_version, revision_of, version_suffix
 from gitops_run.model.helm_release import HelmValues
-from gitops_run.model.objects import split_documents, text_digest
+from gitops_run.model.objects import IncompleteError, parse_document, split_documents, text_digest
 from gitops_run.model.problem import Problem
 from gitops_run.sandbox.build import ensure_built, folder_of
 from gitops_run.sandbox.programs import GROUPS
@@ -67,11 +67,12 @@ class References:
         own = file.read_bytes()
         assert self.tools.flux.stdin is not None
         assert self.tools.flux.stdout is not None
-        self.tools.flux.stdin.write(f"{self.root}\t{target}\t{NAMESPACE}\n")
+        asked = {"root": str(self.root), "target": target, "namespace": NAMESPACE}
+        self.tools.flux.stdin.write(json.dumps(asked) + "\n")
         self.tools.flux.stdin.flush()
         answer = json.loads(self.tools.flux.stdout.readline())
         file.write_bytes(own)
-        return sorted(split_documents(answer["built"])) if "built" in answer else None
+        return None if "error" in answer else sorted(split_documents(answer["built"]))
 
     def chart(self, target: str, version: str, release: KnownRelease) -> Documents:
         """Package a chart, and render the package."""
@@ -131,7 +132,7 @@ def _compared_kustomization(references: References, target: str) -> str:
     snapshot = anyio.run(WorkTree(references.root, references.work / "stage", target).snapshot)
     kustomize = Kustomize(NAMESPACE, references.work / "render")
     here = snapshot.problems[0] if snapshot.problems else anyio.run(kustomize.render, snapshot, target)
-    documents = here if isinstance(here, Problem) else sorted(split_documents(here))
+    documents = here if isinstance(here, Problem) else _readable(sorted(split_documents(here)))
     return _verdict(documents, references.kustomization(target), frozenset())
 
 
@@ -149,6 +150,16 @@ def _compared_chart(references: References, target: str) -> str:
     doubted = split_documents(here) if isinstance(here, str) else []
     unknown = frozenset(_source(one) for one in doubted if helm.doubt(text_digest(one)))
     return _verdict(here if isinstance(here, Problem) else _trimmed(here), there, unknown)
+
+
+def _readable(documents: list[str]) -> list[str] | Problem:
+    """Refuse what preflight refuses to read."""
+    try:
+        for document in documents:
+            parse_document(document)
+    except IncompleteError as error:
+        return Problem(path="", message=str(error))
+    return documents
 
 
 def _trimmed(rendered: str) -> list[str]:

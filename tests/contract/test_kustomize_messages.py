@@ -50,11 +50,6 @@ NO_MATCH = "this patch matches nothing: there is no ConfigMap nope among the res
 NO_BASE = "this generator merges into ConfigMap g or replaces it, but there is none"
 
 CASES: dict[str, tuple[Files, str, str]] = {
-    "an unknown field": (
-        in_target("resources: [a.yaml]\nnamePrefx: x\n", a=A),
-        "app/kustomization.yaml:2",
-        "namePrefx",
-    ),
     "an unknown field in a base": (
         in_base("resorces: [a.yaml]\n", a=A),
         "base/kustomization.yaml:1",
@@ -64,11 +59,6 @@ CASES: dict[str, tuple[Files, str, str]] = {
         in_base("configMapGenerator:\n- name: x\n  litterals: [a=b]\n"),
         "base/kustomization.yaml:3",
         "litterals",
-    ),
-    "an unknown field in the root": (
-        in_root("resorces: [a.yaml]\n", a=A),
-        "kustomization.yaml:1",
-        "resorces",
     ),
     "an unknown field in a base of a base": (
         {**in_base("resources: [../deep]\n"), "deep/kustomization.yaml": "\nresorces: []\n"},

@@ -96,7 +96,6 @@ MODULES = (
         """
         config/manager config/rbac internal/controller/testdata/charts/helmchart
         internal/helm/testdata/charts/helmchart-v1
-        internal/helm/testdata/charts/helmchartwithdepsnorepo
         """,
     ),
     Module(
@@ -189,7 +188,7 @@ MODULES = (
         pkg/cmd/testdata/testcharts/chart-with-template-with-invalid-yaml
         pkg/cmd/testdata/testcharts/chart-bad-requirements pkg/cmd/testdata/testcharts/issue-7233
         pkg/cmd/testdata/testcharts/issue-9027 pkg/cmd/testdata/testcharts/object-order
-        pkg/cmd/testdata/testcharts/subchart pkg/chart/v2/util/testdata/subpop
+        pkg/cmd/testdata/testcharts/subchart
         pkg/chart/v2/util/testdata/three-level-dependent-chart/umbrella
         pkg/chart/v2/util/testdata/frobnitz
         pkg/action/testdata/charts/chart-with-compressed-dependencies

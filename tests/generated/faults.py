@@ -327,8 +327,3 @@ FAULTS: tuple[Plant, ...] = (
     *(broken_kustomization, misspelt_field, unmatched_patch, broken_patch, broken_generator),
     *(broken_environment, broken_replacement, wrong_place, unset_variable, two_kustomizations, helm_charts),
 )
-
-
-def is_stricter_here(fault: Fault | None) -> bool:
-    """Say whether this project refuses a fault that Flux passes over, on purpose."""
-    return fault is not None and fault.name == "misspelt field"

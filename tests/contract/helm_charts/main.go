@@ -90,6 +90,9 @@ func answered(asked question) ([]json.RawMessage, error) {
 		return nil, err
 	}
 	found, err := documents(done.(*release.Release).Manifest)
+	if asked.IsUpgrade { // helm-controller applies them by installs alone
+		return found, err
+	}
 	for _, file := range packaged.CRDObjects() {
 		more, problem := documents(string(file.File.Data))
 		found, err = append(found, more...), errors.Join(err, problem)
