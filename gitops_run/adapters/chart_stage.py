@@ -23,6 +23,7 @@ from gitops_run.model import go_yaml
 from gitops_run.model.chart_build import (
     VALUES_FILE,
     LocalDependency,
+    NotRenderableError,
     RemoteDependency,
     as_packaged,
     chart_name,
@@ -59,14 +60,16 @@ def lay_out(
     """Lay out the chart at target as Flux packages it. work: where; what was there goes.
 
     has_values_files: they replace the chart's values, as in source-controller.
-    Raises TransientError where the disk refuses.
+    Raises NotRenderableError where Flux fetches a dependency, TransientError where the disk refuses.
     """
     chart, folder = root / target, work / STAGE
     declaration = _path(target, CHART_FILE)
     declared = {name: _text(chart / name) for name in _DECLARATIONS}
     present = _present(chart / "charts")
-    for remote in remote_dependencies(declared, present):
-        return _not_fetched(remote, declaration, declared[CHART_FILE])
+    remotes = remote_dependencies(declared, present)
+    for remote in remotes:
+        if not remote.is_fetched:
+            return _not_fetched(remote, declaration, declared[CHART_FILE])
     local = missing_dependencies(declared, present, target)
     for dependency in local:
         if not _is_within(root, dependency):
@@ -83,6 +86,11 @@ def lay_out(
         )
     if has_values_files and (problem := _unreadable(_path(target, VALUES_FILE), _text(chart / VALUES_FILE))):
         return problem
+    for remote in remotes:
+        raise NotRenderableError(
+            f"Flux fetches its dependency {remote.name} from {remote.repository}, so it can't be rendered "
+            f"here; to have saves checked: helm dependency update {target}"
+        )
     with disk_errors(work):
         _link(chart, folder, [(one.name, root / one.path) for one in local])
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
@@ -92,18 +100,14 @@ def lay_out(
 
 
 def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
-    """Refuse a chart that can't be rendered without what Flux fetches, or fails to."""
+    """Refuse a chart without what Flux doesn't fetch either."""
     name = re.compile(rf"""\bname:\s*["']?{re.escape(dependency.name)}["']?\s*(?:[,}}#]|$)""")
     lines = (number for number, line in enumerate(text.splitlines(), 1) if name.search(line))
-    then = (
-        f"Flux fetches it from {dependency.repository}, and no save can be checked without it"
-        if dependency.is_fetched
-        else f"Flux fetches none from {dependency.repository}"
-    )
     return Problem(
         path=path,
         line=next(lines, None),
-        message=f"the dependency {dependency.name} isn't in charts/: {then}",
+        message=f"the dependency {dependency.name} isn't in charts/: "
+        f"Flux fetches none from {dependency.repository}",
         hint=f"fetch it: helm dependency update {posixpath.dirname(path) or '.'}",
     )
 

@@ -122,7 +122,8 @@ class Helm:
     async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong.
 
-        Raises TransientError where the cluster fails or the disk refuses.
+        Raises NotRenderableError where Flux fetches a part of the chart, TransientError where the cluster
+        fails or the disk refuses.
         """
         if problem := self._gone(snapshot, target):
             return problem

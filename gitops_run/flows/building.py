@@ -14,6 +14,7 @@ import yaml
 
 from gitops_run.flows.ports import Renderer, Snapshot
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
+from gitops_run.model.chart_build import NotRenderableError
 from gitops_run.model.go_yaml import UnreadableError
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.masking import Masker
@@ -75,7 +76,8 @@ class Built:
     """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why.
 
     uncertain_kinds: kinds of which Flux may render an object that is not here, and why. naming_encrypted:
-    objects that name one whose name only Flux knows, and what that means for them.
+    objects that name one whose name only Flux knows, and what that means for them. unrendered: why only Flux
+    can render any of it, or "".
     """
 
     objects: tuple[RenderedObject, ...] = ()
@@ -83,6 +85,7 @@ class Built:
     unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
     uncertain_kinds: Mapping[str, str] = field(default_factory=dict)
     naming_encrypted: Mapping[ObjectRef, str] = field(default_factory=dict)
+    unrendered: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +127,10 @@ class Builder:
         """
         if problem := await self._find_excess(snapshot):
             return Built(problems=(problem,))
-        rendered = await self._renderer.render(snapshot, self._target)
+        try:
+            rendered = await self._renderer.render(snapshot, self._target)
+        except NotRenderableError as reason:
+            return Built(unrendered=f"{self._target}: {reason}")
         if isinstance(rendered, Problem):
             named = replace(rendered, path=snapshot.meant_by(rendered.path))
             return Built(problems=(_with_ignore_rule(named, snapshot),))

@@ -69,7 +69,10 @@ class Renderer(Protocol):
     """Kustomize."""
 
     async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
-        """Render a target as Flux will: YAML, or what is wrong."""
+        """Render a target as Flux will: YAML, or what is wrong.
+
+        Raises NotRenderableError where only Flux can.
+        """
         ...
 
 

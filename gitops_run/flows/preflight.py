@@ -142,6 +142,9 @@ class Inspector:
         mark("rendered")
         if built.problems:
             return _masked(Preflight(problems=built.problems), self._masker)
+        if built.unrendered:  # so nobody knows what leaves the session, either
+            spared = frozenset(live.inventory)
+            return Preflight(not_checked=(*snapshot.remarks, built.unrendered), spared=spared)
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
         digests = {item.ref: item.digest for item in built.objects}

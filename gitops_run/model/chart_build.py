@@ -38,6 +38,10 @@ class LocalDependency:
     path: str
 
 
+class NotRenderableError(Exception):
+    """Report that only Flux can render a chart, and why: it fetches a part of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteDependency:
     """Name a chart that source-controller fetches. repository: without credentials."""

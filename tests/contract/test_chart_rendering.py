@@ -271,11 +271,10 @@ def test_the_packaging_of_a_chart_of_v1_loses_the_dependencies_that_its_chart_ya
     assert names(render(switched_off(api_version, declared_in))) == expected
 
 
-def test_a_dependency_of_a_chart_of_v1_that_is_nowhere_is_refused(render: Render) -> None:
+def test_a_dependency_of_a_chart_of_v1_that_flux_fetches_is_left_to_flux(render: Render) -> None:
     entry = "{name: dep, version: 0.3.0, repository: 'https://charts.example'}"
     chart = f"{CHART.replace('v2', 'v1')}dependencies:\n  - {entry}\n"
-    (problem,) = render({"chart/Chart.yaml": chart}).problems
-    assert problem.path == "chart/Chart.yaml"
+    assert "from https://charts.example" in render({"chart/Chart.yaml": chart}).unrendered
 
 
 CRD = """\
@@ -314,11 +313,6 @@ def test_a_text_that_keeps_its_last_lines_ends_as_the_template_has_it(render: Re
     [
         ('name: dep, version: 9.0.0, repository: "file://../dep"', "another version"),
         ('name: dep, version: 0.3.0, repository: "file://../gone"', "no chart is there"),
-        (
-            'name: dep, version: 0.3.0, repository: "https://u:p@example.org/x"',
-            "from https://***@example.org/x",
-        ),
-        ('name: dep, version: 0.3.0, repository: "oci://example.org/x"', "Flux fetches it from oci://"),
         ('name: dep, version: 0.3.0, repository: "@mine"', "Flux fetches none from @mine"),
     ],
 )
@@ -327,6 +321,22 @@ def test_a_dependency_that_flux_can_not_build_is_refused(render: Render, entry: 
     assert isinstance(problem, Problem)
     assert problem.path == "chart/Chart.yaml"
     assert told in problem.message
+
+
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("https://u:p@example.org/x", "from https://***@example.org/x"),
+        ("oci://example.org/x", "from oci://example.org/x"),
+    ],
+)
+def test_a_chart_with_a_dependency_that_flux_fetches_is_left_to_flux(
+    render: Render, repository: str, told: str
+) -> None:
+    built = render(dependent(f'name: dep, version: 0.3.0, repository: "{repository}"'))
+    assert (built.problems, built.objects) == ((), ())
+    assert told in built.unrendered
+    assert "helm dependency update chart" in built.unrendered
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("policy/v1beta1", set()), ("v1/ConfigMap", {"a"})])

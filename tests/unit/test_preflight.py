@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from gitops_run.flows.preflight import Inspector, Live, Preflight
+from gitops_run.model.chart_build import NotRenderableError
 from gitops_run.model.dry_run import Finding, Obstacle
 from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace
@@ -231,6 +232,20 @@ def test_a_field_that_flux_drops_is_told_with_its_line() -> None:
     files = {"app/kustomization.yaml": b"resources: []\nnamePrefx: x-\n"}
     found = anyio.run(inspector(Nothing()).inspect, FakeSnapshot(files), NOTHING, lambda _: None)
     assert "app/kustomization.yaml:2: Flux drops the field namePrefx" in found.not_checked[0]
+
+
+class OfFluxAlone:
+    """A renderer of a chart whose parts Flux fetches."""
+
+    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        raise NotRenderableError("Flux fetches its dependency dep")
+
+
+def test_what_only_flux_can_render_is_not_checked_and_no_deletion_is_made_up() -> None:
+    live = Live(digests={}, inventory=("ns_a__ConfigMap",))
+    found = anyio.run(inspector(OfFluxAlone()).inspect, FakeSnapshot({}), live, lambda _: None)
+    assert found.not_checked == ("app: Flux fetches its dependency dep",)
+    assert (found.problems, found.changes, found.spared) == ((), (), {"ns_a__ConfigMap"})
 
 
 def test_an_object_in_two_api_versions_is_made_once_and_its_change_is_not_checked() -> None:
