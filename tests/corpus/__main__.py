@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -56,7 +56,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def try_all(folder: Path, only: str) -> list[Outcome]:
-    """Try the targets: those of a module one after another, since they apply the same objects."""
+    """Try the targets: those of a module one after another, since they apply the same objects.
+
+    Some bring webhooks for all of the cluster, which disturb others while they last. A module that was
+    disturbed is tried again when nothing else is.
+    """
     pool = ThreadPoolExecutor(WORKERS)
     sandbox = lifecycle.start(SANDBOX, folder / "sandbox", _tell, NodeKind.SIMULATED)
     try:
@@ -68,28 +72,50 @@ def try_all(folder: Path, only: str) -> list[Outcome]:
         person.kubectl("apply", "-f", str(kinds))
         fetched = fetch(MODULES)
         try_module = partial(_try_module, person, folder, fetched, only)
-        return [one for found in pool.map(try_module, MODULES) for one in found]
+        found = list(pool.map(try_module, MODULES))
+        again = [
+            try_module(module, is_again=True) if any(map(_is_disturbed, outcomes)) else outcomes
+            for module, outcomes in zip(MODULES, found, strict=True)
+        ]
+        return [outcome for outcomes in again for outcome in outcomes]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         lifecycle.stop(SANDBOX, folder / "sandbox")
 
 
 def _try_module(
-    person: Person, folder: Path, fetched: Mapping[str, Path], only: str, module: Module
+    person: Person,
+    folder: Path,
+    fetched: Mapping[str, Path],
+    only: str,
+    module: Module,
+    *,
+    is_again: bool = False,
 ) -> list[Outcome]:
     targets = [target for target in module.paths if only in f"{module.path}/{target}"]
     if not targets:
         return []
-    name = f"c{MODULES.index(module)}"
+    name = f"{'again' if is_again else 'c'}{MODULES.index(module)}"
     root = copy_of(module, fetched[module.path], folder / name)
-    outcomes = []
-    for outcome in tried(person, name, root, targets):
+    outcomes: list[Outcome] = []
+    for outcome in _all_tried(person, name, root, targets):
         outcome.target = f"{module.path}/{outcome.target}"
         told = f"{outcome.objects} objects, {len(outcome.not_checked)} not checked"
         details = " ".join([outcome.reason, json.dumps(outcome.faults) if outcome.faults else ""])
         _tell(f"{outcome.verdict} {outcome.target}: {told} {details[:TOLD_MAX]}".rstrip())
         outcomes.append(outcome)
     return outcomes
+
+
+def _all_tried(person: Person, name: str, root: Path, targets: Sequence[str]) -> Iterator[Outcome]:
+    try:
+        yield from tried(person, name, root, targets)
+    except Exception as error:  # noqa: BLE001 - one module's failure must not end the others
+        yield Outcome("", "unfinished", f"{type(error).__name__}: {error}")
+
+
+def _is_disturbed(outcome: Outcome) -> bool:
+    return outcome.verdict == "unfinished" or "failed calling webhook" in f"{outcome.reason}{outcome.faults}"
 
 
 def _tell(text: str) -> None:
