@@ -140,9 +140,9 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     that isn't locked down, or keys that open the buckets of other sessions.
     """
     spec, facts = await _look(request, ports)
+    refuse_other_target(spec, facts)
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)
-    refuse_other_target(spec, facts)
     refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
     spec = with_given_keys(spec, request.settings, request.keys_elsewhere)

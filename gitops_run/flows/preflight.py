@@ -61,7 +61,8 @@ class Preflight:
 
     not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
     overridden: what names a namespace other than the session's. spared: entries of the inventory that the
-    save lacks, and that stay or may stay in the cluster, or are replaced under another name.
+    save lacks, and that stay or may stay in the cluster, or are replaced under another name. is_rendered:
+    False where only Flux can render the target, so that none of the others is known.
     """
 
     objects: tuple[ObjectRef, ...] = ()
@@ -71,6 +72,7 @@ class Preflight:
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     overridden: tuple[NamedNamespace, ...] = ()
     spared: frozenset[str] = frozenset()
+    is_rendered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,8 @@ class Inspector:
         mark("rendered")
         if built.problems:
             return _masked(Preflight(problems=built.problems), self._masker)
-        if built.unrendered:  # so nobody knows what leaves the session, either
-            spared = frozenset(live.inventory)
-            return Preflight(not_checked=(*snapshot.remarks, built.unrendered), spared=spared)
+        if built.unrendered:
+            return Preflight(not_checked=(*snapshot.remarks, built.unrendered), is_rendered=False)
         overridden = await self._namespaces.find(snapshot, built.objects) if self._namespaces else ()
         self._tell_overridden(overridden)
         digests = {item.ref: item.digest for item in built.objects}

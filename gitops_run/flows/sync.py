@@ -326,6 +326,8 @@ class SaveLoop:
     async def _refusal(self, checked: Preflight) -> tuple[Problem, ...] | None:
         """Refuse what would prune too much; None where there is nothing to apply and never was."""
         inventory = self._ports.flux.applier.inventory
+        if not checked.is_rendered:
+            return ()
         if not checked.objects:
             if not inventory and self._pusher.is_empty:
                 return None
@@ -387,7 +389,8 @@ class SaveLoop:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
         self._count, save.snapshot = save.number, snapshot
         self._expected = Expected()
-        self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
+        if checked.is_rendered:
+            self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)
         self._is_broken = False

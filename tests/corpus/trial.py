@@ -63,6 +63,13 @@ def _finished(trial: Trial) -> Outcome:
         return Outcome(trial.target, "unfinished", f"{type(error).__name__}: {error}")
 
 
+UNFIT: Final = {
+    "Namespace": "v1",
+    "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "APIService": "apiregistration.k8s.io/v1",
+}
+"""Kinds that are left out of a target, with their versions."""
 LEFT_TO_FLUX: Final = "Flux fetches its dependency"
 """What is said of a chart that only Flux can render; whether Flux reaches the repository is the network's."""
 
@@ -134,20 +141,29 @@ class Session:
         return anyio.run(Kustomize(self.namespace, self.work / "render").render, snapshot, target)
 
     def fitting(self, target: str) -> str:
-        """Name a target without Namespaces: the one that is given, or an overlay of it without them.
+        """Name a target without some kinds: the one that is given, or an overlay of it without them.
 
         kustomize gives every Namespace the session's name, and a session never applies its own namespace.
+        Webhooks and API services concern all of the cluster, and the pods that answer are only simulated.
         """
         rendered = self.render(target)
-        if isinstance(rendered, Problem) or "\nkind: Namespace\n" not in f"\n{rendered}":
+        found = (
+            () if isinstance(rendered, Problem) else [k for k in UNFIT if f"\nkind: {k}\n" in f"\n{rendered}"]
+        )
+        if not found:
             return target
         overlay = f"{OVERLAYS}/{target.replace('/', '-')}"
         (self.root / overlay).mkdir(parents=True)
-        gone = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "any"}, "$patch": "delete"}
-        patch = {"target": {"kind": "Namespace"}, "patch": json.dumps(gone)}
-        text = yaml.safe_dump({"resources": [f"../../{target}"], "patches": [patch]})
+        patches = [{"target": {"kind": kind}, "patch": _deletion(kind)} for kind in found]
+        text = yaml.safe_dump({"resources": [f"../../{target}"], "patches": patches})
         (self.root / overlay / "kustomization.yaml").write_text(text)
         return overlay
+
+
+def _deletion(kind: str) -> str:
+    return json.dumps(
+        {"apiVersion": UNFIT[kind], "kind": kind, "metadata": {"name": "any"}, "$patch": "delete"}
+    )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,14 @@ def lease(session: SharedSession) -> dict[str, str]:
     return spec
 
 
+@pytest.fixture(autouse=True)
+def _hangups_count() -> Iterator[None]:
+    """End at SIGHUP, also where what runs the tests ignores it: its children would do so too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def press_twice(terminal: Terminal, gap_s: float) -> tuple[int, float]:
     """Press Ctrl-C and again a moment later; measure from the second one."""
     terminal.types(CTRL_C)
@@ -107,6 +115,6 @@ def test_a_question_that_nobody_answers_does_not_hold_the_end(session: SharedSes
 def test_a_question_is_answered_by_a_line(session: SharedSession) -> None:
     with asking(session) as terminal:
         terminal.types("y\n")
-        terminal.shows("- ConfigMap")
+        terminal.shows("ConfigMap run-exit/many-11")
         terminal.types(CTRL_C)
         assert terminal.ends()[0] == 130

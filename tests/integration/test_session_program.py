@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gitops_run.adapters.cluster.connection import FIELD_MANAGER
 from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
@@ -158,6 +159,7 @@ def test_an_up_that_changes_the_source_leaves_what_the_loop_and_the_first_up_wro
         f"run-{session}",
         "reconcile.fluxcd.io/requestedAt=t2",
         "--overwrite",
+        f"--field-manager={FIELD_MANAGER}",
     )
     before = engineer.source(session)["metadata"]["annotations"]
     renamed = engineer.target.rename(engineer.target.with_name("renamed"))

@@ -241,11 +241,11 @@ class OfFluxAlone:
         raise NotRenderableError("Flux fetches its dependency dep")
 
 
-def test_what_only_flux_can_render_is_not_checked_and_no_deletion_is_made_up() -> None:
+def test_what_only_flux_can_render_is_not_checked() -> None:
     live = Live(digests={}, inventory=("ns_a__ConfigMap",))
     found = anyio.run(inspector(OfFluxAlone()).inspect, FakeSnapshot({}), live, lambda _: None)
     assert found.not_checked == ("app: Flux fetches its dependency dep",)
-    assert (found.problems, found.changes, found.spared) == ((), (), {"ns_a__ConfigMap"})
+    assert (found.problems, found.changes, found.is_rendered) == ((), (), False)
 
 
 def test_an_object_in_two_api_versions_is_made_once_and_its_change_is_not_checked() -> None:
