@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gitops_run.model.objects import DEFINITION, ObjectRef, has_mark, mapping, parse_inventory_id
@@ -26,9 +27,12 @@ def pruned(
 ) -> tuple[ObjectRef, ...]:
     """List what leaves the session: what the inventory holds and the save lacks.
 
-    versions: the API version of each entry, in pairs; v1 where none is known.
+    versions: the API version of each entry, in pairs; v1 where none is known. An entry without a namespace is
+    an object of the cluster, even if its manifest names a namespace: kustomize gives one to kinds that it
+    doesn't know, and Flux drops it.
     """
-    kept, known = {ref.inventory_id for ref in objects}, dict(versions)
+    known = dict(versions)
+    kept = {one.inventory_id for ref in objects for one in (ref, replace(ref, namespace=""))}
     return tuple(
         parse_inventory_id(entry, known.get(entry, "v1")) for entry in inventory if entry not in kept
     )

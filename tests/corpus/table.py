@@ -273,7 +273,7 @@ MODULES = (
         "h1:OTIOTwgROqPMovcTwxICx2eYQ4AwLpSx5EpjbDKF4SQ=",
         """
         charts/kwok charts/metrics-usage charts/stage-fast kustomize/crd kustomize/kwok
-        kustomize/kwokctl kustomize/kwokctl/resource kustomize/metrics/resource kustomize/rbac
+        kustomize/kwokctl kustomize/kwokctl/resource kustomize/rbac
         kustomize/stage/fast kustomize/stage/pod/general test/e2e test/kwok
         """,
     ),

@@ -311,7 +311,9 @@ def _annotating(ref: ObjectRef, kustomization: dict[str, Any]) -> dict[str, Any]
 
 
 def _is_version(change: dict[str, Any]) -> bool:
-    """Say whether values differ by the digits that each save gives a chart's version, and nothing else."""
+    """Say whether values differ by the digits that each save gives a chart's version, or by sums of such."""
+    if "checksum" in change["path"]:
+        return True
     before, after = (_VERSION.sub("", change[key]) for key in ("before", "after"))
     return bool(before == after != change["after"])
 

@@ -533,6 +533,10 @@ def test_a_variable_that_only_flux_knows_leaves_its_object_unchecked_but_not_uno
     )
 
 
+def test_what_kustomize_gives_a_namespace_to_and_flux_takes_for_the_cluster_s_is_not_pruned() -> None:
+    assert pruned([ref("FlowSchema", "a")], ["_a__FlowSchema"]) == ()
+
+
 def test_only_what_the_inventory_has_and_the_save_lacks_is_pruned() -> None:
     gone = pruned([ref("ConfigMap", "a")], ["ns_a__ConfigMap", "ns_b__ConfigMap"])
     assert gone == (ref("ConfigMap", "b"),)
