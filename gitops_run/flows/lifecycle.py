@@ -140,6 +140,8 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     that isn't locked down, or keys that open the buckets of other sessions.
     """
     spec, facts = await _look(request, ports)
+    if facts.is_of_other_stack(spec.name):
+        await _refuse_other_stack(spec.name, facts, ports, tell)
     refuse_other_target(spec, facts)
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)

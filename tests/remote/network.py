@@ -135,17 +135,17 @@ class Network:
         above, below = await asyncio.open_connection(LOOPBACK, port)
         await asyncio.sleep(self.round_trip_s)  # the handshake
         turns = _Turns(self.exchanges)
+        pumps = {
+            asyncio.ensure_future(self._delayed(reader, below, turns.asked, lambda: None)),
+            asyncio.ensure_future(self._delayed(above, writer, lambda: None, turns.answered)),
+        }
         try:
-            pumps = {
-                asyncio.ensure_future(self._delayed(reader, below, turns.asked, lambda: None)),
-                asyncio.ensure_future(self._delayed(above, writer, lambda: None, turns.answered)),
-            }
-            _, left = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            for pump in left:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             below.transport.abort()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _delayed(
         self,
@@ -178,6 +178,7 @@ class Network:
             await arrival
         finally:
             arrival.cancel()
+            await asyncio.gather(arrival, return_exceptions=True)
 
 
 class _Turns:
