@@ -140,11 +140,11 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     that isn't locked down, or keys that open the buckets of other sessions.
     """
     spec, facts = await _look(request, ports)
-    if facts.is_of_other_stack(spec.name):
-        await _refuse_other_stack(spec.name, facts, ports, tell)
-    refuse_other_target(spec, facts)
+    if not facts.is_of_other_stack(spec.name):
+        refuse_other_target(spec, facts)  # of the tool's own session, that says more than where its stack is
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)
+    refuse_other_target(spec, facts)
     refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
     spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
