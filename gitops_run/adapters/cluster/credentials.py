@@ -34,7 +34,8 @@ class Credentials:
         self._kubeconfig = kubeconfig
         self._context = context
         self._configuration = configuration
-        self._plugin = find_plugin(self._found(), context)
+        self._first = self._found()
+        self._plugin = find_plugin(self._first, context)
         self._running: asyncio.Task[None] | None = None
         self._is_needed = False
         self._failure: tuple[float, BackendError] | None = None
@@ -126,7 +127,7 @@ class Credentials:
 
     async def _read(self, plugin: ExecPlugin | None, credential: Credential | None) -> None:
         """Read the kubeconfig into the configuration, with credentials in the place of their plugin."""
-        found = self._found()
+        found = self._found() if self.generation else self._first
         document = dict(found.document)
         if plugin is not None and credential is not None:
             document["users"] = _users_with(credential, plugin.user, document["users"])
