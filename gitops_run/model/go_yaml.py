@@ -23,8 +23,7 @@ import yaml
 from gitops_run.model import yaml_limits
 
 _YAML: Final = "tag:yaml.org,2002:"
-PLAIN: Final = "plain"
-"""The tag of plain text in what PlainLoader composes."""
+_PLAIN: Final = "plain"
 _STR, _TIME, _BINARY, _MERGE = (f"{_YAML}{name}" for name in ("str", "timestamp", "binary", "merge"))
 _TYPES: Final = {f"{_YAML}null": type(None), f"{_YAML}bool": bool, f"{_YAML}int": int, f"{_YAML}float": float}
 
@@ -72,13 +71,13 @@ class UnreadableError(ValueError):
         self.key = key
 
 
-class PlainLoader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
+class _Loader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
     """Compose nodes that tell plain text from any other."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         """Leave plain text to the readers."""
         if kind is yaml.ScalarNode:
-            return PLAIN if implicit[0] else _STR
+            return _PLAIN if implicit[0] else _STR
         return super().resolve(kind, value, implicit)
 
 
@@ -88,7 +87,7 @@ def read(text: str, *, is_template: bool = False) -> Any:
     is_template: whether it is what a chart's template renders to. Raises UnreadableError, ExcessError, or
     yaml.YAMLError on broken YAML.
     """
-    node = yaml_limits.compose(text, PlainLoader)
+    node = yaml_limits.compose(text, _Loader)
     return None if node is None else _Reader(is_template=is_template).value(node)
 
 
@@ -143,7 +142,7 @@ class _Reader:
 
     def _in_flow(self, parent: yaml.MappingNode, value: yaml.Node) -> Any:
         """Read a value; Helm writes one that is left out between braces as an empty text."""
-        if self._is_template and parent.flow_style and value.value == "" and value.tag == PLAIN:
+        if self._is_template and parent.flow_style and value.value == "" and value.tag == _PLAIN:
             return ""
         return self.value(value)
 
@@ -159,7 +158,7 @@ class _Reader:
     def _merges(self, key: yaml.Node) -> bool:
         if not isinstance(key, yaml.ScalarNode) or key.value != "<<":
             return False
-        return key.tag in (PLAIN, _MERGE) or (self._is_template and key.tag == _STR)
+        return key.tag in (_PLAIN, _MERGE) or (self._is_template and key.tag == _STR)
 
     def _merged(self, value: yaml.Node) -> Iterator[tuple[str, Any]]:
         """Yield what << brings in; of several mappings the first that has a key counts."""
@@ -186,7 +185,7 @@ class _Reader:
                 return base64.b64decode(text, validate=True).decode("utf-8", "replace")
             except (binascii.Error, ValueError) as error:
                 raise _refused("what !!binary marks is not base64", node) from error
-        if tag != PLAIN and tag not in _TYPES and tag != _TIME:
+        if tag != _PLAIN and tag not in _TYPES and tag != _TIME:
             return text
         found = _plain(text, is_1_1=not self._is_template)
         if tag == f"{_YAML}float" and type(found) is int:
@@ -237,7 +236,7 @@ def _whole(text: str) -> int | None:
 
 
 def _is_time(node: yaml.Node) -> bool:
-    return node.tag in (PLAIN, _TIME) and _time(node.value) != ""
+    return node.tag in (_PLAIN, _TIME) and _time(node.value) != ""
 
 
 def _time(text: str) -> str:

@@ -19,9 +19,9 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.adapters.cluster.sessions import bound_owner, owner_path
+from gitops_run.adapters.cluster.sessions import bound_owner, owner_path, present
 from gitops_run.adapters.kubeconfig import read_kubeconfig
-from gitops_run.errors import NotFound, TransientError, UsageError
+from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION, SessionName
 from gitops_run.model.session_spec import ClusterFacts
 
@@ -59,11 +59,11 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         asyncio.gather(
             connection.get("/api/v1/namespaces/kube-system"),
             connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
-            _present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
+            present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
             connection.find(owner_path(namespace)),
             connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
             connection.find(f"/api/v1/namespaces/{namespace}"),
-            *(_present(connection, f"/apis/{version}") for version, _ in _KINDS),
+            *(present(connection, f"/apis/{version}") for version, _ in _KINDS),
         ),
         read_controllers(connection),
         has_policies(connection),
@@ -85,14 +85,6 @@ async def _ask(connection: Connection, name: SessionName, namespace: str) -> Clu
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
     )
-
-
-async def _present(connection: Connection, path: str) -> Json:
-    """Get what may be absent: nothing then. What this user may not see is an error, since it may be there."""
-    try:
-        return await connection.get(path)
-    except NotFound:
-        return {}
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:

@@ -128,8 +128,8 @@ async def read_session(connection: Connection, name: str, namespace: str) -> Liv
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
             hint="to see what there is: gitops-run list",
         ) from error
-    applier = await _optional(connection, applier_path(namespace, name))
-    lease = await _optional(connection, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
+    applier = await present(connection, applier_path(namespace, name))
+    lease = await present(connection, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
     binding = await connection.find(owner_path(namespace))
     session = _session(source, binding, applier, lease)
     return session if applier else await _with_release(connection, session)
@@ -138,14 +138,15 @@ async def read_session(connection: Connection, name: str, namespace: str) -> Liv
 async def _with_release(connection: Connection, session: LiveSession) -> LiveSession:
     """Add the HelmRelease of a session that has no Kustomization."""
     namespace, name = session.namespace, session.name
-    release = await _optional(connection, release_path(namespace, name))
+    release = await present(connection, release_path(namespace, name))
     if not release:
         return session
-    chart = await _optional(connection, chart_path(namespace, chart_name(namespace, name)))
+    chart = await present(connection, chart_path(namespace, chart_name(namespace, name)))
     return replace(session, helm=to_helm_values(release), applier=to_release_status(release, chart))
 
 
-async def _optional(connection: Connection, path: str) -> Json:
+async def present(connection: Connection, path: str) -> Json:
+    """Get what may be absent: nothing then. What this user may not see is an error, since it may be there."""
     try:
         return await connection.get(path)
     except NotFound:
