@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from gitops_run.sandbox.state import LOOPBACK, Sandbox
 from tests.chaos.connections import owner
 from tests.chaos.http_messages import Head, read_head, relay_body
+from tests.loopback import end_servers
 
 START_S = 10.0
 
@@ -94,7 +95,7 @@ class Proxies:
 
     def close(self) -> None:
         if self._thread.is_alive():
-            self._run(self._end())
+            self._run(end_servers(self._servers, self._tasks))
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(START_S)
             self._loop.close()
@@ -148,15 +149,6 @@ class Proxies:
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
-
-    async def _end(self) -> None:
-        for server in self._servers:
-            server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # an aborted connection is closed in the loop's next turn
 
     def _owner(self, writer: asyncio.StreamWriter) -> int:
         client, server = writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]

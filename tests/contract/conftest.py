@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import yaml
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 import gitops_run
@@ -20,10 +22,18 @@ from gitops_run.adapters.store_admin import StoreAdmin, open_store
 from gitops_run.adapters.store_keys import StoreKeys, open_keys
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_policy import bucket_policy
+from gitops_run.plugins.gitops_run.values import with_secrets
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK, Sandbox
 
 EXECUTABLE = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin/pulumi-resource-gitops-run"
+
+
+def struct(values: Mapping[str, Any]) -> Struct:
+    """Write inputs of a resource as the engine sends them: its key is a secret."""
+    made = Struct()
+    made.update(dict(values))
+    return with_secrets(made, ["secretKey"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,16 +19,10 @@ from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_policy import bucket_policy
 from gitops_run.plugins.gitops_run.bucket_keys import OUTPUTS, TOKEN
-from gitops_run.plugins.gitops_run.values import plain, with_secrets
-from tests.contract.conftest import StoreAccounts, started_plugin
+from gitops_run.plugins.gitops_run.values import plain
+from tests.contract.conftest import StoreAccounts, started_plugin, struct
 
 SECRET_OUTPUTS = ("readerSecretKey", "writerSecretKey")
-
-
-def struct(values: Mapping[str, Any]) -> Struct:
-    made = Struct()
-    made.update(dict(values))
-    return with_secrets(made, ["secretKey"])
 
 
 @pytest.fixture(scope="module")

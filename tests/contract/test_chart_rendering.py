@@ -18,9 +18,8 @@ from gitops_run.flows.building import Builder, Built
 from gitops_run.model.chart_build import revision_of
 from gitops_run.model.helm_release import HelmValues, ReleaseFacts
 from gitops_run.model.problem import Problem
-from gitops_run.sandbox.build import ensure_built, folder_of
-from gitops_run.sandbox.programs import GROUPS
 from tests.charts import KnownDiscovery, KnownRelease
+from tests.programs import helm_folder
 
 CHART = "apiVersion: v2\nname: shop\n# the version\nversion: 1.2.3 # of the chart\n"
 DEPENDENCY = "apiVersion: v2\nname: dep\nversion: 0.3.0\n"
@@ -32,18 +31,10 @@ def config_map(name: str, value: str) -> str:
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value}\n"
 
 
-@pytest.fixture(scope="session")
-def helm_folder() -> Path:
-    """The folder of the helm that a sandbox has, of the version that helm-controller is built with."""
-    group = next(group for group in GROUPS if group.name == "helm")
-    ensure_built([group], lambda _: None)
-    return folder_of(group)
-
-
 @pytest.fixture
-def render(helm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
+def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Render:
     """Build the chart in folder chart of a root with these files."""
-    monkeypatch.setenv("PATH", str(helm_folder), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(helm_folder()), prepend=os.pathsep)
 
     def rendered(
         files: Mapping[str, str], *, release: KnownRelease | None = None, values_files: tuple[str, ...] = ()

@@ -11,10 +11,9 @@ import pytest
 from gitops_run.adapters.helm import Helm
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.helm_release import HelmValues
-from gitops_run.sandbox.build import ensure_built, folder_of
-from gitops_run.sandbox.programs import GROUPS
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.contract.test_closure_rendering import Files, taken, write
+from tests.programs import helm_folder
 
 CHART = "apiVersion: v2\nname: shop\nversion: 0.1.0\n"
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {{ dict | toJson }}\n"
@@ -23,9 +22,7 @@ CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmeta
 
 @pytest.fixture(autouse=True)
 def helm_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = next(one for one in GROUPS if one.name == "helm")
-    ensure_built((group,), lambda _: None)
-    monkeypatch.setenv("PATH", f"{folder_of(group)}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(helm_folder()), prepend=os.pathsep)
 
 
 def built(files: Files, tmp_path: Path) -> Built:

@@ -24,13 +24,12 @@ from gitops_run.model.chart_build import NotRenderableError, built_version, revi
 from gitops_run.model.helm_release import HelmValues
 from gitops_run.model.objects import IncompleteError, parse_document, split_documents, text_digest
 from gitops_run.model.problem import Problem
-from gitops_run.sandbox.build import ensure_built, folder_of
-from gitops_run.sandbox.programs import GROUPS
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.contract.go_programs import build_program
 from tests.corpus.modules import Module, copy_of, fetch
 from tests.corpus.table import MODULES
 from tests.corpus.trial import KUSTOMIZATIONS, is_chart
+from tests.programs import helm_folder
 
 NAMESPACE = "run-x"
 RELEASE = "r"
@@ -102,11 +101,9 @@ class References:
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
-    group = next(group for group in GROUPS if group.name == "helm")
-    ensure_built([group], lambda _: None)
     program = build_program(PROGRAM, "kustomize-controller", tmp_path_factory.mktemp("flux") / "generator")
     with subprocess.Popen([program], stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True) as process:
-        yield Tools(process, folder_of(group) / "helm", fetch(MODULES))
+        yield Tools(process, helm_folder() / "helm", fetch(MODULES))
         assert process.stdin is not None
         process.stdin.close()
 

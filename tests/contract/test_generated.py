@@ -15,8 +15,9 @@ from tests.generated.charts import chart_trees
 from tests.generated.comparing import Finding, Oracle, compared
 from tests.generated.comparing_charts import compared_chart
 from tests.generated.kustomizations import kustomize_trees
-from tests.generated.oracles import build_flux, build_helm, helm_folder
+from tests.generated.oracles import build_flux, build_helm
 from tests.generated.running import trees_of
+from tests.programs import helm_folder
 
 CASES = 40
 CHARTS = 30

@@ -30,10 +30,10 @@ from gitops_run.model.store_policy import account_policy
 from gitops_run.plugins.gitops_run import bucket_keys
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.plugins.gitops_run.declaration import TOKEN
-from gitops_run.plugins.gitops_run.values import plain, with_secrets
+from gitops_run.plugins.gitops_run.values import plain
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK
-from tests.contract.conftest import started_plugin
+from tests.contract.conftest import started_plugin, struct
 
 PROGRAM = os.environ.get("GITOPS_RUN_TEST_MINIO", "")
 SECONDS = 20
@@ -106,12 +106,6 @@ def declared(admin: StoreAccess) -> dict[str, Any]:
         "secretKey": admin.secret_key,
         "caCert": admin.ca_cert,
     }
-
-
-def struct(values: Mapping[str, Any]) -> Struct:
-    made = Struct()
-    made.update(dict(values))
-    return with_secrets(made, ["secretKey"])
 
 
 def create_keys(plugin: ResourceProviderStub, declared: Mapping[str, Any]) -> Struct:

@@ -20,16 +20,10 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 from gitops_run.adapters.store_admin import StoreAdmin, open_store
 from gitops_run.errors import BackendError
 from gitops_run.model.store_policy import bucket_policy, canonical
-from gitops_run.plugins.gitops_run.values import plain, with_secrets
-from tests.contract.conftest import EXECUTABLE, StoreAccounts, started_plugin
+from gitops_run.plugins.gitops_run.values import plain
+from tests.contract.conftest import EXECUTABLE, StoreAccounts, started_plugin, struct
 
 TOKEN = "gitops-run:index:S3Bucket"
-
-
-def struct(values: Mapping[str, Any]) -> Struct:
-    made = Struct()
-    made.update(dict(values))
-    return with_secrets(made, ["secretKey"])
 
 
 @pytest.fixture(scope="module")

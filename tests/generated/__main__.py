@@ -16,8 +16,9 @@ from tests.generated.comparing import Compared, compared
 from tests.generated.comparing_charts import compared_chart
 from tests.generated.drafts import GeneratedTree
 from tests.generated.kustomizations import kustomize_trees
-from tests.generated.oracles import build_flux, build_helm, helm_folder
+from tests.generated.oracles import build_flux, build_helm
 from tests.generated.running import trees_of
+from tests.programs import helm_folder
 
 CHARTS_SHARE = 0.3
 """Of the cases, how many are charts."""

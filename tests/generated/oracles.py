@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitops_run.sandbox.build import ensure_built, folder_of
-from gitops_run.sandbox.programs import GROUPS
 from tests.contract.go_programs import build_program
 from tests.generated.comparing import Oracle
 
@@ -22,10 +20,3 @@ def build_helm(folder: Path) -> Oracle:
     """Build the program that renders charts as helm-controller does."""
     source = _CONTRACT / "helm_charts" / "main.go"
     return Oracle(build_program(source, "helm-controller", folder / "helm_charts"))
-
-
-def helm_folder() -> Path:
-    """Build the helm that a sandbox has, where it isn't built yet, and name its folder."""
-    group = next(group for group in GROUPS if group.name == "helm")
-    ensure_built([group], lambda _: None)
-    return folder_of(group)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from gitops_run.sandbox.state import LOOPBACK
+from tests.loopback import end_servers
 
 START_S = 10.0
 CHUNK = 65536
@@ -53,7 +54,7 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._end())
+        self._run(end_servers(self._servers, self._tasks))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_S)
         self._loop.close()
@@ -120,15 +121,6 @@ class Network:
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
-
-    async def _end(self) -> None:
-        for server in self._servers:
-            server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # a connection is closed in the loop's next turn
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
         """Carry bytes both ways until one end closes."""
