@@ -89,7 +89,7 @@ def lay_out(
     for remote in remotes:
         raise NotRenderableError(
             f"Flux fetches its dependency {remote.name} from {remote.repository}, so it can't be rendered "
-            f"here; to have saves checked: helm dependency update {target}"
+            f"here; to check saves: helm dependency update {target}"
         )
     with disk_errors(work):
         _link(chart, folder, [(one.name, root / one.path) for one in local])

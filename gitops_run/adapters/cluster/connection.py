@@ -297,8 +297,7 @@ class Connection:
                 raise TransientError(
                     f"{self._credentials.plugin}, which gets the credentials of context {self.context!r}, "
                     "has not printed any yet",
-                    hint="nothing: it is waited for; to see what it does: "
-                    f"kubectl --context {self.context} auth whoami",
+                    hint=f"wait for it; to see what it does: kubectl --context {self.context} auth whoami",
                 ) from error
             raise self._outage(error) from error
         except Exception as error:
