@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops_run.adapters.host import ProcessRecord, is_running
+from gitops_run.sandbox import first_use
 from gitops_run.sandbox.journal import SUPERVISOR, read_events, read_state
 from gitops_run.sandbox.processes import resident_bytes
 from gitops_run.sandbox.state import DEFAULT_NAME, Sandbox, load
@@ -44,6 +45,7 @@ class ProgramStatus:
 class SandboxStatus:
     """Tell how a sandbox is.
 
+    is_up: everything has been ready, and every part is; what is built ahead of its first use doesn't count.
     crashes: the last ones of this run, oldest first, each with time, part, exit_code and the end of its log.
     """
 
@@ -61,7 +63,8 @@ def status_of(name: str = DEFAULT_NAME, base: Path | None = None) -> SandboxStat
     parts = tuple(_part(part, entry) for part, entry in state["parts"].items() if "process" in entry)
     return SandboxStatus(
         sandbox=sandbox,
-        is_up=bool(state["ready"]) and all(part.state == "ready" for part in parts),
+        is_up=bool(state["ready"])
+        and all(part.state == "ready" for part in parts if part.name != first_use.NAME),
         parts=parts,
         programs=_programs(sandbox.folder),
         crashes=_crashes_of_this_run(read_events(sandbox.folder, _EVENTS_READ)),

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,8 @@ from gitops_run.sandbox.journal import (
 from gitops_run.sandbox.nodes import flux_namespace
 from gitops_run.sandbox.parts import applier_arguments, parts_of
 from gitops_run.sandbox.processes import end
-from gitops_run.sandbox.state import LOOPBACK, PORT_NAMES, Sandbox
+from gitops_run.sandbox.state import LOOPBACK, PORT_NAMES, Sandbox, save
+from gitops_run.sandbox.status import status_of
 from gitops_run.sandbox.store import Account
 
 SECRET = "do-not-show"
@@ -104,6 +105,17 @@ def test_a_sandbox_that_was_stopped_has_no_processes(journal: Journal, tmp_path:
 
     assert recorded_processes(read_state(tmp_path)) == {}
     assert not read_state(tmp_path)["ready"]
+
+
+def test_what_is_built_ahead_never_makes_a_sandbox_look_unready(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "run").mkdir(parents=True)
+    save(sandbox(folder))
+    ended = asdict(ProcessRecord(pid=2**22, start="another time"))
+    parts = {"build-ahead": {"state": "started", "process": ended}}
+    (folder / "run" / "processes.json").write_text(json.dumps({"ready": True, "parts": parts}))
+
+    assert status_of(folder.name, folder.parent).is_up
 
 
 def test_the_end_of_a_log_is_that_of_the_last_run(tmp_path: Path) -> None:
