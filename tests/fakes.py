@@ -26,13 +26,13 @@ from gitops_run.errors import (
     ungrouped,
 )
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.events import Event
 from gitops_run.model.health import READY, Health
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.permit import Permit
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import Event
 from gitops_run.model.store import StoredObject, flux_revision
 from gitops_run.model.tree import FileEntry, Tree
 

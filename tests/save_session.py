@@ -9,7 +9,7 @@ import anyio
 
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.events import Event
+from gitops_run.model.state.events import Event
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     FakeCluster,

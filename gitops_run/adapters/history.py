@@ -129,13 +129,13 @@ class SessionHistory:
         """
         await anyio.to_thread.run_sync(self._keep, snapshot)
 
-    async def record(self, snapshot: RecordedSnapshot, revision: str) -> None:
+    async def record(self, snapshot: RecordedSnapshot, revision: str) -> str:
         """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end.
 
-        One whose files were overwritten before `keep` or this could read them is left out. Raises
-        BackendError where the disk refuses.
+        Returns when it was kept, RFC 3339, or "" where it was left out, as its files were overwritten before
+        `keep` or this could read them. Raises BackendError where the disk refuses.
         """
-        await anyio.to_thread.run_sync(self._record, snapshot, revision)
+        return await anyio.to_thread.run_sync(self._record, snapshot, revision)
 
     async def snapshot(self, revision: str) -> LaidOut:
         """Lay out an earlier snapshot, whole, in a folder of its own. revision: whole. Raises NotFound."""
@@ -243,18 +243,18 @@ class SessionHistory:
             return (self._objects / name).stat().st_size == size
         return False
 
-    def _record(self, snapshot: RecordedSnapshot, revision: str) -> None:
+    def _record(self, snapshot: RecordedSnapshot, revision: str) -> str:
         with _disk_errors(self._folder), self._locked():
             seen = self._catch_up()
             if not self._keep_contents(snapshot):
-                return
+                return ""
             files = {
                 path: KeptFile(size=entry.size, digest=entry.digest, content=self._contents[_key(entry)])
                 for path, entry in snapshot.tree.files.items()
             }
             newest = max((order for name in seen if (order := order_of(name))), default=0)
-            name = snapshot_name(max(time.time_ns(), newest + 1), revision)
-            _write(self._snapshots / name, to_text(files).encode())
+            kept = KeptSnapshot(revision=revision, order=max(time.time_ns(), newest + 1), files=files)
+            _write(self._snapshots / snapshot_name(kept.order, revision), to_text(files).encode())
             self._uses.update({file.content for file in files.values()})
             older = [old for old in seen if revision_of(old) == revision]
             others = [old for old in seen if old not in older]
@@ -262,6 +262,7 @@ class SessionHistory:
             for old in (*older, *surplus):
                 self._drop(old)
             self._seen = self._names()
+            return kept.taken
 
     def _drop(self, name: str) -> None:
         """Remove a snapshot, and then the contents that no other one has."""

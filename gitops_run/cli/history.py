@@ -21,18 +21,17 @@ from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.user_files import cache_directory
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
-from gitops_run.cli.output import event_printer, note, print_json
+from gitops_run.cli.output import event_stream, note, print_json, silent_stream
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.sync import SyncRequest, sync_session
 from gitops_run.cli.table import print_table
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout
-from gitops_run.flows.ports import Emit
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.conditions import ApplierStatus, Standing, applier_verdict
-from gitops_run.model.events import Event
 from gitops_run.model.history import KeptSnapshot, before, difference, find, short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
+from gitops_run.model.state.envelope import EventStream
 
 
 @click.command()
@@ -66,9 +65,9 @@ def undo(name: str, rev: str | None, output: str, **flags: object) -> None:
     """
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
-    emit = event_printer("text", name) if output == "text" else _say_nothing
+    events = event_stream(output, name) if output == "text" else silent_stream(name)
     request = SyncRequest(name=parsed, settings=settings, root=None)
-    undone = anyio.run(until_interrupted, _undo, request, rev, emit)
+    undone = anyio.run(until_interrupted, _undo, request, rev, events)
     if output == "json":
         print_json({"undone_to": undone.snapshot.revision, "taken": undone.snapshot.taken, "by": undone.by})
     elif undone.by == "sync":
@@ -84,7 +83,7 @@ class _Undone:
     by: str
 
 
-async def _undo(request: SyncRequest, rev: str | None, emit: Emit) -> _Undone:
+async def _undo(request: SyncRequest, rev: str | None, events: EventStream) -> _Undone:
     """Bring a snapshot back. Raises UsageError, NotFound, LockedError, ReconcileFailed or WaitTimeout."""
     settings, name = request.settings, request.name
     namespace = settings.namespace or name.namespace
@@ -99,12 +98,8 @@ async def _undo(request: SyncRequest, rev: str | None, emit: Emit) -> _Undone:
             with past.asking(wanted.revision):
                 await _until_applied(connection, session, wanted)
             return _Undone(snapshot=wanted, by="sync")
-    await sync_session(replace(request, undo_to=wanted.revision), emit)
+    await sync_session(replace(request, undo_to=wanted.revision), events)
     return _Undone(snapshot=wanted, by="undo")
-
-
-def _say_nothing(event: Event) -> None:
-    """Drop an event: one JSON document is the result."""
 
 
 async def _until_applied(connection: Connection, session: LiveSession, wanted: KeptSnapshot) -> None:

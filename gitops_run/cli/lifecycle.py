@@ -15,7 +15,7 @@ import click
 from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.remains import SessionCluster
-from gitops_run.adapters.cluster.sessions import list_sessions
+from gitops_run.adapters.cluster.states import list_states
 from gitops_run.adapters.files import find_root
 from gitops_run.adapters.history import forget_history, history_folder
 from gitops_run.adapters.kubeconfig import read_kubeconfig
@@ -190,7 +190,7 @@ async def _with_existing(request: lifecycle.Request, missing: NotFound) -> NotFo
     settings = request.settings
     try:
         async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-            names = [session.name for session in await list_sessions(connection)]
+            names = [session.name for session in await list_states(connection)]
     except GitOpsRunError:
         return missing
     if request.name.text in names:

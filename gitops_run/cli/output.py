@@ -14,24 +14,36 @@ from gitops_run.cli.hints import completed, place_of, with_completed_hints
 from gitops_run.cli.render import lines
 from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.cli.text import for_terminal, lines_after
-from gitops_run.model.events import Event, to_json
 from gitops_run.model.problem import printable
+from gitops_run.model.state.envelope import Envelope, EventStream, Stamp, to_json
 
 
-def event_printer(output: str, session: str) -> Callable[[Event], None]:
+def event_printer(output: str) -> Callable[[Envelope], None]:
     """Make what prints events. output: "text", or "json" for a JSON line each, none left out."""
     place = place_of(click.get_current_context(silent=True))
 
-    def print_json(event: Event) -> None:
-        ts = datetime.now(UTC).isoformat(timespec="milliseconds")
-        document = with_completed_hints(to_json(event, session=session, ts=ts), place)
-        click.echo(_json(document))
+    def print_json(envelope: Envelope) -> None:
+        click.echo(_json(with_completed_hints(to_json(envelope), place)))
 
-    def print_text(event: Event) -> None:
-        for line in lines(event, marks_for(sys.stdout)):
+    def print_text(envelope: Envelope) -> None:
+        for line in lines(envelope.event, marks_for(sys.stdout)):
             click.echo(painted(for_terminal(completed(line, place)), sys.stdout))
 
     return print_json if output == "json" else print_text
+
+
+def event_stream(output: str, session: str) -> EventStream:
+    """Make a session's stream of events that is printed."""
+    return EventStream(Stamp(session, _now), event_printer(output))
+
+
+def silent_stream(session: str) -> EventStream:
+    """Make a stream that nobody sees here: others still read what is done in the cluster."""
+    return EventStream(Stamp(session, _now))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def print_json(value: object) -> None:

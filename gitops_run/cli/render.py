@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gitops_run.cli.text import for_terminal
-from gitops_run.model.events import (
+from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import (
     Change,
     Event,
     HealthChanged,
@@ -18,6 +19,7 @@ from gitops_run.model.events import (
     NamedNamespace,
     NamespaceOverridden,
     ObjectsAwaited,
+    RecordFailed,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -30,15 +32,18 @@ from gitops_run.model.events import (
     SaveUndecided,
     SaveUploading,
     ServiceFailed,
+    SnapshotKept,
     StoreDiffered,
     StoreReplaced,
     SyncEnded,
     SyncStarted,
+    TreeIsLive,
+    UndoFailed,
     WatchLimited,
     WholeRootNeeded,
+    WorkTreeSeen,
 )
-from gitops_run.model.problem import Problem
-from gitops_run.model.timings import size_text, whole_ms
+from gitops_run.model.state.timings import size_text, whole_ms
 
 CHANGES_SHOWN = 5
 COLUMNS_MAX = 100
@@ -119,6 +124,12 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.note} {event.message}", *_indented(event.hint)]
         case HistoryFailed():
             return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
+        case UndoFailed():
+            return [f"{marks.bad} not undone: {event.message}", *_indented(event.hint)]
+        case RecordFailed():
+            return [f"{marks.bad} {event.message}", *_indented(event.hint)]
+        case TreeIsLive() | SnapshotKept() | WorkTreeSeen():
+            return []
         case ServiceFailed():
             head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
             return [head, *_indented(event.hint)]

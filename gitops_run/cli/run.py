@@ -26,14 +26,14 @@ from gitops_run.cli.options import (
     no_preflight_flag,
     settings_flags,
 )
-from gitops_run.cli.output import event_printer, note
+from gitops_run.cli.output import event_stream, note
 from gitops_run.cli.signals import HurriedInterrupt, until_interrupted
 from gitops_run.cli.sync import LETTING_GO, SyncRequest, sync_session
 from gitops_run.errors import NotFound
 from gitops_run.flows import lifecycle
-from gitops_run.flows.ports import Emit
-from gitops_run.model.events import SyncEnded
 from gitops_run.model.session import SessionName, suggest_name
+from gitops_run.model.state.envelope import EventStream
+from gitops_run.model.state.events import SyncEnded
 
 
 @click.command()
@@ -70,25 +70,27 @@ def run(  # noqa: PLR0913 - one argument for each flag
         is_prune_allowed=is_prune_allowed,
         has_dry_run=not has_no_preflight,
     )
-    emit = event_printer(output, parsed.text)
+    events = event_stream(output, parsed.text)
     note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends it'}")
     try:
         says = LETTING_GO if is_kept else f"session {parsed} ends"
-        anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, emit)
+        anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, events)
     except HurriedInterrupt:
         note(_left(parsed))
         raise
     except KeyboardInterrupt:
         if is_kept:
-            emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
+            events.emit(
+                SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME")
+            )
         else:
             _end(request)
         raise
 
 
-async def _up_and_sync(request: lifecycle.Request, syncing: SyncRequest, emit: Emit) -> None:
+async def _up_and_sync(request: lifecycle.Request, syncing: SyncRequest, events: EventStream) -> None:
     await make_session(request)
-    await sync_session(syncing, emit)
+    await sync_session(syncing, events)
 
 
 def _end(request: lifecycle.Request) -> None:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
 from typing import Any
 
 import anyio
 import click
+import msgspec
 
 from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.cluster.sessions import LiveSession, read_session
-from gitops_run.adapters.cluster.sessions import list_sessions as read_all
+from gitops_run.adapters.cluster.states import list_states, read_state
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
-from gitops_run.cli.render import counted, duration
+from gitops_run.cli.render import SIGNS, counted, duration
 from gitops_run.cli.table import print_table
-from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Origin, Settings, Source
-from gitops_run.model.timings import Step, Timings, steps
+from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase, state_json
+from gitops_run.model.state.summary import SaveSummary
+from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
 _BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12
+_SAVES_SHOWN = 5
+_PROBLEM_CHARACTERS = 60
 
 
 @click.command(name="list")
@@ -38,10 +42,8 @@ def list_sessions(output: str, **flags: object) -> None:
     elif not sessions:
         note(f"there are no sessions on {settings.context}")
     else:
-        print_table(
-            ("NAME", "OWNER", "TARGET", "BUCKET", "REVISION", "CREATED"),
-            [(s.name, _owner(s), _target(s), s.store, _revision(s), s.created) for s in sessions],
-        )
+        heads = ("NAME", "STATE", "OWNER", "TARGET", "BUCKET", "REVISION", "SYNCED BY", "LAST SAVE")
+        print_table(heads, [_row(session) for session in sessions])
 
 
 @click.command()
@@ -59,89 +61,162 @@ def status(name: str, output: str, **flags: object) -> None:
         print_table(("", ""), status_rows(session))
 
 
-async def _list(settings: Settings) -> tuple[LiveSession, ...]:
+async def _list(settings: Settings) -> tuple[SessionState, ...]:
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await read_all(connection)
+        return await list_states(connection)
 
 
-async def _read(name: SessionName, settings: Settings) -> LiveSession:
+async def _read(name: SessionName, settings: Settings) -> SessionState:
     namespace = settings.namespace or name.namespace
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await read_session(connection, name.text, namespace)
+        return await read_state(connection, name.text, namespace)
 
 
-def _to_json(session: LiveSession) -> dict[str, Any]:
-    return {**asdict(session), "timings": _timings_json(session.timings) if session.timings else None}
+def _to_json(session: SessionState) -> dict[str, Any]:
+    return {**state_json(session), "timings": _timings_json(session.record) if session.record else None}
 
 
-def _timings_json(timings: Timings) -> dict[str, Any]:
+def _timings_json(record: Record) -> dict[str, Any] | None:
     found: dict[str, Any] = {
-        "saves": len(timings.recent_ms),
-        "p50_ms": timings.p50_ms,
-        "p95_ms": timings.p95_ms,
+        "saves": len(record.recent_ms),
+        "p50_ms": percentile(record.recent_ms, 50),
+        "p95_ms": percentile(record.recent_ms, 95),
         "last": None,
     }
-    if timings.last is not None:
-        waterfall = [asdict(step) for step in steps(timings.last.times_ms)]
-        found["last"] = {**asdict(timings.last), "took_ms": timings.last.took_ms, "steps": waterfall}
+    if (last := _last_applied(record)) is not None:
+        waterfall = [msgspec.to_builtins(step) for step in steps(last.times_ms)]
+        found["last"] = {
+            "number": last.number,
+            "revision": last.revision,
+            "paths": last.file_count,
+            "times_ms": dict(last.times_ms),
+            "took_ms": last.took_ms,
+            "is_slow": last.took_ms > SLOW_MS,
+            "steps": waterfall,
+        }
     return found
 
 
-def status_rows(session: LiveSession) -> list[tuple[str, ...]]:
+def _row(session: SessionState) -> tuple[str, ...]:
+    place = session.place
+    return (
+        session.name,
+        phase(session).value,
+        _owner(session),
+        f"{place.root}/{', '.join(place.targets)}" if place else "",
+        place.store if place else "",
+        _short(session.source.revision) if session.source else "",
+        session.writer.person if session.writer and session.writer.is_live else "nobody",
+        _last_save(session.summary.last) if session.summary and session.summary.last else "",
+    )
+
+
+def _last_save(last: SaveSummary) -> str:
+    """Write the newest save with what a person has to fix, else how long it took."""
+    if last.problem:
+        problem = last.problem.splitlines()[0]
+        if len(problem) > _PROBLEM_CHARACTERS:
+            problem = f"{problem[: _PROBLEM_CHARACTERS - 1]}…"
+        return f"{last.outcome}: {problem}"
+    if last.outcome is Outcome.APPLIED:
+        return f"{last.outcome} in {duration(last.took_ms)}, {last.at}"
+    return f"{last.outcome}, {last.at}"
+
+
+def status_rows(session: SessionState) -> list[tuple[str, ...]]:
     """Write what is live in a session as names and values."""
-    applier = session.applier
+    place, source = session.place, session.source
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
+        ("state", phase(session).value),
         ("namespace", session.namespace),
         ("owner", _owner(session)),
-        ("target", f"{session.root}/{session.target}"),
-        ("bucket", session.store),
+        ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
+        ("bucket", place.store if place else ""),
         ("created", session.created),
-        ("synced by", f"{session.writer}, seen {session.renewed}" if session.writer else "nobody"),
-        ("fetched", session.source.revision or "nothing yet"),
-        ("fenced", f"by {session.source.fence}" if session.source.is_suspended else "no"),
+        ("synced by", _writer(session.writer)),
     ]
-    if applier is not None:
+    if source is not None:
         rows += [
-            ("applied", applier.applied or "nothing yet"),
-            ("suspended", "yes" if applier.is_suspended else "no"),
-            ("objects", str(len(applier.inventory))),
-            ("verdict", _verdict(applier)),
+            ("fetched", source.revision or "nothing yet"),
+            ("fenced", f"by {source.fence}" if source.is_suspended else "no"),
         ]
-    if session.refused:
-        rows.append(("refused", f"the last save: {session.refused}"))
-    if session.undone_to:
-        rows.append(("undone to", f"{short(session.undone_to)}: files differ until the next save"))
-    return [*rows, *(_timing_rows(session.timings) if session.timings else ())]
+    for target in session.targets:
+        rows += _target_rows(target)
+    return [*rows, *(_record_rows(session.record) if session.record else ())]
 
 
-def _target(session: LiveSession) -> str:
-    return "" if session.is_incomplete else f"{session.root}/{session.target}"
+def _target_rows(target: TargetState) -> list[tuple[str, ...]]:
+    return [
+        ("applied", target.applied or "nothing yet"),
+        ("suspended", "yes" if target.is_suspended else "no"),
+        ("objects", str(target.objects)),
+        ("verdict", _verdict(target)),
+    ]
 
 
-def _revision(session: LiveSession) -> str:
-    """Show what is fetched; a session that is incomplete is gone on with by up, and ended by down."""
-    return "incomplete" if session.is_incomplete else _short(session.source.revision)
+def _writer(writer: Writer | None) -> str:
+    if writer is None:
+        return "nobody"
+    when = f" since {writer.since}" if writer.is_live else f", last seen {writer.seen}"
+    return f"{writer.holder}{when}"
 
 
-def _owner(session: LiveSession) -> str:
+def _record_rows(record: Record) -> list[tuple[str, ...]]:
+    """Write what the session's loop says: the files' state, the last saves, and what isn't healthy."""
+    rows: list[tuple[str, ...]] = []
+    if record.commit:
+        dirty = ", with changes" if record.is_dirty else ""
+        rows.append(("branch", f"{record.branch or 'none'} at {record.commit[:7]}{dirty}"))
+    if (last := record.last) is not None and last.outcome is Outcome.BROKEN:
+        more = f"; and {last.problem_count - 1} more" if last.problem_count > 1 else ""
+        rows.append(("refused", f"the last save: {last.problems[0]}{more}"))
+    if record.undone_to:
+        rows.append(("undone to", f"{short(record.undone_to)}: files differ until the next save"))
+    if record.trouble:
+        rows.append(("waiting", record.trouble))
+    rows += [("not healthy", f"{one.ref} {one.health} {one.message}".rstrip()) for one in record.unhealthy]
+    return [*rows, *_save_rows(record), *_timing_rows(record)]
+
+
+def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
+    for save in reversed(record.saves[-_SAVES_SHOWN:]):
+        yield f"save {save.number}", f"{save.at}  {_came_of(save)}"
+        for change in save.changes[:_SAVES_SHOWN]:
+            yield "", f"  {SIGNS[change.action]} {change.object}"
+
+
+def _came_of(save: SaveRecord) -> str:
+    """Say what came of a save, and of which files."""
+    files = ", ".join(save.files[:3]) + (", …" if save.file_count > 3 else "")
+    problem = f": {save.problems[0]}" if save.problems else ""
+    refusals = [f": {one.reason} {one.message}".rstrip() for one in save.targets if one.message]
+    healthy = ", healthy" if save.is_healthy else ""
+    return f"{save.outcome}{healthy}  {files}{problem}{''.join(refusals)}"
+
+
+def _owner(session: SessionState) -> str:
     """Name the owner; one that only an annotation names is marked, since the owner may change that."""
-    return f"{session.owner} (claimed)" if session.is_owner_claimed else session.owner
+    return f"{session.known_owner} (claimed)" if session.is_owner_claimed else session.known_owner
 
 
-def _timing_rows(timings: Timings) -> list[tuple[str, ...]]:
+def _last_applied(record: Record) -> SaveRecord | None:
+    return next((one for one in reversed(record.saves) if one.outcome is Outcome.APPLIED), None)
+
+
+def _timing_rows(record: Record) -> list[tuple[str, ...]]:
     """Write the last save step by step, each with a bar where it lies in the whole, and the recent ones."""
     rows: list[tuple[str, ...]] = []
-    if (last := timings.last) is not None:
-        slow = ", slow" if last.is_slow else ""
-        files = counted(last.paths, "file")
-        rows.append(("last save", f"save {last.number}: {files} applied in {duration(last.took_ms)}{slow}"))
-        rows += [(f"  {step.name}", _bar(step, last.took_ms)) for step in steps(last.times_ms)]
-    if timings.recent_ms:
-        count = len(timings.recent_ms)
-        rows.append(
-            ("saves p50 / p95", f"{timings.p50_ms:,} / {timings.p95_ms:,} ms, of {counted(count, 'save')}")
-        )
+    if (last := _last_applied(record)) is not None:
+        took = whole_ms(last.times_ms)
+        slow = ", slow" if took > SLOW_MS else ""
+        files = counted(last.file_count, "file")
+        rows.append(("last save", f"save {last.number}: {files} applied in {duration(took)}{slow}"))
+        rows += [(f"  {step.name}", _bar(step, took)) for step in steps(last.times_ms)]
+    if record.recent_ms:
+        p50, p95 = (percentile(record.recent_ms, percent) for percent in (50, 95))
+        count = counted(len(record.recent_ms), "save")
+        rows.append(("saves p50 / p95", f"{p50:,} / {p95:,} ms, of {count}"))
     return rows
 
 
@@ -154,10 +229,10 @@ def _bar(step: Step, whole_ms: int) -> str:
     return f"{bar} {step.took_ms:>6,} ms"
 
 
-def _verdict(applier: ApplierStatus) -> str:
-    if not applier.attempted:
+def _verdict(target: TargetState) -> str:
+    if not target.attempted:
         return "waiting for the first save"
-    return f"{applier.reason}: {applier.message}"
+    return f"{target.reason}: {target.message}"
 
 
 def _short(revision: str) -> str:

@@ -25,8 +25,10 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import DURATION_S, SessionLease
+from gitops_run.adapters.cluster.record import RecordMaps, read_record
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files import find_root
+from gitops_run.adapters.git import look_at_work_tree
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.adapters.remembered import remember_root, remembered_root
 from gitops_run.adapters.scratch import scratch_folder
@@ -45,20 +47,22 @@ from gitops_run.cli.options import (
     session_settings,
     settings_flags,
 )
-from gitops_run.cli.output import event_printer, is_confirmed, note
+from gitops_run.cli.output import event_stream, is_confirmed, note
 from gitops_run.cli.reach import reached_store
 from gitops_run.cli.signals import unfinished, until_interrupted
-from gitops_run.errors import TransientError, UsageError
+from gitops_run.errors import TransientError, UsageError, ungrouped
 from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Emit, Store, StoreWatch
 from gitops_run.flows.preflight import Inspector
+from gitops_run.flows.recorder import Recorder
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
-from gitops_run.model.events import ServiceFailed, SyncEnded, SyncStarted
 from gitops_run.model.masking import Masker
 from gitops_run.model.session import SessionName
 from gitops_run.model.settings import Settings
+from gitops_run.model.state.envelope import EventStream
+from gitops_run.model.state.events import ServiceFailed, SyncEnded, SyncStarted
 
 GOODBYE_S = 5.0
 LETTING_GO = "the sync stops, and the session stays"
@@ -110,22 +114,23 @@ def sync(  # noqa: PLR0913 - one argument for each flag
         is_prune_allowed=is_prune_allowed,
         has_dry_run=not has_no_preflight,
     )
-    emit = event_printer(output, name)
+    events = event_stream(output, name)
     try:
-        anyio.run(partial(until_interrupted, says=LETTING_GO), sync_session, request, emit)
+        anyio.run(partial(until_interrupted, says=LETTING_GO), sync_session, request, events)
     except KeyboardInterrupt:
-        emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
+        events.emit(SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME"))
         raise
 
 
-async def sync_session(request: SyncRequest, emit: Emit) -> None:
+async def sync_session(request: SyncRequest, events: EventStream) -> None:
     """Sync until cancelled; at the start too, wait for a cluster that can't be reached.
 
     Raises NotFound where there is no such session, LockedError where it is taken. An undo waits for nothing.
     """
+    emit = events.emit
     async with AsyncExitStack() as stack:
         opened = await _once_reached(lambda: stack.enter_async_context(_opened(request, emit)), request, emit)
-        async with _leased(opened.lease, request, emit):
+        async with _leased(opened.lease, request, emit), _recorded(opened, events):
             ports = opened.ports(emit, _confirmation(is_allowed=request.is_prune_allowed))
             loop_settings = _loop_settings(opened.session, request.settings)
             if request.undo_to:
@@ -149,6 +154,28 @@ async def _leased(lease: SessionLease, request: SyncRequest, emit: Emit) -> Asyn
                 is_released = await lease.release()
             if not is_released:
                 note(not_released)
+
+
+@asynccontextmanager
+async def _recorded(opened: _Opened, events: EventStream) -> AsyncIterator[None]:
+    """Publish in the cluster what is done, for everybody who may see the session."""
+    connection, session = opened.connection, opened.session
+    recorder = Recorder(
+        RecordMaps(connection, session.namespace),
+        opened.lease.ensure,
+        partial(look_at_work_tree, opened.root, os.environ),
+        await read_record(connection, session.namespace),
+    )
+    events.listen(recorder.hear)
+    with ungrouped():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recorder.run, events.emit)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+                with anyio.move_on_after(GOODBYE_S, shield=True):
+                    await recorder.finish()
 
 
 async def _once_reached(

@@ -1,4 +1,4 @@
-"""Who may do what in the session's namespace, and the two Secrets with keys of its bucket."""
+"""Who may do what in the session's namespace, its Secrets, and the ConfigMaps with what its loop does."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pul
         ),
         KubernetesObject(f"{spec.name}-owner-binding", manifests.owner_binding(spec), after(opts, owner)),
     )
+
+
+def declare_record(spec: SessionSpec, opts: pulumi.ResourceOptions) -> None:
+    """Declare the ConfigMaps of state and record. What the loop writes to them is not Pulumi's."""
+    for manifest in manifests.record_maps(spec):
+        name = manifest["metadata"]["name"].removeprefix("gitops-run-")
+        KubernetesObject(f"{spec.name}-{name}", manifest, after(opts, ignore_changes=["data"]))
 
 
 def declare_secrets(

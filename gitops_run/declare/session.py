@@ -15,7 +15,7 @@ import pulumi
 import pulumi_kubernetes
 
 from gitops_run.adapters.pulumi.own_plugin import install_own_plugin, plugins_folder
-from gitops_run.declare.access import declare_access, declare_secrets
+from gitops_run.declare.access import declare_access, declare_record, declare_secrets
 from gitops_run.declare.bucket import declare_bucket
 from gitops_run.declare.flux import declare_applier, declare_source
 from gitops_run.declare.objects import KubernetesObject, after
@@ -46,6 +46,7 @@ class Session(pulumi.ComponentResource):
         )
         access = declare_access(spec, after(here, namespace, *bucket.made))
         secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
+        declare_record(spec, after(here, namespace))
         source = declare_source(spec, after(here, namespace, *secrets, *bucket.server))
         declare_applier(spec, after(here, namespace, source, *access))
         self.facts = outputs(spec)

@@ -9,10 +9,10 @@ from typing import Any
 from gitops_run.flows.ports import ClusterLook
 from gitops_run.model.changes import find_change
 from gitops_run.model.dry_run import Look
-from gitops_run.model.events import Change, FieldChange
 from gitops_run.model.objects import ObjectRef, RenderedObject
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.pruning import is_kept, replacements
+from gitops_run.model.state.events import Change, FieldChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +40,18 @@ class Departures:
     ) -> tuple[Change, ...]:
         """Add to the changes of a save what leaves with it; what replaces an object isn't new then."""
         results = {item.ref: look.result for item, look in looks}
-        come = {str(ref) for ref in self.replaced.values()}
+        come = set(self.replaced.values())
         return (
-            *(change for change in changes if change.object not in come),
+            *(change for change in changes if change.ref not in come),
             *(self._replacement(old, new, results.get(new)) for old, new in self.replaced.items()),
-            *(Change(object=str(ref), action="delete") for ref in self.deleted),
+            *(Change(ref=ref, action="delete") for ref in self.deleted),
         )
 
     def _replacement(self, old: ObjectRef, new: ObjectRef, result: Mapping[str, Any] | None) -> Change:
         live = self.live.get(old)
         change = find_change(new, live, result) if live is not None and result is not None else None
         renamed = FieldChange(path="metadata.name", before=f'"{old.name}"', after=f'"{new.name}"')
-        return Change(object=str(new), action="replace", fields=change.fields if change else (renamed,))
+        return Change(ref=new, action="replace", fields=change.fields if change else (renamed,))
 
 
 async def find_departures(

@@ -12,7 +12,7 @@ from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.ports import Emit, Flux, Snapshot
 from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
 from gitops_run.model.conditions import Standing, Verdict, applier_verdict
-from gitops_run.model.events import (
+from gitops_run.model.state.events import (
     SaveApplied,
     SaveFailed,
     SaveSuperseded,
@@ -20,7 +20,7 @@ from gitops_run.model.events import (
     SaveUndecided,
     Times,
 )
-from gitops_run.model.timings import slowest
+from gitops_run.model.state.timings import slowest
 from gitops_run.model.tree import Plan
 
 

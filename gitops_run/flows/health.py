@@ -17,9 +17,9 @@ import anyio
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit
-from gitops_run.model.events import HealthChanged, SaveHealthy, SavePartlyHealthy
 from gitops_run.model.health import Health, HealthState
 from gitops_run.model.objects import ObjectRef, parse_inventory_id
+from gitops_run.model.state.events import HealthChanged, SaveHealthy, SavePartlyHealthy
 
 GRACE_S = 1.0
 """How long something may be on its way before that is told."""
@@ -140,9 +140,7 @@ class HealthFollower:
             if self._is_due(following, ref, health, now):
                 self._told[ref] = health
                 self._emit(
-                    HealthChanged(
-                        object=str(ref), health=health.state.value, message=health.message, log=health.log
-                    )
+                    HealthChanged(ref=ref, health=health.state.value, message=health.message, log=health.log)
                 )
         self._tell_healthy(following)
         return min((at for at in following.late_at.values() if at > now), default=math.inf)

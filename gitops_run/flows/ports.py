@@ -14,12 +14,12 @@ import anyio
 
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.dry_run import Look
-from gitops_run.model.events import Event
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.ignore import Rule
 from gitops_run.model.objects import RenderedObject
 from gitops_run.model.permit import Permit
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import Event
 from gitops_run.model.store import StoredObject
 from gitops_run.model.tree import Tree
 
@@ -171,15 +171,6 @@ class Lease(Protocol):
     @property
     def holder(self) -> str: ...  # noqa: D102
 
-    @property
-    def notes(self) -> Mapping[str, str]:
-        """The session's annotations on the lease, as they were when it was taken, and those noted since."""
-        ...
-
-    def note(self, annotations: Mapping[str, str]) -> None:
-        """Leave annotations on the lease with its next renewal, which comes at once; "" removes one."""
-        ...
-
     async def take(self, emit: Emit, *, take_over: bool = False) -> None:
         """Take the lease, waiting for one that runs out.
 
@@ -223,8 +214,11 @@ class History(Protocol):
         """Keep a snapshot's contents while its folder holds them; it isn't listed before it is recorded."""
         ...
 
-    async def record(self, snapshot: Snapshot, revision: str) -> None:
-        """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end."""
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
+        """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end.
+
+        Returns when it was kept, RFC 3339, or "" where it was left out.
+        """
         ...
 
     async def snapshot(self, revision: str) -> EarlierSnapshot:

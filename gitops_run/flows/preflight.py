@@ -20,7 +20,6 @@ from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
-from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
@@ -31,6 +30,7 @@ from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
 from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
 from gitops_run.model.sops_names import as_decrypted
+from gitops_run.model.state.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.substitution import Variables
 from gitops_run.model.yaml_words import unquoted_hint
 

@@ -35,7 +35,12 @@ from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Expected, Revision
-from gitops_run.model.events import (
+from gitops_run.model.history import UndoRequest
+from gitops_run.model.objects import ObjectRef
+from gitops_run.model.problem import Problem
+from gitops_run.model.pruning import is_large_prune, pruned
+from gitops_run.model.session import applied_path
+from gitops_run.model.state.events import (
     HistoryFailed,
     ObjectsAwaited,
     SaveBroken,
@@ -44,13 +49,10 @@ from gitops_run.model.events import (
     ServiceFailed,
     StoreDiffered,
     StoreReplaced,
+    TreeIsLive,
+    UndoFailed,
     WholeRootNeeded,
 )
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem
-from gitops_run.model.pruning import is_large_prune, pruned
-from gitops_run.model.session import applied_path
 
 FINISH_S = 5.0
 """How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""
@@ -100,7 +102,6 @@ class SaveLoop:
         self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
         self._records = Records(
             RecordPorts(
-                lease=ports.lease,
                 history=ports.history,
                 health=ports.health,
                 flux=ports.flux,
@@ -116,6 +117,7 @@ class SaveLoop:
         self._differed_last = 0
         self._backoff = Backoff()
         self._is_broken = False
+        self._is_told_live = False
         self._is_edit = False
 
     async def run(self) -> None:
@@ -269,7 +271,7 @@ class SaveLoop:
             try:
                 earlier = await self._ports.history.snapshot(self._undo.revision)
             except (NotFound, BackendError) as error:
-                self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
+                self._ports.emit(UndoFailed(message=error.message, hint=error.hint))
                 self._undo = None
             else:
                 save.undone_to = earlier.taken
@@ -308,14 +310,14 @@ class SaveLoop:
             self._retry_later(tasks, message, "find out who else writes to the session's bucket")
 
     def _tell_unchanged(self) -> None:
-        self._records.accepted()
         if self._is_broken:
             self._ports.emit(SaveUnchanged(save=self._count))
-        self._is_broken = False
+        elif not self._is_told_live:
+            self._ports.emit(TreeIsLive(revision=self._ports.flux.source.revision))
+        self._is_broken, self._is_told_live = False, True
 
     def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
-        self._is_broken = True
-        self._records.refused(problems)
+        self._is_broken, self._is_told_live = True, False
         self._count = save.number
         # What a broken target needs isn't known: files that only seem to be gone aren't named.
         paths = save.plan.puts or tuple(sorted({problem.path for problem in problems if problem.path}))
@@ -393,8 +395,7 @@ class SaveLoop:
             self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
         revision = await self._pusher.push(snapshot, save)
         self._expected = Expected(revision)
-        self._is_broken = False
-        self._records.accepted()
+        self._is_broken, self._is_told_live = False, False
         self._known = checked.digests
         self._tell_pushed(save, revision.text, checked)
         return revision

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitops_run.model.session import APPLIER, OWNER_ROLE, WRITER_SECRET, SessionName, chart_name
+from gitops_run.model.session import (
+    APPLIER,
+    OWNER_ROLE,
+    RECORD_MAP,
+    STATE_MAP,
+    WRITER_SECRET,
+    SessionName,
+    chart_name,
+)
 
 Rule = dict[str, Any]
 
@@ -63,6 +71,7 @@ def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rul
         _rule(FLUX_HELM_GROUP, ["helmreleases"], driven if is_helm else other, name.text),
         _rule(FLUX_SOURCE_GROUP, ["helmcharts"], READ_VERBS, chart_name(namespace, name.text)),
         _rule("", ["secrets"], ["get"], WRITER_SECRET),
+        {**_rule("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
         _rule("coordination.k8s.io", ["leases"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], ["get", "update"], name.text),
         _rule("", ["serviceaccounts"], ["impersonate"], APPLIER),

@@ -16,8 +16,10 @@ from gitops_run.model.session import (
     FENCE_ANNOTATION,
     FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
+    RECORD_MAP,
     RESET_ANNOTATION,
     SESSION_LABEL,
+    STATE_MAP,
     TOKEN_ACCOUNT,
     TOKEN_TYPE,
 )
@@ -51,6 +53,11 @@ _CHANGED_SPEC: Final = (
     " + dyn(oldObject.spec).filter(k, k != 'suspend' && !(k in dyn(object.spec)))"
 )
 _IS_LEASE: Final = "request.kind.group == 'coordination.k8s.io' && request.kind.kind == 'Lease'"
+_IS_RECORD: Final = (
+    "request.kind.group == '' && request.kind.kind == 'ConfigMap' && request.operation == 'UPDATE'"
+    f" && object.metadata.name in ['{STATE_MAP}', '{RECORD_MAP}']"
+    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{APPLIER}'"
+)
 _WHICH_PART: Final = (
     "request.kind.kind + ' ' + (object == null ? oldObject : object).metadata.name + "
     f"' is a part of the session, or claims to be by its label {SESSION_LABEL}: "
@@ -108,7 +115,8 @@ def _parts_policy() -> dict[str, Any]:
     """Keep what a session consists of from everybody who is bound, and a token of its account as well.
 
     What carries the session's label in a session's namespace is a part of it. The Lease is the owner's to
-    take and to renew; the Flux objects are the other policy's where they are updated.
+    take and to renew, the data of state and record to write; the Flux objects are the other policy's where
+    they are updated.
     """
     is_part = f"{_is_labelled('object')} || {_is_labelled('oldObject')}"
     return {
@@ -124,6 +132,7 @@ def _parts_policy() -> dict[str, Any]:
         ],
         "variables": [
             {"name": "isLease", "expression": _IS_LEASE},
+            {"name": "isRecord", "expression": _IS_RECORD},
             {"name": "isPart", "expression": is_part},
             {"name": "marks", "expression": f"object == null || oldObject == null ? [] : {_changed_marks()}"},
         ],
@@ -133,13 +142,17 @@ def _parts_policy() -> dict[str, Any]:
                 "message": f"nobody but who made the session may make a token of its account {APPLIER}",
             },
             {
-                "expression": "variables.isLease || !variables.isPart",
+                "expression": "variables.isLease || variables.isRecord || !variables.isPart",
                 "messageExpression": _WHICH_PART,
                 "message": "only who made the session may make, change or delete what it consists of",
             },
             {
                 "expression": f"!variables.isLease || ({_is_proper_lease()})",
                 "message": "the owner may take and renew the session's Lease, not delete it or relabel it",
+            },
+            {
+                "expression": f"!variables.isRecord || ({_is_proper_record()})",
+                "message": "the owner may change the data of the session's state and record, not more",
             },
         ],
     }
@@ -166,6 +179,12 @@ def _is_proper_lease() -> str:
     name = f"namespaceObject.metadata.labels['{SESSION_LABEL}']"
     created = f"object.metadata.name == {name} && object.metadata.labels['{SESSION_LABEL}'] == {name}"
     return f"oldObject == null ? ({created}) : object != null && variables.marks.size() == 0"
+
+
+def _is_proper_record() -> str:
+    """Ask whether data alone was changed. The applying account is no owner: a manifest could say anything."""
+    annotations = f"{_annotations('object')} == {_annotations('oldObject')}"
+    return f"variables.marks.size() == 0 && !has(object.immutable) && ({annotations})"
 
 
 def _changed_marks() -> str:

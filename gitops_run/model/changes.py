@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gitops_run.model.events import Change, FieldChange
 from gitops_run.model.masking import MASK
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.ownership import OWNER_LABELS
+from gitops_run.model.state.events import Change, FieldChange
 
 Json = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ _ABSENT = object()
 def find_change(ref: ObjectRef, live: Json | None, applied: Json) -> Change | None:
     """Compare an object with what a dry run made of it; None where nothing would change."""
     if live is None:
-        return Change(object=str(ref), action="create")
+        return Change(ref=ref, action="create")
     is_secret = ref.kind == "Secret" and not ref.group
     fields = tuple(
         _masked(path, before, after)
@@ -36,7 +36,7 @@ def find_change(ref: ObjectRef, live: Json | None, applied: Json) -> Change | No
         else _shown(path, before, after)
         for path, before, after in _differences((), _content(live), _content(applied))
     )
-    return Change(object=str(ref), action="change", fields=fields) if fields else None
+    return Change(ref=ref, action="change", fields=fields) if fields else None
 
 
 def find_recreation(ref: ObjectRef, live: Json, sent: Json, made: Json | None) -> Change:
@@ -49,7 +49,7 @@ def find_recreation(ref: ObjectRef, live: Json, sent: Json, made: Json | None) -
     own = _differences((), _content(live), _content(sent))
     paths = {_written(path) for path, _, after in own if after is not _ABSENT}
     fields = tuple(one for one in (found.fields if found else ()) if one.path in paths)
-    return Change(object=str(ref), action="recreate", fields=fields)
+    return Change(ref=ref, action="recreate", fields=fields)
 
 
 def _content(item: Json) -> Json:

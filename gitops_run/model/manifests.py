@@ -27,9 +27,11 @@ from gitops_run.model.session import (
     OWNER_ROLE,
     PART_OF_LABEL,
     READER_SECRET,
+    RECORD_MAP,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STACK_ANNOTATION,
+    STATE_MAP,
     STORE_PREFIX,
     STORE_SERVER,
     STORE_SERVER_PORT,
@@ -76,6 +78,11 @@ def namespace(spec: SessionSpec, stack: str) -> Manifest:
             "annotations": {STACK_ANNOTATION: stack},
         },
     }
+
+
+def record_maps(spec: SessionSpec) -> tuple[Manifest, Manifest]:
+    """Write the ConfigMaps of the session's state and record, empty: what is in them is the loop's."""
+    return _object(spec, "v1", "ConfigMap", STATE_MAP), _object(spec, "v1", "ConfigMap", RECORD_MAP)
 
 
 def service_account(spec: SessionSpec) -> Manifest:

@@ -26,7 +26,14 @@ from gitops_run.model.pod_security import (
     RESTRICTED,
     pod_security_policy,
 )
-from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, PART_OF_LABEL, SessionName
+from gitops_run.model.session import (
+    MANAGED_BY_LABEL,
+    MANAGER,
+    PART_OF_LABEL,
+    RECORD_MAP,
+    STATE_MAP,
+    SessionName,
+)
 from gitops_run.model.store_server import forward_rules
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
@@ -58,6 +65,7 @@ def viewer_rules() -> list[Rule]:
         _rule(FLUX_HELM_GROUP, ["helmreleases"], READ_VERBS),
         _rule("coordination.k8s.io", ["leases"], READ_VERBS),
         _rule("", ["namespaces"], READ_VERBS),
+        {**_rule("", ["configmaps"], READ_VERBS), "resourceNames": [STATE_MAP, RECORD_MAP]},
         _rule("apps", ["deployments"], READ_VERBS),
         _rule("apiextensions.k8s.io", ["customresourcedefinitions"], READ_VERBS),
         _rule(_RBAC, ["clusterroles", "rolebindings"], READ_VERBS),  # whose a session is, a binding says

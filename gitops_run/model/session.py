@@ -28,11 +28,11 @@ RECONCILE_ANNOTATION = "reconcile.fluxcd.io/requestedAt"
 FORCE_ANNOTATION = "reconcile.fluxcd.io/forceAt"
 RESET_ANNOTATION = "reconcile.fluxcd.io/resetAt"
 """What `flux reconcile helmrelease` writes with --force and --reset."""
-TIMINGS_ANNOTATION = "gitops-run.dev/timings"
-UNDONE_ANNOTATION = "gitops-run.dev/undone-to"
-REFUSED_ANNOTATION = "gitops-run.dev/refused"
-"""These stand on the Lease: the revision that an undo brought back, until the next save; and why the last
-save was refused, until one is not."""
+STATE_MAP = "gitops-run-state"
+"""ConfigMap with what a table's row shows of a session; RECORD_MAP has what its loop has done."""
+RECORD_MAP = "gitops-run-record"
+LOOP_KEY = "loop"
+"""The key of both that the loop writes."""
 
 APPLIER = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""
@@ -60,6 +60,11 @@ NAME_MAX = 40
 def applied_path(target: str) -> str:
     """Write the path that the Kustomization applies. target: relative to the root, "." for the root."""
     return f"./{STORE_PREFIX.rstrip('/')}" + ("" if target == "." else f"/{target}")
+
+
+def target_of(path: str) -> str:
+    """Read the target back from the path that Flux applies."""
+    return path.removeprefix(applied_path(".")).removeprefix("/") or "."
 
 
 def chart_name(namespace: str, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from gitops_run.model.events import SaveApplied, SavePushed
+from gitops_run.model.state.events import SaveApplied, SavePushed
 from tests.fakes import FakeFiles
 from tests.save_session import Session, running
 from tests.virtual_time import scenario

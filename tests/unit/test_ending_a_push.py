@@ -7,7 +7,7 @@ import pytest
 
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.sync import FINISH_S
-from gitops_run.model.events import SaveApplied
+from gitops_run.model.state.events import SaveApplied
 from tests.save_session import Session
 from tests.virtual_time import scenario
 

@@ -25,7 +25,6 @@ from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.model.dry_run import Finding, Obstacle
-from gitops_run.model.events import Change, SavePushed, to_json
 from gitops_run.model.flux_generator import generated_kustomization, with_namespace
 from gitops_run.model.health import Health, HealthState
 from gitops_run.model.kustomize import generated_resources
@@ -34,6 +33,7 @@ from gitops_run.model.permit import Permit
 from gitops_run.model.places import Sources, locate, locate_last, locate_text
 from gitops_run.model.pod_troubles import Surroundings, explained_health
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import Change, SavePushed, to_json
 from gitops_run.model.store import StoredObject
 from gitops_run.model.substitution import Variables
 from gitops_run.model.tree import diff

@@ -12,9 +12,9 @@ from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import GRACE_S, RETRY_S, HealthFollower
-from gitops_run.model.events import Event, HealthChanged, SaveHealthy, SavePartlyHealthy
 from gitops_run.model.health import READY, Health, HealthState, absent_health
 from gitops_run.model.objects import ObjectRef, parse_inventory_id
+from gitops_run.model.state.events import Event, HealthChanged, SaveHealthy, SavePartlyHealthy
 from tests import virtual_time
 
 WEB, DB = "ns_web_apps_Deployment", "ns_db_apps_StatefulSet"
@@ -87,7 +87,7 @@ def play(act: Callable[[Scene], Awaitable[None]], watch: FakeWatch | None = None
 
 
 def changed(health: Health, name: str = "Deployment ns/web") -> HealthChanged:
-    return HealthChanged(object=name, health=health.state.value, message=health.message, log=health.log)
+    return HealthChanged(ref=parse_inventory_id(name, "v1"), health=health.state.value, message=health.message, log=health.log)
 
 
 def healthy(number: int, ms: int) -> SaveHealthy:

@@ -15,7 +15,7 @@ from gitops_run.cli.app import cli
 from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound
 from gitops_run.model.conditions import SourceStatus
-from gitops_run.model.timings import Timings
+from gitops_run.model.state.timings import Timings
 from tests.fakes import FakeSnapshot, revision_of
 
 A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}

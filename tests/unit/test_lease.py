@@ -14,8 +14,8 @@ import pytest
 from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.lease import DURATION_S, MARGIN_S, RENEW_S, Holder, SessionLease
 from gitops_run.errors import BackendError, LockedError, NotFound, TransientError
-from gitops_run.model.events import Event
 from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
+from gitops_run.model.state.events import Event
 from tests import virtual_time
 from tests.virtual_time import scenario
 

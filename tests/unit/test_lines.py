@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitops_run.cli.render import COLUMNS_MAX, PLAIN_MARKS, TERMINAL_MARKS, counted, lines
 from gitops_run.cli.terminal import marks_for, painted
-from gitops_run.model.events import (
+from gitops_run.model.state.events import (
     Change,
     Event,
     FieldChange,

@@ -14,9 +14,9 @@ from gitops_run.cli.app import cli, main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_printer
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.events import Change, FieldChange, SaveBroken, SavePushed
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import Change, FieldChange, SaveBroken, SavePushed
 
 NAME = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
 BROKEN = SaveBroken(save=1, paths=(NAME,), problems=(Problem(path=NAME, message="no\x9b"),), times_ms={})

@@ -19,8 +19,8 @@ from gitops_run.cli.output import event_printer, note, ok
 from gitops_run.cli.render import PLAIN_MARKS, SIGNS, lines
 from gitops_run.cli.show import print_table
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.events import Change, Event, FieldChange, NamedNamespace
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.events import Change, Event, FieldChange, NamedNamespace
 
 HOSTILE = st.text(
     alphabet=st.sampled_from("a/\n\r\t\v\f\x00\x07\x08\x1b[2J\x7f\x85\x9b\u2028\u2029\u202e\u2066\udce9✓"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from gitops_run.model.events import SaveApplied, SavePushed, StoreDiffered
+from gitops_run.model.state.events import SaveApplied, SavePushed, StoreDiffered
 from gitops_run.model.store import StoredObject
 from tests.fakes import FakeStore
 from tests.save_session import Session, running

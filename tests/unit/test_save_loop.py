@@ -11,7 +11,10 @@ import pytest
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.push import Pusher
-from gitops_run.model.events import (
+from gitops_run.model.history import UndoRequest
+from gitops_run.model.permit import Permit
+from gitops_run.model.session import REFUSED_ANNOTATION, UNDONE_ANNOTATION
+from gitops_run.model.state.events import (
     HistoryFailed,
     ObjectsAwaited,
     SaveApplied,
@@ -25,9 +28,6 @@ from gitops_run.model.events import (
     StoreDiffered,
     StoreReplaced,
 )
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.permit import Permit
-from gitops_run.model.session import REFUSED_ANNOTATION, UNDONE_ANNOTATION
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,

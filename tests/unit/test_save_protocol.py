@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gitops_run.errors import GuardError, LockedError, TransientError, ungrouped
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.events import Event, SaveApplied
+from gitops_run.model.state.events import Event, SaveApplied
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.model.timings import RECENT_MAX, STEPS, Step, Timings, parse_timings, slowest, steps
+from gitops_run.model.state.timings import RECENT_MAX, STEPS, Step, Timings, parse_timings, slowest, steps
 from gitops_run.model.tree import Plan
 
 SLOW = {"scanned": 20, "rendered": 2260, "settled": 2260, "uploaded": 2300, "fetched": 2400, "applied": 2500}

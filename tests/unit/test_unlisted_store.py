@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from gitops_run.model.events import SaveApplied, SavePushed, ServiceFailed, StoreDiffered
+from gitops_run.model.state.events import SaveApplied, SavePushed, ServiceFailed, StoreDiffered
 from gitops_run.model.store import store_difference
 from tests import virtual_time
 from tests.fakes import FakeStore

@@ -14,7 +14,7 @@ import pytest
 
 import gitops_run.adapters.files.work_tree as work_tree_module
 from gitops_run.adapters.files import Snapshot, WorkTree
-from gitops_run.model.events import WatchLimited
+from gitops_run.model.state.events import WatchLimited
 from tests.work_trees import snapshot, write
 
 

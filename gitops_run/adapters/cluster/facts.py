@@ -19,7 +19,8 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
-from gitops_run.adapters.cluster.sessions import bound_owner, owner_path, present
+from gitops_run.adapters.cluster.sessions import present
+from gitops_run.adapters.cluster.states import bound_owner, owner_path
 from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION, SessionName

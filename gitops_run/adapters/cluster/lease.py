@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ import anyio
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
 from gitops_run.adapters.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
-from gitops_run.model.events import Event, LeaseAwaited
 from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
+from gitops_run.model.state.events import Event, LeaseAwaited
 
 DURATION_S: Final = 30
 MARGIN_S: Final = 12.0
@@ -107,8 +107,6 @@ class SessionLease:
         self._valid_until = 0.0
         self._lost: LockedError | None = None
         self._displaced = ""
-        self._notes: dict[str, str] = {}
-        self._is_noted = anyio.Event()
         self._renewing = anyio.Lock()
 
     @property
@@ -120,20 +118,6 @@ class SessionLease:
     def is_lost(self) -> bool:
         """Say whether it was taken over: then it stays lost for this holder."""
         return self._lost is not None
-
-    @property
-    def notes(self) -> Mapping[str, str]:
-        """The session's annotations on the lease, as they were when it was taken, and those noted since."""
-        kept = _annotations_of(self._live)
-        return {key: value for key, value in {**kept, **self._notes}.items() if _is_note(key) and value}
-
-    def note(self, annotations: Mapping[str, str]) -> None:
-        """Leave annotations on the lease with its next renewal, which comes at once; "" removes one.
-
-        Returns at once: `keep` writes them, all that were noted meanwhile in one request.
-        """
-        self._notes |= annotations
-        self._is_noted.set()
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         """Take the lease, waiting for one that runs out.
@@ -164,14 +148,9 @@ class SessionLease:
     async def keep(self) -> None:
         """Renew until cancelled. Raises LockedError when it was taken over."""
         while True:
-            with anyio.move_on_after(RENEW_S):
-                await self._is_noted.wait()
-            # A renewal that fails leaves what was noted to the next one, in good time.
-            self._is_noted = anyio.Event()
-            try:
+            await anyio.sleep(RENEW_S)
+            with suppress(TransientError):  # the next one comes in good time
                 await self._renew()
-            except TransientError:
-                continue
 
     async def ensure(self) -> None:
         """Make sure that it is valid with margin: the permit for every request that writes.
@@ -193,7 +172,6 @@ class SessionLease:
         with suppress(GitOpsRunError):
             while _holder_of(live := await self._read()) == self.holder:
                 live["spec"] = {**live["spec"], "holderIdentity": ""}
-                live["metadata"] = self._noted(live["metadata"])
                 with suppress(ConflictError):
                     await self._connection.replace(self._path, live)
                     return True
@@ -233,26 +211,18 @@ class SessionLease:
             same = _holder_of(live) == self.holder
             acquired = live["spec"].get("acquireTime", stamp) if same else stamp
             spec = {**live["spec"], **spec, "acquireTime": acquired}
-            body = {**live, "metadata": self._noted(live["metadata"]), "spec": spec}
+            body = {**live, "metadata": _without_notes(live["metadata"]), "spec": spec}
             self._live = await self._connection.replace(self._path, body)
         else:
             labels = {MANAGED_BY_LABEL: MANAGER, SESSION_LABEL: self._name}
             body = {
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
-                "metadata": self._noted({"name": self._name, "labels": labels}),
+                "metadata": {"name": self._name, "labels": labels},
                 "spec": {**spec, "acquireTime": stamp},
             }
             self._live = await self._connection.create(self._collection, body)
         self._valid_until = began + DURATION_S
-
-    def _noted(self, metadata: Json) -> Json:
-        """Add what was noted; what others have noted stays, whoever holds the lease."""
-        annotations = {**(metadata.get("annotations") or {}), **self._notes}
-        return {
-            **metadata,
-            "annotations": {k: text for k, text in annotations.items() if text or k not in self._notes},
-        }
 
     async def _read(self) -> Json:
         try:
@@ -304,9 +274,8 @@ def _renewed(live: Json) -> datetime | None:
         return None
 
 
-def _annotations_of(live: Json) -> dict[str, str]:
-    return dict(live.get("metadata", {}).get("annotations") or {})
-
-
-def _is_note(key: str) -> bool:
-    return key.startswith(NOTES_PREFIX)
+def _without_notes(metadata: Json) -> Json:
+    """Leave out what earlier versions wrote here about saves: the session's record has that now."""
+    annotations = metadata.get("annotations") or {}
+    kept = {key: text for key, text in annotations.items() if not key.startswith(NOTES_PREFIX)}
+    return {**metadata, "annotations": kept}

@@ -29,10 +29,10 @@ from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name,
 from gitops_run.adapters.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.model.closure import Closure, ClosureFinder
-from gitops_run.model.events import WatchLimited
 from gitops_run.model.ignore import Matcher, Rule, ignoring
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.state.events import WatchLimited
 from gitops_run.model.store import key_problem
 from gitops_run.model.tree import FileEntry, Tree
 

@@ -1,4 +1,4 @@
-"""Every fact that the save loop reports, as a value, and its JSON form.
+"""Every fact that the save loop reports, as a value. envelope.py has its JSON form.
 
 The schema only grows: a field may be added, none changes its meaning. What prints and what draws reads
 these and nothing else.
@@ -6,14 +6,14 @@ these and nothing else.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
+from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 
-SCHEMA_VERSION = 1
+set_field = object.__setattr__
+"""Set a derived field of a frozen value, in its __post_init__."""
 
 Times = dict[str, int]
 """Milliseconds since the save was seen at the end of each step, from "settled" to "applied"."""
@@ -33,12 +33,17 @@ class Change:
     """One object that a save changes.
 
     action: "create", "change", "delete", "recreate" (deleted, and created again under its name) or "replace"
-    (created under a name with a new hash, and the old one deleted).
+    (created under a name with a new hash, and the old one deleted). object: ref as people read it, for JSON.
     """
 
-    object: str
+    ref: ObjectRef
     action: str
     fields: tuple[FieldChange, ...] = ()
+    object: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Write the object's name; what JSON says of it doesn't count."""
+        set_field(self, "object", str(self.ref))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +159,13 @@ class SavePushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TreeIsLive:
+    """The files are what is live already, and no save was broken before: there is nothing to do."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveUploading:
     """A large save is being uploaded. files, size: all that is uploaded, size in bytes. percent: done."""
 
@@ -184,13 +196,18 @@ class SaveApplied:
 class HealthChanged:
     """An applied object's health is another. health: ready, progressing, failed, terminating or missing.
 
-    log: the last lines of a container that crashed.
+    log: the last lines of a container that crashed. object: ref as people read it, for JSON.
     """
 
-    object: str
+    ref: ObjectRef
     health: str
     message: str = ""
     log: tuple[str, ...] = ()
+    object: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Write the object's name; what JSON says of it doesn't count."""
+        set_field(self, "object", str(self.ref))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +308,42 @@ class HistoryFailed:
     hint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoFailed:
+    """An undo that was asked for can't be done; what is live stays live."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotKept:
+    """An applied snapshot is kept on this machine and can be brought back. taken: RFC 3339."""
+
+    revision: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTreeSeen:
+    """The root lies in a git work tree. branch: "" where no branch is checked out. commit: its whole digest.
+
+    is_dirty: whether anything in the root differs from that commit.
+    """
+
+    branch: str
+    commit: str
+    is_dirty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFailed:
+    """The session's record in the cluster can't be written, so others don't see what is done; saves go on."""
+
+    message: str
+    hint: str
+
+
 Event = (
     SyncStarted
     | SyncEnded
@@ -301,6 +354,7 @@ Event = (
     | WatchLimited
     | SaveBroken
     | SaveUnchanged
+    | TreeIsLive
     | SaveUploading
     | SavePushed
     | SaveApplied
@@ -315,15 +369,13 @@ Event = (
     | StoreReplaced
     | ServiceFailed
     | HistoryFailed
+    | UndoFailed
+    | SnapshotKept
+    | WorkTreeSeen
+    | RecordFailed
 )
 
 
 def type_name(event: Event) -> str:
     """Name an event's type as JSON has it: "save_applied"."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
-
-
-def to_json(event: Event, *, session: str, ts: str) -> dict[str, Any]:
-    """Turn an event into its JSON form. ts: RFC 3339."""
-    fields = dataclasses.asdict(event)
-    return {"v": SCHEMA_VERSION, "ts": ts, "session": session, "type": type_name(event), **fields}

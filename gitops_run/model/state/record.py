@@ -1,0 +1,383 @@
+"""What a session's loop has done, folded from its events: the record that others may read in the cluster.
+
+Holds the last saves with what came of each, what isn't healthy, and what can be brought back. Bounded:
+details are cut when they come in, and fitting.py drops the oldest ones where the whole is too large. Knows
+what may follow what: a late or repeated event changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from gitops_run.model.objects import ObjectRef
+from gitops_run.model.problem import Problem, printable
+from gitops_run.model.state.envelope import Envelope
+from gitops_run.model.state.events import (
+    Change,
+    FieldChange,
+    HealthChanged,
+    ObjectsAwaited,
+    SaveApplied,
+    SaveBroken,
+    SaveFailed,
+    SaveHealthy,
+    SavePartlyHealthy,
+    SavePushed,
+    SaveSuperseded,
+    SaveSuspended,
+    SaveUnchanged,
+    SaveUndecided,
+    ServiceFailed,
+    SnapshotKept,
+    StoreDiffered,
+    SyncStarted,
+    TreeIsLive,
+    WorkTreeSeen,
+)
+from gitops_run.model.state.timings import RECENT_MAX, whole_ms
+
+RECORD_VERSION: Final = 1
+SAVES_MAX: Final = 20
+ITEMS_MAX: Final = 20
+"""Files, changes and objects that are listed; their numbers are told beside."""
+FIELDS_MAX: Final = 4
+PROBLEMS_MAX: Final = 5
+KEPT_MAX: Final = 10
+LOG_MAX: Final = 5
+TEXT_MAX: Final = 500
+NAME_MAX: Final = 253
+VALUE_MAX: Final = 80
+
+
+class Outcome(StrEnum):
+    """Say how far a save has come."""
+
+    BROKEN = "broken"
+    WITHDRAWN = "withdrawn"
+    PUSHED = "pushed"
+    UNDECIDED = "undecided"
+    SUSPENDED = "suspended"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    APPLIED = "applied"
+
+
+_MAY_FOLLOW: Final[Mapping[Outcome, frozenset[Outcome]]] = {
+    Outcome.BROKEN: frozenset({Outcome.WITHDRAWN}),
+    Outcome.WITHDRAWN: frozenset(),
+    Outcome.PUSHED: frozenset(Outcome) - {Outcome.BROKEN, Outcome.WITHDRAWN, Outcome.PUSHED},
+    Outcome.UNDECIDED: frozenset({Outcome.SUSPENDED, Outcome.SUPERSEDED, Outcome.FAILED, Outcome.APPLIED}),
+    Outcome.SUSPENDED: frozenset({Outcome.UNDECIDED, Outcome.SUPERSEDED, Outcome.FAILED, Outcome.APPLIED}),
+    Outcome.SUPERSEDED: frozenset(),
+    Outcome.FAILED: frozenset({Outcome.APPLIED}),
+    Outcome.APPLIED: frozenset(),
+}
+"""A broken save is withdrawn when the files are again what was pushed; a failed one may be mended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetVerdict:
+    """Say what came of a save for one target. objects: how many its inventory holds, once it is applied."""
+
+    target: str
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+    hint: str = ""
+    objects: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveRecord:
+    """Hold one save, and what came of it.
+
+    run: which sync made it. at: when the last thing was heard of it, RFC 3339. times_ms: as events have them.
+    file_count, change_count, problem_count: of all, where only the first ones are listed. is_healthy: whether
+    all of its objects were ready once. undone_to: when the snapshot was taken that an undo brought back.
+    """
+
+    run: int
+    number: int
+    at: str
+    outcome: Outcome
+    revision: str = ""
+    files: tuple[str, ...] = ()
+    file_count: int = 0
+    times_ms: Mapping[str, int] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    change_count: int = 0
+    problems: tuple[Problem, ...] = ()
+    problem_count: int = 0
+    not_checked: tuple[str, ...] = ()
+    targets: tuple[TargetVerdict, ...] = ()
+    is_healthy: bool = False
+    undone_to: str = ""
+
+    @property
+    def took_ms(self) -> int:
+        """Say how long it took until it was applied, or until the last step that it reached."""
+        return whole_ms(self.times_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnhealthyObject:
+    """Describe an applied object that isn't ready. health: as HealthChanged has it."""
+
+    ref: ObjectRef
+    health: str
+    message: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRevision:
+    """Name a snapshot that the machine that syncs can bring back. taken: RFC 3339."""
+
+    revision: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Hold what a session's loop has done.
+
+    run: how many syncs there were. seq: of the last event of this run. at: when that was. since: when the
+    present sync began. saves: oldest first. recent_ms: how long the last applied ones took, oldest first.
+    trouble: why the loop waits for a service. branch, commit, is_dirty: of the root's git work tree.
+    undone_to: the revision that an undo brought back, until the next save.
+    """
+
+    v: int = RECORD_VERSION
+    run: int = 0
+    seq: int = 0
+    at: str = ""
+    since: str = ""
+    targets: tuple[str, ...] = ()
+    saves: tuple[SaveRecord, ...] = ()
+    recent_ms: tuple[int, ...] = ()
+    unhealthy: tuple[UnhealthyObject, ...] = ()
+    unhealthy_count: int = 0
+    kept: tuple[KeptRevision, ...] = ()
+    branch: str = ""
+    commit: str = ""
+    is_dirty: bool = False
+    undone_to: str = ""
+    trouble: str = ""
+
+    @property
+    def last(self) -> SaveRecord | None:
+        """The newest save."""
+        return self.saves[-1] if self.saves else None
+
+
+def begin_run(record: Record) -> Record:
+    """Begin another stream of events, whose saves count from 1 again."""
+    return replace(record, run=record.run + 1, seq=0, trouble="")
+
+
+def fold(record: Record, envelope: Envelope) -> Record:
+    """Add one event. Total: what is late, repeated or doesn't fit leaves what is known as it is."""
+    if envelope.seq <= record.seq:
+        return record
+    stamped = replace(record, seq=envelope.seq, at=envelope.ts)
+    return _folded(stamped, envelope)
+
+
+def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR0911, PLR0912 - one table
+    event = envelope.event
+    match event:
+        case SyncStarted():
+            return replace(record, since=envelope.ts, targets=(event.target,), trouble="")
+        case ServiceFailed():
+            return replace(record, trouble=_cut(event.message, TEXT_MAX))
+        case StoreDiffered():
+            return replace(record, trouble=_cut(event.message, TEXT_MAX))
+        case WorkTreeSeen():
+            branch = _cut(event.branch, NAME_MAX)
+            commit = _cut(event.commit, NAME_MAX)
+            return replace(record, branch=branch, commit=commit, is_dirty=event.is_dirty)
+        case SnapshotKept():
+            others = (one for one in record.kept if one.revision != event.revision)
+            kept = (*others, KeptRevision(revision=event.revision, taken=event.taken))
+            return replace(record, kept=kept[-KEPT_MAX:])
+        case HealthChanged():
+            return _with_health(record, event)
+        case ObjectsAwaited():
+            return replace(record, trouble="")
+        case TreeIsLive():
+            return _withdrawn(record, envelope)
+        case SaveBroken() | SavePushed():
+            return _with_new(record, envelope, event)
+        case SaveUnchanged():
+            return _withdrawn(record, envelope)
+        case SaveHealthy() | SavePartlyHealthy():
+            return _healthy(record, envelope, event)
+        case SaveApplied():
+            return _applied(record, envelope, event)
+        case SaveFailed() | SaveSuspended() | SaveSuperseded() | SaveUndecided():
+            return _decided(record, envelope, _verdict(event))
+    return record
+
+
+def _with_new(record: Record, envelope: Envelope, event: SaveBroken | SavePushed) -> Record:
+    """Add a save; one that is known already stays what it is."""
+    if _find(record, event.save) is not None:
+        return record
+    if isinstance(event, SaveBroken):
+        save = SaveRecord(
+            run=record.run,
+            number=event.save,
+            at=envelope.ts,
+            outcome=Outcome.BROKEN,
+            files=_names(event.paths),
+            file_count=len(event.paths),
+            times_ms=dict(event.times_ms),
+            problems=tuple(_shortened(problem) for problem in event.problems[:PROBLEMS_MAX]),
+            problem_count=len(event.problems),
+        )
+    else:
+        files = (*event.puts, *event.deletes)
+        save = SaveRecord(
+            run=record.run,
+            number=event.save,
+            at=envelope.ts,
+            outcome=Outcome.PUSHED,
+            revision=event.revision,
+            files=_names(files),
+            file_count=len(files),
+            times_ms=dict(event.times_ms),
+            changes=tuple(_short_change(change) for change in event.changes[:ITEMS_MAX]),
+            change_count=len(event.changes),
+            not_checked=_names(event.not_checked),
+        )
+    return replace(record, saves=(*record.saves, save)[-SAVES_MAX:], trouble="")
+
+
+def _decided(record: Record, envelope: Envelope, verdict: tuple[int, TargetVerdict]) -> Record:
+    """Take in what came of a save, unless that is too late."""
+    number, said = verdict
+    save = _find(record, number)
+    if save is None or said.outcome not in _MAY_FOLLOW[save.outcome]:
+        return record
+    target = said.target or next(iter(record.targets), "")
+    decided = replace(save, at=envelope.ts, outcome=said.outcome, targets=(replace(said, target=target),))
+    return _replaced(record, save, decided)
+
+
+def _applied(record: Record, envelope: Envelope, event: SaveApplied) -> Record:
+    """Take in that a save was applied. One that was mended took as long as somebody needed to mend it."""
+    before = _find(record, event.save)
+    verdict = TargetVerdict(target="", outcome=Outcome.APPLIED, objects=event.objects)
+    found = _decided(record, envelope, (event.save, verdict))
+    after = _find(found, event.save)
+    if before is None or after is None or found is record:
+        return record
+    applied = replace(after, times_ms=dict(event.times_ms), undone_to=event.undone_to)
+    took = () if before.outcome is Outcome.FAILED else (whole_ms(event.times_ms),)
+    gone = {change.ref for change in before.changes if change.action == "delete"}
+    left = tuple(one for one in record.unhealthy if one.ref not in gone)
+    return replace(
+        _replaced(found, after, applied),
+        recent_ms=(*record.recent_ms, *took)[-RECENT_MAX:],
+        unhealthy=left,
+        unhealthy_count=record.unhealthy_count - len(record.unhealthy) + len(left),
+        undone_to=event.revision if event.undone_to else "",
+        trouble="",
+    )
+
+
+def _healthy(record: Record, envelope: Envelope, event: SaveHealthy | SavePartlyHealthy) -> Record:
+    save = _find(record, event.save)
+    if save is None or save.outcome is not Outcome.APPLIED:
+        return record
+    is_healthy = isinstance(event, SaveHealthy)
+    healthy = replace(save, at=envelope.ts, is_healthy=is_healthy, times_ms=dict(event.times_ms))
+    return replace(_replaced(record, save, healthy), unhealthy=(), unhealthy_count=0)
+
+
+def _withdrawn(record: Record, envelope: Envelope) -> Record:
+    """Take back that the newest save is broken: the files are again what is live."""
+    last = record.last
+    found = replace(record, trouble="")
+    if last is None or last.outcome is not Outcome.BROKEN:
+        return found
+    return _replaced(found, last, replace(last, at=envelope.ts, outcome=Outcome.WITHDRAWN))
+
+
+def _with_health(record: Record, event: HealthChanged) -> Record:
+    others = tuple(one for one in record.unhealthy if one.ref != event.ref)
+    count = record.unhealthy_count - (len(record.unhealthy) - len(others))
+    if event.health == "ready":
+        return replace(record, unhealthy=others, unhealthy_count=count)
+    one = UnhealthyObject(
+        ref=event.ref,
+        health=event.health,
+        message=_cut(event.message, TEXT_MAX),
+        log=tuple(_cut(line, NAME_MAX) for line in event.log[-LOG_MAX:]),
+    )
+    return replace(record, unhealthy=(one, *others)[:ITEMS_MAX], unhealthy_count=count + 1)
+
+
+def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided) -> tuple[int, TargetVerdict]:
+    """Read what an event says of its save."""
+    match event:
+        case SaveFailed():
+            said = TargetVerdict(
+                target="",
+                outcome=Outcome.FAILED,
+                reason=_cut(event.reason, NAME_MAX),
+                message=_cut(event.message, TEXT_MAX),
+                hint=_cut(event.hint, TEXT_MAX),
+            )
+        case SaveSuspended():
+            message, hint = _cut(event.message, TEXT_MAX), _cut(event.hint, TEXT_MAX)
+            said = TargetVerdict(target="", outcome=Outcome.SUSPENDED, message=message, hint=hint)
+        case SaveSuperseded():
+            said = TargetVerdict(target="", outcome=Outcome.SUPERSEDED)
+        case SaveUndecided():
+            waited = f"no verdict within {event.seconds} s: waited for {event.waited_for}"
+            said = TargetVerdict(target="", outcome=Outcome.UNDECIDED, message=_cut(waited, TEXT_MAX))
+    return event.save, said
+
+
+def _find(record: Record, number: int) -> SaveRecord | None:
+    """Find a save of the present run."""
+    return next((one for one in record.saves if (one.run, one.number) == (record.run, number)), None)
+
+
+def _replaced(record: Record, save: SaveRecord, by: SaveRecord) -> Record:
+    return replace(record, saves=tuple(by if one is save else one for one in record.saves))
+
+
+def _cut(text: str, most: int) -> str:
+    """Cut what is too long, and write bytes of a name that aren't UTF-8 so that JSON can hold them."""
+    text = printable(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_cut(name, NAME_MAX) for name in names[:ITEMS_MAX])
+
+
+def _shortened(problem: Problem) -> Problem:
+    return replace(
+        problem,
+        message=_cut(problem.message, TEXT_MAX),
+        path=_cut(problem.path, NAME_MAX),
+        hint=_cut(problem.hint, TEXT_MAX),
+    )
+
+
+def _short_change(change: Change) -> Change:
+    return replace(change, fields=tuple(_short_field(one) for one in change.fields[:FIELDS_MAX]))
+
+
+def _short_field(change: FieldChange) -> FieldChange:
+    return FieldChange(
+        path=_cut(change.path, NAME_MAX),
+        before=_cut(change.before, VALUE_MAX),
+        after=_cut(change.after, VALUE_MAX),
+    )

@@ -1,0 +1,285 @@
+"""Everything that is known of one session, from whatever was seen last, and how it fares in one word.
+
+One reducer for everybody: terminal, list, status and page. Facts come in any order, late and repeatedly: one
+that is older than what is known changes nothing. Summary and record are the owner's word; the rest is the
+cluster's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from gitops_run.model.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.state.envelope import Envelope
+from gitops_run.model.state.record import Outcome, Record, fold
+from gitops_run.model.state.summary import Summary, summarize
+
+STATE_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Name who syncs. since: when that began. seen: when it was last heard of, where it is heard no more.
+
+    holder: as the Lease names it, "user@host/pid/…".
+    """
+
+    holder: str
+    since: str
+    is_live: bool
+    seen: str = ""
+
+    @property
+    def person(self) -> str:
+        """Name the user and the host alone."""
+        return self.holder.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Say what a session was made with. claimed_owner: by an annotation, which the owner may change."""
+
+    root: str
+    targets: tuple[str, ...]
+    created: str
+    store: str
+    claimed_owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """Say what Flux says of one target. objects: how many the inventory holds."""
+
+    target: str
+    applied: str = ""
+    attempted: str = ""
+    is_suspended: bool = False
+    ready: str = ""
+    reason: str = ""
+    message: str = ""
+    objects: int = 0
+    helm: HelmValues | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceSeen:
+    """A namespace has the session's label. created: RFC 3339."""
+
+    version: int
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSeen:
+    """The Flux Bucket is so; None where there is none."""
+
+    version: int
+    source: SourceStatus | None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerSeen:
+    """The session's owner is bound; "" where nobody is, or where that may not be seen."""
+
+    version: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplierSeen:
+    """What applies a target is so; None where there is nothing."""
+
+    version: int
+    target: str
+    applier: ApplierStatus | None
+    helm: HelmValues | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseSeen:
+    """Who holds the session's Lease; None where nobody does."""
+
+    version: int
+    writer: Writer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarySeen:
+    """The session's state says this; None where it says nothing that can be read."""
+
+    version: int
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSeen:
+    """The session's record says this; None where it says nothing that can be read."""
+
+    version: int
+    record: Record | None
+
+
+Fact = NamespaceSeen | SourceSeen | OwnerSeen | ApplierSeen | LeaseSeen | SummarySeen | RecordSeen | Envelope
+"""version: the resourceVersion of what was seen, as a number, which grows with time in one cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """Hold what is known of a session. None and "" stand for what was not seen.
+
+    versions: of what was seen last, by fact; they don't make two states differ.
+    """
+
+    name: str
+    namespace: str
+    namespace_created: str = ""
+    owner: str = ""
+    place: Place | None = None
+    source: SourceStatus | None = None
+    targets: tuple[TargetState, ...] = ()
+    writer: Writer | None = None
+    summary: Summary | None = None
+    record: Record | None = None
+    versions: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Say whether an `up` or a `down` has ended amid its work, so that there is no Flux Bucket."""
+        return self.source is None
+
+    @property
+    def known_owner(self) -> str:
+        """Name who is bound to the owner's Role, else who the owner is by an annotation."""
+        return self.owner or (self.place.claimed_owner if self.place else "")
+
+    @property
+    def is_owner_claimed(self) -> bool:
+        """Say whether only an annotation names the owner."""
+        return not self.owner and self.place is not None
+
+    @property
+    def created(self) -> str:
+        """Say when it was made, RFC 3339."""
+        return (self.place.created if self.place else "") or self.namespace_created
+
+
+class Phase(StrEnum):
+    """Say how a session fares in one word.
+
+    new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs.
+    """
+
+    INCOMPLETE = "incomplete"
+    SUSPENDED = "suspended"
+    BROKEN = "broken"
+    FAILED = "failed"
+    NEW = "new"
+    PROGRESSING = "progressing"
+    LIVE = "live"
+    APPLIED = "applied"
+
+
+def reduce(state: SessionState, fact: Fact) -> SessionState:
+    """Take in one fact. Total; what is older than what is known changes nothing."""
+    if isinstance(fact, Envelope):
+        record = fold(state.record or Record(), fact)
+        return state if record is state.record else replace(state, record=record, summary=summarize(record))
+    kind = _kind(fact)
+    if fact.version < state.versions.get(kind, 0):
+        return state
+    return replace(_with(state, fact), versions={**state.versions, kind: fact.version})
+
+
+def _kind(fact: Fact) -> str:
+    """Tell facts that take each other's place from others."""
+    return f"{type(fact).__name__} {fact.target}" if isinstance(fact, ApplierSeen) else type(fact).__name__
+
+
+def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - one table
+    match fact:
+        case NamespaceSeen():
+            return replace(state, namespace_created=fact.created)
+        case SourceSeen():
+            return replace(state, source=fact.source, place=fact.place)
+        case OwnerSeen():
+            return replace(state, owner=fact.owner)
+        case LeaseSeen():
+            return replace(state, writer=fact.writer)
+        case SummarySeen():
+            return replace(state, summary=fact.summary)
+        case RecordSeen():
+            return replace(state, record=fact.record)
+        case ApplierSeen():
+            others = [one for one in state.targets if one.target != fact.target]
+            seen = () if fact.applier is None else (_target(fact.target, fact.applier, fact.helm),)
+            targets = sorted((*others, *seen), key=lambda one: one.target)
+            return replace(state, targets=tuple(targets))
+    return state
+
+
+def _target(target: str, applier: ApplierStatus, helm: HelmValues | None) -> TargetState:
+    return TargetState(
+        target=target,
+        applied=applier.applied,
+        attempted=applier.attempted,
+        is_suspended=applier.is_suspended,
+        ready=applier.ready,
+        reason=applier.reason,
+        message=applier.message,
+        objects=len(applier.inventory),
+        helm=helm,
+    )
+
+
+def phase(state: SessionState) -> Phase:  # noqa: PLR0911 - one table, the first that fits
+    """Say in one word how a session fares: what needs a person comes first."""
+    last = state.summary.last if state.summary else None
+    outcome = last.outcome if last else None
+    unhealthy = state.summary.first_unhealthy_state if state.summary else ""
+    if state.is_incomplete:
+        return Phase.INCOMPLETE
+    if any(one.is_suspended for one in state.targets):
+        return Phase.SUSPENDED
+    if outcome is Outcome.BROKEN:
+        return Phase.BROKEN
+    if any(_has_failed(one) for one in state.targets) or unhealthy == "failed":
+        return Phase.FAILED
+    if not any(one.applied for one in state.targets):
+        return Phase.PROGRESSING if state.source and state.source.revision else Phase.NEW
+    if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:
+        return Phase.PROGRESSING
+    is_live = state.writer is not None and state.writer.is_live
+    return Phase.LIVE if is_live and last and last.is_healthy else Phase.APPLIED
+
+
+def _has_failed(target: TargetState) -> bool:
+    return target.ready == "False" and bool(target.attempted)
+
+
+def state_json(state: SessionState) -> dict[str, Any]:
+    """Write a state for programs. What is first seen of the only target stands at the top too."""
+    document: dict[str, Any] = msgspec.to_builtins(replace(state, versions={}))
+    del document["versions"], document["place"], document["namespace_created"]
+    first = state.targets[0] if state.targets else None
+    return {
+        "v": STATE_VERSION,
+        **document,
+        "phase": phase(state),
+        "owner": state.known_owner,
+        "is_owner_claimed": state.is_owner_claimed,
+        "root": state.place.root if state.place else "",
+        "target": next(iter(state.place.targets), "") if state.place else "",
+        "created": state.created,
+        "store": state.place.store if state.place else "",
+        "is_incomplete": state.is_incomplete,
+        "applier": msgspec.to_builtins(first) if first else None,
+        "helm": msgspec.to_builtins(first.helm) if first and first.helm else None,
+        "undone_to": state.summary.undone_to if state.summary else "",
+    }
