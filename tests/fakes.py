@@ -413,7 +413,6 @@ class FakeLeases:
 
     holder: str = ""
     dead: set[str] = field(default_factory=set)
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -431,13 +430,6 @@ class FakeLease:
     @property
     def is_lost(self) -> bool:
         return self._lost is not None
-
-    @property
-    def notes(self) -> Mapping[str, str]:
-        return self.leases.notes
-
-    def note(self, annotations: Mapping[str, str]) -> None:
-        self.leases.notes.update(annotations)
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
         del emit
@@ -487,8 +479,9 @@ class FakeHistory:
     async def keep(self, snapshot: FakeSnapshot) -> None:
         del snapshot
 
-    async def record(self, snapshot: FakeSnapshot, revision: str) -> None:
+    async def record(self, snapshot: FakeSnapshot, revision: str) -> str:
         self.kept[revision] = snapshot
+        return "2026-11-26T00:00:00Z"
 
     async def snapshot(self, revision: str) -> FakeSnapshot:
         if revision not in self.kept:

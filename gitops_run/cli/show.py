@@ -106,7 +106,7 @@ def _row(session: SessionState) -> tuple[str, ...]:
         f"{place.root}/{', '.join(place.targets)}" if place else "",
         place.store if place else "",
         _short(session.source.revision) if session.source else "",
-        session.writer.person if session.writer and session.writer.is_live else "nobody",
+        _person(session.synced_by),
         _last_save(session.summary.last) if session.summary and session.summary.last else "",
     )
 
@@ -134,7 +134,7 @@ def status_rows(session: SessionState) -> list[tuple[str, ...]]:
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
         ("created", session.created),
-        ("synced by", _writer(session.writer)),
+        ("synced by", _writer(session.synced_by)),
     ]
     if source is not None:
         rows += [
@@ -153,6 +153,10 @@ def _target_rows(target: TargetState) -> list[tuple[str, ...]]:
         ("objects", str(target.objects)),
         ("verdict", _verdict(target)),
     ]
+
+
+def _person(writer: Writer | None) -> str:
+    return writer.person if writer and writer.is_live else "nobody"
 
 
 def _writer(writer: Writer | None) -> str:
@@ -187,12 +191,12 @@ def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
 
 
 def _came_of(save: SaveRecord) -> str:
-    """Say what came of a save, and of which files."""
-    files = ", ".join(save.files[:3]) + (", …" if save.file_count > 3 else "")
-    problem = f": {save.problems[0]}" if save.problems else ""
-    refusals = [f": {one.reason} {one.message}".rstrip() for one in save.targets if one.message]
+    """Say what came of a save: why it was refused, else of which files it was."""
     healthy = ", healthy" if save.is_healthy else ""
-    return f"{save.outcome}{healthy}  {files}{problem}{''.join(refusals)}"
+    refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
+    why = [str(save.problems[0])] if save.problems else refusals
+    files = ", ".join(save.files[:3]) + (", …" if save.file_count > 3 else "")
+    return f"{save.outcome}{healthy}: {why[0] if why else files}"
 
 
 def _owner(session: SessionState) -> str:

@@ -354,7 +354,7 @@ class _Judgement:
         return Preflight(
             objects=objects,
             problems=tuple(dict.fromkeys(self._problems)),
-            changes=tuple(dict.fromkeys(self._changes)),
+            changes=_distinct(self._changes),
             not_checked=tuple(self._not_checked),
         )
 
@@ -445,3 +445,8 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
         if item.ref.kind == "CustomResourceDefinition":
             spec = mapping(item.body.get("spec"))
             yield str(spec.get("group")), str(mapping(spec.get("names")).get("kind"))
+
+
+def _distinct(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Tell an object that stands in two API versions once."""
+    return tuple({(one.object, one.action, one.fields): one for one in changes}.values())

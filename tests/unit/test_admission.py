@@ -143,4 +143,4 @@ def test_an_owner_may_patch_the_object_that_applies_and_no_other_kind_of_it(
     patched = {
         resource for (_, resource, verb), _ in rights(manifests.owner_role(spec)["rules"]) if verb == "patch"
     }
-    assert patched == {"buckets", driven}
+    assert patched == {"buckets", driven, "configmaps"}

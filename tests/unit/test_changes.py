@@ -60,7 +60,7 @@ def test_a_secret_s_values_are_masked_wherever_they_come_or_go(live: dict[str, A
 def test_a_new_object_is_a_creation() -> None:
     change = find_change(CONFIG, None, {"data": {}})
     assert change is not None
-    assert (change.object, change.action) == ("ConfigMap ns/a", "create")
+    assert (change.object, change.ref, change.action) == ("ConfigMap ns/a", CONFIG, "create")
 
 
 def owner(labels: dict[str, str] | None = None, **metadata: Any) -> str:

@@ -16,7 +16,7 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.sessions import list_sessions
+from gitops_run.adapters.cluster.states import list_states
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.admission import policies
 from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, Controller, write_declared
@@ -120,9 +120,9 @@ def binding(name: str) -> dict[str, Any]:
 def test_a_session_s_owner_is_who_is_bound_and_not_what_an_annotation_says() -> None:
     answers = {BUCKETS: {"items": [bucket("mallory")]}, BINDINGS: {"items": [binding("dev@example.com")]}}
     (found,) = asyncio.run(
-        list_sessions(cluster(**{BUCKETS: answers[BUCKETS], f"{BINDINGS}?session-owner": answers[BINDINGS]}))
+        list_states(cluster(**{BUCKETS: answers[BUCKETS], f"{BINDINGS}?session-owner": answers[BINDINGS]}))
     )
-    assert (found.owner, found.is_owner_claimed) == ("dev@example.com", False)
+    assert (found.known_owner, found.is_owner_claimed) == ("dev@example.com", False)
 
 
 def test_an_owner_whose_binding_may_not_be_read_is_a_claim() -> None:
@@ -130,5 +130,5 @@ def test_an_owner_whose_binding_may_not_be_read_is_a_claim() -> None:
         BUCKETS: {"items": [bucket("mallory")]},
         f"{BINDINGS}?session-owner": BackendError("forbidden"),
     }
-    (found,) = asyncio.run(list_sessions(cluster(**answers)))
-    assert (found.owner, found.is_owner_claimed) == ("mallory", True)
+    (found,) = asyncio.run(list_states(cluster(**answers)))
+    assert (found.known_owner, found.is_owner_claimed) == ("mallory", True)

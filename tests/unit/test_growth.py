@@ -33,7 +33,8 @@ from gitops_run.model.permit import Permit
 from gitops_run.model.places import Sources, locate, locate_last, locate_text
 from gitops_run.model.pod_troubles import Surroundings, explained_health
 from gitops_run.model.problem import Problem
-from gitops_run.model.state.events import Change, SavePushed, to_json
+from gitops_run.model.state.envelope import Envelope, to_json
+from gitops_run.model.state.events import Change, SavePushed
 from gitops_run.model.store import StoredObject
 from gitops_run.model.substitution import Variables
 from gitops_run.model.tree import diff
@@ -284,11 +285,14 @@ def kustomization_as_flux_writes_it(folder: Path, objects: int) -> Work:
 def lines_of_events(folder: Path, objects: int) -> Work:
     del folder
     names = tuple(f"c{number}.yaml" for number in range(objects))
-    changes = tuple(Change(object=f"ConfigMap {name}", action="create") for name in names)
+    changes = tuple(
+        Change(ref=ObjectRef(group="", kind="ConfigMap", namespace="", name=name), action="create")
+        for name in names
+    )
     pushed = SavePushed(
         save=1, puts=names, deletes=(), revision="r", is_fenced=True, times_ms={}, changes=changes
     )
-    return lambda: (lines(pushed, PLAIN_MARKS), to_json(pushed, session="web", ts=""))
+    return lambda: (lines(pushed, PLAIN_MARKS), to_json(Envelope(seq=1, ts="", session="web", event=pushed)))
 
 
 class AllAre:

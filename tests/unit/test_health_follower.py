@@ -86,8 +86,10 @@ def play(act: Callable[[Scene], Awaitable[None]], watch: FakeWatch | None = None
     return found[0]
 
 
-def changed(health: Health, name: str = "Deployment ns/web") -> HealthChanged:
-    return HealthChanged(ref=parse_inventory_id(name, "v1"), health=health.state.value, message=health.message, log=health.log)
+def changed(health: Health, name: str = WEB) -> HealthChanged:
+    return HealthChanged(
+        ref=parse_inventory_id(name, "v1"), health=health.state.value, message=health.message, log=health.log
+    )
 
 
 def healthy(number: int, ms: int) -> SaveHealthy:
@@ -139,7 +141,7 @@ def test_one_object_that_fails_keeps_the_save_from_being_healthy() -> None:
         scene.apply(1, WEB, DB)
         await anyio.sleep(60)
 
-    assert play(act).events == [changed(CRASHES, "StatefulSet ns/db")]
+    assert play(act).events == [changed(CRASHES, DB)]
 
 
 def test_a_newer_save_takes_the_place_of_an_unhealthy_one_at_once() -> None:
@@ -172,7 +174,7 @@ def test_an_object_that_went_with_a_save_is_forgotten() -> None:
         scene.apply(2, WEB)
         await anyio.sleep(5)
 
-    assert play(act).events == [changed(CRASHES, "StatefulSet ns/db"), healthy(2, 0)]
+    assert play(act).events == [changed(CRASHES, DB), healthy(2, 0)]
 
 
 def test_trouble_after_health_is_told_and_the_save_is_not_told_healthy_twice() -> None:

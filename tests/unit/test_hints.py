@@ -15,7 +15,7 @@ import gitops_run
 from gitops_run.cli.app import cli
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.hints import COMMAND, Place, completed
-from gitops_run.cli.output import event_printer
+from gitops_run.cli.output import event_stream
 from gitops_run.errors import GitOpsRunError
 from gitops_run.flows.preflight import Preflight
 from gitops_run.model.problem import Problem
@@ -164,8 +164,8 @@ def test_a_difference_and_an_event_complete_their_hints_too(capsys: pytest.Captu
     with click.Context(cli) as context:
         context.meta["gitops_run.place"] = PLACE
         print_difference(Preflight(problems=(problem,)), "run-web")
-        event_printer("text", "web")(broken)
-        event_printer("json", "web")(broken)
+        event_stream("text", "web").emit(broken)
+        event_stream("json", "web").emit(broken)
     printed = capsys.readouterr().out
     assert printed.count("gitops-run down web") == 3
     assert "NAME" not in printed

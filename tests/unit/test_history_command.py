@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 
-from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.history import SessionHistory, history_folder
 from gitops_run.cli.app import cli
 from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound
 from gitops_run.model.conditions import SourceStatus
-from gitops_run.model.state.timings import Timings
+from gitops_run.model.problem import Problem
+from gitops_run.model.state.envelope import Stamp
+from gitops_run.model.state.events import Event, SaveApplied, SaveBroken, SavePushed, SaveUnchanged
+from gitops_run.model.state.session_state import Place, SessionState, Writer, reduce
 from tests.fakes import FakeSnapshot, revision_of
 
 A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}
@@ -91,16 +94,29 @@ def test_a_session_without_a_history_says_how_to_get_one(environment: dict[str, 
     assert "gitops-run sync web" in result.exception.hint
 
 
-def shown(**more: object) -> dict[str, str]:
-    fields: dict[str, object] = {"name": "web", "namespace": "run-web", "owner": "me", "target": "."}
-    fields |= {"root": "web", "created": "", "store": "s3", "source": SourceStatus(), **more}
-    return {row[0].strip(): row[1] for row in status_rows(LiveSession(**fields))}
+def shown(*events: Event, **more: object) -> dict[str, str]:
+    """Show a session whose loop has reported these events."""
+    place = Place(root="web", targets=(".",), created="", store="s3", claimed_owner="me")
+    fields = {"name": "web", "namespace": "run-web", "place": place, "source": SourceStatus(), **more}
+    stamp = Stamp("web", lambda: "2026-11-26T00:00:00Z")
+    state = functools.reduce(reduce, (stamp(event) for event in events), SessionState(**fields))
+    return {row[0].strip(): row[1] for row in status_rows(state)}
+
+
+def pushed(number: int = 3) -> SavePushed:
+    return SavePushed(
+        save=number, puts=("a", "b"), deletes=(), revision="sha256:a", is_fenced=False, times_ms={}
+    )
+
+
+def applied(undone_to: str = "", **times_ms: int) -> SaveApplied:
+    return SaveApplied(
+        save=3, paths=(), revision="sha256:" + "ab" * 32, objects=2, times_ms=times_ms, undone_to=undone_to
+    )
 
 
 def test_status_shows_the_last_save_as_a_waterfall() -> None:
-    times = {"scanned": 100, "uploaded": 400, "applied": 1600}
-    timings = Timings().after(number=3, revision="sha256:a", times_ms=times, paths=2)
-    rows = shown(timings=timings)
+    rows = shown(pushed(), applied(scanned=100, uploaded=400, applied=1600))
     assert rows["last save"] == "save 3: 2 files applied in 1,600 ms"
     assert rows["scan"] == "##                                  100 ms"
     assert rows["upload"] == "  ######                            300 ms"
@@ -109,14 +125,17 @@ def test_status_shows_the_last_save_as_a_waterfall() -> None:
 
 
 def test_status_says_that_files_differ_after_an_undo() -> None:
-    rows = shown(undone_to="sha256:" + "ab" * 32)
+    rows = shown(pushed(), applied(undone_to="2026-11-25T00:00:00Z"))
     assert rows["undone to"] == "abababababab: files differ until the next save"
 
 
-def test_status_says_when_whoever_syncs_was_last_seen() -> None:
+def test_status_says_who_syncs_since_when_or_was_last_seen() -> None:
     assert shown()["synced by"] == "nobody"
-    rows = shown(writer="me@laptop/4711/a-b", renewed="2026-11-23T19:10:00Z")
-    assert rows["synced by"] == "me@laptop/4711/a-b, seen 2026-11-23T19:10:00Z"
+    since = "2026-11-23T19:10:00Z"
+    live = Writer(holder="me@laptop/4711/a-b", since=since, is_live=True)
+    assert shown(synced_by=live)["synced by"] == f"me@laptop/4711/a-b since {since}"
+    gone = Writer(holder="me@laptop/4711/a-b", since=since, is_live=False, seen="2026-11-23T20:00:00Z")
+    assert shown(synced_by=gone)["synced by"] == "me@laptop/4711/a-b, last seen 2026-11-23T20:00:00Z"
 
 
 def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:
@@ -124,5 +143,7 @@ def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:
 
 
 def test_status_says_why_the_last_save_was_refused() -> None:
-    rows = shown(refused="app.yaml:3: not valid YAML")
-    assert rows["refused"] == "the last save: app.yaml:3: not valid YAML"
+    problem = Problem(message="not valid YAML", path="app.yaml", line=3)
+    broken = SaveBroken(save=1, paths=("app.yaml",), problems=(problem,))
+    assert shown(broken)["refused"] == "the last save: app.yaml:3: not valid YAML"
+    assert "refused" not in shown(broken, SaveUnchanged(save=1))

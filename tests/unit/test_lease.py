@@ -14,7 +14,6 @@ import pytest
 from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.lease import DURATION_S, MARGIN_S, RENEW_S, Holder, SessionLease
 from gitops_run.errors import BackendError, LockedError, NotFound, TransientError
-from gitops_run.model.session import TIMINGS_ANNOTATION, UNDONE_ANNOTATION
 from gitops_run.model.state.events import Event
 from tests import virtual_time
 from tests.virtual_time import scenario
@@ -91,106 +90,25 @@ async def kept(server: LeaseServer) -> AsyncIterator[SessionLease]:
 
 
 @scenario
-async def test_a_note_is_written_at_once() -> None:
+async def test_an_annotation_of_somebody_else_stays_and_what_earlier_versions_noted_goes() -> None:
     server = LeaseServer()
-    async with kept(server) as lease:
-        lease.note({TIMINGS_ANNOTATION: "t"})
-        await anyio.sleep(RENEW_S / 10)
-    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-    assert server.writes == 2
+    async with kept(server):
+        theirs = {"example.com/theirs": "x"}
+        server.live["metadata"]["annotations"] = {**theirs, "gitops-run.dev/timings": "t"}
+        server.live["metadata"]["resourceVersion"] = "99"
+        await anyio.sleep(2 * RENEW_S + 1)
+    assert server.annotations == theirs
 
 
 @scenario
-async def test_notes_that_come_together_are_one_request() -> None:
-    server = LeaseServer()
-    async with kept(server) as lease:
-        for number in range(10):
-            lease.note({TIMINGS_ANNOTATION: str(number)})
-        lease.note({UNDONE_ANNOTATION: "sha256:a"})
-        await anyio.sleep(RENEW_S / 10)
-    assert server.annotations == {TIMINGS_ANNOTATION: "9", UNDONE_ANNOTATION: "sha256:a"}
-    assert server.writes == 2
-
-
-@scenario
-async def test_a_note_that_comes_amid_a_renewal_is_not_lost() -> None:
-    server = LeaseServer()
-    async with kept(server) as lease:
-        lease.note({TIMINGS_ANNOTATION: "first"})
-        await anyio.sleep(0.005)
-        lease.note({TIMINGS_ANNOTATION: "second"})
-        await anyio.sleep(RENEW_S / 10)
-    assert server.annotations == {TIMINGS_ANNOTATION: "second"}
-
-
-@scenario
-async def test_a_note_whose_renewal_failed_goes_with_the_next_one() -> None:
-    server = LeaseServer()
-    async with kept(server) as lease:
-        server.failures = 1
-        lease.note({TIMINGS_ANNOTATION: "t"})
-        await anyio.sleep(RENEW_S + 1)
-    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-    assert server.writes == 2
-
-
-@scenario
-async def test_an_empty_note_removes_what_was_noted() -> None:
-    server = LeaseServer()
-    lease = lease_of(server)
-    lease.note({UNDONE_ANNOTATION: "sha256:a", TIMINGS_ANNOTATION: "t"})
-    await lease.take(ignore)
-    lease.note({UNDONE_ANNOTATION: ""})
-    assert lease.notes == {TIMINGS_ANNOTATION: "t"}
-    await lease.release()
-    assert server.annotations == {TIMINGS_ANNOTATION: "t"}
-
-
-@scenario
-async def test_notes_survive_a_hand_over_and_the_next_holder_reads_them() -> None:
-    server = LeaseServer()
-    first = lease_of(server)
-    await first.take(ignore)
-    first.note({UNDONE_ANNOTATION: "sha256:a"})
-    await first.release()
-    second = lease_of(server, "bob@there/2/y-2")
-    await second.take(ignore)
-    assert second.notes == {UNDONE_ANNOTATION: "sha256:a"}
-    assert server.annotations == {UNDONE_ANNOTATION: "sha256:a"}
-    assert server.live["spec"]["holderIdentity"] == "bob@there/2/y-2"
-
-
-@scenario
-async def test_an_annotation_of_somebody_else_stays_and_is_no_note() -> None:
-    server = LeaseServer()
-    lease = lease_of(server)
-    await lease.take(ignore)
-    server.live["metadata"]["annotations"] = {"example.com/theirs": ""}
-    await lease.take(ignore)
-    assert lease.notes == {}
-    assert server.annotations == {"example.com/theirs": ""}
-
-
-@scenario
-async def test_a_change_by_somebody_else_costs_no_renewal() -> None:
-    server = LeaseServer()
-    async with kept(server) as lease:
-        server.live["metadata"] |= {"resourceVersion": "99", "annotations": {"example.com/theirs": "x"}}
-        lease.note({TIMINGS_ANNOTATION: "t"})
-        await anyio.sleep(1)
-    assert server.annotations == {"example.com/theirs": "x", TIMINGS_ANNOTATION: "t"}
-
-
-@scenario
-async def test_a_note_after_a_take_over_ends_the_old_holder_and_is_not_written() -> None:
+async def test_a_renewal_after_a_take_over_ends_the_old_holder_and_is_not_written() -> None:
     server = LeaseServer()
     old = lease_of(server)
     await old.take(ignore)
     await lease_of(server, "bob@there/2/y-2").take(ignore, take_over=True)
-    old.note({UNDONE_ANNOTATION: "sha256:a"})
     with pytest.raises(LockedError, match="taken over by bob@there"):
         await old.keep()
-    assert server.annotations == {}
+    assert server.live["spec"]["holderIdentity"] == "bob@there/2/y-2"
 
 
 @scenario

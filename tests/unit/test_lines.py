@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gitops_run.cli.render import COLUMNS_MAX, PLAIN_MARKS, TERMINAL_MARKS, counted, lines
 from gitops_run.cli.terminal import marks_for, painted
+from gitops_run.model.objects import ObjectRef
 from gitops_run.model.state.events import (
     Change,
     Event,
@@ -72,7 +73,11 @@ def test_a_save_is_one_line_that_says_what_its_numbers_are(event: Event, line: s
 @given(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=300), st.integers(0, 8))
 def test_a_line_about_an_object_fits_a_terminal(name: str, count: int) -> None:
     field = FieldChange(path=name, before=name, after=name)
-    changes = (Change(object=name, action="change", fields=(field,) * 3),) * count
+    changes = (
+        Change(
+            ref=ObjectRef(group="", kind="Job", namespace="", name=name), action="change", fields=(field,) * 3
+        ),
+    ) * count
     event = SavePushed(
         save=1, puts=(), deletes=(), revision="r", is_fenced=False, times_ms={}, changes=changes
     )

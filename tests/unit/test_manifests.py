@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitops_run.model import manifests
 from gitops_run.model.access import applier_rules, owner_rules
-from gitops_run.model.session import SessionName
+from gitops_run.model.session import RECORD_MAP, STATE_MAP, SessionName
 from gitops_run.model.session_spec import (
     AwsStore,
     ClusterPin,
@@ -134,7 +134,8 @@ def test_the_owner_reads_one_secret_and_changes_what_bears_the_session_s_name(sp
     secrets = [rule for rule in rules if "secrets" in rule["resources"]]
     changing = [rule for rule in rules if {"patch", "update", "delete"} & set(rule["verbs"])]
     assert [(rule["verbs"], rule["resourceNames"]) for rule in secrets] == [(["get"], ["bucket-writer"])]
-    assert {name for rule in changing for name in rule["resourceNames"]} == {spec.name.text}
+    own = {spec.name.text, STATE_MAP, RECORD_MAP}
+    assert {name for rule in changing for name in rule["resourceNames"]} == own
 
 
 @few

@@ -7,23 +7,25 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 
 from gitops_run.cli.app import cli, main
 from gitops_run.cli.diff import print_difference
-from gitops_run.cli.output import event_printer
+from gitops_run.cli.output import event_stream
 from gitops_run.flows.preflight import Preflight
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.state.events import Change, FieldChange, SaveBroken, SavePushed
 
 NAME = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
+REF = ObjectRef(group="", version="v1", kind="ConfigMap", namespace="ns", name="a")
 BROKEN = SaveBroken(save=1, paths=(NAME,), problems=(Problem(path=NAME, message="no\x9b"),), times_ms={})
 
 
 def test_a_terminal_is_steered_by_no_name(capsys: pytest.CaptureFixture[str]) -> None:
-    event_printer("text", "web")(BROKEN)
+    event_stream("text", "web").emit(BROKEN)
     printed = capsys.readouterr().out
     assert "\\x1b[2J.yaml" in printed
     assert "\x1b" not in printed
@@ -31,16 +33,15 @@ def test_a_terminal_is_steered_by_no_name(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_name_of_any_bytes_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    event_printer("json", "web")(BROKEN)
+    event_stream("json", "web").emit(BROKEN)
     assert json.loads(capsys.readouterr().out)["paths"][0].endswith("\x1b[2J.yaml")
 
 
 def test_neither_does_a_difference_or_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ref = ObjectRef(group="", version="v1", kind="ConfigMap", namespace="ns", name="a")
     field = FieldChange(path="data.x", before="", after="\x1b[2J")
-    print_difference(Preflight(changes=(Change(action="change", object=str(ref), fields=(field,)),)), "ns")
+    print_difference(Preflight(changes=(Change(action="change", ref=REF, fields=(field,)),)), "ns")
     monkeypatch.setattr(sys, "argv", ["gitops-run", "\x1b[2J"])
     with pytest.raises(SystemExit):
         main()
@@ -67,13 +68,13 @@ def test_what_libraries_warn_of_is_not_printed(
 def test_what_is_recreated_or_replaced_is_printed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     renamed = FieldChange(path="metadata.name", before='"env-1"', after='"env-2"')
     changes = (
-        Change(object="Job ns/once", action="recreate"),
-        Change(object="ConfigMap ns/env-2", action="replace", fields=(renamed,)),
+        Change(ref=replace(REF, group="batch", kind="Job", name="once"), action="recreate"),
+        Change(ref=replace(REF, name="env-2"), action="replace", fields=(renamed,)),
     )
     pushed = SavePushed(
         save=1, puts=("a",), deletes=(), revision="r", is_fenced=False, times_ms={}, changes=changes
     )
-    event_printer("text", "web")(pushed)
+    event_stream("text", "web").emit(pushed)
     assert capsys.readouterr().out.splitlines() == [
         "  ± recreate Job ns/once",
         '  ± replace ConfigMap ns/env-2 metadata.name "env-1" → "env-2"',

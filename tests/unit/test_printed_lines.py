@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from gitops_run.cli.app import main
 from gitops_run.cli.diff import print_difference
-from gitops_run.cli.output import event_printer, note, ok
+from gitops_run.cli.output import event_stream, note, ok
 from gitops_run.cli.render import PLAIN_MARKS, SIGNS, lines
 from gitops_run.cli.show import print_table
 from gitops_run.flows.preflight import Preflight
+from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
 from gitops_run.model.state.events import Change, Event, FieldChange, NamedNamespace
 
@@ -29,13 +30,13 @@ HOSTILE = st.text(
 TIMES = st.just({"settled": 1, "healthy": 2, "partly_healthy": 3})
 PROBLEMS = st.builds(Problem, message=HOSTILE, path=HOSTILE, line=st.none() | st.just(3), hint=HOSTILE)
 FIELDS = st.builds(FieldChange, path=HOSTILE, before=HOSTILE, after=HOSTILE)
-CHANGES = st.builds(
-    Change, object=HOSTILE, action=st.sampled_from(sorted(SIGNS)), fields=st.tuples(FIELDS, FIELDS)
-)
+REFS = st.builds(ObjectRef, group=HOSTILE, kind=HOSTILE, namespace=HOSTILE, name=HOSTILE)
+CHANGES = st.builds(Change, ref=REFS, action=st.sampled_from(sorted(SIGNS)), fields=st.tuples(FIELDS, FIELDS))
 PLACES = st.builds(NamedNamespace, path=HOSTILE, line=st.just(1), kind=HOSTILE, name=HOSTILE, named=HOSTILE)
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str: HOSTILE,
     int: st.just(7),
+    ObjectRef: REFS,
     bool: st.booleans(),
     dict[str, int]: TIMES,
     tuple[str, ...]: st.lists(HOSTILE, max_size=2).map(tuple),
@@ -67,7 +68,7 @@ def test_an_event_is_as_many_lines_as_it_is_written_in(kind: type) -> None:
     @few
     @given(events_of(kind))
     def check(event: Any) -> None:
-        assert len(printed(lambda: event_printer("text", "web")(event))) == len(lines(event, PLAIN_MARKS))
+        assert len(printed(lambda: event_stream("text", "web").emit(event))) == len(lines(event, PLAIN_MARKS))
 
     check()
 

@@ -13,9 +13,7 @@ from gitops_run.flows.follow import Save
 from gitops_run.flows.push import Pusher
 from gitops_run.model.history import UndoRequest
 from gitops_run.model.permit import Permit
-from gitops_run.model.session import REFUSED_ANNOTATION, UNDONE_ANNOTATION
 from gitops_run.model.state.events import (
-    HistoryFailed,
     ObjectsAwaited,
     SaveApplied,
     SaveBroken,
@@ -27,6 +25,7 @@ from gitops_run.model.state.events import (
     SaveUnchanged,
     StoreDiffered,
     StoreReplaced,
+    UndoFailed,
 )
 from tests import virtual_time
 from tests.fakes import (
@@ -371,11 +370,9 @@ async def test_an_undo_brings_an_earlier_snapshot_back_and_the_next_save_applies
         session.history.asked.put_nowait(UndoRequest(revision=first.revision, taken="then"))
         undone = await session.says(SaveApplied, 3)
         assert (undone.undone_to, session.cluster.live) == ("then", {"a": b"1"})
-        assert session.leases.notes[UNDONE_ANNOTATION] == first.revision
         session.files.write("app/b", b"2")
         await session.says(SaveApplied, 4)
         assert session.cluster.live == {"a": b"2", "b": b"2"}
-        assert session.leases.notes[UNDONE_ANNOTATION] == ""
 
 
 @scenario
@@ -383,7 +380,7 @@ async def test_an_undo_to_what_is_not_kept_any_more_is_told_and_changes_nothing(
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)
         session.history.asked.put_nowait(UndoRequest(revision="sha256:0", taken="then"))
-        await session.says(HistoryFailed)
+        await session.says(UndoFailed)
         await session.quiet()
         assert session.cluster.live == {"a": b"1"}
 
@@ -430,13 +427,3 @@ async def test_a_question_that_nobody_answered_ends_with_the_next_change() -> No
         await session.says(SaveApplied, 2)
         await anyio.sleep(session.confirm_after)
         assert all("app/a" in tree for tree in session.cluster.applied_trees)
-
-
-@scenario
-async def test_why_a_save_was_refused_stands_on_the_lease_until_one_is_not() -> None:
-    async with running({"app/a": BROKEN}) as session:
-        await session.says(SaveBroken)
-        assert session.leases.notes[REFUSED_ANNOTATION] == "app/a:1: not valid YAML"
-        session.files.write("app/a", b"1")
-        await session.says(SaveApplied)
-        assert session.leases.notes[REFUSED_ANNOTATION] == ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.adapters.cluster.sessions import list_sessions
+from gitops_run.adapters.cluster.states import list_states
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
 from gitops_run.model.session import SESSION_LABEL
 
@@ -35,9 +35,9 @@ class FakeApi:
 
 
 def test_a_cluster_without_flux_is_told_from_one_without_sessions() -> None:
-    assert asyncio.run(list_sessions(FakeApi({"items": []}))) == ()  # type: ignore[arg-type]
+    assert asyncio.run(list_states(FakeApi({"items": []}))) == ()  # type: ignore[arg-type]
     with pytest.raises(NotFound, match="'kind-dev' has no Flux") as failed:
-        asyncio.run(list_sessions(FakeApi(NotFound("page not found"))))  # type: ignore[arg-type]
+        asyncio.run(list_states(FakeApi(NotFound("page not found"))))  # type: ignore[arg-type]
     assert failed.value.hint == "install it: gitops-run platform up"
 
 
@@ -48,10 +48,10 @@ def test_a_namespace_without_a_flux_bucket_is_listed_as_what_is_left_of_a_sessio
         async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
             return {"items": [namespace] if path == "/api/v1/namespaces" else []}
 
-    (left,) = asyncio.run(list_sessions(Half({})))  # type: ignore[arg-type]
+    (left,) = asyncio.run(list_states(Half({})))  # type: ignore[arg-type]
     assert (left.name, left.namespace, left.is_incomplete) == ("web", "run-web", True)
 
 
 def test_a_cluster_that_refuses_to_list_is_not_taken_for_an_empty_one() -> None:
     with pytest.raises(BackendError, match="forbidden"):
-        asyncio.run(list_sessions(FakeApi(BackendError("forbidden"))))  # type: ignore[arg-type]
+        asyncio.run(list_states(FakeApi(BackendError("forbidden"))))  # type: ignore[arg-type]

@@ -35,11 +35,8 @@ def session() -> LiveSession:
     return LiveSession(
         name="web",
         namespace="run-web",
-        owner="al",
         target="deploy",
         root="app",
-        store="s3",
-        created="",
         source=SourceStatus(),
     )
 

@@ -1,86 +1,20 @@
-"""How long saves took, as told to people and left on the Lease."""
+"""How long saves took."""
 
 from __future__ import annotations
 
-import json
-
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from gitops_run.model.state.timings import RECENT_MAX, STEPS, Step, Timings, parse_timings, slowest, steps
+from gitops_run.model.state.timings import Step, percentile, slowest, steps
 from gitops_run.model.tree import Plan
 
 SLOW = {"scanned": 20, "rendered": 2260, "settled": 2260, "uploaded": 2300, "fetched": 2400, "applied": 2500}
-REVISION = "sha256:" + "a" * 64
-
-
-def timings(*recent: int) -> Timings:
-    found = Timings()
-    for number, took in enumerate(recent, 1):
-        found = found.after(number=number, revision=REVISION, times_ms={"applied": took}, paths=1)
-    return found
 
 
 def test_percentiles_are_values_that_occurred() -> None:
-    found = timings(*range(1, 101))
-    assert (found.p50_ms, found.p95_ms) == (50, 95)
+    recent = tuple(range(1, 101))
+    assert (percentile(recent, 50), percentile(recent, 95)) == (50, 95)
 
 
 def test_without_a_save_the_percentiles_are_nothing() -> None:
-    assert (Timings().p50_ms, Timings().p95_ms) == (0, 0)
-
-
-def test_only_the_recent_saves_count() -> None:
-    assert timings(*range(RECENT_MAX + 5)).recent_ms == tuple(range(5, RECENT_MAX + 5))
-
-
-def test_a_save_is_slow_above_two_seconds() -> None:
-    last = timings(2000).last, timings(2001).last
-    assert [save is not None and save.is_slow for save in last] == [False, True]
-
-
-@given(st.lists(st.integers(0, 9_999_999), min_size=1, max_size=RECENT_MAX), st.integers(0, 20_000))
-def test_timings_come_back_from_their_text(recent: list[int], paths: int) -> None:
-    times = dict.fromkeys(STEPS, 9_999_999)
-    found = Timings(recent_ms=tuple(recent)).after(number=7, revision=REVISION, times_ms=times, paths=paths)
-    text = found.to_text()
-    assert len(text) < 4096
-    assert parse_timings(text) == found
-
-
-@settings(max_examples=40)
-@given(
-    st.text(max_size=20)
-    | st.dictionaries(
-        st.sampled_from(["recent", "last"]), st.lists(st.none() | st.integers() | st.text(max_size=3))
-    ).map(json.dumps)
-)
-def test_any_text_is_read_without_a_failure(text: str) -> None:
-    parse_timings(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"recent": 3}',
-        '{"recent": ["x", -1, true]}',
-        '{"last": [1]}',
-        '{"last": [1, 2, 3, 4]}',
-    ],
-)
-def test_what_holds_no_timings_is_none(text: str) -> None:
-    assert parse_timings(text) is None
-
-
-def test_a_step_of_a_newer_version_is_left_out() -> None:
-    found = parse_timings(json.dumps({"last": [1, REVISION, {"applied": 5, "teleported": 3}, 1]}))
-    assert found is not None
-    assert found.last is not None
-    assert found.last.times_ms == {"applied": 5}
+    assert percentile((), 50) == 0
 
 
 def test_steps_follow_each_other_in_the_order_in_which_they_ended() -> None:

@@ -14,7 +14,6 @@ from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.history import UndoRequest
-from gitops_run.model.session import UNDONE_ANNOTATION
 from gitops_run.model.state.events import Event, SaveApplied
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
@@ -122,10 +121,9 @@ def test_an_undo_tells_when_its_snapshot_was_taken() -> None:
     assert [event.undone_to for event in place.told if isinstance(event, SaveApplied)] == [TAKEN]
 
 
-def test_an_undo_is_noted_on_the_lease_and_leaves_the_history_as_it_is() -> None:
+def test_an_undo_leaves_the_history_as_it_is() -> None:
     past = Past({f"{TARGET}/a": b"then"})
-    place = undone(past)
-    assert place.lease.notes[UNDONE_ANNOTATION] == revision_of(past.files)
+    undone(past)
     assert past.recorded == []
 
 

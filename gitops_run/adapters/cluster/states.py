@@ -82,7 +82,7 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
     namespaces, bindings, appliers, releases, charts, leases, maps = map(_items, others)
     labels = {item["metadata"]["name"]: item["metadata"]["labels"][SESSION_LABEL] for item in namespaces}
     # Where namespaces are seen, their label makes a session: anybody may give a ConfigMap its name.
-    claims = (one for one in maps if not labels or _place_of(one)[0] in labels)
+    claims = (one for one in maps if not labels or one["metadata"]["namespace"] in labels)
     facts = (
         *((item["metadata"]["name"], namespace_fact(item)) for item in namespaces),
         *_by_namespace(_items(sources), source_fact),
@@ -92,7 +92,9 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
         *_by_namespace(leases, lease_fact),
         *_by_namespace(claims, summary_fact),
     )
-    names = labels | {_place_of(one)[0]: one["metadata"]["labels"][SESSION_LABEL] for one in _items(sources)}
+    names = labels | {
+        one["metadata"]["namespace"]: one["metadata"]["labels"][SESSION_LABEL] for one in _items(sources)
+    }
     found = {namespace: SessionState(name=name, namespace=namespace) for namespace, name in names.items()}
     for namespace, fact in facts:
         if namespace in found:
@@ -220,7 +222,7 @@ def _place_of(live: Json) -> tuple[str, str]:
 
 
 def _by_namespace(items: Iterable[Json], to_fact: Callable[[Json], Fact]) -> Iterator[tuple[str, Fact]]:
-    return ((_place_of(item)[0], to_fact(item)) for item in items)
+    return ((item["metadata"]["namespace"], to_fact(item)) for item in items)
 
 
 def _release_facts(

@@ -65,7 +65,7 @@ def to_json(envelope: Envelope) -> dict[str, Any]:
     """Write an envelope as JSON: the event's fields beside v, seq, ts, session and type."""
     fields: dict[str, Any] = msgspec.to_builtins(envelope.event)
     head = {"v": SCHEMA_VERSION, "seq": envelope.seq, "ts": envelope.ts, "session": envelope.session}
-    return {**head, "type": type_name(envelope.event), **fields}
+    return {**head, "type": type_name(type(envelope.event)), **fields}
 
 
 def from_json(document: object) -> Envelope | None:

@@ -376,6 +376,6 @@ Event = (
 )
 
 
-def type_name(event: Event) -> str:
-    """Name an event's type as JSON has it: "save_applied"."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+def type_name(kind: type[Event]) -> str:
+    """Name a type of event as JSON has it: "save_applied"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()

@@ -49,6 +49,7 @@ KEPT_MAX: Final = 10
 LOG_MAX: Final = 5
 TEXT_MAX: Final = 500
 NAME_MAX: Final = 253
+REVISION_MAX: Final = 80
 VALUE_MAX: Final = 80
 
 
@@ -169,8 +170,9 @@ class Record:
 
     @property
     def last(self) -> SaveRecord | None:
-        """The newest save."""
-        return self.saves[-1] if self.saves else None
+        """The newest save that still counts: a broken one that was withdrawn doesn't."""
+        counting = (one for one in reversed(self.saves) if one.outcome is not Outcome.WITHDRAWN)
+        return next(counting, None)
 
 
 def begin_run(record: Record) -> Record:
@@ -190,7 +192,7 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
     event = envelope.event
     match event:
         case SyncStarted():
-            return replace(record, since=envelope.ts, targets=(event.target,), trouble="")
+            return replace(record, since=envelope.ts, targets=(_cut(event.target, NAME_MAX),), trouble="")
         case ServiceFailed():
             return replace(record, trouble=_cut(event.message, TEXT_MAX))
         case StoreDiffered():
@@ -201,7 +203,12 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
             return replace(record, branch=branch, commit=commit, is_dirty=event.is_dirty)
         case SnapshotKept():
             others = (one for one in record.kept if one.revision != event.revision)
-            kept = (*others, KeptRevision(revision=event.revision, taken=event.taken))
+            kept = (
+                *others,
+                KeptRevision(
+                    revision=_cut(event.revision, REVISION_MAX), taken=_cut(event.taken, REVISION_MAX)
+                ),
+            )
             return replace(record, kept=kept[-KEPT_MAX:])
         case HealthChanged():
             return _with_health(record, event)
@@ -245,7 +252,7 @@ def _with_new(record: Record, envelope: Envelope, event: SaveBroken | SavePushed
             number=event.save,
             at=envelope.ts,
             outcome=Outcome.PUSHED,
-            revision=event.revision,
+            revision=_cut(event.revision, REVISION_MAX),
             files=_names(files),
             file_count=len(files),
             times_ms=dict(event.times_ms),
@@ -275,7 +282,8 @@ def _applied(record: Record, envelope: Envelope, event: SaveApplied) -> Record:
     after = _find(found, event.save)
     if before is None or after is None or found is record:
         return record
-    applied = replace(after, times_ms=dict(event.times_ms), undone_to=event.undone_to)
+    undone_to = _cut(event.undone_to, REVISION_MAX)
+    applied = replace(after, times_ms=dict(event.times_ms), undone_to=undone_to)
     took = () if before.outcome is Outcome.FAILED else (whole_ms(event.times_ms),)
     gone = {change.ref for change in before.changes if change.action == "delete"}
     left = tuple(one for one in record.unhealthy if one.ref not in gone)
@@ -284,7 +292,7 @@ def _applied(record: Record, envelope: Envelope, event: SaveApplied) -> Record:
         recent_ms=(*record.recent_ms, *took)[-RECENT_MAX:],
         unhealthy=left,
         unhealthy_count=record.unhealthy_count - len(record.unhealthy) + len(left),
-        undone_to=event.revision if event.undone_to else "",
+        undone_to=_cut(event.revision, REVISION_MAX) if event.undone_to else "",
         trouble="",
     )
 
@@ -314,7 +322,7 @@ def _with_health(record: Record, event: HealthChanged) -> Record:
         return replace(record, unhealthy=others, unhealthy_count=count)
     one = UnhealthyObject(
         ref=event.ref,
-        health=event.health,
+        health=_cut(event.health, REVISION_MAX),
         message=_cut(event.message, TEXT_MAX),
         log=tuple(_cut(line, NAME_MAX) for line in event.log[-LOG_MAX:]),
     )

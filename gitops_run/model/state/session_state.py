@@ -144,7 +144,7 @@ class SessionState:
     place: Place | None = None
     source: SourceStatus | None = None
     targets: tuple[TargetState, ...] = ()
-    writer: Writer | None = None
+    synced_by: Writer | None = None
     summary: Summary | None = None
     record: Record | None = None
     versions: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
@@ -211,7 +211,7 @@ def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - o
         case OwnerSeen():
             return replace(state, owner=fact.owner)
         case LeaseSeen():
-            return replace(state, writer=fact.writer)
+            return replace(state, synced_by=fact.writer)
         case SummarySeen():
             return replace(state, summary=fact.summary)
         case RecordSeen():
@@ -255,7 +255,7 @@ def phase(state: SessionState) -> Phase:  # noqa: PLR0911 - one table, the first
         return Phase.PROGRESSING if state.source and state.source.revision else Phase.NEW
     if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:
         return Phase.PROGRESSING
-    is_live = state.writer is not None and state.writer.is_live
+    is_live = state.synced_by is not None and state.synced_by.is_live
     return Phase.LIVE if is_live and last and last.is_healthy else Phase.APPLIED
 
 
@@ -279,6 +279,7 @@ def state_json(state: SessionState) -> dict[str, Any]:
         "created": state.created,
         "store": state.place.store if state.place else "",
         "is_incomplete": state.is_incomplete,
+        "writer": state.synced_by.holder if state.synced_by else "",
         "applier": msgspec.to_builtins(first) if first else None,
         "helm": msgspec.to_builtins(first.helm) if first and first.helm else None,
         "undone_to": state.summary.undone_to if state.summary else "",
