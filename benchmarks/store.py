@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from benchmarks.session import Session
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.cli.reach import reached_store
+from gitops_run.api.reach import reached_store
 from gitops_run.flows.ports import Store
 from gitops_run.model.session import SessionName
 

@@ -8,9 +8,8 @@ from typing import Any
 import anyio
 import click
 
-from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.cluster.sessions import LiveSession, read_session
-from gitops_run.adapters.cluster.sessions import list_sessions as read_all
+from gitops_run.adapters.cluster.sessions import LiveSession
+from gitops_run.api import status as api
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
@@ -19,7 +18,7 @@ from gitops_run.cli.table import print_table
 from gitops_run.model.conditions import ApplierStatus
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
-from gitops_run.model.settings import Origin, Settings, Source
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.timings import Step, Timings, steps
 
 _BAR_WIDTH = 32
@@ -31,8 +30,8 @@ _SHORT_REVISION = len("sha256:") + 12
 @json_flag
 def list_sessions(output: str, **flags: object) -> None:
     """List the sessions of a cluster."""
-    settings = cluster_settings(flags, Source(origin=Origin.STACK, values={}))
-    sessions = anyio.run(_list, settings)
+    settings = cluster_settings(flags)
+    sessions = anyio.run(api.list_sessions, settings.require("kubeconfig"), settings.require("context"))
     if output == "json":
         print_json([_to_json(session) for session in sessions])
     elif not sessions:
@@ -52,22 +51,11 @@ def status(name: str, output: str, **flags: object) -> None:
     """Show what is live in session NAME, or why not."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
-    session = anyio.run(_read, parsed, settings)
+    session = anyio.run(api.read_session, SessionKey.of(parsed, settings))
     if output == "json":
         print_json(_to_json(session))
     else:
         print_table(("", ""), status_rows(session))
-
-
-async def _list(settings: Settings) -> tuple[LiveSession, ...]:
-    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await read_all(connection)
-
-
-async def _read(name: SessionName, settings: Settings) -> LiveSession:
-    namespace = settings.namespace or name.namespace
-    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await read_session(connection, name.text, namespace)
 
 
 def _to_json(session: LiveSession) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from gitops_run.model.session import (
     WRITER_SECRET,
     chart_name,
 )
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.timings import Timings, parse_timings
 
@@ -119,8 +120,9 @@ def bound_owner(binding: Json) -> str:
     return next((str(one["name"]) for one in subjects if one.get("kind") == "User"), "")
 
 
-async def read_session(connection: Connection, name: str, namespace: str) -> LiveSession:
+async def read_session(connection: Connection, key: SessionKey) -> LiveSession:
     """Read one session with its status and its writer. Raises NotFound where it doesn't exist."""
+    name, namespace = key.name.text, key.namespace
     try:
         source = await connection.get(source_path(namespace, name))
     except NotFound as error:
