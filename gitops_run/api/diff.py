@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from gitops_run.adapters.cluster.connection import connect
+from gitops_run.adapters.cluster.flux import FluxLists
 from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.adapters.history import history_folder
 from gitops_run.api.caller import Caller
@@ -24,7 +25,8 @@ async def diff(key: SessionKey, settings: Settings, root: Path | None, caller: C
     NotFound where there is no such session.
     """
     async with connect(key.kubeconfig, key.context) as connection:
-        session = await read_session(connection, key)
+        lists = FluxLists(connection)
+        session = await read_session(connection, key, lists)
         root = root_of(session, root, history_folder(caller.environment, key), caller.here)
         with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
             work = Path(folder)
@@ -34,7 +36,7 @@ async def diff(key: SessionKey, settings: Settings, root: Path | None, caller: C
                 limits=render_limits(settings),
                 masker=Masker(),
             )
-            inspector = await compose_inspector(connection, session, inspection)
+            inspector = await compose_inspector(connection, session, lists.post_build(key), inspection)
             snapshot = await work_tree(session, root, work / "tree").snapshot()
             applier = session.applier or ApplierStatus()
             live = Live(digests={}, inventory=applier.inventory, versions=applier.versions)

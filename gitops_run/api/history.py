@@ -72,17 +72,19 @@ async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Cal
             return Undone(snapshot=wanted, by="")
         if Holder(session.writer).is_running_here:
             with past.asking(wanted.revision):
-                await _until_applied(connection, session, wanted)
+                await _until_applied(connection, key, session, wanted)
             return Undone(snapshot=wanted, by="sync")
     request = SyncRequest(key=key, settings=settings, root=None, undo_to=wanted.revision)
     await sync_session(request, caller)
     return Undone(snapshot=wanted, by="undo")
 
 
-async def _until_applied(connection: Connection, session: LiveSession, wanted: KeptSnapshot) -> None:
+async def _until_applied(
+    connection: Connection, key: SessionKey, session: LiveSession, wanted: KeptSnapshot
+) -> None:
     """Wait until Flux has applied a snapshot. Raises WaitTimeout, or ReconcileFailed where Flux refuses."""
     is_helm = session.helm is not None
-    async with watch_flux(connection, session.namespace, session.name, is_helm=is_helm) as flux:
+    async with watch_flux(connection, key, is_helm=is_helm) as flux:
         with anyio.move_on_after(UNDO_S):
             while not _is_applied(flux.source.revision, flux.applier, wanted.revision):
                 await flux.news()

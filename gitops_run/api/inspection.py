@@ -12,7 +12,7 @@ from gitops_run.adapters.cluster.charts import ClusterCharts
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
-from gitops_run.adapters.cluster.post_build import PostBuild, read_post_build
+from gitops_run.adapters.cluster.post_build import PostBuild
 from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.helm import Helm
@@ -101,9 +101,9 @@ class RenewedInspector:
 
 
 async def compose_inspector(
-    connection: Connection, session: LiveSession, inspection: Inspection
+    connection: Connection, session: LiveSession, then: PostBuild, inspection: Inspection
 ) -> Inspector:
-    """Make an inspector of a session's saves."""
+    """Make an inspector of a session's saves. then: what its Kustomization does after the build."""
     work, limits, masker = inspection.work, inspection.limits, inspection.masker
     renderer: Renderer
     discovery = Discovery(connection)
@@ -113,9 +113,7 @@ async def compose_inspector(
         renderer = Helm(
             session.namespace, session.helm, work, discovery, release=release, masker=masker, limits=limits
         )
-        then = PostBuild()
     else:
-        then = await read_post_build(connection, session.namespace, session.name)
         renderer = Kustomize(session.namespace, work, masker, limits, is_decrypted=then.has_decryption_key)
     settings = InspectionSettings(
         target=session.target,

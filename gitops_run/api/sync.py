@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
+from gitops_run.adapters.cluster.flux import FluxLists, WatchedFlux, watch_flux
 from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import DURATION_S, SessionLease
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
@@ -170,14 +170,13 @@ class _Opened:
 async def _opened(request: SyncRequest, caller: Caller) -> AsyncIterator[_Opened]:
     key = request.key
     async with connect(key.kubeconfig, key.context) as connection:
-        session = await read_session(connection, key)
+        lists = FluxLists(connection)
+        session = await read_session(connection, key, lists)
         masker = Masker()
         root = None if request.undo_to else _known_root(session, request, caller)
         async with (
             reached_store(connection, key.namespace) as (store, store_watch),
-            watch_flux(
-                connection, key.namespace, key.name.text, masker, is_helm=session.helm is not None
-            ) as flux,
+            watch_flux(connection, key, masker, is_helm=session.helm is not None, lists=lists) as flux,
         ):
             with scratch_folder(caller.environment) as scratch:
                 work = scratch.folder
@@ -196,7 +195,7 @@ async def _opened(request: SyncRequest, caller: Caller) -> AsyncIterator[_Opened
                     root=root,
                     work=work,
                     inspector=RenewedInspector(
-                        partial(_inspector_now, connection, key, inspection),
+                        partial(_inspector_now, connection, session, flux, inspection),
                         lambda: flux.applier.generation,
                     ),
                     store=store,
@@ -207,9 +206,11 @@ async def _opened(request: SyncRequest, caller: Caller) -> AsyncIterator[_Opened
                 )
 
 
-async def _inspector_now(connection: Connection, key: SessionKey, inspection: Inspection) -> Inspector:
-    """Compose an inspector of the session as it is now."""
-    return await compose_inspector(connection, await read_session(connection, key), inspection)
+async def _inspector_now(
+    connection: Connection, session: LiveSession, flux: WatchedFlux, inspection: Inspection
+) -> Inspector:
+    """Compose an inspector of the session as its applier was last seen."""
+    return await compose_inspector(connection, replace(session, helm=flux.helm), flux.post_build, inspection)
 
 
 def _known_root(session: LiveSession, request: SyncRequest, caller: Caller) -> Path:
