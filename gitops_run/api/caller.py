@@ -1,6 +1,7 @@
 """Who calls this room: where they are, and how they are told and asked.
 
-This room reads no environment, knows no current directory and prints nothing: all of it comes from here.
+This room reads no environment, asks for no current directory and prints nothing: all of it comes from here.
+Paths in requests are absolute; a relative one is taken as the operating system does.
 """
 
 from __future__ import annotations

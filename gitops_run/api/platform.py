@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitops_run.adapters import user_files
@@ -81,14 +80,15 @@ async def down_without_cluster(request: PlatformRequest, caller: Caller) -> None
 
 
 async def facts(settings: PlatformSettings) -> PlatformFacts:
-    """Look what a cluster has of a platform, as far as this user may. Raises GuardError on a context that
-    nobody allowed.
+    """Look what a cluster has of a platform, as far as this user may.
+
+    Raises GuardError on a context that nobody allowed.
     """
     contexts.guard(settings.require("context"), settings.allow_contexts)
     return await _cluster(settings).facts()
 
 
-async def images(settings: PlatformSettings) -> Sequence[str]:
+async def images(settings: PlatformSettings) -> tuple[str, ...]:
     """List the images that platform and sessions run. Asks no cluster. Raises as read_manifests."""
     documents = await read_manifests(settings.manifests)
     return (*images_of(install(documents, flux_choice("", settings))), STORE_IMAGE)
