@@ -26,9 +26,9 @@ def floor(session: Session, times: int) -> list[float]:
 
 
 async def _floor(session: Session, times: int) -> list[float]:
-    async with open_store(session) as (connection, namespace, store):
+    async with open_store(session) as (connection, session_key, store):
         stored = {found.key: found for found in await store.list()}
-        async with watch_flux(connection, namespace, session.name) as flux:
+        async with watch_flux(connection, session_key) as flux:
             return [await _one(session, store, flux, stored) for _ in range(times)]
 
 
@@ -54,11 +54,11 @@ def flux_alone(session: Session, contents: Mapping[str, bytes]) -> float:
 
 
 async def _flux_alone(session: Session, contents: Mapping[str, bytes]) -> float:
-    async with open_store(session) as (connection, namespace, store):
+    async with open_store(session) as (connection, session_key, store):
         objects = {f"{STORE_PREFIX}{path}": content for path, content in contents.items()}
         await store.put_many(objects, always)
         revision = flux_revision(await store.list())
-        async with watch_flux(connection, namespace, session.name) as flux:
+        async with watch_flux(connection, session_key) as flux:
             began = time.monotonic()
             await flux.request_fetch(f"floor-{time.time_ns()}")
             while flux.applier.applied != revision:

@@ -39,8 +39,8 @@ def model(session: Session, times: int) -> list[float]:
 
 async def _model(session: Session, times: int) -> list[float]:
     found = []
-    async with open_store(session) as (connection, namespace, store):
-        source, applier = source_path(namespace, session.name), applier_path(namespace, session.name)
+    async with open_store(session) as (connection, key, store):
+        source, applier = (path(key.namespace, session.name) for path in (source_path, applier_path))
         for _ in range(times):
             began = time.monotonic()
             session.edit()

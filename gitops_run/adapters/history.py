@@ -44,6 +44,7 @@ from gitops_run.model.history import (
 )
 from gitops_run.model.ignore import Rule
 from gitops_run.model.problem import Problem
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.tree import FileEntry, Tree
 
 SNAPSHOTS_MAX: Final = 50
@@ -98,10 +99,10 @@ class LaidOut:
         return path
 
 
-def history_folder(environment: Mapping[str, str], context: str, namespace: str, name: str) -> Path:
-    """Name the folder of a session's history."""
-    place = hashlib.sha256(f"{context}/{namespace}".encode()).hexdigest()[:8]
-    return data_directory(environment) / "history" / f"{place}-{name}"
+def history_folder(environment: Mapping[str, str], key: SessionKey) -> Path:
+    """Name the folder of a session's history on this machine."""
+    place = hashlib.sha256(f"{key.context}/{key.namespace}".encode()).hexdigest()[:8]
+    return data_directory(environment) / "history" / f"{place}-{key.name}"
 
 
 def forget_history(folder: Path) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from gitops_run.adapters import user_files
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.api import settings as choose
+from gitops_run.cli.caller import this_caller
 from gitops_run.cli.hints import know_place
-from gitops_run.model import contexts
 from gitops_run.model.session import SessionName
-from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source, resolve
+from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source
 
 _METAVARS = {
     "file": "FILE",
@@ -121,32 +119,17 @@ def flag_source(flags: Mapping[str, object], table: Sequence[Setting] = SETTINGS
     return Source(origin=Origin.FLAG, values=values)
 
 
-def cluster_settings(flags: Mapping[str, object], stack: Source, name: str = "") -> Settings:
-    """Choose the settings of a command that works on one pinned cluster, and guard its context.
-
-    Raises UsageError where no context was named, since what happens to be current is never taken, and where
-    the kubeconfig doesn't have it. name: of the session that is meant.
-    """
-    settings = resolve((flag_source(flags), *user_files.sources(os.environ, stack=stack)))
-    know_place(name, settings, flags)
-    kubeconfig = read_kubeconfig(settings.require("kubeconfig"))
-    if settings.context is None:
-        raise kubeconfig.no_cluster_named()
-    kubeconfig.require(settings.context)
-    contexts.guard(settings.context, settings.allow_contexts)
+def cluster_settings(flags: Mapping[str, object]) -> Settings:
+    """Choose the settings of a command that works on one pinned cluster. Raises as refuse_unpinned."""
+    settings = choose.cluster_settings(flag_source(flags), this_caller())
+    know_place("", settings, flags)
+    choose.refuse_unpinned(settings)
     return settings
 
 
 def session_settings(name: SessionName, flags: Mapping[str, object]) -> Settings:
-    """Choose the settings of a session that may have a stack file near here."""
-    stack_file = nearest_stack_file(name)
-    stack = user_files.read_stack_file(stack_file) if stack_file else Source(origin=Origin.STACK, values={})
-    return cluster_settings(flags, stack, name.text)
-
-
-def nearest_stack_file(name: SessionName) -> Path | None:
-    """Find the stack file of a session: beside the nearest project, or in the user's data directory."""
-    here = Path.cwd()
-    data = user_files.data_directory(os.environ) / "project"
-    candidates = [folder / "stacks" / f"Pulumi.{name}.yaml" for folder in (here, *here.parents, data)]
-    return next((path for path in candidates if path.is_file()), None)
+    """Choose the settings of a session that may have a stack file near here. Raises as refuse_unpinned."""
+    settings = choose.session_settings(name, flag_source(flags), this_caller())
+    know_place(name.text, settings, flags)
+    choose.refuse_unpinned(settings)
+    return settings

@@ -37,7 +37,7 @@ def event_stream(output: str, session: str) -> EventStream:
     return EventStream(Stamp(session, _now), event_printer(output))
 
 
-def silent_stream(session: str) -> EventStream:
+def silent_stream(session: str = "") -> EventStream:
     """Make a stream that nobody sees here: others still read what is done in the cluster."""
     return EventStream(Stamp(session, _now))
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import anyio
 import click
 
+from gitops_run.api.caller import Caller
+from gitops_run.api.sessions import down, place_of
+from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.caller import this_caller
 from gitops_run.cli.hints import told
-from gitops_run.cli.lifecycle import (
-    beginning,
-    end_session,
-    make_session,
-    place_flags,
-    print_receipt,
-    said,
-    session_request,
-)
+from gitops_run.cli.lifecycle import beginning, make_session, print_receipt, request_to_make, said
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
     LOOP_KEYS,
@@ -28,12 +24,10 @@ from gitops_run.cli.options import (
 )
 from gitops_run.cli.output import event_stream, note
 from gitops_run.cli.signals import HurriedInterrupt, until_interrupted
-from gitops_run.cli.sync import LETTING_GO, SyncRequest, sync_session
+from gitops_run.cli.sync import GOING_ON, LETTING_GO
 from gitops_run.errors import NotFound
-from gitops_run.flows import lifecycle
 from gitops_run.model.session import SessionName, suggest_name
-from gitops_run.model.state.envelope import EventStream
-from gitops_run.model.state.events import SyncEnded
+from gitops_run.model.session_request import SessionRequest
 
 
 @click.command()
@@ -59,49 +53,46 @@ def run(  # noqa: PLR0913 - one argument for each flag
     **flags: object,
 ) -> None:
     """Make a session that applies PATH, sync it until interrupted, and end it."""
-    place = place_flags(path, root)
+    place = place_of(path, root)
     parsed = SessionName.parse(name) if name else _name_for(place)
-    request = session_request(parsed, {**place, **said(flags)})
+    request = request_to_make(parsed, {**place, **said(flags)})
     syncing = SyncRequest(
-        name=parsed,
+        key=request.key,
         settings=request.settings,
         root=Path(place["root"]),
         is_take_over=is_take_over,
-        is_prune_allowed=is_prune_allowed,
         has_dry_run=not has_no_preflight,
     )
-    events = event_stream(output, parsed.text)
+    caller = this_caller(event_stream(output, parsed.text), is_prune_allowed=is_prune_allowed)
     note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends it'}")
     try:
         says = LETTING_GO if is_kept else f"session {parsed} ends"
-        anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, events)
+        anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, caller)
     except HurriedInterrupt:
         note(_left(parsed))
         raise
     except KeyboardInterrupt:
         if is_kept:
-            events.emit(
-                SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME")
-            )
+            caller.emit(GOING_ON)
         else:
-            _end(request)
+            _end(request, caller)
         raise
 
 
-async def _up_and_sync(request: lifecycle.Request, syncing: SyncRequest, events: EventStream) -> None:
-    await make_session(request)
-    await sync_session(syncing, events)
+async def _up_and_sync(request: SessionRequest, syncing: SyncRequest, caller: Caller) -> None:
+    await make_session(request, caller)
+    await sync_session(syncing, caller)
 
 
-def _end(request: lifecycle.Request) -> None:
-    note(f"ending session {request.name}; interrupt again to leave it as it is")
+def _end(request: SessionRequest, caller: Caller) -> None:
+    note(f"ending session {request.key.name}; interrupt again to leave it as it is")
     ending = partial(until_interrupted, is_interrupted=True)
     try:
-        print_receipt(anyio.run(ending, end_session, request))
+        print_receipt(anyio.run(ending, down, request, caller))
     except NotFound:
         note("nothing was made yet")
     except KeyboardInterrupt:
-        note(_left(request.name))
+        note(_left(request.key.name))
         raise
 
 

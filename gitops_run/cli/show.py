@@ -9,8 +9,7 @@ import anyio
 import click
 import msgspec
 
-from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.cluster.states import list_states, read_state
+from gitops_run.api import status as api
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
@@ -18,7 +17,7 @@ from gitops_run.cli.render import SIGNS, counted, duration
 from gitops_run.cli.table import print_table
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
-from gitops_run.model.settings import Origin, Settings, Source
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.state.record import Outcome, Record, SaveRecord
 from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase, state_json
 from gitops_run.model.state.summary import SaveSummary
@@ -35,8 +34,8 @@ _PROBLEM_CHARACTERS = 60
 @json_flag
 def list_sessions(output: str, **flags: object) -> None:
     """List the sessions of a cluster."""
-    settings = cluster_settings(flags, Source(origin=Origin.STACK, values={}))
-    sessions = anyio.run(_list, settings)
+    settings = cluster_settings(flags)
+    sessions = anyio.run(api.list_sessions, settings.require("kubeconfig"), settings.require("context"))
     if output == "json":
         print_json([_to_json(session) for session in sessions])
     elif not sessions:
@@ -54,22 +53,11 @@ def status(name: str, output: str, **flags: object) -> None:
     """Show what is live in session NAME, or why not."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
-    session = anyio.run(_read, parsed, settings)
+    session = anyio.run(api.read_session, SessionKey.of(parsed, settings))
     if output == "json":
         print_json(_to_json(session))
     else:
         print_table(("", ""), status_rows(session))
-
-
-async def _list(settings: Settings) -> tuple[SessionState, ...]:
-    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await list_states(connection)
-
-
-async def _read(name: SessionName, settings: Settings) -> SessionState:
-    namespace = settings.namespace or name.namespace
-    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
-        return await read_state(connection, name.text, namespace)
 
 
 def _to_json(session: SessionState) -> dict[str, Any]:

@@ -5,9 +5,9 @@ Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from typing import Protocol
@@ -16,11 +16,11 @@ from anyio import to_thread
 
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
-from gitops_run.model import contexts
-from gitops_run.model.bounds import refuse_unlocked, warnings
-from gitops_run.model.pod_security import refuse_pod_security
+from gitops_run.model.bounds import warnings
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest, admitted, described, refuse_context
 from gitops_run.model.session_spec import (
     AwsStore,
     ClusterFacts,
@@ -29,14 +29,9 @@ from gitops_run.model.session_spec import (
     Store,
     other_stack,
     parse_s3_store,
-    parse_spec,
-    refuse_foreign,
     refuse_other_target,
-    with_decryption_key,
-    with_given_keys,
-    with_secret_variables,
 )
-from gitops_run.model.settings import Settings, to_stack_config
+from gitops_run.model.settings import to_stack_config
 from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
 from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_failures import cannot_make_keys
@@ -44,18 +39,18 @@ from gitops_run.model.store_keys import MadeKeys
 
 
 class ClusterPort(Protocol):
-    """Ask one cluster, and clean it of leftovers."""
+    """Ask the cluster of one session, and clean it of leftovers."""
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+    async def facts(self) -> ClusterFacts:
         """Ask what a session needs to know."""
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         """Ask for everything that a session has."""
 
-    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+    async def labelled(self) -> tuple[PendingObject, ...]:
         """List what has the session's label, in the order in which it is made."""
 
-    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+    async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         """Delete what is the session's of these."""
 
 
@@ -110,30 +105,7 @@ class Ports:
     declare: Callable[[SessionSpec], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Ask for one session's beginning or end.
-
-    settings: with kubeconfig and context. ca: what caFile holds. now: RFC 3339, when it is asked.
-    decryption_key, variables: what decryptionKeyFile and substituteFile hold. keys_elsewhere: as for
-    refuse_shared_keys. All three are needed to make a session, not to end one.
-    """
-
-    name: SessionName
-    settings: Settings
-    ca: str
-    now: str
-    decryption_key: str = field(default="", repr=False)
-    keys_elsewhere: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def secrets(self) -> Iterator[str]:
-        """Yield every value that no text may hold."""
-        keys = (self.settings.secret_key, self.settings.reader_secret_key, self.settings.writer_secret_key)
-        yield from (key for key in (*keys, self.decryption_key, *self.variables.values()) if key)
-
-
-async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
+async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
     """Make a session, or bring it up to its settings, and return what it is made of.
 
     Raises GuardError on a context that nobody allowed, a session of someone else or of another stack, a Flux
@@ -144,10 +116,7 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
         refuse_other_target(spec, facts)  # of the tool's own session, that says more than where its stack is
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)
-    refuse_other_target(spec, facts)
-    refuse_pod_security(spec.pod_security, facts.pod_security)
-    refuse_unlocked(spec, facts, is_allowed=request.settings.allow_unlocked_flux)
-    spec = with_given_keys(spec, request.settings, request.keys_elsewhere)
+    spec = admitted(spec, request, facts)
     if not facts.target:
         await to_thread.run_sync(_require_keys, spec, ports)
     for text in warnings(spec, facts):
@@ -163,7 +132,7 @@ async def up(request: Request, ports: Ports, tell: Tell) -> SessionSpec:
     return spec
 
 
-async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
+async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
     """Take a session away, and ask the cluster and the store whether it is gone.
 
     Raises GuardError on a session of someone else or of another stack, BackendError where something stayed or
@@ -187,38 +156,37 @@ async def down(request: Request, ports: Ports, tell: Tell) -> Receipt:
     if outcome.has_pending:
         await _leftovers(spec, ports, tell).clean_up()
     if is_continued:
-        await _remove_labelled(spec, ports)
+        await _remove_labelled(ports)
     await ports.stacks.forget(spec.name.text)
     left = Undecided.ALL if is_continued else Undecided.EMPTY if outcome.has_pending else Undecided.NOTHING
-    return _proven(spec.name, spec.namespace, await _look_again(spec, ports, left))
+    return _proven(request.key, await _look_again(spec, ports, left))
 
 
-async def down_from_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
+async def down_from_cluster(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
     """Take a session away whose state is lost: by its labels in the cluster, and by its names in the store.
 
     Raises as down.
     """
     spec, _ = await _look(request, ports)
-    for found in await _remove_labelled(spec, ports):
+    for found in await _remove_labelled(ports):
         tell(StackNotice(text=f"delete {found.kind} {found.name}"))
     receipt = await _look_again(spec, ports, Undecided.ALL)
     await ports.stacks.discard(spec.name.text)
-    return _proven(spec.name, spec.namespace, receipt)
+    return _proven(request.key, receipt)
 
 
-async def _remove_labelled(spec: SessionSpec, ports: Ports) -> tuple[PendingObject, ...]:
-    found = await ports.cluster.labelled(spec.name, spec.namespace)
-    await ports.cluster.remove(spec.name, found)
+async def _remove_labelled(ports: Ports) -> tuple[PendingObject, ...]:
+    found = await ports.cluster.labelled()
+    await ports.cluster.remove(found)
     return found
 
 
-async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Receipt:
+async def down_without_cluster(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
     """Take away what a session has outside of its cluster, which is gone for good. Asks no cluster.
 
     Raises BackendError where something stayed in the store.
     """
-    settings, name = request.settings, request.name
-    namespace = settings.namespace or name.namespace
+    settings, name = request.settings, request.key.name
     store = parse_s3_store(settings, request.ca) if settings.store == "s3" else None
     told = await ports.stacks.outputs(name.text, tell)
     bucket = told.get("bucket") or (name.bucket(settings.cluster) if settings.cluster else "")
@@ -229,19 +197,20 @@ async def down_without_cluster(request: Request, ports: Ports, tell: Tell) -> Re
         return Receipt(lines=())
     left = Undecided.EMPTY if outcome.has_pending else Undecided.NOTHING
     look = partial(_look_into_store, store, bucket, ports, left)
-    return _proven(name, namespace, Receipt(lines=await to_thread.run_sync(look)))
+    return _proven(request.key, Receipt(lines=await to_thread.run_sync(look)))
 
 
-def _proven(name: SessionName, namespace: str, receipt: Receipt) -> Receipt:
+def _proven(key: SessionKey, receipt: Receipt) -> Receipt:
     if receipt.left:
         raise BackendError(
-            f"session {name} is down, and this is still there: {', '.join(receipt.left)}",
+            f"session {key.name} is down, and this is still there: {', '.join(receipt.left)}",
             hint="see what holds it, and remove it by hand",
         )
     if receipt.unseen:
         raise BackendError(
-            f"session {name} is down, and you may not see whether this is gone: " + ", ".join(receipt.unseen),
-            hint=f"ask somebody who may look: kubectl get namespace {namespace}",
+            f"session {key.name} is down, and you may not see whether this is gone: "
+            + ", ".join(receipt.unseen),
+            hint=f"ask somebody who may look: kubectl get namespace {key.namespace}",
         )
     return receipt
 
@@ -249,7 +218,7 @@ def _proven(name: SessionName, namespace: str, receipt: Receipt) -> Receipt:
 async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Receipt:
     """Ask the cluster and the store what is left. Raises BackendError where one of them fails now."""
     try:
-        lines = await ports.cluster.remains(spec.name, spec.namespace)
+        lines = await ports.cluster.remains()
         stored = await to_thread.run_sync(partial(_look_into_store, spec.store, spec.bucket, ports, left))
     except BackendError as error:
         raise BackendError(
@@ -260,14 +229,11 @@ async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Recei
     return Receipt(lines=(*lines, *stored))
 
 
-async def _look(request: Request, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:
+async def _look(request: SessionRequest, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:
     """Look at the cluster before anything is touched there."""
-    settings = request.settings
-    contexts.guard(settings.require("context"), settings.allow_contexts)
-    facts = await ports.cluster.facts(request.name, settings.namespace or request.name.namespace)
-    spec = parse_spec(request.name, settings, facts, ca=request.ca, created=request.now)
-    refuse_foreign(spec, facts)
-    return with_decryption_key(with_secret_variables(spec, request.variables), request.decryption_key), facts
+    refuse_context(request)
+    facts = await ports.cluster.facts()
+    return described(request, facts), facts
 
 
 async def _refuse_other_stack(name: SessionName, facts: ClusterFacts, ports: Ports, tell: Tell) -> None:
@@ -294,7 +260,7 @@ def _require_keys(spec: SessionSpec, ports: Ports) -> None:
 
 def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
     async def remove(objects: Sequence[PendingObject]) -> None:
-        await ports.cluster.remove(spec.name, objects)
+        await ports.cluster.remove(objects)
 
     async def remove_bucket() -> None:
         look = partial(_look_into_store, spec.store, spec.bucket, ports, Undecided.ALL)
@@ -305,7 +271,7 @@ def _leftovers(spec: SessionSpec, ports: Ports, tell: Tell) -> Leftovers:
         stacks=ports.stacks,
         remove=remove,
         tell=tell,
-        labelled=partial(ports.cluster.labelled, spec.name, spec.namespace),
+        labelled=ports.cluster.labelled,
         remove_bucket=remove_bucket,
     )
 

@@ -12,6 +12,7 @@ from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.lockdown import Controller
 from gitops_run.model.pod_security import RESTRICTED
 from gitops_run.model.session import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.settings import PROJECT, Settings
 from gitops_run.model.store import StoreAccess
@@ -218,17 +219,18 @@ class ClusterFacts:
 
 
 def parse_spec(
-    name: SessionName, settings: Settings, facts: ClusterFacts, *, ca: str, created: str
+    key: SessionKey, settings: Settings, facts: ClusterFacts, *, ca: str, created: str
 ) -> SessionSpec:
     """Make a spec of settings and of what the cluster tells. Raises UsageError on what is missing.
 
     ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
     the context leads to another cluster than the one that the session was made in.
     """
+    name = key.name
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
             f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
-            f"context {settings.context!r} leads to now ({facts.uid})",
+            f"context {key.context!r} leads to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
     target = settings.target or facts.target
@@ -237,17 +239,13 @@ def parse_spec(
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,
-        namespace=settings.namespace or name.namespace,
+        namespace=key.namespace,
         owner=settings.owner or facts.user,
         target=target,
         root=root or name.text,
         created=created,
-        cluster=ClusterPin(
-            kubeconfig=settings.require("kubeconfig"),
-            context=settings.require("context"),
-            uid=facts.uid,
-        ),
-        store=_parse_store(settings, settings.namespace or name.namespace, facts, ca),
+        cluster=ClusterPin(kubeconfig=key.kubeconfig, context=key.context, uid=facts.uid),
+        store=_parse_store(settings, key.namespace, facts, ca),
         applier=_parse_applier(name, settings),
         pod_security=settings.pod_security,
     )

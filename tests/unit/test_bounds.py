@@ -16,6 +16,8 @@ from gitops_run.model.bounds import refuse_unlocked, warnings
 from gitops_run.model.lockdown import Controller, locked_down
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest
 from gitops_run.model.session_spec import (
     ClusterFacts,
     ClusterPin,
@@ -167,16 +169,16 @@ class FakeCluster:
 
     told: ClusterFacts
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+    async def facts(self) -> ClusterFacts:
         return self.told
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()
 
-    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+    async def labelled(self) -> tuple[PendingObject, ...]:
         return ()
 
-    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+    async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         """There is nothing."""
 
 
@@ -190,11 +192,10 @@ def ports(stacks: FakeStacks, facts: ClusterFacts) -> lifecycle.Ports:
     )
 
 
-def request(**values: object) -> lifecycle.Request:
+def request(**values: object) -> SessionRequest:
     said = {"context": "kind-dev", "kubeconfig": "/k", "target": ".", "store": "in-cluster", **values}
-    return lifecycle.Request(
-        name=SPEC.name, settings=resolve([Source(origin=Origin.FLAG, values=said)]), ca="", now="now"
-    )
+    settings = resolve([Source(origin=Origin.FLAG, values=said)])
+    return SessionRequest(key=SessionKey.of(SPEC.name, settings), settings=settings, ca="", now="now")
 
 
 def test_nothing_is_made_on_a_flux_that_is_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 from gitops_run.adapters.cluster.facts import _ask, _flux, _refuse_flux
 from gitops_run.errors import BackendError, NotFound, UsageError
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.session_spec import ClusterFacts
 
 KINDS: list[dict[str, Any]] = [
@@ -79,7 +80,8 @@ class FakeApi:
 
 def facts_of(api: FakeApi) -> ClusterFacts:
     name = SessionName.parse("web")
-    return asyncio.run(_ask(api, name, "run-web"))  # type: ignore[arg-type]
+    key = SessionKey(kubeconfig="", context="kind-dev", namespace="run-web", name=name)
+    return asyncio.run(_ask(api, key))  # type: ignore[arg-type]
 
 
 def test_a_session_that_is_not_there_has_no_owner() -> None:

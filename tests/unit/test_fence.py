@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from gitops_run.adapters.cluster.connection import ConflictError
-from gitops_run.adapters.cluster.flux import WatchedFlux
+from gitops_run.adapters.cluster.flux import FluxLists, WatchedFlux
 from gitops_run.errors import LockedError
 from gitops_run.model.masking import Masker
-from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION
+from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, SessionName
+from gitops_run.model.session_key import SessionKey
 from tests.virtual_time import scenario
+
+KEY = SessionKey(kubeconfig="", context="kind-dev", namespace="run-web", name=SessionName.parse("web"))
 
 
 class BucketServer:
@@ -46,7 +49,7 @@ class BucketServer:
 
 def flux_of(server: BucketServer) -> WatchedFlux:
     connection: Any = server
-    flux = WatchedFlux(connection, "run-web", "web", Masker(), is_helm=False)
+    flux = WatchedFlux(connection, KEY, Masker(), FluxLists(connection), is_helm=False)
     flux._see_source(copy.deepcopy(server.live))
     return flux
 

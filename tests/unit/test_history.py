@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import anyio
@@ -28,6 +28,8 @@ from gitops_run.model.history import (
     find,
     parse_files,
 )
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
 from tests.fakes import FakeSnapshot, revision_of
 
 A = {"app/a.yaml": b"one", "app/b.yaml": b"two"}
@@ -239,7 +241,8 @@ def test_nothing_is_kept_of_a_session_that_was_never_synced(past: SessionHistory
 
 def test_sessions_of_one_name_in_two_clusters_have_two_histories() -> None:
     environment = {"XDG_DATA_HOME": "/data"}
-    folders = {history_folder(environment, context, "run-web", "web") for context in ("kind", "remote")}
+    key = SessionKey(kubeconfig="", context="kind", namespace="run-web", name=SessionName.parse("web"))
+    folders = {history_folder(environment, replace(key, context=context)) for context in ("kind", "remote")}
     assert len(folders) == 2
 
 

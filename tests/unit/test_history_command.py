@@ -16,6 +16,8 @@ from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound
 from gitops_run.model.conditions import SourceStatus
 from gitops_run.model.problem import Problem
+from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.state.envelope import Stamp
 from gitops_run.model.state.events import Event, SaveApplied, SaveBroken, SavePushed, SaveUnchanged
 from gitops_run.model.state.session_state import Place, SessionState, Writer, reduce
@@ -47,8 +49,11 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 
 def with_history(environment: dict[str, str]) -> None:
+    name = SessionName.parse("web")
+    key = SessionKey(kubeconfig="", context="kind-c", namespace="run-web", name=name)
+
     async def record() -> None:
-        past = SessionHistory(history_folder(environment, "kind-c", "run-web", "web"), Path())
+        past = SessionHistory(history_folder(environment, key), Path())
         await past.record(FakeSnapshot(A), revision_of(A))
         await past.record(FakeSnapshot(B), revision_of(B))
 

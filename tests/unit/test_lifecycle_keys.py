@@ -14,6 +14,8 @@ from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest
 from gitops_run.model.session_spec import ClusterFacts, SessionSpec
 from gitops_run.model.settings import Origin, Source, resolve
 from gitops_run.model.stack_events import KnownResources, PendingObject, StackOutcome
@@ -126,16 +128,16 @@ class Stacks:
 class Cluster:
     world: World
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+    async def facts(self) -> ClusterFacts:
         return self.world.facts
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()
 
-    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+    async def labelled(self) -> tuple[PendingObject, ...]:
         return self.world.labelled
 
-    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+    async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         self.world.calls += [f"remove {leftover.name}" for leftover in leftovers]
         self.world.labelled = tuple(one for one in self.world.labelled if one not in leftovers)
 
@@ -175,12 +177,14 @@ class Accounts:
         self.world.accounts -= {access_key} - self.world.stuck
 
 
-def request(elsewhere: Mapping[str, str] | None = None, **stack: object) -> lifecycle.Request:
+def request(elsewhere: Mapping[str, str] | None = None, **stack: object) -> SessionRequest:
     settings = resolve([Source(origin=Origin.STACK, values={**BASE, **stack})])
-    return lifecycle.Request(name=NAME, settings=settings, ca="", now="now", keys_elsewhere=elsewhere or {})
+    return SessionRequest(
+        key=SessionKey.of(NAME, settings), settings=settings, ca="", now="now", keys_elsewhere=elsewhere or {}
+    )
 
 
-def up(world: World, asked: lifecycle.Request) -> SessionSpec:
+def up(world: World, asked: SessionRequest) -> SessionSpec:
     return anyio.run(lifecycle.up, asked, world.ports, print)
 
 

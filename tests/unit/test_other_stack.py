@@ -14,6 +14,8 @@ from gitops_run.errors import GuardError, NotFound
 from gitops_run.flows import lifecycle
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest
 from gitops_run.model.session_spec import ClusterFacts
 from gitops_run.model.settings import Origin, Source, resolve
 from gitops_run.model.stack_events import PendingObject, StackOutcome
@@ -58,13 +60,13 @@ class FakeCluster:
     stack: str
     target: str = "app"
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
+    async def facts(self) -> ClusterFacts:
         return ClusterFacts(uid="uid", user="jane", target=self.target, stack=self.stack)
 
-    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+    async def labelled(self) -> tuple[PendingObject, ...]:
         return ()
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()
 
 
@@ -81,8 +83,9 @@ def _run(flow: Flow, stacks: FakeStacks, cluster: FakeCluster) -> None:
         open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
         declare=lambda _: None,
     )
-    name = SessionName.parse("web")
-    asyncio.run(flow(lifecycle.Request(name=name, settings=settings, ca="", now="now"), ports, print))
+    key = SessionKey.of(SessionName.parse("web"), settings)
+    request = SessionRequest(key=key, settings=settings, ca="", now="now")
+    asyncio.run(flow(request, ports, print))
 
 
 @pytest.mark.parametrize("flow", [lifecycle.up, lifecycle.down])

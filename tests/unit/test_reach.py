@@ -10,7 +10,7 @@ import pytest
 
 from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.sessions import WriterAccess
-from gitops_run.cli.reach import NEW_KEY_WITHIN_S, RenewedStore
+from gitops_run.api.reach import NEW_KEY_WITHIN_S, RenewedStore
 from gitops_run.errors import BackendError, TransientError
 from gitops_run.model.permit import Permit
 from gitops_run.model.store import StoreAccess, StoredObject

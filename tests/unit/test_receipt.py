@@ -14,15 +14,17 @@ from gitops_run.adapters.cluster import remains
 from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
-from gitops_run.flows.lifecycle import Ports, Request, down
+from gitops_run.flows.lifecycle import Ports, down
 from gitops_run.model.receipt import Receipt, ReceiptLine
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest
 from gitops_run.model.session_spec import ClusterFacts
 from gitops_run.model.settings import Origin, Source, resolve
 from gitops_run.model.stack_events import StackOutcome
 from gitops_run.model.store import StoreAccess
 
-NAME = SessionName.parse("web")
+KEY = SessionKey(kubeconfig="config", context="kind-dev", namespace="run-web", name=SessionName.parse("web"))
 NAMESPACE = "/api/v1/namespaces/run-web"
 BUCKET = "/apis/source.toolkit.fluxcd.io/v1/namespaces/run-web/buckets/web"
 FORBIDDEN = BackendError("the cluster refuses: forbidden")
@@ -50,7 +52,7 @@ def receipt_of(
         yield FakeApi(answers)
 
     monkeypatch.setattr(remains, "connect", connect)
-    return Receipt(lines=asyncio.run(SessionCluster("config", "kind-dev").remains(NAME, "run-web")))
+    return Receipt(lines=asyncio.run(SessionCluster(KEY).remains()))
 
 
 def test_what_the_cluster_no_longer_has_is_gone_and_so_is_a_kind_that_it_does_not_serve(
@@ -128,14 +130,12 @@ class FakeCluster:
     remains_or_error: tuple[ReceiptLine, ...] | GitOpsRunError = ()
     fails: GitOpsRunError | None = None
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
-        del name, namespace
+    async def facts(self) -> ClusterFacts:
         if self.fails:
             raise self.fails
         return ClusterFacts(uid="uid", user="jane")
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
-        del name, namespace
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         if isinstance(self.remains_or_error, GitOpsRunError):
             raise self.remains_or_error
         return self.remains_or_error
@@ -151,9 +151,8 @@ def end(cluster: FakeCluster) -> tuple[Receipt | GitOpsRunError, list[str]]:
     """End session web, and return what came of it and what was done to its stack."""
     stacks = FakeStacks()
     values = {"kubeconfig": "config", "context": "kind-dev", "target": ".", "root": "shop"}
-    request = Request(
-        name=NAME, settings=resolve([Source(origin=Origin.FLAG, values=values)]), ca="", now="now"
-    )
+    settings = resolve([Source(origin=Origin.FLAG, values=values)])
+    request = SessionRequest(key=SessionKey.of(KEY.name, settings), settings=settings, ca="", now="now")
     ports = Ports(
         stacks=stacks,
         cluster=cluster,

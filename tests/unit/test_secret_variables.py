@@ -8,11 +8,12 @@ import pytest
 
 from gitops_run.adapters.user_files import read_variables
 from gitops_run.errors import UsageError
-from gitops_run.flows.lifecycle import Request
 from gitops_run.model import manifests
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.ownership import SessionPlace
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session_request import SessionRequest
 from gitops_run.model.session_spec import (
     ClusterPin,
     InClusterStore,
@@ -97,8 +98,8 @@ def test_no_representation_shows_a_secret() -> None:
     }
     source = Source(origin=Origin.FILE, values=values)
     settings = resolve([source])
-    request = Request(
-        name=SessionName.parse("web"),
+    request = SessionRequest(
+        key=SessionKey(kubeconfig="", context="kind-dev", namespace="run-web", name=SessionName.parse("web")),
         settings=settings,
         ca="",
         now="",

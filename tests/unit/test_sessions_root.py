@@ -9,7 +9,7 @@ import pytest
 from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.history import forget_history
 from gitops_run.adapters.remembered import remember_root, remembered_root
-from gitops_run.cli.sync import root_of
+from gitops_run.api.inspection import root_of
 from gitops_run.errors import UsageError
 from gitops_run.model.conditions import SourceStatus
 
@@ -20,9 +20,8 @@ def history(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(tmp_path: Path) -> Path:
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
     return tmp_path / "elsewhere"
 
 
@@ -44,37 +43,34 @@ def session() -> LiveSession:
 def test_a_session_is_found_from_any_directory(tmp_path: Path, history: Path, elsewhere: Path) -> None:
     root = made(tmp_path / "my app" / "app")
     remember_root(history, root)
-    assert root_of(session(), None, history) == root
+    assert root_of(session(), None, history, elsewhere) == root
 
 
-def test_the_directory_here_counts_where_it_can_be_the_session_s(
-    tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_directory_here_counts_where_it_can_be_the_session_s(tmp_path: Path, history: Path) -> None:
     remember_root(history, made(tmp_path / "a" / "app"))
     here = made(tmp_path / "b" / "app")
-    monkeypatch.chdir(here)
-    assert root_of(session(), None, history) == here
+    assert root_of(session(), None, history, here) == here
 
 
-def test_a_namesake_without_the_target_is_not_the_session_s(
-    tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_namesake_without_the_target_is_not_the_session_s(tmp_path: Path, history: Path) -> None:
     root = made(tmp_path / "a" / "app")
     remember_root(history, root)
-    monkeypatch.chdir(made(tmp_path / "b" / "app", "other"))
-    assert root_of(session(), None, history) == root
+    here = made(tmp_path / "b" / "app", "other")
+    assert root_of(session(), None, history, here) == root
 
 
-def test_the_directory_that_is_named_counts_before_all(tmp_path: Path, history: Path) -> None:
+def test_the_directory_that_is_named_counts_before_all(
+    tmp_path: Path, history: Path, elsewhere: Path
+) -> None:
     remember_root(history, made(tmp_path / "a" / "app"))
     named = made(tmp_path / "c")
-    assert root_of(session(), named, history) == named
+    assert root_of(session(), named, history, elsewhere) == named
 
 
 def test_a_root_that_is_gone_or_unknown_is_asked_for(tmp_path: Path, history: Path, elsewhere: Path) -> None:
     remember_root(history, tmp_path / "gone" / "app")
     with pytest.raises(UsageError, match="watches a directory 'app'") as refused:
-        root_of(session(), None, history)
+        root_of(session(), None, history, elsewhere)
     assert "--root DIR" in refused.value.hint
 
 

@@ -11,6 +11,7 @@ import yaml
 from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.errors import GuardError, UsageError
 from gitops_run.model.session import SessionName
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.session_spec import ClusterFacts, S3Store, SessionSpec, parse_spec, with_given_keys
 from gitops_run.model.settings import Origin, Settings, Source, resolve
 from gitops_run.model.store_keys import GivenKeys, KeyPair, MadeKeys
@@ -40,7 +41,9 @@ def settings_of(**stack: object) -> Settings:
 
 
 def spec_of(settings: Settings) -> SessionSpec:
-    return parse_spec(NAME, settings, ClusterFacts(uid="uid", user="jane"), ca="", created="now")
+    return parse_spec(
+        SessionKey.of(NAME, settings), settings, ClusterFacts(uid="uid", user="jane"), ca="", created="now"
+    )
 
 
 def keys_of(settings: Settings, elsewhere: dict[str, str]) -> GivenKeys | None:

@@ -23,7 +23,8 @@ from gitops_run.adapters.cluster.sessions import present
 from gitops_run.adapters.cluster.states import bound_owner, owner_path
 from gitops_run.adapters.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION, SessionName
+from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.session_spec import ClusterFacts
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -36,31 +37,33 @@ _KINDS: Final = (
 _INSTALL_HINT: Final = "install it: gitops-run platform up"
 
 
-async def read_facts(kubeconfig: str, context: str, name: SessionName, namespace: str) -> ClusterFacts:
+async def read_facts(key: SessionKey) -> ClusterFacts:
     """Ask a cluster what a session needs to know of it.
 
     Raises UsageError on a kubeconfig or context that isn't there, or a Flux that is missing or too old;
     BackendError where the cluster doesn't answer within 5 s, or refuses to.
     """
-    read_kubeconfig(kubeconfig).require(context)
+    read_kubeconfig(key.kubeconfig).require(key.context)
     try:
-        async with connect(kubeconfig, context) as connection:  # a plugin may take longer than an answer
+        async with connect(key.kubeconfig, key.context) as connection:
+            # From here on: an exec plugin may take longer to connect than an answer may.
             with anyio.fail_after(ANSWER_WITHIN_S):
-                return await _ask(connection, name, namespace)
+                return await _ask(connection, key)
     except TimeoutError as error:
         raise TransientError(
-            f"the cluster of context {context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
+            f"the cluster of context {key.context!r} did not answer within {ANSWER_WITHIN_S:.0f} s",
             hint="check that it runs and that this machine reaches it",
         ) from error
 
 
-async def _ask(connection: Connection, name: SessionName, namespace: str) -> ClusterFacts:
+async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
+    namespace = key.namespace
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answers, controllers, is_bound, pod_security = await asyncio.gather(
         asyncio.gather(
             connection.get("/api/v1/namespaces/kube-system"),
             connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
-            present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{name}"),
+            present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{key.name}"),
             connection.find(owner_path(namespace)),
             connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
             connection.find(f"/api/v1/namespaces/{namespace}"),

@@ -24,12 +24,14 @@ from gitops_run.adapters.cluster.connection import (
     Json,
     RejectedError,
 )
+from gitops_run.adapters.cluster.post_build import PostBuild, to_post_build
 from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
-from gitops_run.model.helm_release import to_release_status
+from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.masking import Masker
 from gitops_run.model.permit import Permit
 from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
+from gitops_run.model.session_key import SessionKey
 
 FENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
@@ -58,12 +60,44 @@ def chart_path(namespace: str, name: str = "") -> str:
     return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/helmcharts/{name}".rstrip("/")
 
 
+class FluxLists:
+    """List each of a session's Flux objects once: whoever reads them first, `watch_flux` goes on from there.
+
+    A list and not a get, since only a list's resourceVersion is recent enough to watch from.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lists: dict[str, Json] = {}
+
+    async def get(self, path: str) -> Json:
+        """Bring the object of this path as it is listed now. Raises NotFound."""
+        collection, _, name = path.rpartition("/")
+        listed = await self._connection.get(collection, {"fieldSelector": f"metadata.name={name}"})
+        self._lists[collection] = listed
+        if not listed["items"]:
+            raise NotFound(f"there is no {path}")
+        live: Json = listed["items"][0]
+        return live
+
+    def post_build(self, key: SessionKey) -> PostBuild:
+        """Say what the listed Kustomization does after the build; nothing where there is none."""
+        listed = self._lists.get(applier_path(key.namespace), {})
+        return next((to_post_build(live) for live in listed.get("items", ())), PostBuild())
+
+    def take(self, collection: str) -> Json | None:
+        """Hand a list on, to whoever watches from it; None where there is none."""
+        return self._lists.pop(collection, None)
+
+
 class WatchedFlux:
     """Hold the latest status of the session's objects. Made by `watch_flux`."""
 
     def __init__(
-        self, connection: Connection, namespace: str, name: str, masker: Masker, *, is_helm: bool
+        self, connection: Connection, key: SessionKey, masker: Masker, lists: FluxLists, *, is_helm: bool
     ) -> None:
+        namespace, name = key.namespace, key.name.text
+        self._lists = lists
         self._connection = connection
         self._masker = masker
         self._source_path = source_path(namespace, name)
@@ -71,7 +105,7 @@ class WatchedFlux:
         self._applier_path = f"{self._applier_collection}/{name}"
         self._chart_name = chart_name(namespace, name)
         self._is_helm = is_helm
-        self._release: Json | None = None
+        self._applier_live: Json = {}
         self._chart: Json | None = None
         self._namespace, self._name = namespace, name
         self._source: SourceStatus | None = None
@@ -91,6 +125,16 @@ class WatchedFlux:
         """The status of the Kustomization or HelmRelease, as last seen."""
         status = self._applier or ApplierStatus()
         return replace(status, message=self._masker.mask(status.message)) if status.message else status
+
+    @property
+    def helm(self) -> HelmValues | None:
+        """What the HelmRelease does with a chart, as last seen; None where a Kustomization applies."""
+        return to_helm_values(self._applier_live) if self._is_helm else None
+
+    @property
+    def post_build(self) -> PostBuild:
+        """What the Kustomization does after the build, as last seen; nothing where a HelmRelease applies."""
+        return PostBuild() if self._is_helm else to_post_build(self._applier_live)
 
     async def changed(self) -> None:
         """Wait for the next change of either. Raises NotFound once the session was destroyed."""
@@ -205,7 +249,7 @@ class WatchedFlux:
         selector = {"fieldSelector": f"metadata.name={name}"}
         while not self._is_gone:
             try:
-                listed = await self._connection.get(collection, selector)
+                listed = self._lists.take(collection) or await self._connection.get(collection, selector)
                 see(listed["items"][0] if listed["items"] else None)
                 query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
                 async for kind, live in self._connection.watch(collection, query):
@@ -232,8 +276,8 @@ class WatchedFlux:
         self._source = to_source_status(live)
 
     def _see_applier(self, live: Json) -> None:
+        self._applier_live = live
         if self._is_helm:
-            self._release = live
             self._applier = to_release_status(live, self._chart)
         else:
             self._applier = to_applier_status(live)
@@ -241,8 +285,8 @@ class WatchedFlux:
     def _see_chart(self, live: Json | None) -> None:
         """See the chart, which helm-controller makes and removes as it likes."""
         self._chart = live
-        if self._release is not None:
-            self._applier = to_release_status(self._release, live)
+        if self._applier_live:
+            self._applier = to_release_status(self._applier_live, live)
         self._tell_news()
 
 
@@ -253,17 +297,18 @@ def _pointer(key: str) -> str:
 @asynccontextmanager
 async def watch_flux(
     connection: Connection,
-    namespace: str,
-    name: str,
+    key: SessionKey,
     masker: Masker | None = None,
     *,
     is_helm: bool = False,
+    lists: FluxLists | None = None,
 ) -> AsyncIterator[WatchedFlux]:
     """Watch a session's Flux objects. Raises NotFound where they don't exist.
 
-    masker: takes what others have learned of Secrets out of Flux's messages.
+    masker: takes what others have learned of Secrets out of Flux's messages. lists: of what was read already.
     """
-    flux = WatchedFlux(connection, namespace, name, masker or Masker(), is_helm=is_helm)
+    lists = lists or FluxLists(connection)
+    flux = WatchedFlux(connection, key, masker or Masker(), lists, is_helm=is_helm)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(flux.follow_source)

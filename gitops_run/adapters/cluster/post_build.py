@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.flux import applier_path
+from gitops_run.adapters.cluster.connection import Json
 from gitops_run.model.substitution import Variables
 
 
@@ -21,9 +20,9 @@ class PostBuild:
     secrets: tuple[str, ...] = ()
 
 
-async def read_post_build(connection: Connection, namespace: str, name: str) -> PostBuild:
-    """Read it from the session's Kustomization. Raises NotFound."""
-    spec = (await connection.get(applier_path(namespace, name))).get("spec") or {}
+def to_post_build(kustomization: Json) -> PostBuild:
+    """Read it from the session's Kustomization."""
+    spec = kustomization.get("spec") or {}
     given = spec.get("postBuild")
     variables = (
         Variables(values=given.get("substitute") or {}, has_foreign=bool(given.get("substituteFrom")))

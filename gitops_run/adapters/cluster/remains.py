@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.model.access import APPLICABLE, FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.receipt import ReceiptLine
 from gitops_run.model.session import SESSION_LABEL, SessionName
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.session_spec import ClusterFacts
 from gitops_run.model.stack_events import PendingObject
 
@@ -39,22 +41,22 @@ _MADE_IN_A_NAMESPACE: Final = (
 
 
 class SessionCluster:
-    """Ask and clean one cluster, before a session and after it."""
+    """Ask and clean the cluster of one session, before it and after it."""
 
-    def __init__(self, kubeconfig: str, context: str) -> None:
-        self._kubeconfig = kubeconfig
-        self._context = context
+    def __init__(self, key: SessionKey) -> None:
+        self._key = key
 
-    async def facts(self, name: SessionName, namespace: str) -> ClusterFacts:
-        """Ask what a session needs to know of the cluster. Raises as read_facts."""
-        return await read_facts(self._kubeconfig, self._context, name, namespace)
+    async def facts(self) -> ClusterFacts:
+        """Ask what the session needs to know of the cluster. Raises as read_facts."""
+        return await read_facts(self._key)
 
-    async def remains(self, name: SessionName, namespace: str) -> tuple[ReceiptLine, ...]:
+    async def remains(self) -> tuple[ReceiptLine, ...]:
         """Ask for everything that a session has in the cluster. Raises TransientError.
 
         What this user may not see counts as gone where the namespace is: that goes last, and empty.
         """
-        async with connect(self._kubeconfig, self._context) as connection:
+        name, namespace = self._key.name, self._key.namespace
+        async with self._connected() as connection:
             *within, around = await asyncio.gather(
                 _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
                 _is_gone(connection, f"HelmRelease {name}", _release(name, namespace)),
@@ -66,12 +68,13 @@ class SessionCluster:
                 within = [ReceiptLine(what=one.what, is_gone=True) if one.unseen else one for one in within]
             return (*within, around)
 
-    async def labelled(self, name: SessionName, namespace: str) -> tuple[PendingObject, ...]:
+    async def labelled(self) -> tuple[PendingObject, ...]:
         """List what has the session's label, in the order in which it is made. Raises TransientError.
 
         The sync's Lease is left out: it goes with the namespace.
         """
-        async with connect(self._kubeconfig, self._context) as connection:
+        name, namespace = self._key.name, self._key.namespace
+        async with self._connected() as connection:
             around = await _labelled(connection, name, "v1", "Namespace", "")
             within = [
                 await _labelled(connection, name, api_version, kind, namespace)
@@ -80,13 +83,16 @@ class SessionCluster:
             here = (found for found in around if found.name == namespace)
             return (*here, *(found for listed in within for found in listed))
 
-    async def remove(self, name: SessionName, leftovers: Sequence[PendingObject]) -> None:
+    async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         """Delete what a killed run may have made, and wait until it is gone.
 
         Raises GuardError on an object that isn't this session's, WaitTimeout where one stays for a minute.
         """
-        async with connect(self._kubeconfig, self._context) as connection:
-            await remove_leftovers(connection, (SESSION_LABEL, name.text), leftovers)
+        async with self._connected() as connection:
+            await remove_leftovers(connection, (SESSION_LABEL, self._key.name.text), leftovers)
+
+    def _connected(self) -> AbstractAsyncContextManager[Connection]:
+        return connect(self._key.kubeconfig, self._key.context)
 
 
 async def remove_leftovers(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.flux import applier_path, chart_path, release_path, source_path
+from gitops_run.adapters.cluster.flux import FluxLists, applier_path, chart_path, release_path, source_path
 from gitops_run.adapters.cluster.forward import PodPort
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
@@ -20,6 +20,7 @@ from gitops_run.model.session import (
     WRITER_SECRET,
     chart_name,
 )
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.store import StoreAccess
 
 _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
@@ -49,35 +50,42 @@ def lease_path(namespace: str, name: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}"
 
 
-async def read_session(connection: Connection, name: str, namespace: str) -> LiveSession:
-    """Read one session, for what acts on it. Raises NotFound where it doesn't exist."""
+async def read_session(
+    connection: Connection, key: SessionKey, lists: FluxLists | None = None
+) -> LiveSession:
+    """Read one session for what acts on it. Raises NotFound where it doesn't exist.
+
+    lists: reads the Flux objects for who watches them next, and may list them.
+    """
+    name, namespace = key.name.text, key.namespace
+    flux = lists or connection
     try:
-        source = await connection.get(source_path(namespace, name))
+        source = await flux.get(source_path(namespace, name))
     except NotFound as error:
         raise NotFound(
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
             hint="to see what there is: gitops-run list",
         ) from error
-    applier = await present(connection, applier_path(namespace, name))
+    applier = await present(flux, applier_path(namespace, name))
     lease = await present(connection, lease_path(namespace, name))
     session = _session(source, applier, lease)
-    return session if applier else await _with_release(connection, session)
+    return session if applier else await _with_release(flux, session)
 
 
-async def _with_release(connection: Connection, session: LiveSession) -> LiveSession:
+async def _with_release(flux: Connection | FluxLists, session: LiveSession) -> LiveSession:
     """Add the HelmRelease of a session that has no Kustomization."""
     namespace, name = session.namespace, session.name
-    release = await present(connection, release_path(namespace, name))
+    release = await present(flux, release_path(namespace, name))
     if not release:
         return session
-    chart = await present(connection, chart_path(namespace, chart_name(namespace, name)))
+    chart = await present(flux, chart_path(namespace, chart_name(namespace, name)))
     return replace(session, helm=to_helm_values(release), applier=to_release_status(release, chart))
 
 
-async def present(connection: Connection, path: str) -> Json:
+async def present(reader: Connection | FluxLists, path: str) -> Json:
     """Get what may be absent: nothing then. What this user may not see is an error, since it may be there."""
     try:
-        return await connection.get(path)
+        return await reader.get(path)
     except NotFound:
         return {}
 

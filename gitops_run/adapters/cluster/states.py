@@ -33,6 +33,7 @@ from gitops_run.model.session import (
     chart_name,
     target_of,
 )
+from gitops_run.model.session_key import SessionKey
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,
@@ -102,8 +103,9 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
     return tuple(sorted(found.values(), key=lambda state: (state.name, state.namespace)))
 
 
-async def read_state(connection: Connection, name: str, namespace: str) -> SessionState:
+async def read_state(connection: Connection, key: SessionKey) -> SessionState:
     """Read one session, with its record. Raises NotFound where it doesn't exist."""
+    name, namespace = key.name.text, key.namespace
     try:
         source = await connection.get(source_path(namespace, name))
     except NotFound as error:

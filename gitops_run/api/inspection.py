@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,11 +12,13 @@ from gitops_run.adapters.cluster.charts import ClusterCharts
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
-from gitops_run.adapters.cluster.post_build import PostBuild, read_post_build
+from gitops_run.adapters.cluster.post_build import PostBuild
 from gitops_run.adapters.cluster.sessions import LiveSession
-from gitops_run.adapters.files import WorkTree
+from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.helm import Helm
 from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.adapters.remembered import remembered_root
+from gitops_run.errors import UsageError
 from gitops_run.flows.ports import Emit, Renderer, Snapshot
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.masking import Masker
@@ -36,6 +37,27 @@ def work_tree(session: LiveSession, root: Path, stage: Path, emit: Emit = lambda
     return WorkTree(root, stage, session.target, also, emit, is_chart=session.helm is not None)
 
 
+def root_of(session: LiveSession, named: Path | None, history: Path, here: Path) -> Path:
+    """Find the session's root: the one that was named, else the one around here, else the one remembered.
+
+    history: the folder of the session's history. Raises UsageError where none of them can be it.
+    """
+    if named is not None:
+        return find_root(named, named)
+    around = find_root(here)
+    is_namesake = around.name == session.root
+    if is_namesake and (around / session.target).is_dir():
+        return around
+    if (remembered := remembered_root(history)) is not None:
+        return remembered
+    if is_namesake:
+        return around
+    raise UsageError(
+        f"session {session.name} watches a directory {session.root!r}, and this is {around}",
+        hint="name that directory: --root DIR",
+    )
+
+
 def render_limits(settings: Settings) -> Limits:
     """Read the limits of what renders from the settings."""
     return Limits(
@@ -49,11 +71,12 @@ def render_limits(settings: Settings) -> Limits:
 class Inspection:
     """Say how a session's files are inspected.
 
-    work: a folder for rendering, made when needed. masker: learns what the session has of Secrets. emit: is
-    given what a person should know of a snapshot.
+    work: a folder for rendering, made when needed. environment: variables that say which sandbox is in use.
+    masker: learns what the session has of Secrets. emit: takes what a person should know of a snapshot.
     """
 
     work: Path
+    environment: Mapping[str, str]
     limits: Limits
     masker: Masker
     emit: Emit = lambda _: None
@@ -78,21 +101,19 @@ class RenewedInspector:
 
 
 async def compose_inspector(
-    connection: Connection, session: LiveSession, inspection: Inspection
+    connection: Connection, session: LiveSession, then: PostBuild, inspection: Inspection
 ) -> Inspector:
-    """Make an inspector of a session's saves."""
+    """Make an inspector of a session's saves. then: what its Kustomization does after the build."""
     work, limits, masker = inspection.work, inspection.limits, inspection.masker
     renderer: Renderer
     discovery = Discovery(connection)
     if session.helm is not None:
-        await ensure_chart_programs(os.environ)
+        await ensure_chart_programs(inspection.environment)
         release = ClusterCharts(connection, session.namespace, session.name)
         renderer = Helm(
             session.namespace, session.helm, work, discovery, release=release, masker=masker, limits=limits
         )
-        then = PostBuild()
     else:
-        then = await read_post_build(connection, session.namespace, session.name)
         renderer = Kustomize(session.namespace, work, masker, limits, is_decrypted=then.has_decryption_key)
     settings = InspectionSettings(
         target=session.target,
