@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.board import measure_board
 from benchmarks.broken import measure_broken
 from benchmarks.by_repo import measure_by_repo
 from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand, measure_three_thousand
@@ -54,6 +55,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "broken": measure_broken,
     "ctrl-c": measure_ctrl_c,
     "memory": measure_memory,
+    "board": measure_board,
     "real": measure_real,
     "remote": measure_remote,
 }

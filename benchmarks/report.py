@@ -60,6 +60,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("remote", _of_a_remote_cluster),
         ("first_run", _of_a_first_run),
         ("corpus", _of_the_corpus),
+        ("board", _of_the_board),
     ):
         if part in results:
             yield from of_part(results)
@@ -153,6 +154,16 @@ def _of_the_corpus(results: Results) -> Iterator[Row]:
         ("corpus: objects not checked, %", "not_checked_percent", 2),
     ):
         yield Row(name=name, value=results["corpus"][key], bar=bar)
+
+
+def _of_the_board(results: Results) -> Iterator[Row]:
+    for name, key, bar in (
+        ("board: news for each renewal", "news_per_renewal", 0),
+        ("board: 100 readers, % of a core", "readers_100_cpu_percent", 15),
+        ("board: memory for 500 sessions, MB", "rss_500_mb", 80),
+        ("board: memory gained by renewals, MB", "rss_growth_mb", 3),
+    ):
+        yield Row(name=name, value=results["board"][key], bar=bar)
 
 
 def _ratio(name: str, value: float, other: float, bar: float) -> Row:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from gitops_run.adapters.cluster import connection as connection_module
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.reflector import Gone, Listed, Seen, reflect
+from gitops_run.errors import TransientError
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import status_of
@@ -17,6 +24,9 @@ from tests.conftest import EXAMPLES, SANDBOX, homes
 from tests.people import Person
 
 NAME = "outages"
+PATIENCE_S = 60.0
+RETRY_S = 0.1
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 def config_map(name: str, value: str) -> str:
@@ -105,3 +115,82 @@ def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_
         sync.tells("save_applied")
         assert "settings" in place.person.names("configmaps", f"run-{NAME}")
         assert place.value("after") == "1"
+
+
+def labelled(name: str, label: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"test": label}}}
+
+
+async def eventually(act: Callable[[], Awaitable[object]]) -> None:
+    """Act until the API server is back."""
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            try:
+                await act()
+            except TransientError:
+                await anyio.sleep(RETRY_S)
+            else:
+                return
+
+
+def test_what_is_deleted_while_a_watch_is_away_is_reported_as_gone_and_the_watch_goes_on(
+    place: Place,
+) -> None:
+    async def main() -> None:
+        async with connect(str(place.sandbox.kubeconfig), place.sandbox.context) as connection:
+            for name in ("kept", "left"):
+                await connection.create(CONFIG_MAPS, labelled(name, "deletion"))
+            news = reflect(connection, CONFIG_MAPS, {"labelSelector": "test=deletion"})
+            async with aclosing(news):
+                first = await anext(news)
+                assert isinstance(first, Listed)
+                assert [live["metadata"]["name"] for live in first.items] == ["kept", "left"]
+                place.crash("kube-apiserver")
+                await eventually(lambda: connection.delete(f"{CONFIG_MAPS}/left"))
+                with anyio.fail_after(PATIENCE_S):
+                    assert await anext(news) == Gone("default", "left")
+                    await connection.create(CONFIG_MAPS, labelled("new", "deletion"))
+                    last = await anext(news)
+                assert isinstance(last, Seen)
+                assert last.live["metadata"]["name"] == "new"
+
+    anyio.run(main)
+
+
+def test_a_watch_whose_time_is_over_goes_on_without_another_list(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "WATCH_S", 1)
+    asked: list[str] = []
+    third_watch = anyio.Event()
+
+    async def get(self: Connection, path: str, query: object = None) -> Any:
+        asked.append("list")
+        return await original_get(self, path, query)  # type: ignore[arg-type]
+
+    def watch(self: Connection, path: str, query: dict[str, str]) -> Any:
+        asked.append(query["resourceVersion"])
+        if len(asked) > 3:
+            third_watch.set()
+        return original_watch(self, path, query)
+
+    original_get, original_watch = Connection.get, Connection.watch
+    monkeypatch.setattr(Connection, "get", get)
+    monkeypatch.setattr(Connection, "watch", watch)
+
+    async def main() -> None:
+        async with connect(str(place.sandbox.kubeconfig), place.sandbox.context) as connection:
+            news = reflect(connection, CONFIG_MAPS, {"labelSelector": "test=timeout"})
+            async with aclosing(news), anyio.create_task_group() as tasks:
+                await anext(news)
+
+                async def change_late() -> None:
+                    await third_watch.wait()
+                    await connection.create(CONFIG_MAPS, labelled("late", "timeout"))
+
+                tasks.start_soon(change_late)
+                with anyio.fail_after(PATIENCE_S):
+                    assert isinstance(await anext(news), Seen)
+
+    anyio.run(main)
+    assert asked.count("list") == 1

@@ -100,6 +100,11 @@ def test_sizes_are_told_with_their_floor_and_peers() -> None:
     assert list(tables({"by_target": sizes})) == ["100 objects: save 400 ms, floor 250 ms"]
 
 
+def test_a_renewal_that_is_news_is_missed() -> None:
+    board = {"readers_100_cpu_percent": 3, "news_per_renewal": 0.01, "rss_500_mb": 51, "rss_growth_mb": 0}
+    assert [row.name for row in rows({"board": board}) if row.is_missed] == ["board: news for each renewal"]
+
+
 def test_the_first_run_is_held_against_minutes_of_cpu_time() -> None:
     of_demo, of_tests = rows({"first_run": {"cpu_s": 1_081, "wall_s": 600, "test_cpu_s": 60}})
     assert of_demo.is_missed

@@ -33,10 +33,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def pod_object(uid: str, *, is_ready: bool = True) -> dict[str, Any]:
+def pod_object(uid: str, *, is_ready: bool = True, version: int = 1) -> dict[str, Any]:
     condition = {"type": "Ready", "status": "True" if is_ready else "False"}
     return {
-        "metadata": {"name": "server-0", "uid": uid, "resourceVersion": "1"},
+        "metadata": {"name": "server-0", "uid": uid, "resourceVersion": str(version)},
         "status": {"phase": "Running", "conditions": [condition]},
     }
 
@@ -54,22 +54,24 @@ class ApiServer:
         self.serve: Pod = echo
         self.refusals: list[int] = []
         self.readiness = 200
+        self._version = 1
         self._news = anyio.Event()
 
     def show(self, pod: dict[str, Any] | None) -> None:
-        self.pod = pod
+        self._version += 1
+        self.pod = pod and {**pod, "metadata": {**pod["metadata"], "resourceVersion": str(self._version)}}
         self._news.set()
         self._news = anyio.Event()
 
     async def pods(self, request: web.Request) -> web.StreamResponse:
         if "watch" not in request.query:
             items = [self.pod] if self.pod else []
-            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+            return web.json_response({"metadata": {"resourceVersion": str(self._version)}, "items": items})
         stream = web.StreamResponse()
         await stream.prepare(request)
         while True:
             await self._news.wait()
-            event = {"type": "MODIFIED", "object": self.pod} if self.pod else deleted()
+            event = {"type": "MODIFIED", "object": self.pod} if self.pod else deleted(self._version)
             await stream.write(json.dumps(event).encode() + b"\n")
 
     async def portforward(self, request: web.Request) -> web.StreamResponse:
@@ -87,8 +89,8 @@ class ApiServer:
         return web.Response(text="ok", status=self.readiness)
 
 
-def deleted() -> dict[str, Any]:
-    return {"type": "DELETED", "object": pod_object("first")}
+def deleted(version: int) -> dict[str, Any]:
+    return {"type": "DELETED", "object": pod_object("first", version=version)}
 
 
 @pytest.fixture(autouse=True)

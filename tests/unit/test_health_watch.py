@@ -140,15 +140,27 @@ def test_a_list_comes_first_and_then_what_the_watch_tells() -> None:
     assert set(api.asked) == {"/apis/apps/v1", DEPLOYMENTS, REPLICA_SETS, PODS, EVENTS}
 
 
-@pytest.mark.parametrize("end", [None, ("ERROR", {"code": 410})])
-def test_a_watch_that_ends_is_followed_by_a_new_list(end: tuple[str, Json] | None) -> None:
+def test_a_watch_whose_version_has_expired_is_followed_by_a_new_list() -> None:
     api = FakeApi({DEPLOYMENTS: [deployment(0)]})
 
     async def act(look: Next) -> None:
         await look()
         api.lists[DEPLOYMENTS] = [deployment(1)]
-        api.tell(DEPLOYMENTS, end)
+        api.tell(DEPLOYMENTS, ("ERROR", {"code": 410}))
         assert await look() == {WEB: READY}
+
+    watching(api, act, WEB)
+
+
+def test_a_watch_that_ends_is_followed_by_another_one() -> None:
+    api = FakeApi({DEPLOYMENTS: [deployment(0)]})
+
+    async def act(look: Next) -> None:
+        await look()
+        api.tell(DEPLOYMENTS, None)
+        api.tell(DEPLOYMENTS, ("MODIFIED", deployment(1)))
+        assert await look() == {WEB: READY}
+        assert api.asked.count(DEPLOYMENTS) == 1
 
     watching(api, act, WEB)
 

@@ -70,7 +70,8 @@ class FakeApi:
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         self.watched_from[path] = query["resourceVersion"]
         if path in self.changes:
-            yield "MODIFIED", self.changes[path]
+            changed = self.changes[path]
+            yield "MODIFIED", {**changed, "metadata": {**changed["metadata"], "resourceVersion": "8"}}
         await anyio.sleep_forever()
 
     def asks_of(self, collection: str) -> int:

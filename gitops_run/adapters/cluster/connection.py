@@ -8,7 +8,7 @@ its generated classes: they would cost a second of imports for each command.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -57,6 +57,10 @@ Json = dict[str, Any]
 
 class ConflictError(TransientError):
     """Report that somebody else changed an object first."""
+
+
+class ExpiredError(TransientError):
+    """Report that the API server no longer knows a resourceVersion (410): only a new list helps."""
 
 
 class RejectedError(BackendError):
@@ -139,7 +143,7 @@ class Connection:
             return response.status, answer
         return response.status, {"message": message_of(text) or str(response.reason)}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
         """Yield (type, object) from a collection until the server ends the watch.
 
         query: with the resourceVersion of a list, so that nothing between is missed.
@@ -358,7 +362,8 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
         status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE}
         or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
-        return TransientError(
+        kind = ExpiredError if status == HTTPStatus.GONE else TransientError
+        return kind(
             f"the cluster of context {context!r} answered {status}: {message}",
             hint="look at the API server's log",
         )

@@ -10,7 +10,7 @@ the reconcile annotation) and nothing else.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -25,7 +25,8 @@ from gitops_run.adapters.cluster.connection import (
     RejectedError,
 )
 from gitops_run.adapters.cluster.post_build import PostBuild, to_post_build
-from gitops_run.errors import GuardError, NotFound, TransientError, WaitTimeout, ungrouped
+from gitops_run.adapters.cluster.reflector import reflect_one
+from gitops_run.errors import GuardError, NotFound, WaitTimeout, ungrouped
 from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.masking import Masker
@@ -34,7 +35,6 @@ from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, cha
 from gitops_run.model.session_key import SessionKey
 
 FENCE_S: Final = 20.0
-RETRY_S: Final = 1.0
 LOOK_S: Final = 3.0
 """A watch whose connection was dropped without a word is silent for longer than anybody waits."""
 _GONE = "the session was destroyed"
@@ -246,19 +246,12 @@ class WatchedFlux:
         return partial(self._see, see=see)
 
     async def _follow(self, collection: str, name: str, see: Callable[[Json | None], None]) -> None:
-        selector = {"fieldSelector": f"metadata.name={name}"}
-        while not self._is_gone:
-            try:
-                listed = self._lists.take(collection) or await self._connection.get(collection, selector)
-                see(listed["items"][0] if listed["items"] else None)
-                query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
-                async for kind, live in self._connection.watch(collection, query):
-                    if kind == "ERROR":
-                        break
-                    if kind != "BOOKMARK":
-                        see(None if kind == "DELETED" else live)
-            except TransientError:
-                await anyio.sleep(RETRY_S)
+        states = reflect_one(self._connection, collection, name, self._lists.take(collection))
+        async with aclosing(states):
+            async for live in states:
+                see(live)
+                if self._is_gone:
+                    return
 
     def _see(self, live: Json | None, see: Callable[[Json], None]) -> None:
         if live is None or "deletionTimestamp" in live["metadata"]:

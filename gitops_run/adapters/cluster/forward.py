@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.lease import boottime
+from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, NotFound, TransientError, ungrouped
 
 PROTOCOL: Final = "v4.channel.k8s.io"
@@ -32,7 +33,6 @@ LOOPBACK: Final = "127.0.0.1"
 HOLD_S: Final = 10.0
 """How long a connection waits for the pod: as long as one request to a store may take."""
 RETRY_S: Final = 0.2
-WATCH_RETRY_S: Final = 0.5
 HALF_CLOSED_S: Final = 2.0
 """This protocol can't say that one direction has ended: the other one is ended after this."""
 SLEEP_CHECK_S: Final = 1.0
@@ -129,19 +129,9 @@ class PodForward:
 
     async def follow(self) -> None:
         """Keep what is known of the pod up to date until cancelled."""
-        selector = {"fieldSelector": f"metadata.name={self._target.pod}"}
-        while True:
-            try:
-                listed = await self._connection.get(self._pods, selector)
-                self._see(to_state(listed["items"][0]) if listed["items"] else PodState())
-                query = {**selector, "resourceVersion": listed["metadata"]["resourceVersion"]}
-                async for kind, live in self._connection.watch(self._pods, query):
-                    if kind == "ERROR":
-                        break
-                    if kind != "BOOKMARK":
-                        self._see(PodState() if kind == "DELETED" else to_state(live))
-            except TransientError:
-                await anyio.sleep(WATCH_RETRY_S)
+        async with aclosing(reflect_one(self._connection, self._pods, self._target.pod)) as states:
+            async for live in states:
+                self._see(to_state(live) if live else PodState())
 
     async def notice_sleep(self) -> None:
         """Close what was open while this machine slept, until cancelled."""

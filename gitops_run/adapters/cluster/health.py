@@ -6,7 +6,8 @@ may not see is left out, once and for all. What is ready because it exists isn't
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,6 +15,7 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path
+from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
 from gitops_run.model.echoes import without_values
 from gitops_run.model.health import READY, Crash, Health, absent_health, has_health, is_workload
@@ -41,15 +43,15 @@ class _Collection:
     is_listed: bool = False
     is_refused: bool = False
 
-    def fill(self, items: Iterable[Json]) -> None:
-        self.objects = {item["metadata"]["name"]: self._named(item) for item in items}
-        self.is_listed = True
-
-    def update(self, event: str, live: Json) -> None:
-        if event == "DELETED":
-            self.objects.pop(live["metadata"]["name"], None)
-        else:
-            self.objects[live["metadata"]["name"]] = self._named(live)
+    def update(self, news: News) -> None:
+        match news:
+            case Listed(items):
+                self.objects = {item["metadata"]["name"]: self._named(item) for item in items}
+                self.is_listed = True
+            case Seen(live):
+                self.objects[live["metadata"]["name"]] = self._named(live)
+            case Gone(name=name):
+                self.objects.pop(name, None)
 
     def _named(self, live: Json) -> Json:
         """Add what the API server leaves out of the members of a list."""
@@ -132,24 +134,17 @@ class ClusterHealth:
             )
 
     async def _follow(self, collection: _Collection, view: _View) -> None:
-        while not collection.is_refused:
-            try:
-                listed = await self._connection.get(collection.path)
-                collection.fill(listed["items"])
-                view.tell()
-                query = {"resourceVersion": listed["metadata"]["resourceVersion"]}
-                async for event, live in self._connection.watch(collection.path, query):
-                    if event == "ERROR":
-                        break
-                    if event != "BOOKMARK":
-                        collection.update(event, live)
-                        view.tell()
-            except TransientError:
-                raise
-            except (BackendError, NotFound):
-                collection.is_refused = True
-                self._refused.add(collection.path)
-        view.tell()
+        if collection.is_refused:
+            return
+        try:
+            async with aclosing(reflect(self._connection, collection.path)) as all_news:
+                async for news in all_news:
+                    collection.update(news)
+                    view.tell()
+        except (BackendError, NotFound):
+            collection.is_refused = True
+            self._refused.add(collection.path)
+            view.tell()
 
     async def _with_logs(
         self, seen: Mapping[ObjectRef, Health], last: Mapping[ObjectRef, Health]

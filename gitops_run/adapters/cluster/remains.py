@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +16,7 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
 from gitops_run.model.access import APPLICABLE, FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.receipt import ReceiptLine
@@ -126,19 +127,9 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
         await connection.delete(f"{collection}/{leftover.name}")
     except NotFound:
         return
-    await _until_gone(connection, collection, leftover.name)
-
-
-async def _until_gone(connection: Connection, collection: str, name: str) -> None:
-    """Follow a collection until it hasn't the object any more."""
-    only = {"fieldSelector": f"metadata.name={name}"}
-    while True:
-        listing = await connection.get(collection, only)
-        if not listing["items"]:
-            return
-        since = only | {"resourceVersion": listing["metadata"]["resourceVersion"]}
-        async for event, _ in connection.watch(collection, since):
-            if event == "DELETED":
+    async with aclosing(reflect_one(connection, collection, leftover.name)) as states:
+        async for still_there in states:
+            if not still_there:
                 return
 
 
