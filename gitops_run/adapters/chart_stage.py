@@ -10,11 +10,12 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import yaml
 
@@ -25,6 +26,7 @@ from gitops_run.model.chart_build import (
     LocalDependency,
     NotRenderableError,
     RemoteDependency,
+    aliases,
     as_packaged,
     chart_name,
     missing_dependencies,
@@ -41,17 +43,22 @@ from gitops_run.model.problem import Problem
 STAGE: Final = "chart"
 """The folder within a renderer's own."""
 _DECLARATIONS: Final = (CHART_FILE, "Chart.lock", "requirements.yaml", "requirements.lock")
-_PACKAGES: Final = (".tgz", ".tar.gz")
+PACKAGES: Final = (".tgz", ".tar.gz")
 ARCHIVE_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a packed dependency is searched for what its templates use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedChart:
-    """Hold where a chart is laid out. added: the names of the dependencies that were put into it."""
+    """Hold where a chart is laid out. added: the dependencies that were put into it, and where they lie."""
 
     folder: Path
-    added: frozenset[str] = frozenset()
+    added: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, path: str, target: str) -> str:
+        """Name the file of the root that a path stands for as helm writes it: by the names of charts."""
+        inner = path if target == "." else path.removeprefix(f"{target}/")
+        return _origin(self.folder, target, inner, self.added)
 
 
 def lay_out(
@@ -96,7 +103,7 @@ def lay_out(
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
         if has_values_files:
             _replace(folder / VALUES_FILE, "{}\n")
-    return StagedChart(folder=folder, added=frozenset(one.name for one in local))
+    return StagedChart(folder=folder, added={one.name: one.path for one in local})
 
 
 def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
@@ -126,21 +133,55 @@ def _unreadable(path: str, text: str) -> Problem | None:
 
 
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
-    """Let the templates of a chart that is laid out ask for these kinds.
+    """Let the templates of a chart that is laid out ask for these kinds, those of packed dependencies too.
 
     Raises TransientError where the disk refuses.
     """
     with disk_errors(folder):
-        _unpack(folder)
         for path in _templates(folder):
             text = _text(path)
             if (new := asking_for_given_kinds(text)) != text:
                 _unlink_folders(folder, path)
                 _replace(path, new)
+        for path in _packages(folder):
+            content = path.read_bytes()
+            if (packed := _repacked(content)) != content:
+                _unlink_folders(folder, path)
+                path.unlink()
+                path.write_bytes(packed)
         helper = folder / "templates" / "_gitops-run.tpl"
         helper.parent.mkdir(exist_ok=True)
         _unlink_folders(folder, helper)
         _replace(helper, given_kinds(api_versions))
+
+
+def _repacked(content: bytes) -> bytes:
+    """Rewrite the templates of a packed chart that ask for kinds.
+
+    It stays packed: in a folder, the rules of the chart around it would count for its files.
+    """
+    try:
+        files = [(name, old, _rewritten(name, old)) for name, old in _all_members(BytesIO(content))]
+    except _BROKEN:
+        return content
+    if all(new == old for _, old, new in files):
+        return content
+    written = BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+        for name, _, new in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(new)
+            archive.addfile(entry, BytesIO(new))
+    return written.getvalue()
+
+
+def _rewritten(name: str, content: bytes) -> bytes:
+    folders = name.split("/")[:-1]
+    if "templates" in folders:
+        text = content.decode("utf-8", "replace")
+        new = asking_for_given_kinds(text)
+        return content if new == text else new.encode()
+    return _repacked(content) if folders[-1:] == ["charts"] and name.endswith(PACKAGES) else content
 
 
 def package(folder: Path) -> bool:
@@ -167,27 +208,8 @@ def _chart_files(folder: Path) -> Iterator[Path]:
             yield from _chart_files(inner)
 
 
-def _unpack(folder: Path) -> None:
-    """Put a packed dependency whose templates ask for kinds into a folder, so that they can be rewritten."""
-    for path in list(_walk(folder)):
-        if path.parent.name != "charts" or not path.name.endswith(_PACKAGES):
-            continue
-        files = [(name, content) for name, content in _members(path) if _is_chart_path(name)]
-        if not any(b"APIVersions" in content for name, content in files if "/templates/" in name):
-            continue
-        _unlink_folders(folder, path)
-        path.unlink()
-        for name, content in files:
-            place = path.parent / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-        _unpack(path.parent)
-
-
-def _is_chart_path(name: str) -> bool:
-    """Say whether a file of an archive lies in the chart's folder; helm refuses others."""
-    parts = name.split("/")
-    return len(parts) > 1 and not {"", ".", ".."} & set(parts)
+def _packages(folder: Path) -> list[Path]:
+    return [path for path in _walk(folder) if path.parent.name == "charts" and path.name.endswith(PACKAGES)]
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
@@ -205,10 +227,9 @@ def _unlink_folders(folder: Path, path: Path) -> None:
 def template_texts(folder: Path) -> dict[str, str]:
     """Read the templates of a chart and its dependencies, by their paths in the chart."""
     texts = {path.relative_to(folder).as_posix(): _text(path) for path in _templates(folder)}
-    for path in _walk(folder):
-        if path.name.endswith(_PACKAGES) and path.parent.name == "charts":
-            within = path.relative_to(folder).as_posix()
-            texts.update({f"{within}/{name}": text for name, text in _packed(path) if "templates/" in name})
+    for path in _packages(folder):
+        within = path.relative_to(folder).as_posix()
+        texts.update({f"{within}/{name}": text for name, text in _packed(path) if "templates/" in name})
     return texts
 
 
@@ -267,36 +288,65 @@ def _replace(path: Path, text: str) -> None:
 
 def _present(charts: Path) -> list[str]:
     """List the names of the charts in a charts/ folder, as Helm's loader finds them."""
-    names = []
-    for entry in sorted(charts.iterdir()) if charts.is_dir() else ():
-        if entry.name.startswith(("_", ".")):
-            continue
-        if entry.is_dir() and (entry / CHART_FILE).is_file():
-            names.append(chart_name(_text(entry / CHART_FILE)))
-        elif entry.name.endswith(_PACKAGES):
-            names += [
-                chart_name(text)
-                for name, text in _packed(entry)
-                if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")
-            ]
-    return names
+    found = sorted(charts.iterdir()) if charts.is_dir() else ()
+    return [name for entry in found for name in _names(entry)]
+
+
+def _names(entry: Path) -> list[str]:
+    """List the names of the charts that an entry of a charts/ folder holds."""
+    if entry.name.startswith(("_", ".")):
+        return []
+    if entry.is_dir():
+        return [chart_name(_text(entry / CHART_FILE))] if (entry / CHART_FILE).is_file() else []
+    if not entry.name.endswith(PACKAGES):
+        return []
+    return [
+        chart_name(text)
+        for name, text in _packed(entry)
+        if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")
+    ]
+
+
+def _origin(folder: Path, place: str, path: str, added: Mapping[str, str]) -> str:
+    """Follow a path through the dependencies of a chart; within a packed one it ends at the package."""
+    parts = path.split("/", 2)
+    charts = folder / "charts"
+    if len(parts) < 3 or parts[0] != "charts" or not charts.is_dir():
+        return _path(place, path)
+    wanted = aliases(_text(folder / CHART_FILE)).get(parts[1], parts[1])
+    entry = next((one for one in sorted(charts.iterdir()) if wanted in _names(one)), None)
+    if entry is None:
+        return _path(place, path)
+    own = added.get(entry.name.removesuffix(".tgz"), _path(place, f"charts/{entry.name}"))
+    return _origin(entry, own, parts[2], {}) if entry.is_dir() else own
 
 
 def _packed(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the files of a packed chart as text."""
-    return ((name, content.decode("utf-8", "replace")) for name, content in _members(path))
+    with path.open("rb") as content:
+        for name, found in _members(content):
+            yield name, found.decode("utf-8", "replace")
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a packed chart; one that can't be read has none, and helm says why."""
+def _members(packed: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a packed chart; of one that can't be read those before, and helm says why."""
+    with suppress(*_BROKEN):
+        yield from _all_members(packed)
+
+
+def _all_members(packed: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a packed chart. Raises one of _BROKEN where it can't be read, or is too large."""
     left = ARCHIVE_BYTES_MAX
-    with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as archive:
+    with tarfile.open(fileobj=packed) as archive:
         for member in archive:
             left -= member.size
             if left < 0:
-                return
+                raise tarfile.TarError("too large")
             if member.isfile() and (content := archive.extractfile(member)) is not None:
                 yield member.name, content.read()
+
+
+_BROKEN: Final = (tarfile.TarError, OSError, EOFError, zlib.error)
 
 
 def _is_within(root: Path, dependency: LocalDependency) -> bool:

@@ -7,13 +7,27 @@ Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import yaml
 
-from gitops_run.model.objects import Document, parse_documents, second_line
+from gitops_run.model.objects import (
+    Document,
+    compose_documents,
+    find_scalar,
+    items_of,
+    line_of_wrong_binary,
+    mapping,
+    parse_documents,
+    second_line,
+    texts_of,
+)
 from gitops_run.model.problem import Problem
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 from gitops_run.model.yaml_words import not_utf8, not_yaml
@@ -72,6 +86,9 @@ _OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]{1,1024})'? ?
 _RES_ID = re.compile(r'resid\.ResId\{[^{}]*\{[^{}]*Kind:"(\w*)"[^{}]*\}, Name:"([^"]*)"[^{}]*\}')
 _NO_BASE = re.compile(rf"{_RES_ID.pattern} does not exist; cannot merge or replace")
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
+_NOT_BASE64 = "!!binary value contains invalid base64 data"
+_CONFLICT = "produces ID conflict: ["
+_PREVIOUS = "internal.config.kubernetes.io/previous{}s"
 _TWICE = re.compile(r'mapping key "([^"\n]*)" already defined at line \d+')
 _UNMATCHED = re.compile(r"no resource matches strategic merge patch \\?\"(\w+)\.[^/\"]*/([^\"\]]*?)\.\[")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
@@ -100,6 +117,9 @@ def explain_failure(
     if problem is not None:
         return problem
     path = _blamed_path(message, folder, target, read)
+    is_manifest = read(path) is not None and _name(path) not in KUSTOMIZATION_FILES
+    if not is_manifest and (problem := failure.twins(manifests)):
+        return problem
     hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
     if problem := _broken_yaml(path, read, is_encoding="UTF-8" in text):
         return replace(problem, hint=problem.hint or hint)
@@ -170,13 +190,14 @@ class _Failure:
     def in_one_of(self, manifests: Sequence[str]) -> Problem | None:
         """Find the file that kustomize means without naming it."""
         if found := _TWICE.search(self.text):
-            places = (
-                _second(found[1], path, self.read)
-                for path in manifests
-                if _name(path) not in KUSTOMIZATION_FILES
-            )
-            path, line = next((one for one in places if one is not None), (self.base, None))
+            files = (path for path in manifests if _name(path) not in KUSTOMIZATION_FILES)
+            find = partial(second_line, key=found[1])
+            path, line = _find_line(files, found[1], self.read, find) or (self.base, None)
             return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+        if _NOT_BASE64 in self.text and (
+            place := _find_line(manifests, "!!binary", self.read, line_of_wrong_binary)
+        ):
+            return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
@@ -186,6 +207,27 @@ class _Failure:
                 hint="correct its kind, name and namespace, or remove it",
             )
         return None
+
+    def twins(self, manifests: Sequence[str]) -> Problem | None:
+        """Find the files of two objects that have become one; None where they are of one place."""
+        named = {_as_written(body) for body in _conflicting(self.text)} | {*_DUPLICATE.findall(self.text)}
+        places = [
+            (path, document.line)
+            for path in manifests
+            for kind, name in named
+            for document in _documents(path, name, self.read)
+            if (document.kind, document.name) == (kind, name)
+        ]
+        if len(places) < 2:
+            return None
+        (path, line), (kind, name) = places[-1], max(named)
+        others = ", ".join(f"{other}:{number}" for other, number in places[:-1])
+        return Problem(
+            path=path,
+            line=line,
+            message=f"{kind} {name} is there more than once: see {others}",
+            hint="rename one of them, or remove it",
+        )
 
     def generator(self) -> Problem | None:
         """Explain a generator that adds to an object that isn't there."""
@@ -201,17 +243,66 @@ class _Failure:
         )
 
     def _patch(self, kind: str, name: str, manifests: Sequence[str]) -> tuple[str, int | None]:
-        for path in manifests:
+        """Find a patch: in the files that are named as such, in the kustomization, or else in any file."""
+        kustomization = self.kustomization()
+        inline = _line_with(f"name: {name}", self.read(kustomization))
+        named = [_normal(f"{self.base}/{path}") for path in _patch_files(self.read(kustomization) or "")]
+        for path in named if named or inline else manifests:
             for document in _documents(path, name, self.read):
                 if (document.kind, document.name) == (kind, name):
                     return path, document.line
-        path = self.kustomization()
-        return path, _line_with(f"name: {name}", self.read(path))
+        return kustomization, inline
 
     def kustomization(self) -> str:
         """Name the kustomization that it is about; its folder where Flux adds one."""
         inside = (_normal(f"{self.base}/{name}") for name in KUSTOMIZATION_FILES)
         return next((path for path in inside if self.read(path) is not None), self.base)
+
+
+def _conflicting(text: str) -> Iterator[Mapping[str, Any]]:
+    """Read the objects that kustomize writes out where two have become one."""
+    decoder, at = json.JSONDecoder(), text.find(_CONFLICT) + len(_CONFLICT)
+    while at >= len(_CONFLICT) and text[at : at + 1] == "{":
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except ValueError:
+            return
+        yield found
+        at = end + 1
+
+
+def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Tell the kind and name that an object has in its file, before what kustomize has made of them."""
+    metadata = mapping(body.get("metadata"))
+    notes = mapping(metadata.get("annotations"))
+    kind = str(notes.get(_PREVIOUS.format("Kind")) or body.get("kind"))
+    name = str(notes.get(_PREVIOUS.format("Name")) or metadata.get("name"))
+    return kind.partition(",")[0], name.partition(",")[0]
+
+
+def _find_line(
+    paths: Iterable[str], token: str, read: ReadText, find: Callable[[str], int | None]
+) -> tuple[str, int] | None:
+    """Find the first file that holds a token and has what is looked for. find: tells the line."""
+    for path in paths:
+        text = read(path) or ""
+        with suppress(yaml.YAMLError, RecursionError):
+            if token in text and (line := find(text)):
+                return path, line
+    return None
+
+
+def _patch_files(kustomization: str) -> Iterator[str]:
+    """List the files of patches that a kustomization names."""
+    try:
+        nodes = [node for _, node in compose_documents(kustomization)]
+    except (yaml.YAMLError, RecursionError):
+        return
+    for node in nodes:
+        yield from texts_of(node, "patchesStrategicMerge")
+        for entry in items_of(node, "patches"):
+            if path := find_scalar(entry, "path"):
+                yield path.value
 
 
 def _documents(path: str, token: str, read: ReadText) -> Iterable[Document]:
@@ -220,16 +311,6 @@ def _documents(path: str, token: str, read: ReadText) -> Iterable[Document]:
         return parse_documents(text) if token in text else ()
     except (yaml.YAMLError, RecursionError):
         return ()
-
-
-def _second(key: str, path: str, read: ReadText) -> tuple[str, int] | None:
-    """Find where a file has a key of a mapping for the second time."""
-    text = read(path) or ""
-    try:
-        line = second_line(text, key) if text.count(key) > 1 else None
-    except (yaml.YAMLError, RecursionError):
-        return None
-    return None if line is None else (path, line)
 
 
 def _line_with(token: str, text: str | None) -> int | None:

@@ -5,6 +5,7 @@ Knows how to tell one object from another. Knows nothing of what an object shoul
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -74,11 +75,24 @@ class RenderedObject:
 
 
 class IncompleteError(ValueError):
-    """Report an object that Flux can't apply. ref: what is known of it."""
+    """Report an object without a version, a kind and a name that are text. ref: what is known of it.
 
-    def __init__(self, message: str, ref: ObjectRef) -> None:
+    is_absent: it lacks one of them. has_kind: its kind is text.
+    """
+
+    def __init__(self, message: str, ref: ObjectRef, *, is_absent: bool, has_kind: bool) -> None:
         super().__init__(message)
         self.ref = ref
+        self._is_absent = is_absent
+        self._has_kind = has_kind
+
+    def is_dropped(self, *, is_substituted: bool) -> bool:
+        """Say whether kustomize-controller applies the others without it; helm refuses each.
+
+        is_substituted: whether variables made it so; what was absent before them is refused. Source:
+        kustomize-controller 1.9, and fluxcd/pkg ssa 0.76, utils/is.go.
+        """
+        return self._has_kind and (is_substituted or not self._is_absent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +218,14 @@ def _ref(item: object) -> ObjectRef:
         namespace=str(metadata.get("namespace") or ""),
         name=str(name or ""),
     )
-    if not (version and kind and name):
-        raise IncompleteError("a rendered object has no apiVersion, no kind or no metadata.name", ref)
-    for field_name, value in (("apiVersion", version), ("kind", kind), ("metadata.name", name)):
-        if not isinstance(value, str):
-            raise IncompleteError(f"its {field_name} is not text, and Flux leaves it out without a word", ref)
+    named = (("apiVersion", version), ("kind", kind), ("metadata.name", name))
+    absent = [key for key, value in named if value is None or value == "" or isinstance(value, (list, dict))]
+    wrong = absent or [key for key, value in named if not isinstance(value, str)]
+    if wrong:
+        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not text"
+        raise IncompleteError(
+            message, ref, is_absent=bool(absent), has_kind=isinstance(kind, str) and bool(kind)
+        )
     return ref
 
 
@@ -240,19 +257,40 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
 
 def second_line(text: str, key: str) -> int | None:
     """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+    for node in _collections(text):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
+        if len(twins) > 1:
+            return int(twins[1].start_mark.line) + 1
+    return None
+
+
+def line_of_wrong_binary(text: str) -> int | None:
+    """Find the line of a value with the tag !!binary that is not base64. Raises yaml.MarkedYAMLError."""
+    for node in _collections(text):
+        for value in _values(node):
+            if isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:binary":
+                try:
+                    base64.b64decode("".join(value.value.split()), validate=True)
+                except ValueError:
+                    return int(value.start_mark.line) + 1
+    return None
+
+
+def _collections(text: str) -> Iterator[yaml.CollectionNode]:
+    """Yield the mappings and lists of a source file, the outer ones first."""
     waiting: list[yaml.Node] = list(yaml_limits.compose_all(text))
     seen = set()
     while waiting:
         node = waiting.pop(0)
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, one) for one in node.value]
-        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
-        if len(twins) > 1:
-            return int(twins[1].start_mark.line) + 1
-        waiting += [value for _, value in pairs]
-    return None
+        if id(node) not in seen and isinstance(node, yaml.CollectionNode):
+            seen.add(id(node))
+            yield node
+            waiting += _values(node)
+
+
+def _values(node: yaml.CollectionNode) -> list[yaml.Node]:
+    return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
 
 
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:
@@ -269,6 +307,14 @@ def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
     for key in keys:
         found = _value(found, key) if isinstance(found, yaml.MappingNode) else None
     return found if isinstance(found, yaml.ScalarNode) else None
+
+
+def texts_of(node: yaml.MappingNode, name: str) -> Iterator[str]:
+    """List the scalars of a list that a key leads to."""
+    found = _value(node, name)
+    for item in found.value if isinstance(found, yaml.SequenceNode) else ():
+        if isinstance(item, yaml.ScalarNode):
+            yield item.value
 
 
 def items_of(node: yaml.MappingNode, name: str) -> Iterator[yaml.MappingNode]:

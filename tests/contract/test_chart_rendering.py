@@ -335,15 +335,30 @@ def test_a_packed_dependency_asks_for_the_cluster_s_kinds_too(
     render: Render, tmp_path: Path, kind: str, expected: set[str]
 ) -> None:
     text = f'{{{{ if .Capabilities.APIVersions.Has "{kind}" }}}}{config_map("a", "b")}{{{{ end }}}}'
-    charts = tmp_path / "root/chart/charts"
-    charts.mkdir(parents=True)
-    with tarfile.open(charts / "dep-0.3.0.tgz", "w:gz") as archive:
-        for name, content in {"dep/Chart.yaml": DEPENDENCY, "dep/templates/a.yaml": text}.items():
+    pack(tmp_path / "root/chart/charts", {"dep/Chart.yaml": DEPENDENCY, "dep/templates/a.yaml": text})
+    assert names(render({})) == expected
+    assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
+
+
+def pack(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "dep-0.3.0.tgz", "w:gz") as archive:
+        for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content.encode()))
-    assert names(render({})) == expected
-    assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
+
+
+def test_the_rules_of_what_helm_ignores_do_not_count_within_a_packed_dependency(
+    render: Render, tmp_path: Path
+) -> None:
+    asking = f'{{{{ if .Capabilities.APIVersions.Has "v1/ConfigMap" }}}}{config_map("a", "b")}{{{{ end }}}}'
+    files = {"templates/a.yaml": asking, "templates/sub/b.yaml": config_map("b", "x")}
+    pack(
+        tmp_path / "root/chart/charts",
+        {"dep/Chart.yaml": DEPENDENCY} | {f"dep/{k}": v for k, v in files.items()},
+    )
+    assert names(render({"chart/.helmignore": "sub/\n"})) == {"a", "b"}
 
 
 def test_a_dependency_has_its_own_rules_of_what_helm_ignores(render: Render) -> None:
@@ -376,3 +391,35 @@ def test_an_error_names_the_file_in_the_root(render: Render) -> None:
     assert problem.place == "chart/templates/a.yaml:1"
     (problem,) = render({"chart/values.yaml": "a: b: c"}).problems
     assert problem.place.startswith("chart/values.yaml")
+
+
+BROKEN = {"what it renders to": "a: .inf\n", "its template": "a: {{ fail `no` }}\n"}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("alias", ["", ", alias: other"])
+def test_a_fault_in_a_dependency_of_the_source_is_reported_in_its_own_folder(
+    render: Render, alias: str, text: str
+) -> None:
+    files = dependent(f'name: dep, version: 0.3.0, repository: "file://../dep"{alias}')
+    (problem,) = render({**files, "dep/templates/b.yaml": text}).problems
+    assert problem.path == "dep/templates/b.yaml"
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_fault_in_a_dependency_within_the_chart_is_reported_where_it_lies(
+    render: Render, text: str
+) -> None:
+    files = dependent("name: dep, version: 0.3.0, alias: other")
+    inner = {"chart/charts/folder/Chart.yaml": DEPENDENCY, "chart/charts/folder/templates/b.yaml": text}
+    (problem,) = render({**files, **inner}).problems
+    assert problem.path == "chart/charts/folder/templates/b.yaml"
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_fault_in_a_packed_dependency_is_reported_at_its_package(
+    render: Render, tmp_path: Path, text: str
+) -> None:
+    pack(tmp_path / "root/chart/charts", {"dep/Chart.yaml": DEPENDENCY, "dep/templates/b.yaml": text})
+    (problem,) = render({}).problems
+    assert problem.place == "chart/charts/dep-0.3.0.tgz"

@@ -113,6 +113,93 @@ def test_kustomizations_that_lead_in_a_circle_are_no_missing_file() -> None:
     assert problem.message == "cycle detected: candidate root 'app' contains visited root 'app'"
 
 
+UNMATCHED = (
+    'error: no resource matches strategic merge patch "ClusterRole.v1.[noGrp]/web.[noNs]": no matches for Id'
+)
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "place"),
+    [
+        (
+            "resources: [a.yaml]\npatches:\n- patch: 'kind: ClusterRole\n    name: web'\n",
+            "kustomization.yaml:4",
+        ),
+        ("patches: [{path: p.yaml}]\n", "p.yaml:1"),
+        ("patchesStrategicMerge: [p.yaml]\n", "p.yaml:1"),
+    ],
+)
+def test_a_patch_that_matches_nothing_is_not_taken_for_the_resource_of_its_name(
+    kustomization: str, place: str
+) -> None:
+    role = config_map("web").replace("ConfigMap", "ClusterRole")
+    files = {"app/kustomization.yaml": kustomization, "app/a.yaml": role, "app/p.yaml": role}
+    assert explain_conflict(UNMATCHED, files).place == f"app/{place}"
+
+
+def test_a_binary_value_that_is_not_base64_is_found() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
+        "app/a.yaml": "data: {a: !!binary aGk=}",
+        "app/b.yaml": "data:\n- a: !!binary |\n    not base64 %\n",
+    }
+    told = "map[string]interface {}(nil): yaml: !!binary value contains invalid base64 data"
+    assert explain_conflict(f"error: {told}", files).place == "app/b.yaml:2"
+
+
+def conflict(before: str, *names: str) -> str:
+    """What kustomize writes where a namespace makes objects one. before: what was prefixed to their names."""
+    previous = "internal.config.kubernetes.io/previous"
+    written = " ".join(
+        f'{{"kind":"ConfigMap","metadata":{{"annotations":{{"{previous}Kinds":"ConfigMap,ConfigMap",'
+        f'"{previous}Names":"{name},{before}{name}"}},"name":"{before}{name}","namespace":"run-x"}}}}'
+        for name in names
+    )
+    return f"error: namespace transformation produces ID conflict: [{written}]"
+
+
+def explain_conflict(message: str, files: dict[str, str]) -> Problem:
+    return explain_failure(message, folder="/x", target="app", read=files.get, paths=files)
+
+
+def test_two_objects_that_a_namespace_makes_one_are_found_in_their_files() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [../a, ../b]",
+        "a/a.yaml": config_map("web"),
+        "b/b.yaml": f"{config_map('other')}---\n{config_map('web')}",
+        "c/c.yaml": config_map("we"),
+    }
+    problem = explain_conflict(conflict("x-", "web", "web"), files)
+    assert (problem.place, "a/a.yaml:1" in problem.message) == ("b/b.yaml:6", True)
+
+
+def test_two_objects_of_two_bases_are_found_in_their_files() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [../a, ../b]",
+        "a/kustomization.yaml": "resources: [a.yaml]",
+        "a/a.yaml": config_map("web"),
+        "b/kustomization.yaml": "resources: [b.yaml]",
+        "b/b.yaml": config_map("web"),
+    }
+    told = "may not add resource with an already registered id: ConfigMap.v1.[noGrp]/web.[noNs]"
+    problem = explain_conflict(
+        f"{TOP}accumulation err='accumulating resources from '../b': read /x/b: is a directory': "
+        f"recursed merging from path '/x/b': {told}",
+        files,
+    )
+    assert problem.place == "a/a.yaml:1"
+
+
+@pytest.mark.parametrize("named", [conflict("", "web", "web"), conflict("")[:-1] + "{", conflict("")])
+def test_two_objects_from_one_place_are_reported_at_the_kustomization_that_names_it_twice(named: str) -> None:
+    files = {"app/kustomization.yaml": "resources: [../a, ../b]", "a/a.yaml": config_map("web")}
+    assert explain_conflict(named, files).path == "app/kustomization.yaml"
+
+
+def config_map(name: str) -> str:
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
+
+
 def test_what_is_wrong_with_manifests_as_a_whole_is_no_missing_file() -> None:
     problem = explain("error: namespace transformation produces ID conflict", {"app/a.yaml": "kind: A"})
     assert str(problem) == "app: namespace transformation produces ID conflict"
