@@ -57,8 +57,8 @@ _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
 _LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
 
-_PLACE = re.compile(r"(?<![\w./-])/*([\w.-]+/[\w./-]*templates/[\w./-]+?):(\d+)")
-"""It begins where a path does, and nowhere within one: that would take time by the cube of its length."""
+_PLACE = re.compile(r"(?<![\w./-])/*+([\w.-]++/[\w./-]++):(\d+)")
+"""It begins where a path does and gives nothing back: else its time grows with the square of the length."""
 _AT = re.compile(r"error at \([^)]*\): (.*)", re.DOTALL)
 _RENDERED = re.compile(r"YAML parse error on ([^:]+): (.*)", re.DOTALL)
 _LOADED = re.compile(r"(cannot load|failed to parse) (\S+?\.yaml): (.*)", re.DOTALL)
@@ -364,12 +364,17 @@ def explain_failure(message: str, *, folder: str, target: str) -> Problem:
         path = _join(target, loaded[2]) if loaded[1] == "cannot load" else loaded[2]
         stated = _LINE.search(inner)
         return Problem(path=path, line=int(stated[1]) if stated else None, message=f"not valid YAML: {inner}")
-    if places := _PLACE.findall(text):
+    if places := [place for place in _PLACE.findall(text) if _is_template(place[0])]:
         path, line = places[-1]
         at = _AT.search(text)
         inner = at[1] if at else text.splitlines()[-1]
         return Problem(path=_in_target(path, target), line=int(line), message=inner.strip())
     return Problem(path=_join(target, CHART_FILE), message=text or "helm failed")
+
+
+def _is_template(path: str) -> bool:
+    """Say whether a path, which begins with the chart's name, leads to a file of a templates folder."""
+    return "templates/" in path.partition("/")[2][:-1]
 
 
 def _in_target(path: str, target: str) -> str:

@@ -24,6 +24,7 @@ from gitops_run.version import VERSION
 BUG_OF_DIFF_EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 
+HELP_FLAGS: Final = frozenset({"-h", "--help"})
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 
 COMMANDS: Final = {
@@ -55,6 +56,16 @@ class _LazyGroup(click.Group):
             error.hint = completed(error.hint, place_of(ctx))
             raise
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; `run` says first that it begins, since its imports take a second."""
+        if args[:1] == ["run"] and not ctx.resilient_parsing and HELP_FLAGS.isdisjoint(args):
+            from gitops_run.cli.output import note  # noqa: PLC0415 - saves 60 ms where help is asked for
+
+            note("starting a session; Ctrl-C stops it")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return sorted(COMMANDS)
@@ -76,7 +87,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": sorted(HELP_FLAGS)},
 )
 @click.version_option(VERSION, prog_name="gitops-run")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")

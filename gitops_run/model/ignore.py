@@ -12,7 +12,7 @@ Source: gitignore(5), git's dir.c.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gitops_run.model.git_index import GitIndex
@@ -100,6 +100,9 @@ class Matcher:
     read_index: ReadIndex = field(compare=False, repr=False)
     _sets: dict[tuple[str, str], _RuleSet | None] = field(default_factory=dict, compare=False, repr=False)
     _known: dict[tuple[str, str | None], Rule | None] = field(default_factory=dict, compare=False, repr=False)
+    _holding: dict[tuple[str, str, str], tuple[_RuleSet, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _above: dict[tuple[str, str | None], Rule | None] = field(default_factory=dict, compare=False, repr=False)
 
     def hidden_by(self, path: str, *, is_dir: bool = False) -> Rule | None:
@@ -162,21 +165,22 @@ class Matcher:
                     break
         return None
 
-    def _opinions(self, name: str, directory: str, start: str) -> Iterator[_RuleSet]:
+    def _opinions(self, name: str, directory: str, start: str) -> tuple[_RuleSet, ...]:
         """List the rules of one kind that hold in a directory of the work tree, the deepest first.
 
         start: the directory where rules of this kind begin.
         """
-        while name:
-            rules = self._set(name, directory)
-            if rules is not None:
-                yield rules
-            if directory == start:
-                break
-            directory = directory[: directory.rstrip("/").rfind("/") + 1]
-        weakest = self._exclude(start) if name == GIT_RULES_FILE else None if name else self._set(name, "")
-        if weakest is not None:
-            yield weakest
+        if not name:
+            built_in = self._set(name, "")
+            return () if built_in is None else (built_in,)
+        key = (name, directory, start)
+        if key not in self._holding:
+            above = directory[: directory.rstrip("/").rfind("/") + 1]
+            weakest = self._exclude(start) if name == GIT_RULES_FILE else None
+            weaker = (weakest,) if directory == start else self._opinions(name, above, start)
+            found = (self._set(name, directory), *weaker)
+            self._holding[key] = tuple(rules for rules in found if rules is not None)
+        return self._holding[key]
 
     def _exclude(self, start: str) -> _RuleSet | None:
         """Find the rules of .git/info/exclude, which a submodule has not."""

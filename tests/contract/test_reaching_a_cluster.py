@@ -14,12 +14,13 @@ from typing import Any
 import anyio
 import pytest
 import yaml
-from aiohttp import web
+from aiohttp import ClientConnectorCertificateError, web
 
 import gitops_run.adapters.cluster.connection as connection_module
 import gitops_run.adapters.cluster.credentials as credentials_module
 import gitops_run.adapters.cluster.exec_plugin as exec_plugin_module
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.failures import Way, outage
 from gitops_run.errors import BackendError, TransientError, UsageError
 from gitops_run.sandbox import certificates
 from gitops_run.sandbox.certificates import Client, issue
@@ -281,8 +282,19 @@ async def test_a_certificate_of_an_unknown_authority_is_distinguished_from_one_f
         await ask(kubeconfig(tmp_path, address, **trusted))
         with pytest.raises(BackendError, match="is by an authority that context 'far' doesn't know"):
             await ask(kubeconfig(tmp_path, address, **{"certificate-authority": str(other / "ca.crt")}))
-        with pytest.raises(BackendError, match="is for another name"):
+        with pytest.raises(BackendError, match="is for another name") as refused:
             await ask(kubeconfig(tmp_path, address, **trusted, **{"tls-server-name": "api.far"}))
+    assert not isinstance(refused.value, TransientError)  # down takes a cluster that may come back for gone
+
+
+@pytest.mark.parametrize(("has_answered", "kind"), [(False, BackendError), (True, TransientError)])
+def test_a_certificate_that_is_not_trusted_is_final_until_a_cluster_has_answered(
+    has_answered: bool,  # noqa: FBT001 - a parameter of the test
+    kind: type[BackendError],
+) -> None:
+    where: Any = None
+    error = ClientConnectorCertificateError(where, ValueError("expired"))
+    assert type(outage(error, Way(context="far"), has_answered=has_answered)) is kind
 
 
 async def test_a_connection_that_is_cut_is_distinguished_from_a_cluster_that_does_not_run(

@@ -239,6 +239,13 @@ WORDS = [
 ]
 
 
+def test_kustomizations_that_name_one_another_in_a_long_row_are_refused() -> None:
+    row = {f"{number}/kustomization.yaml": f"resources: [../{number + 1}]" for number in range(1_000)}
+    found = ClosureFinder().find("0", Root(row))
+    messages = [problem.message for problem in found.problems]
+    assert "what it names leads through too many kustomizations" in messages
+
+
 @given(
     st.recursive(
         st.sampled_from(WORDS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -56,6 +57,25 @@ def test_what_asks_nobody_imports_no_library_that_is_slow(arguments: list[str]) 
 
 def test_list_imports_only_the_way_to_a_cluster() -> None:
     assert imported_by("import gitops_run.cli.show").isdisjoint(_NEVER_NEEDED_BY_LIST)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"), [(["run"], "starting a session"), (["run", "--help"], ""), (["up"], "")]
+)
+def test_run_says_that_it_starts_before_it_imports_what_is_slow(
+    arguments: list[str], first: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    def import_module(name: str) -> None:
+        said.append(capsys.readouterr().err)
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    with pytest.raises(ImportError):
+        cli.main(arguments, standalone_mode=False)
+    assert first in said[0]
+    assert bool(first) == bool(said[0])
 
 
 @pytest.mark.parametrize("arguments", [[], ["sandbox"], ["platform"]])

@@ -284,11 +284,11 @@ def over(file: Path, content: str) -> None:
 
 
 def test_a_checkout_of_many_files_is_seen_whole(root: Path, tmp_path: Path) -> None:
-    for number in range(500):
+    for number in range(150):
         write(root, f"app/{number}.yaml", "1")
 
     def check_out() -> None:
-        for number in range(500):
+        for number in range(150):
             over(root / "app" / f"{number}.yaml", "2")
 
     tree = WorkTree(root, tmp_path / "stage", "app")

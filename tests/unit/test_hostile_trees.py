@@ -122,13 +122,13 @@ def test_folders_of_any_size_are_refused(
 
 
 def test_folders_of_any_depth_are_refused(root: Path, work_tree: WorkTree) -> None:
-    write(root, "a/" * 400 + "a.yaml")
+    write(root, "a/" * 200 + "a.yaml")
     (problem,) = snapshot(work_tree).problems
     assert problem.message == "this folder lies deeper than 128 others"
 
 
 def test_deep_folders_that_are_ignored_are_no_problem(root: Path, work_tree: WorkTree) -> None:
-    write(root, "a/" * 400 + "a.yaml")
+    write(root, "a/" * 200 + "a.yaml")
     write(root, ".gitignore", "a")
     assert snapshot(work_tree).problems == ()
 
@@ -138,16 +138,6 @@ def test_a_kustomization_may_name_a_path_of_any_length(root: Path, app: WorkTree
     write(root, "app/kustomization.yaml", f"resources:\n- {path}\n")
     (problem,) = snapshot(app).problems
     assert str(problem) == "app/kustomization.yaml:2: resources names a path that is too long or too deep"
-
-
-def test_kustomizations_that_name_one_another_in_a_long_row_are_refused(
-    root: Path, work_tree: WorkTree
-) -> None:
-    for number in range(1_000):
-        write(root, f"{number}/kustomization.yaml", f"resources: [../{number + 1}]")
-    write(root, "kustomization.yaml", "resources: ['0']")
-    messages = [problem.message for problem in snapshot(work_tree).problems]
-    assert "what it names leads through too many kustomizations" in messages
 
 
 def test_a_name_that_is_not_utf8_is_a_problem_where_it_is_needed(root: Path, work_tree: WorkTree) -> None:

@@ -311,7 +311,7 @@ class Connection:
             raise found from error
 
     def _outage(self, error: Exception) -> Exception:
-        return outage(error, self._way) or error
+        return outage(error, self._way, has_answered=self._has_answered) or error
 
     async def _send_once(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         is_read_as_yaml = request.content_type == APPLY_PATCH

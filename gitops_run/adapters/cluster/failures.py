@@ -49,13 +49,19 @@ class AnswerTooLargeError(Exception):
     """Report an answer that was not read to its end."""
 
 
-def outage(error: Exception, way: Way) -> TransientError | None:
+def outage(error: Exception, way: Way, *, has_answered: bool) -> BackendError | None:
     """Say why a cluster could not be asked; None for an error that is none of the network's.
 
-    What a person has to mend is worth another try too, and proves nothing about what is in the cluster.
+    What a person has to mend is worth another try too, and proves nothing about what is in the cluster. Only
+    a certificate that was never trusted is final: something answers there, so that nobody waits for it, and
+    nobody takes the cluster for gone.
     """
     found = _cause(error, way)
-    return None if found is None else TransientError(found[0], hint=found[1])
+    if found is None:
+        return None
+    is_final = isinstance(error, aiohttp.ClientConnectorCertificateError) and not has_answered
+    kind = BackendError if is_final else TransientError
+    return kind(found[0], hint=found[1])
 
 
 _REACH: Final = "check that it runs and that this machine reaches it"
