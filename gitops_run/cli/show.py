@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import anyio
 import click
-import msgspec
 
 from gitops_run.api import status as api
 from gitops_run.cli.basics import json_flag
@@ -18,8 +16,9 @@ from gitops_run.cli.table import print_table
 from gitops_run.model.history import short
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_key import SessionKey
+from gitops_run.model.state.document import last_applied, to_document
 from gitops_run.model.state.record import Outcome, Record, SaveRecord
-from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase, state_json
+from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
@@ -37,7 +36,7 @@ def list_sessions(output: str, **flags: object) -> None:
     settings = cluster_settings(flags)
     sessions = anyio.run(api.list_sessions, settings.require("kubeconfig"), settings.require("context"))
     if output == "json":
-        print_json([_to_json(session) for session in sessions])
+        print_json([to_document(session) for session in sessions])
     elif not sessions:
         note(f"there are no sessions on {settings.context}")
     else:
@@ -55,34 +54,9 @@ def status(name: str, output: str, **flags: object) -> None:
     settings = session_settings(parsed, flags)
     session = anyio.run(api.read_session, SessionKey.of(parsed, settings))
     if output == "json":
-        print_json(_to_json(session))
+        print_json(to_document(session))
     else:
         print_table(("", ""), status_rows(session))
-
-
-def _to_json(session: SessionState) -> dict[str, Any]:
-    return {**state_json(session), "timings": _timings_json(session.record) if session.record else None}
-
-
-def _timings_json(record: Record) -> dict[str, Any] | None:
-    found: dict[str, Any] = {
-        "saves": len(record.recent_ms),
-        "p50_ms": percentile(record.recent_ms, 50),
-        "p95_ms": percentile(record.recent_ms, 95),
-        "last": None,
-    }
-    if (last := _last_applied(record)) is not None:
-        waterfall = [msgspec.to_builtins(step) for step in steps(last.times_ms)]
-        found["last"] = {
-            "number": last.number,
-            "revision": last.revision,
-            "paths": last.file_count,
-            "times_ms": dict(last.times_ms),
-            "took_ms": last.took_ms,
-            "is_slow": last.took_ms > SLOW_MS,
-            "steps": waterfall,
-        }
-    return found
 
 
 def _row(session: SessionState) -> tuple[str, ...]:
@@ -192,14 +166,10 @@ def _owner(session: SessionState) -> str:
     return f"{session.known_owner} (claimed)" if session.is_owner_claimed else session.known_owner
 
 
-def _last_applied(record: Record) -> SaveRecord | None:
-    return next((one for one in reversed(record.saves) if one.outcome is Outcome.APPLIED), None)
-
-
 def _timing_rows(record: Record) -> list[tuple[str, ...]]:
     """Write the last save step by step, each with a bar where it lies in the whole, and the recent ones."""
     rows: list[tuple[str, ...]] = []
-    if (last := _last_applied(record)) is not None:
+    if (last := last_applied(record)) is not None:
         took = whole_ms(last.times_ms)
         slow = ", slow" if took > SLOW_MS else ""
         files = counted(last.file_count, "file")

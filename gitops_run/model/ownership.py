@@ -17,12 +17,15 @@ from gitops_run.model.session import (
     DECRYPTION_SECRET,
     OWNER_ROLE,
     READER_SECRET,
+    RECORD_MAP,
     SESSION_LABEL,
+    STATE_MAP,
     STORE_SERVER,
     TOKEN_ACCOUNT,
     TOKEN_TYPE,
     VARIABLES_SECRET,
     WRITER_SECRET,
+    chart_name,
 )
 
 Json = Mapping[str, Any]
@@ -52,6 +55,7 @@ class SessionPlace:
             return False
         parts = {
             "ServiceAccount": {APPLIER},
+            "ConfigMap": {STATE_MAP, RECORD_MAP},
             "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, VARIABLES_SECRET, STORE_SERVER},
             "StatefulSet": {STORE_SERVER},
             "Pod": {f"{STORE_SERVER}-0"},
@@ -62,6 +66,7 @@ class SessionPlace:
             "Bucket": {self.name},
             "Kustomization": {self.name},
             "HelmRelease": {self.name},
+            "HelmChart": {chart_name(self.namespace, self.name)},
             "Lease": {self.name},
         }
         return ref.name in parts.get(ref.kind, ())

@@ -47,6 +47,7 @@ def session_manifests() -> tuple[Manifest, ...]:
         manifests.applier_binding(SPEC),
         manifests.owner_role(SPEC),
         manifests.owner_binding(SPEC),
+        *manifests.record_maps(SPEC),
         manifests.reader_secret(SPEC, KEY, "ca"),
         manifests.writer_secret(SPEC, KEY, "ca"),
         manifests.decryption_secret(SPEC),

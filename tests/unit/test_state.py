@@ -15,6 +15,7 @@ from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.helm_release import HelmValues
 from gitops_run.model.objects import ObjectRef
 from gitops_run.model.problem import Problem
+from gitops_run.model.state.document import to_document
 from gitops_run.model.state.envelope import Envelope, EventStream, Stamp, from_json, to_json
 from gitops_run.model.state.events import (
     Change,
@@ -52,7 +53,6 @@ from gitops_run.model.state.session_state import (
     Writer,
     phase,
     reduce,
-    state_json,
 )
 from gitops_run.model.state.summary import summarize
 from gitops_run.model.state.texts import (
@@ -292,7 +292,7 @@ def test_any_state_has_a_phase_and_a_json(events: list[Event], version: int) -> 
     state = functools.reduce(
         reduce, [*facts(version), *envelopes(events)], SessionState(name="web", namespace="n")
     )
-    json.dumps(state_json(state))
+    json.dumps(to_document(state))
     assert phase(state) in Phase
 
 

@@ -27,6 +27,7 @@ from gitops_run.model.stack_events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
 _MADE_IN_A_NAMESPACE: Final = (
+    ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "Service"),
     ("apps/v1", "StatefulSet"),

@@ -1,13 +1,14 @@
 """What a cluster shows of its sessions, as facts: from labels, annotations and statuses, never from files.
 
 Knows where each fact stands, and that a reader may see some of them only. Which of them count, and what they
-come to, the reducer decides. State and record are read only of what a session's namespace or Bucket shows.
+come to, the reducer decides.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce as over
 from typing import Final
@@ -47,16 +48,85 @@ from gitops_run.model.state.session_state import (
     SummarySeen,
     Writer,
     reduce,
+    without_claims,
 )
 
 RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
-_SOURCES: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
-_CHARTS: Final = "/apis/source.toolkit.fluxcd.io/v1/helmcharts"
-_APPLIERS: Final = "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations"
-_RELEASES: Final = "/apis/helm.toolkit.fluxcd.io/v2/helmreleases"
-_LEASES: Final = "/apis/coordination.k8s.io/v1/leases"
 _LABELLED: Final = {"labelSelector": SESSION_LABEL}
-_OWNERS: Final = {**_LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionKind:
+    """Say where objects of one kind are, in all namespaces, and what each tells.
+
+    to_fact: makes a fact of an object, None where it says nothing by itself. to_absence: makes one of the
+    name of an object that is gone; None where the whole session goes with it.
+    """
+
+    name: str
+    path: str
+    to_fact: Callable[[Json], Fact | None]
+    to_absence: Callable[[str], Fact | None] | None
+    selector: Mapping[str, str] = field(default_factory=lambda: _LABELLED)
+
+    def namespace_of(self, live: Json) -> str:
+        """Name the namespace that an object tells of."""
+        metadata = live["metadata"]
+        return str(metadata.get("namespace") or metadata["name"])
+
+
+def session_kinds() -> tuple[SessionKind, ...]:
+    """List what tells of sessions, the Flux Buckets first, without which nothing is known."""
+    releases = _Releases()
+    flux = "toolkit.fluxcd.io"
+    return (
+        SessionKind(
+            name="Buckets",
+            path=f"/apis/source.{flux}/v1/buckets",
+            to_fact=source_fact,
+            to_absence=lambda _: SourceSeen(version=0, source=None),
+        ),
+        SessionKind(name="Namespaces", path="/api/v1/namespaces", to_fact=namespace_fact, to_absence=None),
+        SessionKind(
+            name="RoleBindings",
+            path=f"{RBAC}/rolebindings",
+            to_fact=owner_fact,
+            to_absence=lambda _: OwnerSeen(version=0, owner=""),
+            selector={**_LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"},
+        ),
+        SessionKind(
+            name="Kustomizations",
+            path=f"/apis/kustomize.{flux}/v1/kustomizations",
+            to_fact=applier_fact,
+            to_absence=lambda name: ApplierSeen(version=0, applier=f"Kustomization {name}"),
+        ),
+        SessionKind(
+            name="HelmReleases",
+            path=f"/apis/helm.{flux}/v2/helmreleases",
+            to_fact=releases.release_fact,
+            to_absence=lambda name: ApplierSeen(version=0, applier=f"HelmRelease {name}"),
+        ),
+        SessionKind(
+            name="HelmCharts",
+            path=f"/apis/source.{flux}/v1/helmcharts",
+            to_fact=releases.chart_fact,
+            to_absence=releases.chart_absence,
+            selector={},
+        ),
+        SessionKind(
+            name="Leases",
+            path="/apis/coordination.k8s.io/v1/leases",
+            to_fact=lease_fact,
+            to_absence=lambda _: LeaseSeen(version=0, writer=None),
+        ),
+        SessionKind(
+            name="ConfigMaps",
+            path=ALL_STATES,
+            to_fact=summary_fact,
+            to_absence=lambda _: SummarySeen(version=0, summary=None),
+            selector=ONLY_STATES,
+        ),
+    )
 
 
 async def list_states(connection: Connection) -> tuple[SessionState, ...]:
@@ -64,43 +134,34 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
 
     What this user may not see is left out, but for the Flux Buckets, without which nothing is known.
     """
+    first, *others = kinds = session_kinds()
     try:
-        sources, *others = await asyncio.gather(
-            connection.get(_SOURCES, _LABELLED),
-            connection.find("/api/v1/namespaces", _LABELLED),
-            connection.find(f"{RBAC}/rolebindings", _OWNERS),
-            connection.find(_APPLIERS, _LABELLED),
-            connection.find(_RELEASES, _LABELLED),
-            connection.find(_CHARTS),
-            connection.find(_LEASES, _LABELLED),
-            connection.find(ALL_STATES, ONLY_STATES),
+        listings = await asyncio.gather(
+            connection.get(first.path, first.selector),
+            *(connection.find(kind.path, kind.selector) for kind in others),
         )
     except NotFound as error:
         raise NotFound(
             f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
             hint="install it: gitops-run platform up",
         ) from error
-    namespaces, bindings, appliers, releases, charts, leases, maps = map(_items, others)
-    labels = {item["metadata"]["name"]: item["metadata"]["labels"][SESSION_LABEL] for item in namespaces}
-    # Where namespaces are seen, their label makes a session: anybody may give a ConfigMap its name.
-    claims = (one for one in maps if not labels or one["metadata"]["namespace"] in labels)
-    facts = (
-        *((item["metadata"]["name"], namespace_fact(item)) for item in namespaces),
-        *_by_namespace(_items(sources), source_fact),
-        *_by_namespace(bindings, owner_fact),
-        *_by_namespace(appliers, applier_fact),
-        *_release_facts(releases, {_place_of(chart): chart for chart in charts}),
-        *_by_namespace(leases, lease_fact),
-        *_by_namespace(claims, summary_fact),
-    )
-    names = labels | {
-        one["metadata"]["namespace"]: one["metadata"]["labels"][SESSION_LABEL] for one in _items(sources)
-    }
-    found = {namespace: SessionState(name=name, namespace=namespace) for namespace, name in names.items()}
-    for namespace, fact in facts:
-        if namespace in found:
-            found[namespace] = reduce(found[namespace], fact)
-    return tuple(sorted(found.values(), key=lambda state: (state.name, state.namespace)))
+    states: dict[str, SessionState] = {}
+    for kind, listing in zip(kinds, listings, strict=True):
+        for live in listing.get("items") or ():
+            namespace = kind.namespace_of(live)
+            if (fact := kind.to_fact(live)) is not None:
+                states[namespace] = reduce(states.get(namespace, SessionState(namespace=namespace)), fact)
+    is_label_seen = any(state.has_label for state in states.values())
+    found = (believed(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
+    return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
+
+
+def believed(state: SessionState, *, is_label_seen: bool) -> SessionState:
+    """Take an owner's word only of a namespace with a session's label.
+
+    is_label_seen: whether this user may see the labels of namespaces at all.
+    """
+    return without_claims(state) if is_label_seen and not state.has_label else state
 
 
 async def read_state(connection: Connection, key: SessionKey) -> SessionState:
@@ -113,7 +174,8 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
             hint="to see what there is: gitops-run list",
         ) from error
-    binding, applier, release, chart, lease, state, record = await asyncio.gather(
+    around, binding, applier, release, chart, lease, state, record = await asyncio.gather(
+        connection.find(f"/api/v1/namespaces/{namespace}"),
         connection.find(owner_path(namespace)),
         connection.find(applier_path(namespace, name)),
         connection.find(release_path(namespace, name)),
@@ -123,18 +185,24 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
         connection.find(map_path(namespace, RECORD_MAP)),
     )
     facts: list[Fact] = [source_fact(source)]
+    facts += [namespace_fact(around)] if _session_of(around) else []
     facts += [owner_fact(binding)] if binding else []
     facts += [applier_fact(applier)] if applier else []
     facts += [release_fact(release, chart)] if release else []
     facts += [lease_fact(lease)] if lease else []
     facts += [summary_fact(state)] if state else []
     facts += [record_fact(record)] if record else []
-    return over(reduce, facts, SessionState(name=name, namespace=namespace))
+    return believed(over(reduce, facts, SessionState(namespace=namespace)), is_label_seen=bool(around))
 
 
 def namespace_fact(live: Json) -> NamespaceSeen:
     """Read a session's Namespace."""
-    return NamespaceSeen(version=_version(live), created=str(live["metadata"].get("creationTimestamp") or ""))
+    metadata = live["metadata"]
+    return NamespaceSeen(
+        version=_version(live),
+        name=_session_of(live),
+        created=str(metadata.get("creationTimestamp") or ""),
+    )
 
 
 def source_fact(live: Json) -> SourceSeen:
@@ -147,7 +215,9 @@ def source_fact(live: Json) -> SourceSeen:
         store=_store(live["spec"]),
         claimed_owner=annotations.get(OWNER_ANNOTATION, ""),
     )
-    return SourceSeen(version=_version(live), source=to_source_status(live), place=place)
+    return SourceSeen(
+        version=_version(live), name=_session_of(live), source=to_source_status(live), place=place
+    )
 
 
 def owner_fact(live: Json) -> OwnerSeen:
@@ -157,19 +227,48 @@ def owner_fact(live: Json) -> OwnerSeen:
 
 def applier_fact(live: Json) -> ApplierSeen:
     """Read a session's Kustomization."""
-    applier = to_applier_status(live)
-    return ApplierSeen(version=_version(live), target=target_of(applier.path), applier=applier)
+    status = to_applier_status(live)
+    return ApplierSeen(
+        version=_version(live),
+        applier=f"Kustomization {live['metadata']['name']}",
+        target=target_of(status.path),
+        status=status,
+    )
 
 
 def release_fact(release: Json, chart: Json) -> ApplierSeen:
     """Read a session's HelmRelease with its HelmChart, which may be empty."""
-    applier = to_release_status(release, chart)
+    status = to_release_status(release, chart)
     return ApplierSeen(
         version=max(_version(release), _version(chart)),
-        target=target_of(applier.path),
-        applier=applier,
+        applier=f"HelmRelease {release['metadata']['name']}",
+        target=target_of(status.path),
+        status=status,
         helm=to_helm_values(release),
     )
+
+
+class _Releases:
+    """Put HelmReleases and their HelmCharts together, whichever is seen first."""
+
+    def __init__(self) -> None:
+        self._releases: dict[str, Json] = {}
+        self._charts: dict[str, Json] = {}
+
+    def release_fact(self, release: Json) -> ApplierSeen:
+        metadata = release["metadata"]
+        chart = chart_name(metadata["namespace"], metadata["name"])
+        self._releases[chart] = release
+        return release_fact(release, self._charts.get(chart, {}))
+
+    def chart_fact(self, chart: Json) -> ApplierSeen | None:
+        name = chart["metadata"]["name"]
+        self._charts[name] = chart
+        return release_fact(self._releases[name], chart) if name in self._releases else None
+
+    def chart_absence(self, name: str) -> ApplierSeen | None:
+        self._charts.pop(name, None)
+        return release_fact(self._releases[name], {}) if name in self._releases else None
 
 
 def lease_fact(live: Json) -> LeaseSeen:
@@ -215,24 +314,8 @@ def bound_owner(binding: Json) -> str:
     return next((str(one["name"]) for one in subjects if one.get("kind") == "User"), "")
 
 
-def _items(listing: Json) -> list[Json]:
-    return list(listing.get("items") or ())
-
-
-def _place_of(live: Json) -> tuple[str, str]:
-    return live["metadata"]["namespace"], live["metadata"]["name"]
-
-
-def _by_namespace(items: Iterable[Json], to_fact: Callable[[Json], Fact]) -> Iterator[tuple[str, Fact]]:
-    return ((item["metadata"]["namespace"], to_fact(item)) for item in items)
-
-
-def _release_facts(
-    releases: Iterable[Json], charts: Mapping[tuple[str, str], Json]
-) -> Iterator[tuple[str, Fact]]:
-    for release in releases:
-        namespace, name = _place_of(release)
-        yield namespace, release_fact(release, charts.get((namespace, chart_name(namespace, name)), {}))
+def _session_of(live: Json) -> str:
+    return str(((live.get("metadata") or {}).get("labels") or {}).get(SESSION_LABEL, ""))
 
 
 def _version(live: Json) -> int:

@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
-
-import msgspec
 
 from gitops_run.model.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.helm_release import HelmValues
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.record import Outcome, Record, fold
 from gitops_run.model.state.summary import Summary, summarize
-
-STATE_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +49,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """Say what Flux says of one target. objects: how many the inventory holds."""
+    """Say what Flux says of one target. object: what applies it, "Kustomization web". objects: how many."""
 
     target: str
+    object: str = ""
     applied: str = ""
     attempted: str = ""
     is_suspended: bool = False
@@ -69,18 +65,20 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceSeen:
-    """A namespace has the session's label. created: RFC 3339."""
+    """A namespace has a session's label. name: the session's. created: RFC 3339."""
 
     version: int
+    name: str
     created: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSeen:
-    """The Flux Bucket is so; None where there is none."""
+    """The Flux Bucket is so; None where there is none. name: the session's, as its label has it."""
 
     version: int
     source: SourceStatus | None
+    name: str = ""
     place: Place | None = None
 
 
@@ -94,11 +92,15 @@ class OwnerSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplierSeen:
-    """What applies a target is so; None where there is nothing."""
+    """A Kustomization or HelmRelease is so; status is None where there is none.
+
+    applier: kind and name, "Kustomization web". target: what it applies.
+    """
 
     version: int
-    target: str
-    applier: ApplierStatus | None
+    applier: str
+    target: str = ""
+    status: ApplierStatus | None = None
     helm: HelmValues | None = None
 
 
@@ -127,18 +129,20 @@ class RecordSeen:
 
 
 Fact = NamespaceSeen | SourceSeen | OwnerSeen | ApplierSeen | LeaseSeen | SummarySeen | RecordSeen | Envelope
-"""version: the resourceVersion of what was seen, as a number, which grows with time in one cluster."""
+"""version: the resourceVersion of what was seen, as a number, which grows with time in one cluster; 0 where
+none is known, as of what is gone: such a fact counts in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
     """Hold what is known of a session. None and "" stand for what was not seen.
 
-    versions: of what was seen last, by fact; they don't make two states differ.
+    name: "" as long as neither a namespace nor a Bucket says that there is a session: what else was seen is
+    somebody's own then. versions: of what was seen last, by fact; they don't make two states differ.
     """
 
-    name: str
     namespace: str
+    name: str = ""
     namespace_created: str = ""
     owner: str = ""
     place: Place | None = None
@@ -148,6 +152,11 @@ class SessionState:
     summary: Summary | None = None
     record: Record | None = None
     versions: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def has_label(self) -> bool:
+        """Say whether its namespace was seen with a session's label."""
+        return bool(self.namespace_created)
 
     @property
     def is_incomplete(self) -> bool:
@@ -192,22 +201,22 @@ def reduce(state: SessionState, fact: Fact) -> SessionState:
         record = fold(state.record or Record(), fact)
         return state if record is state.record else replace(state, record=record, summary=summarize(record))
     kind = _kind(fact)
-    if fact.version < state.versions.get(kind, 0):
+    if 0 < fact.version < state.versions.get(kind, 0):
         return state
     return replace(_with(state, fact), versions={**state.versions, kind: fact.version})
 
 
 def _kind(fact: Fact) -> str:
     """Tell facts that take each other's place from others."""
-    return f"{type(fact).__name__} {fact.target}" if isinstance(fact, ApplierSeen) else type(fact).__name__
+    return f"{type(fact).__name__} {fact.applier}" if isinstance(fact, ApplierSeen) else type(fact).__name__
 
 
 def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - one table
     match fact:
         case NamespaceSeen():
-            return replace(state, namespace_created=fact.created)
+            return replace(state, name=fact.name, namespace_created=fact.created)
         case SourceSeen():
-            return replace(state, source=fact.source, place=fact.place)
+            return replace(state, name=state.name or fact.name, source=fact.source, place=fact.place)
         case OwnerSeen():
             return replace(state, owner=fact.owner)
         case LeaseSeen():
@@ -217,16 +226,17 @@ def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - o
         case RecordSeen():
             return replace(state, record=fact.record)
         case ApplierSeen():
-            others = [one for one in state.targets if one.target != fact.target]
-            seen = () if fact.applier is None else (_target(fact.target, fact.applier, fact.helm),)
+            others = [one for one in state.targets if one.object != fact.applier]
+            seen = () if fact.status is None else (_target(fact, fact.status),)
             targets = sorted((*others, *seen), key=lambda one: one.target)
             return replace(state, targets=tuple(targets))
     return state
 
 
-def _target(target: str, applier: ApplierStatus, helm: HelmValues | None) -> TargetState:
+def _target(fact: ApplierSeen, applier: ApplierStatus) -> TargetState:
     return TargetState(
-        target=target,
+        target=fact.target,
+        object=fact.applier,
         applied=applier.applied,
         attempted=applier.attempted,
         is_suspended=applier.is_suspended,
@@ -234,7 +244,7 @@ def _target(target: str, applier: ApplierStatus, helm: HelmValues | None) -> Tar
         reason=applier.reason,
         message=applier.message,
         objects=len(applier.inventory),
-        helm=helm,
+        helm=fact.helm,
     )
 
 
@@ -263,24 +273,6 @@ def _has_failed(target: TargetState) -> bool:
     return target.ready == "False" and bool(target.attempted)
 
 
-def state_json(state: SessionState) -> dict[str, Any]:
-    """Write a state for programs. What is first seen of the only target stands at the top too."""
-    document: dict[str, Any] = msgspec.to_builtins(replace(state, versions={}))
-    del document["versions"], document["place"], document["namespace_created"]
-    first = state.targets[0] if state.targets else None
-    return {
-        "v": STATE_VERSION,
-        **document,
-        "phase": phase(state),
-        "owner": state.known_owner,
-        "is_owner_claimed": state.is_owner_claimed,
-        "root": state.place.root if state.place else "",
-        "target": next(iter(state.place.targets), "") if state.place else "",
-        "created": state.created,
-        "store": state.place.store if state.place else "",
-        "is_incomplete": state.is_incomplete,
-        "writer": state.synced_by.holder if state.synced_by else "",
-        "applier": msgspec.to_builtins(first) if first else None,
-        "helm": msgspec.to_builtins(first.helm) if first and first.helm else None,
-        "undone_to": state.summary.undone_to if state.summary else "",
-    }
+def without_claims(state: SessionState) -> SessionState:
+    """Leave out what an owner says: for a namespace that is no session's, where anybody may say it."""
+    return replace(state, summary=None, record=None)

@@ -1,0 +1,135 @@
+"""A session as programs read it: what `list -o json` and `status -o json` print.
+
+The form only grows: a field may be added, none is taken away or changes its meaning. docs/schema.json has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from gitops_run.model.conditions import SourceStatus
+from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
+from gitops_run.model.state.summary import Summary
+from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps
+
+DOCUMENT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSave:
+    """Hold the last save that was applied, step by step. paths: how many files it touched."""
+
+    number: int
+    revision: str
+    paths: int
+    times_ms: Mapping[str, int]
+    took_ms: int
+    is_slow: bool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Hold how long applied saves took."""
+
+    saves: int
+    p50_ms: int
+    p95_ms: int
+    last: LastSave | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDocument:
+    """Hold a session. summary and record are its owner's word, the rest is the cluster's.
+
+    target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
+    has more. record and timings: of `status` alone.
+    """
+
+    v: int
+    name: str
+    namespace: str
+    phase: Phase
+    owner: str
+    is_owner_claimed: bool
+    root: str
+    target: str
+    created: str
+    store: str
+    is_incomplete: bool
+    source: SourceStatus | None
+    targets: tuple[TargetState, ...]
+    applier: TargetState | None
+    helm: HelmValues | None
+    writer: str
+    synced_by: Writer | None
+    undone_to: str
+    summary: Summary | None
+    record: Record | None
+    timings: Timings | None
+
+
+def to_document(state: SessionState) -> dict[str, Any]:
+    """Write a session as JSON."""
+    document: dict[str, Any] = msgspec.to_builtins(_document(state))
+    return document
+
+
+def _document(state: SessionState) -> SessionDocument:
+    place, first = state.place, next(iter(state.targets), None)
+    return SessionDocument(
+        v=DOCUMENT_VERSION,
+        name=state.name,
+        namespace=state.namespace,
+        phase=phase(state),
+        owner=state.known_owner,
+        is_owner_claimed=state.is_owner_claimed,
+        root=place.root if place else "",
+        target=next(iter(place.targets), "") if place else "",
+        created=state.created,
+        store=place.store if place else "",
+        is_incomplete=state.is_incomplete,
+        source=state.source,
+        targets=state.targets,
+        applier=first,
+        helm=first.helm if first else None,
+        writer=state.synced_by.holder if state.synced_by else "",
+        synced_by=state.synced_by,
+        undone_to=state.summary.undone_to if state.summary else "",
+        summary=state.summary,
+        record=state.record,
+        timings=_timings(state.record) if state.record else None,
+    )
+
+
+def last_applied(record: Record) -> SaveRecord | None:
+    """Find the newest save that was applied."""
+    return next((one for one in reversed(record.saves) if one.outcome is Outcome.APPLIED), None)
+
+
+def _timings(record: Record) -> Timings:
+    last = last_applied(record)
+    return Timings(
+        saves=len(record.recent_ms),
+        p50_ms=percentile(record.recent_ms, 50),
+        p95_ms=percentile(record.recent_ms, 95),
+        last=_last(last) if last else None,
+    )
+
+
+def _last(save: SaveRecord) -> LastSave:
+    return LastSave(
+        number=save.number,
+        revision=save.revision,
+        paths=save.file_count,
+        times_ms=save.times_ms,
+        took_ms=save.took_ms,
+        is_slow=save.took_ms > SLOW_MS,
+        steps=steps(save.times_ms),
+    )
