@@ -31,6 +31,7 @@ from benchmarks.ctrl_c import measure_ctrl_c
 from benchmarks.first_run import measure_first_run
 from benchmarks.memory import measure_memory
 from benchmarks.real import measure_real
+from benchmarks.record import measure_record
 from benchmarks.remote import measure_remote
 from benchmarks.report import report
 from benchmarks.session import Bench
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "ctrl-c": measure_ctrl_c,
     "memory": measure_memory,
     "board": measure_board,
+    "record": measure_record,
     "real": measure_real,
     "remote": measure_remote,
 }

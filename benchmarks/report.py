@@ -61,6 +61,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("first_run", _of_a_first_run),
         ("corpus", _of_the_corpus),
         ("board", _of_the_board),
+        ("record", _of_the_record),
     ):
         if part in results:
             yield from of_part(results)
@@ -164,6 +165,16 @@ def _of_the_board(results: Results) -> Iterator[Row]:
         ("board: memory gained by renewals, MB", "rss_growth_mb", 3),
     ):
         yield Row(name=name, value=results["board"][key], bar=bar)
+
+
+def _of_the_record(results: Results) -> Iterator[Row]:
+    for name, key, bar in (
+        ("record: writes for each save", "writes_per_save", 2.5),
+        ("record: state, bytes", "state_bytes", 4096),
+        ("record: whole, bytes", "record_bytes", 65536),
+        ("record: values of Secrets", "masked_canaries_found", 0),
+    ):
+        yield Row(name=name, value=results["record"][key], bar=bar)
 
 
 def _ratio(name: str, value: float, other: float, bar: float) -> Row:

@@ -183,8 +183,8 @@ def _is_proper_lease() -> str:
 
 def _is_proper_record() -> str:
     """Ask whether data alone was changed. The applying account is no owner: a manifest could say anything."""
-    annotations = f"{_annotations('object')} == {_annotations('oldObject')}"
-    return f"variables.marks.size() == 0 && !has(object.immutable) && ({annotations})"
+    annotations = f"({_annotations('object')}) == ({_annotations('oldObject')})"
+    return f"variables.marks.size() == 0 && !has(object.immutable) && {annotations}"
 
 
 def _changed_marks() -> str:

@@ -88,8 +88,12 @@ PARTS = {
     "the owner's RoleBinding": f"{RBAC}/rolebindings/session-owner",
     "the Bucket": f"{BUCKETS}/{NAME}",
     "the Kustomization": f"{KUSTOMIZATIONS}/{NAME}",
+    "the state": f"{CORE}/configmaps/gitops-run-state",
+    "the record": f"{CORE}/configmaps/gitops-run-record",
     "the Namespace": f"/api/v1/{NS}",
 }
+SAID = {"data": {"loop": "{}"}}
+STATES = "/api/v1/configmaps?fieldSelector=metadata.name%3Dgitops-run-state"
 FLUX_RUN = {"kubernetes.io/service-account.name": "flux-run"}
 TOKEN = "kubernetes.io/service-account-token"
 PEER = {"podSelector": {}, "policyTypes": ["Ingress"]}
@@ -128,6 +132,8 @@ DENIED_ROWS = {
         body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"{SERVER}-0"}},
     ),
     "delete the Lease": delete(f"{LEASES}/{NAME}"),
+    "make the state immutable": patch(PARTS["the state"], {**SAID, "immutable": True}),
+    "annotate the record": patch(PARTS["the record"], {"metadata": {"annotations": {"a": "b"}}}),
     "make a Lease of another name with the session's label": create(
         LEASES, "Lease", "other", labels={LABEL: NAME}, spec={}
     ),
@@ -150,6 +156,8 @@ ALLOWED_ROWS = {
         ),
     ),
     "the owner suspends": ("owner", patch(f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"suspend": True}})),
+    "the owner writes the state": ("owner", patch(PARTS["the state"], SAID)),
+    "the owner writes the record": ("owner", patch(PARTS["the record"], SAID)),
     "the account leaves a finalizer": (
         "account",
         create(f"{CORE}/configmaps", "ConfigMap", "stays", finalizers=["example.com/stays"]),
@@ -189,4 +197,10 @@ READS = {
     "the account the age key": ("account", get(PARTS["the age key"]), 200),
     "the account the reading key": ("account", get(PARTS["the reading key"]), 200),
     "the viewer the writing key": ("viewer", get(PARTS["the writing key"]), 403),
+    "the viewer the state": ("viewer", get(PARTS["the state"]), 200),
+    "the viewer the record": ("viewer", get(PARTS["the record"]), 200),
+    "the viewer the states of all sessions": ("viewer", get(STATES), 200),
+    "the viewer another ConfigMap": ("viewer", get(f"{CORE}/configmaps/kube-root-ca.crt"), 403),
+    "the viewer all ConfigMaps of a namespace": ("viewer", get(f"{CORE}/configmaps"), 403),
+    "the viewer all ConfigMaps": ("viewer", get("/api/v1/configmaps"), 403),
 }

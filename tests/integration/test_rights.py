@@ -36,6 +36,7 @@ from tests.integration.session_requests import (
     PROBE,
     RBAC,
     READS,
+    SAID,
     TOKEN,
     Cluster,
     create,
@@ -122,6 +123,13 @@ def test_what_saving_needs_is_allowed(inside: Cluster, row: str) -> None:
 def test_who_reads_which_key_is_what_docs_security_says(inside: Cluster, row: str) -> None:
     who, request, expected = READS[row]
     assert inside.ask(who, request)[0] == expected
+
+
+@pytest.mark.parametrize("what", ["the state", "the record"])
+def test_the_account_can_not_say_what_the_owner_does(inside: Cluster, what: str) -> None:
+    status, message = inside.ask("account", patch(PARTS[what], SAID))
+    assert status == 422
+    assert "is a part of the session" in message
 
 
 def test_the_owner_renews_the_lease_and_does_not_relabel_it(inside: Cluster) -> None:

@@ -40,6 +40,7 @@ REFUSED = "c4nary-that-was-refused"
 FIXTURES = Path(__file__).parent / "fixtures" / "sops"
 KINDS = "configmaps,buckets.source.toolkit.fluxcd.io,leases,roles,rolebindings,serviceaccounts"
 """Not Kustomizations and events: Flux itself writes its messages there."""
+MAPS = ("gitops-run-state", "gitops-run-record")
 CANARIES = (PIN[:6], VARIABLE, MANIFEST, LITERAL, OF_AN_ENV, REFUSED)
 
 KUSTOMIZATION = {
@@ -191,10 +192,18 @@ def test_no_canary_is_seen_anywhere_but_in_its_secret(
     assert secrets["pin"]["v"] == encoded(VARIABLE)
     said = json.dumps([*told.texts, sync.told, sync.errors], ensure_ascii=False)
     assert (found_in(said, canaries), found_in(objects, canaries)) == ([], [])
+    assert {"loop"} == {key for name in MAPS for key in data_of(objects, name)}, (
+        "state and record were written"
+    )
     assert found_in("\n".join(arguments), [*canaries, "BEGIN"]) == []
     history = Path(person.env["XDG_DATA_HOME"]) / "gitops-run" / "history"
     open_files = {file: text for file, text in kept.items() if not file.is_relative_to(history)}
     assert {file: found for file, text in open_files.items() if (found := found_in(text, canaries))} == {}
+
+
+def data_of(objects: str, name: str) -> dict[str, str]:
+    items = json.loads(objects)["items"]
+    return next(item.get("data", {}) for item in items if item["metadata"]["name"] == name)
 
 
 def test_what_pulumi_keeps_is_its_owner_s_alone_and_nothing_temporary_stays(
