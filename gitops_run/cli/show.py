@@ -105,7 +105,17 @@ def status_rows(session: SessionState) -> list[tuple[str, ...]]:
         ]
     for target in session.targets:
         rows += _target_rows(target)
-    return [*rows, *(_record_rows(session.record) if session.record else ())]
+    return [*rows, *_newest_rows(session), *(_record_rows(session.record) if session.record else ())]
+
+
+def _newest_rows(session: SessionState) -> list[tuple[str, ...]]:
+    """Write what the state says already and the record, which is written less often, does not."""
+    summary, record = session.summary, session.record or Record()
+    if summary is None or summary.last is None or (summary.run, summary.seq) <= (record.run, record.seq):
+        return []
+    last = summary.last
+    files = counted(last.files, "file")
+    return [(f"save {last.number}", f"{last.at}  {last.outcome}: {last.problem or files}")]
 
 
 def _target_rows(target: TargetState) -> list[tuple[str, ...]]:

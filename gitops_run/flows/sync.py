@@ -41,7 +41,6 @@ from gitops_run.model.problem import Problem
 from gitops_run.model.pruning import is_large_prune, pruned
 from gitops_run.model.session import applied_path
 from gitops_run.model.state.events import (
-    HistoryFailed,
     ObjectsAwaited,
     SaveBroken,
     SavePushed,
@@ -146,7 +145,8 @@ class SaveLoop:
                 self._undo = request
                 self._changes.add(frozenset())
         except BackendError as error:
-            self._ports.emit(HistoryFailed(message=error.message, hint=error.hint))
+            message = f"no undo that another command asks for is noticed: {error.message}"
+            self._ports.emit(UndoFailed(message=message, hint=error.hint))
 
     async def _watch_store(self) -> None:
         """Fill a store that began anew without waiting for the next save, which would find it empty."""

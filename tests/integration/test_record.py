@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,6 +16,7 @@ from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.record import RecordMaps
 from gitops_run.api.watch import watch_sessions
 from gitops_run.model.state.session_state import Phase, SessionState, phase
+from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
@@ -106,15 +108,27 @@ def test_another_machine_shows_the_last_saves_the_changes_and_who_syncs(
         (session.root / "shown.yaml").write_text(BROKEN.replace("data: [", "data: {a: b}"))
         applied = sync.tells("save_applied")
         sync.tells("save_healthy")
-        shown = viewer.succeeds("status", session.name, "-o", "json").json
+        shown = shown_with(viewer, applied["revision"])
         (session.root / "shown.yaml").unlink()
         sync.tells("save_applied")
     last = shown["record"]["saves"][-1]
-    assert (last["outcome"], last["revision"]) == ("applied", applied["revision"])
+    assert last["outcome"] == "applied"
     assert last["files"] == ["shown.yaml"]
     assert [change["object"] for change in last["changes"]] == [f"ConfigMap {session.namespace}/broken"]
     assert shown["synced_by"]["is_live"]
     assert shown["phase"] in ("live", "applied")
+
+
+def shown_with(viewer: Person, revision: str) -> dict[str, Any]:
+    """Show the session once its record has this revision: it is written every few seconds at most."""
+    shown: dict[str, Any] = {}
+
+    def has_it() -> bool:
+        shown.update(viewer.succeeds("status", NAME, "-o", "json").json)
+        return bool(shown["record"]["saves"][-1]["revision"] == revision)
+
+    assert wait_until(has_it, PATIENCE_S)
+    return shown
 
 
 def test_a_session_of_an_earlier_version_is_synced_without_a_record_and_that_is_told_once(

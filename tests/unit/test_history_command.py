@@ -18,9 +18,11 @@ from gitops_run.model.conditions import SourceStatus
 from gitops_run.model.problem import Problem
 from gitops_run.model.session import SessionName
 from gitops_run.model.session_key import SessionKey
-from gitops_run.model.state.envelope import Stamp
+from gitops_run.model.state.envelope import Envelope, Stamp
 from gitops_run.model.state.events import Event, SaveApplied, SaveBroken, SavePushed, SaveUnchanged
+from gitops_run.model.state.record import Record, fold
 from gitops_run.model.state.session_state import Place, SessionState, Writer, reduce
+from gitops_run.model.state.summary import summarize
 from tests.fakes import FakeSnapshot, revision_of
 
 A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}
@@ -152,3 +154,10 @@ def test_status_says_why_the_last_save_was_refused() -> None:
     broken = SaveBroken(save=1, paths=("app.yaml",), problems=(problem,))
     assert shown(broken)["refused"] == "the last save: app.yaml:3: not valid YAML"
     assert "refused" not in shown(broken, SaveUnchanged(save=1))
+
+
+def test_status_shows_what_the_state_says_before_the_record_does() -> None:
+    problem = Problem(message="not valid YAML", path="app.yaml", line=3)
+    event = SaveBroken(save=4, paths=("app.yaml",), problems=(problem,))
+    broken = fold(Record(), Envelope(seq=9, ts="now", session="web", event=event))
+    assert shown(summary=summarize(broken))["save 4"] == "now  broken: app.yaml:3: not valid YAML"
