@@ -11,7 +11,7 @@ import anyio
 
 from gitops_run.flows.ports import Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
-from gitops_run.model.dry_run import Finding, Look
+from gitops_run.model.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects import ObjectRef, RenderedObject
 from gitops_run.model.ownership import SessionPlace
 
@@ -23,7 +23,7 @@ class FakeCluster:
     """live: by inventory id. refuses: what a dry run finds, by name.
     refuses_new: what it finds of an object under another name. looked_at: each look, in order.
 
-    hides: names of objects that Flux may not read.
+    hides: names of objects that Flux may not read. unknown: fields of a spec that no kind has.
     """
 
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -31,6 +31,7 @@ class FakeCluster:
     refuses_new: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     looked_at: list[tuple[str, bool]] = field(default_factory=list)
     hides: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
     def has(self, ref: ObjectRef, **body: Any) -> None:
         """Put an object there; labels and all of it as in body."""
@@ -46,7 +47,7 @@ class FakeCluster:
         live = self.live.get(item.ref.inventory_id)
         if not has_dry_run:
             return Look(live=live)
-        findings = self.refuses.get(item.ref.name, ())
+        findings = self.refuses.get(item.ref.name, ()) or self._of_unknown(item.body)
         result = None if findings else _merged(live or {}, item.body)
         resource = f"{item.ref.kind.lower()}s"
         is_namespaced = item.ref.kind not in ("Namespace", "ClusterRole", "CustomResourceDefinition")
@@ -59,6 +60,13 @@ class FakeCluster:
             is_namespaced=is_namespaced,
             is_hidden=is_hidden,
             if_new=self.refuses_new.get(item.ref.name, ()) if findings and live is not None else None,
+        )
+
+    def _of_unknown(self, body: Mapping[str, Any]) -> tuple[Finding, ...]:
+        named = sorted(self.unknown & body.get("spec", {}).keys())
+        return tuple(
+            Finding(obstacle=Obstacle.CONTENT, message="unknown field", field=f"spec.{name}")
+            for name in named
         )
 
 

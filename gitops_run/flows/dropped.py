@@ -1,9 +1,17 @@
-"""What Flux leaves out of a target's own kustomization without a word, for a person to see."""
+"""What Flux drops without a word: fields of a target's own kustomization, and of objects of native kinds."""
 
 from __future__ import annotations
 
-from gitops_run.flows.ports import Snapshot
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import reduce
+
+from gitops_run.flows.ports import ClusterLook, Snapshot
+from gitops_run.model.dry_run import Look
+from gitops_run.model.field_paths import without_field
+from gitops_run.model.flux_apply import drops_unknown_fields
 from gitops_run.model.flux_generator import dropped_fields, kustomization_file
+from gitops_run.model.objects import RenderedObject
 
 
 class DroppedFields:
@@ -27,3 +35,34 @@ class DroppedFields:
 
 def _line(path: str, line: int, name: str) -> str:
     return f"{path}:{line}: Flux drops the field {name}: a kustomization has none of this name there"
+
+
+async def look_as_flux_applies(
+    cluster: ClusterLook,
+    items: Sequence[RenderedObject],
+    sent: Callable[[RenderedObject], RenderedObject],
+) -> list[tuple[RenderedObject, Look]]:
+    """Try objects out, and those with fields that Flux drops once more without these.
+
+    sent: writes an object as Flux sends it. Each object is returned without what Flux drops.
+    """
+    answers = await cluster.look([sent(item) for item in items], has_dry_run=True)
+    looks = list(zip(items, answers, strict=True))
+    while again := {
+        number: smaller
+        for number, (item, look) in enumerate(looks)
+        if (smaller := _without_dropped(item, look)) is not item
+    }:
+        answers = await cluster.look([sent(item) for item in again.values()], has_dry_run=True)
+        for (number, item), look in zip(again.items(), answers, strict=True):
+            earlier = looks[number][1]
+            looks[number] = item, replace(look, dropped=(*earlier.dropped, *earlier.unknown_fields))
+    return looks
+
+
+def _without_dropped(item: RenderedObject, look: Look) -> RenderedObject:
+    """Take out of an object what Flux drops. Returns the very same where that is nothing."""
+    if not drops_unknown_fields(item.ref):
+        return item
+    body = reduce(without_field, look.unknown_fields, item.body)
+    return item if body is item.body else replace(item, body=body)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
 from gitops_run.flows.departures import find_departures
-from gitops_run.flows.dropped import DroppedFields
+from gitops_run.flows.dropped import DroppedFields, look_as_flux_applies
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.threads import off_the_loop
@@ -225,14 +225,16 @@ class Inspector:
                 self._settings.has_dry_run and not item.is_encrypted and item.ref not in built.unevaluated
             )
             (tried if is_tried and not self._settings.leaves_alone(item.body) else read).append(item)
-        looks = await self._cluster.look([self._sent(item) for item in tried], has_dry_run=True)
-        looks += await self._cluster.look(read, has_dry_run=False)
-        return list(zip((*tried, *read), looks, strict=True))
+        if self._settings.is_chart:  # its objects have Helm's marks already, and helm drops nothing
+            answers = await self._cluster.look(tried, has_dry_run=True)
+            looks = list(zip(tried, answers, strict=True))
+        else:
+            looks = await look_as_flux_applies(self._cluster, tried, self._sent)
+        answers = await self._cluster.look(read, has_dry_run=False)
+        return [*looks, *zip(read, answers, strict=True)]
 
     def _sent(self, item: RenderedObject) -> RenderedObject:
-        """Write an object as it will be applied; a chart's objects have Helm's marks already."""
-        if self._settings.is_chart:
-            return item
+        """Write an object as kustomize-controller will apply it."""
         return replace(item, body=as_flux_applies(item.body, owner_labels(self._settings.session)))
 
 
@@ -313,6 +315,7 @@ class _Judgement:
         refused = (look.if_new or ()) if is_forced else look.findings
         findings = [finding for finding in refused if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
+        self._not_checked += [self._dropped(ref, name) for name in look.dropped]
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
     def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
@@ -337,9 +340,15 @@ class _Judgement:
 
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
         """Tell of a field that the API server takes now, and not once the object has another version."""
-        path, line = locate(ref, self._sources, finding.field)
-        place = f"{path}:{line}" if line else path
+        place = self._place(ref, finding.field)
         return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
+
+    def _dropped(self, ref: ObjectRef, name: str) -> str:
+        return f"{ref}: Flux drops the unknown field {name} ({self._place(ref, name)})"
+
+    def _place(self, ref: ObjectRef, name: str) -> str:
+        path, line = locate(ref, self._sources, name)
+        return f"{path}:{line}" if line else path
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
         """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""

@@ -46,8 +46,8 @@ class Look:
 
     resource: the kind's plural. is_hidden: Flux may not read what is there, so None says nothing. if_new:
     what is wrong with the object apart from the change; None where that wasn't asked. made_new: what comes of
-    it under another name. Values of Secrets are
-    in here, so nothing of it is in the representation.
+    it under another name. dropped: fields that Flux drops, so that none of the rest is about them. Values of
+    Secrets are in here, so nothing of it is in the representation.
     """
 
     live: Json | None = field(default=None, repr=False)
@@ -58,6 +58,17 @@ class Look:
     is_hidden: bool = False
     if_new: tuple[Finding, ...] | None = None
     made_new: Json | None = field(default=None, repr=False)
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """List the fields that the kind doesn't have; none where a value of another type is refused as well.
+
+        Flux sends such an object as it is, and the unknown fields are refused too.
+        """
+        if any(finding.message.startswith("expected ") for finding in self.findings):
+            return ()
+        return tuple(one.field for one in self.findings if one.message == _UNKNOWN_FIELD)
 
     def would_recreating_help(self, finding: Finding) -> bool:
         """Say whether a finding is about the change alone, and not about the object."""
@@ -72,6 +83,7 @@ NO_NAMESPACE: Final = Finding(
 )
 """What is wrong with an object that kustomize took for one of the whole cluster: it had another kind then."""
 
+_UNKNOWN_FIELD: Final = "unknown field"
 _TYPED = "failed to create typed patch object"
 _CONVERTED = re.compile(
     r"^failed to convert new object .*?: (?:unable to convert .*?, Kind=\w+: )?", re.DOTALL
@@ -223,7 +235,7 @@ def _plain(message: str) -> Finding:
 
 def _clear(message: str) -> str:
     if message == "field not declared in schema":
-        return "unknown field"
+        return _UNKNOWN_FIELD
     return re.sub(r"&value\.valueUnstructured\{Value:(.*)\}$", r"\1", message)
 
 
@@ -240,7 +252,7 @@ _SECRET_REASONS = (
     "field is immutable",
     "field is immutable when `immutable` is set",
     "Required value",
-    "unknown field",
+    _UNKNOWN_FIELD,
     "duplicate field",
 )
 

@@ -2,7 +2,7 @@
 
 Knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and that Flux
 owns nevertheless, and fields that it takes out. Does not know the types themselves.
-Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels.
+Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels; client-go 0.36, its scheme.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from gitops_run.model.objects import mapping
+from gitops_run.model.objects import ObjectRef, mapping
 
 Json = Mapping[str, Any]
 
@@ -31,6 +31,39 @@ creation, and can't be changed after. A container's resources, into which a Limi
 """
 _CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
 _CRD: Final = "CustomResourceDefinition"
+_GO_TYPED_GROUPS: Final = frozenset(
+    {
+        "",
+        "admissionregistration.k8s.io",
+        "apps",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "autoscaling",
+        "batch",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "extensions",
+        "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "resource.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
+_SENT_RAW: Final = (("rbac.authorization.k8s.io/v1", "Role"), ("rbac.authorization.k8s.io/v1", "ClusterRole"))
+"""Kinds that Flux leaves out, since the passage would reset their rules (kustomize-controller#1041)."""
+
+
+def drops_unknown_fields(ref: ObjectRef) -> bool:
+    """Say whether an object passes through Go types, which drops the fields that its kind doesn't have."""
+    return ref.group in _GO_TYPED_GROUPS and (ref.api_version, ref.kind) not in _SENT_RAW
 
 
 def as_flux_applies(body: Json, labels: Json) -> Json:

@@ -15,6 +15,7 @@ from typing import Final
 
 import yaml
 
+from gitops_run.model.field_paths import below_key, parse_item
 from gitops_run.model.kustomize import KUSTOMIZATION_FILES
 from gitops_run.model.objects import Document, ObjectRef, compose_documents, find_scalar, items_of
 
@@ -234,41 +235,31 @@ def _step_into_mapping(node: yaml.Node, rest: str) -> _Step | None:
         return None
     named = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
     for key, value in sorted(named, key=lambda pair: -len(pair[0].value)):
-        for form in (key.value, f"[{key.value}]", f'["{key.value}"]'):
-            after = rest.removeprefix(form)
-            if after != rest and (not after or after[0] in ".["):
-                return value, key.start_mark.line, after.removeprefix(".")
+        after = below_key(rest, key.value)
+        if after is not None:
+            return value, key.start_mark.line, after
     return None
 
 
-_IN_BRACKETS = re.compile(r'\[((?:[^\]"]|"(?:[^"\\]|\\.)*")*)\]\.?')
-_PAIR = re.compile(r'(\w*)=("(?:[^"\\]|\\.)*"|[^,]*)')
-
-
 def _step_into_sequence(node: yaml.Node, rest: str) -> _Step | None:
-    found = _IN_BRACKETS.match(rest)
-    if found is None or not isinstance(node, yaml.SequenceNode):
+    wanted = parse_item(rest)
+    if wanted is None or not isinstance(node, yaml.SequenceNode):
         return None
     items: Sequence[yaml.Node] = node.value
-    inside = found.group(1)
-    if inside.isdigit():
-        child = items[int(inside)] if int(inside) < len(items) else None
+    if wanted.index is not None:
+        child = items[wanted.index] if wanted.index < len(items) else None
     else:
-        wanted = [(key, value.strip('"')) for key, value in _PAIR.findall(inside)]
-        child = next((item for item in items if _is_meant(item, wanted)), None)
-    return None if child is None else (child, child.start_mark.line, rest[found.end() :])
+        child = next((item for item in items if wanted.is_met_by(_scalars(item))), None)
+    return None if child is None else (child, child.start_mark.line, wanted.rest)
 
 
-def _is_meant(item: yaml.Node, wanted: list[tuple[str, str]]) -> bool:
-    """Say whether an item has these keys' values; a key that it lacks has its default."""
+def _scalars(item: yaml.Node) -> Mapping[str, str]:
     if isinstance(item, yaml.ScalarNode):
-        return [("", item.value)] == wanted
+        return {"": item.value}
     if not isinstance(item, yaml.MappingNode):
-        return False
-    own = {
+        return {}
+    return {
         key.value: value.value
         for key, value in item.value
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
     }
-    known = [(key, value) for key, value in wanted if key in own]
-    return bool(known) and all(own[key] == value for key, value in known)

@@ -56,13 +56,13 @@ def test_what_the_api_server_refuses_stays_home_with_file_and_line(
     session: SharedSession, developer_there: Person
 ) -> None:
     with syncing(session, developer_there) as sync:
-        edit(session.root, "worker.yaml", "image: busybox:1.37", "imagee: busybox:1.37")
+        edit(session.root, "worker.yaml", "image: busybox:1.37", "image: [busybox]")
         [problem] = broken(sync)
         assert place(problem) == ("worker.yaml", 16)
         assert problem["message"].startswith(f"Deployment {session.namespace}/worker: ")
-        assert problem["message"].endswith("imagee: unknown field")
+        assert "image: expected string" in problem["message"]
 
-        edit(session.root, "worker.yaml", "imagee: busybox:1.37", "image: busybox:1.37")
+        edit(session.root, "worker.yaml", "image: [busybox]", "image: busybox:1.37")
         edit(session.root, "worker.yaml", "app: worker", "app: other")
         [problem] = broken(sync)
         assert place(problem) == ("worker.yaml", 6)
@@ -81,6 +81,22 @@ def test_what_the_api_server_refuses_stays_home_with_file_and_line(
         ]
         sync.tells("save_applied")
     assert session.applier()["status"]["conditions"][0]["status"] == "True"
+
+
+def test_a_field_that_flux_drops_is_reported_and_the_rest_is_applied(
+    session: SharedSession, developer_there: Person
+) -> None:
+    with syncing(session, developer_there) as sync:
+        edit(session.root, "worker.yaml", "image: busybox:1.37", "image: busybox:1.36\n          imagee: x")
+        pushed = sync.tells("save_pushed")
+        [field] = pushed["changes"][0]["fields"]
+        assert field["path"].endswith("image")
+        [line] = pushed["not_checked"]
+        assert line.startswith(f"Deployment {session.namespace}/worker: Flux drops the unknown field ")
+        assert line.endswith("imagee (worker.yaml:17)")
+        sync.tells("save_applied")
+        after = diff(session, developer_there)
+        assert (after.code, "imagee (worker.yaml:17)" in after.out) == (0, True)
 
 
 WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: w\nspec: {}\n"
@@ -512,3 +528,11 @@ def test_an_object_without_an_api_version_is_refused(session: SharedSession) -> 
     with session.in_root().leaves_running("sync", session.name, "--allow-prune") as sync:
         [problem] = broken(sync)
         assert "has no apiVersion" in problem["message"]
+
+
+def test_an_object_that_flux_drops_is_reported_and_the_others_are_applied(session: SharedSession) -> None:
+    (session.root / "odd.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 12\n")
+    with session.in_root().leaves_running("sync", session.name, "--allow-prune") as sync:
+        [line] = sync.tells("save_pushed")["not_checked"]
+        assert line == "odd.yaml:1: Flux drops this ConfigMap: its metadata.name is not text"
+        sync.tells("save_applied")

@@ -234,6 +234,39 @@ def test_a_field_that_flux_drops_is_told_with_its_line() -> None:
     assert "app/kustomization.yaml:2: Flux drops the field namePrefx" in found.not_checked[0]
 
 
+MISSPELT = manifest("Deployment", "d", "spec:", "  replicas: 1", "  replicsa: 2", "  pausd: 1", api="apps/v1")
+
+
+def test_unknown_fields_of_a_native_kind_are_dropped_as_by_flux_and_told_with_their_lines() -> None:
+    cluster = FakeCluster(unknown=frozenset({"replicsa", "pausd"}))
+    found = inspect(MISSPELT, cluster=cluster)
+    assert (told(found), found.problems) == ([("Deployment ns/d", "create")], ())
+    assert found.not_checked == (
+        "Deployment ns/d: Flux drops the unknown field spec.pausd (app/0.yaml:9)",
+        "Deployment ns/d: Flux drops the unknown field spec.replicsa (app/0.yaml:8)",
+    )
+
+
+def test_a_field_that_flux_drops_is_no_change() -> None:
+    cluster = FakeCluster(unknown=frozenset({"replicsa", "pausd"}))
+    cluster.has(ObjectRef(group="apps", kind="Deployment", namespace="ns", name="d"), spec={"replicas": 1})
+    found = inspect(MISSPELT, cluster=cluster, live=Live(digests={}, inventory=("ns_d_apps_Deployment",)))
+    assert [one.path for change in found.changes for one in change.fields if "spec" in one.path] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (MISSPELT.replace("apps/v1", "x.io/v1"), {}),
+        (MISSPELT.replace("apps/v1", "rbac.authorization.k8s.io/v1").replace("Deployment", "Role"), {}),
+        (MISSPELT, {"is_chart": True}),
+    ],
+)
+def test_unknown_fields_that_reach_the_api_server_are_refused(text: str, settings: dict[str, Any]) -> None:
+    cluster = FakeCluster(unknown=frozenset({"replicsa", "pausd"}))
+    assert len(inspect(text, cluster=cluster, **settings).problems) == 2
+
+
 class OfFluxAlone:
     """A renderer of a chart whose parts Flux fetches."""
 
