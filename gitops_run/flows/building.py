@@ -76,8 +76,8 @@ class Built:
     """Hold what a snapshot renders to. unevaluated: objects whose final form only Flux knows, and why.
 
     uncertain_kinds: kinds of which Flux may render an object that is not here, and why. naming_encrypted:
-    objects that name one whose name only Flux knows, and what that means for them. unrendered: why only Flux
-    can render any of it, or "".
+    objects that name one whose name only Flux knows, and what that means for them. dropped: lines about
+    objects that Flux doesn't apply. unrendered: why only Flux can render any of it, or "".
     """
 
     objects: tuple[RenderedObject, ...] = ()
@@ -85,6 +85,7 @@ class Built:
     unevaluated: Mapping[ObjectRef, str] = field(default_factory=dict)
     uncertain_kinds: Mapping[str, str] = field(default_factory=dict)
     naming_encrypted: Mapping[ObjectRef, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
     unrendered: str = ""
 
 
@@ -93,7 +94,7 @@ class _Document:
     """Hold what one rendered document came to. token: what to look for in the sources where it failed.
 
     template: the file of the chart that a failed one is from, in the chart. key: what it has twice, and text.
-    incomplete: what is known of one that is no object.
+    incomplete: what is known of one that is no object. dropped: why Flux drops such a one, or "".
     """
 
     objects: tuple[RenderedObject, ...] = ()
@@ -104,6 +105,7 @@ class _Document:
     key: str = ""
     text: str = field(default="", repr=False)
     incomplete: ObjectRef | None = None
+    dropped: str = ""
 
 
 class Builder:
@@ -136,11 +138,12 @@ class Builder:
             return Built(problems=(_with_ignore_rule(named, snapshot),))
         documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
-        failed, twins = [one for one in documents if one.failure], _twins(objects)
+        lost, twins = [one for one in documents if one.failure or one.dropped], _twins(objects)
         problems: tuple[Problem, ...] = ()
-        if failed or twins:
-            located = partial(self._located, snapshot, failed, twins)
-            problems = await off_the_loop(located, snapshot_size(snapshot))
+        dropped: tuple[str, ...] = ()
+        if lost or twins:
+            located = partial(self._located, snapshot, lost, twins)
+            problems, dropped = await off_the_loop(located, snapshot_size(snapshot))
         unevaluated = {
             item.ref: document.unevaluated
             for document in documents
@@ -148,7 +151,13 @@ class Builder:
             for item in document.objects
         }
         uncertain = self._renderer.uncertain_kinds if isinstance(self._renderer, Completing) else {}
-        return Built(objects=objects, problems=problems, unevaluated=unevaluated, uncertain_kinds=uncertain)
+        return Built(
+            objects=objects,
+            problems=problems,
+            unevaluated=unevaluated,
+            uncertain_kinds=uncertain,
+            dropped=dropped,
+        )
 
     async def _find_excess(self, snapshot: Snapshot) -> Problem | None:
         """Refuse sources whose anchors expand to too much, before a renderer does expand them."""
@@ -166,13 +175,17 @@ class Builder:
         return problem
 
     def _located(
-        self, snapshot: Snapshot, failed: Sequence[_Document], twins: Sequence[ObjectRef]
-    ) -> tuple[Problem, ...]:
+        self, snapshot: Snapshot, lost: Sequence[_Document], twins: Sequence[ObjectRef]
+    ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        """Find the places of what is wrong, and of what Flux drops."""
         sources = sources_of(snapshot, self._target)
-        return (
-            *(self._problem(document, sources) for document in failed),
-            *(_twin(ref, sources) for ref in twins),
+        found = [self._problem(document, sources) for document in lost if document.failure]
+        dropped = tuple(
+            _line_of_dropped(document.incomplete, document.dropped, sources)
+            for document in lost
+            if document.incomplete is not None and document.dropped
         )
+        return (*found, *(_twin(ref, sources) for ref in twins)), dropped
 
     async def _read(self, rendered: str) -> list[tuple[str, _Document]]:
         """Read what is new, by the digests of the texts; forget what isn't rendered any more."""
@@ -208,22 +221,35 @@ class Builder:
 
     def _parsed(self, text: str) -> _Document:
         try:
-            objects = parse_document(text)
+            document = self._as_flux_reads(text, is_substituted=False)
         except ValueError as error:
             return _unreadable(text, error)
-        if not isinstance(self._renderer, Completing):
-            objects = tuple(item for item in objects if not is_kustomization(item.ref))
-        self._learn(objects)
+        self._learn(document.objects)
+        objects = document.objects
         if self._variables is None or any(has_exact_mark(i.body, DISABLED_MARK, "disabled") for i in objects):
-            return _Document(objects=objects)
+            return document
         try:
-            return _Document(objects=parse_document(substitute(text, self._variables)))
+            found = self._as_flux_reads(substitute(text, self._variables), is_substituted=True)
+            return replace(found, incomplete=objects[0].ref) if found.dropped and objects else found
         except SubstitutionError as error:
-            return _Document(objects=objects, failure=_told(objects, str(error)), token=error.token)
+            return replace(document, dropped="", failure=_told(document, str(error)), token=error.token)
         except ValueError as error:
-            return _Document(objects=objects, failure=f"after substitution: {error}", token=_ANY_VARIABLE)
+            failure = f"after substitution: {error}"
+            return replace(document, dropped="", failure=failure, token=_ANY_VARIABLE)
         except NotEvaluable as reason:
-            return _Document(objects=objects, unevaluated=_told(objects, str(reason)))
+            return replace(document, unevaluated=_told(document, str(reason)))
+
+    def _as_flux_reads(self, text: str, *, is_substituted: bool) -> _Document:
+        """Read a document without what Flux passes over. Raises ValueError on one that Flux refuses."""
+        if isinstance(self._renderer, Completing):
+            return _Document(objects=parse_document(text))
+        try:
+            objects = parse_document(text)
+        except IncompleteError as error:
+            if not error.is_dropped(is_substituted=is_substituted):
+                raise
+            return _Document(incomplete=error.ref, dropped=str(error))
+        return _Document(objects=tuple(item for item in objects if not is_kustomization(item.ref)))
 
     def _problem(self, document: _Document, sources: Sources) -> Problem:
         if document.template:
@@ -234,7 +260,8 @@ class Builder:
             )
         if document.incomplete is not None:
             path, line = locate_incomplete(document.incomplete, sources)
-            return Problem(path=path or self._target, line=line, message=document.failure)
+            message = f"Flux can't apply this object: {document.failure}"
+            return Problem(path=path or self._target, line=line, message=message)
         if not document.objects:
             return Problem(path=self._target, message=document.failure)
         ref = document.objects[0].ref
@@ -245,6 +272,12 @@ class Builder:
             message=f"{ref}: {document.failure}",
             hint=_QUOTE_IT if document.token == _ANY_VARIABLE else _SET_IT,
         )
+
+
+def _line_of_dropped(ref: ObjectRef, reason: str, sources: Sources) -> str:
+    path, line = locate_incomplete(ref, sources)
+    place = f"{path}:{line}" if line else path or sources.target
+    return f"{place}: Flux drops this {ref.kind}: {reason}"
 
 
 def _unreadable(text: str, error: ValueError) -> _Document:
@@ -259,9 +292,10 @@ def _unreadable(text: str, error: ValueError) -> _Document:
     )
 
 
-def _told(objects: tuple[RenderedObject, ...], text: str) -> str:
+def _told(document: _Document, text: str) -> str:
     """Keep what stands around a variable to ourselves where it could be part of a secret."""
-    if any(item.ref.kind == "Secret" for item in objects):
+    kinds = {item.ref.kind for item in document.objects}
+    if "Secret" in kinds or (document.incomplete is not None and document.incomplete.kind == "Secret"):
         return "a ${…} in it can't be replaced here, and is not shown"
     return text
 

@@ -167,7 +167,7 @@ class Inspector:
         mark("checked")
         find_dropped = partial(self._dropped.find if self._dropped else _nothing, snapshot)
         dropped = await off_the_loop(find_dropped, snapshot_size(snapshot))
-        lines = (*snapshot.remarks, *dropped, *judged.not_checked)
+        lines = (*snapshot.remarks, *dropped, *built.dropped, *judged.not_checked)
         found = replace(judged, digests=digests, overridden=overridden, not_checked=lines)
         mask = partial(_masked, found, self._masker)
         return await off_the_loop(mask, snapshot_size(snapshot))

@@ -74,11 +74,24 @@ class RenderedObject:
 
 
 class IncompleteError(ValueError):
-    """Report an object that Flux can't apply. ref: what is known of it."""
+    """Report an object without a version, a kind and a name that are text. ref: what is known of it.
 
-    def __init__(self, message: str, ref: ObjectRef) -> None:
+    is_absent: it lacks one of them. has_kind: its kind is text.
+    """
+
+    def __init__(self, message: str, ref: ObjectRef, *, is_absent: bool, has_kind: bool) -> None:
         super().__init__(message)
         self.ref = ref
+        self._is_absent = is_absent
+        self._has_kind = has_kind
+
+    def is_dropped(self, *, is_substituted: bool) -> bool:
+        """Say whether kustomize-controller applies the others without it; helm refuses each.
+
+        is_substituted: whether variables made it so; what was absent before them is refused. Source:
+        kustomize-controller 1.9, and fluxcd/pkg ssa 0.76, utils/is.go.
+        """
+        return self._has_kind and (is_substituted or not self._is_absent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +217,14 @@ def _ref(item: object) -> ObjectRef:
         namespace=str(metadata.get("namespace") or ""),
         name=str(name or ""),
     )
-    if not (version and kind and name):
-        raise IncompleteError("a rendered object has no apiVersion, no kind or no metadata.name", ref)
-    for field_name, value in (("apiVersion", version), ("kind", kind), ("metadata.name", name)):
-        if not isinstance(value, str):
-            raise IncompleteError(f"its {field_name} is not text, and Flux leaves it out without a word", ref)
+    named = (("apiVersion", version), ("kind", kind), ("metadata.name", name))
+    absent = [key for key, value in named if value is None or value == "" or isinstance(value, (list, dict))]
+    wrong = absent or [key for key, value in named if not isinstance(value, str)]
+    if wrong:
+        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not text"
+        raise IncompleteError(
+            message, ref, is_absent=bool(absent), has_kind=isinstance(kind, str) and bool(kind)
+        )
     return ref
 
 

@@ -122,21 +122,32 @@ def _generator_of(ref: ObjectRef, sources: Sources) -> Place | None:
 
 
 def locate_incomplete(ref: ObjectRef, sources: Sources) -> Place:
-    """Find what is no object for want of a version, a kind or a name. ref: what is known of it."""
+    """Find what has no version, kind or name that is text. ref: what is known of it."""
     alike = (
         (path, document.line)
         for path, text in sources.files
         if path.rpartition("/")[2] not in KUSTOMIZATION_FILES
         for document, node in _composed(text)
-        if document.kind == ref.kind and document.name in ref.name and _is_incomplete(node)
+        if _is_incomplete(node, ref)
     )
     return next(alike, locate(ref, sources))
 
 
-def _is_incomplete(node: yaml.MappingNode) -> bool:
-    version = find_scalar(node, "apiVersion")
-    has_rest = find_scalar(node, "kind") and find_scalar(node, "metadata", "name")
-    return not has_rest or version is None or version.tag != "tag:yaml.org,2002:str" or not version.value
+def _is_incomplete(node: yaml.MappingNode, ref: ObjectRef) -> bool:
+    """Say whether an object lacks a part of its identity, and the parts that it has fit."""
+    version, kind, name = (
+        _text_of(find_scalar(node, *keys)) for keys in (("apiVersion",), ("kind",), ("metadata", "name"))
+    )
+    is_alike = version in ("", ref.api_version) and kind in ("", ref.kind) and name in ref.name
+    return is_alike and not (version and kind and name)
+
+
+def _text_of(node: yaml.ScalarNode | None) -> str:
+    """Read a text; "" for what is none, or begins like a number: each reader of YAML has its own of these."""
+    if node is None or node.tag != "tag:yaml.org,2002:str":
+        return ""
+    is_number = not node.style and node.value[:1] in "0123456789+-."
+    return "" if is_number else str(node.value)
 
 
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:

@@ -158,6 +158,8 @@ def _readable(documents: list[str]) -> list[str] | Problem:
         for document in documents:
             parse_document(document)
     except IncompleteError as error:
+        if error.is_dropped(is_substituted=False):
+            return documents
         return Problem(path="", message=str(error))
     return documents
 

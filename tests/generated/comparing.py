@@ -107,10 +107,6 @@ _NO_LINKS = "a copy has no links"
 """How a save is refused on purpose where only a link tells what a file means: a bucket holds none."""
 
 
-_LEFT_OUT = "Flux leaves it out without a word"
-"""How an object is refused on purpose that Flux drops, since its version, kind or name is no text."""
-
-
 def _needs_links(tree: GeneratedTree) -> bool:
     """Say whether Flux passes over links that a save follows: it names no resources behind them itself."""
     inside = {f"{tree.target}/{name}" for name in KUSTOMIZATION_FILES}
@@ -162,7 +158,7 @@ def _findings(tree: GeneratedTree, theirs: Any, built: Built) -> list[Finding]:
             return [] if only_flux else [Finding(kind="false pass", told=theirs["error"])]
         return []
     if built.problems:
-        return [] if _LEFT_OUT in ours else [Finding(kind="false refusal", told=ours)]
+        return [Finding(kind="false refusal", told=ours)]
     return _differences(theirs.get("objects") or [], built)
 
 

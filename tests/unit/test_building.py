@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import anyio
 import anyio.from_thread
@@ -11,6 +13,7 @@ import pytest
 
 import gitops_run.flows.building as building_module
 from gitops_run.flows.building import Builder, Built, sources_of
+from gitops_run.model.objects import RenderedObject
 from gitops_run.model.problem import Problem
 from gitops_run.model.substitution import Variables
 from tests.fakes import FakeSnapshot
@@ -20,6 +23,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     for before, name in zip("abcdef", "bcdefg", strict=True)
 )
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
+OTHER = OBJECT.replace("name: a", "name: other")
 
 
 @dataclass
@@ -32,6 +36,18 @@ class Renderer:
     async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
         self.rendered.append(target)
         return self.text
+
+
+class Chart(Renderer):
+    """Render as helm does."""
+
+    uncertain_kinds: ClassVar[Mapping[str, str]] = {}
+
+    async def complete(self, item: RenderedObject) -> RenderedObject:
+        return item
+
+    def doubt(self, digest: str) -> str:
+        return ""
 
 
 def build(builder: Builder, files: dict[str, str]) -> Built:
@@ -157,18 +173,71 @@ def test_a_configuration_of_kustomize_is_no_object_of_the_session() -> None:
     assert [item.ref.kind for item in built.objects] == ["ConfigMap"]
 
 
-def test_an_object_whose_name_is_a_number_is_refused_with_its_file() -> None:
-    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 5\n"
-    (problem,) = build(Builder(Renderer(text), "app", None), {"app/a.yaml": text}).problems
+NOT_TEXT = [
+    ("apiVersion: v1", "apiVersion: 1"),
+    ("name: a", "name: 0"),
+    ("name: a", "name: true"),
+    ("name: a", "name: 0o17"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), NOT_TEXT)
+def test_an_object_whose_version_or_name_is_not_text_is_dropped_as_by_flux_and_reported(
+    old: str, new: str
+) -> None:
+    text = OBJECT.replace(old, new)
+    built = build(Builder(Renderer(f"{OTHER}---\n{text}"), "app", None), {"app/a.yaml": f"\n{text}"})
+    assert [item.ref.name for item in built.objects] == ["other"]
+    [line] = built.dropped
+    assert (line.startswith("app/a.yaml:2: Flux drops this ConfigMap: its "), built.problems) == (True, ())
+
+
+@pytest.mark.parametrize("value", ["12", ""])
+def test_an_object_that_variables_leave_without_a_name_is_dropped_as_by_flux(value: str) -> None:
+    text = OBJECT.replace("name: a", "name: ${N}")
+    builder = Builder(Renderer(text), "app", Variables(values={"N": value}))
+    built = build(builder, {"app/a.yaml": text})
+    assert built.dropped[0].startswith("app/a.yaml:1: Flux drops this ConfigMap: ")
+    assert (built.objects, built.problems) == ((), ())
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+def test_a_variable_that_is_not_set_is_found_in_an_object_that_flux_drops(kind: str) -> None:
+    text = OBJECT.replace("name: a", "name: 5").replace("ConfigMap", kind) + "data: {a: 'x-${B}'}\n"
+    builder = Builder(Renderer(text), "app", Variables(values={"A": "b"}))
+    (problem,) = build(builder, {"app/a.yaml": text}).problems
     assert problem.place == "app/a.yaml:1"
-    assert "metadata.name is not text" in problem.message
+    assert ("B" in problem.message) == (kind == "ConfigMap")
 
 
-@pytest.mark.parametrize("version", ["", "apiVersion: 1\n"])
-def test_an_object_without_a_version_is_refused_with_its_file(version: str) -> None:
-    text = f"{version}kind: ConfigMap\nmetadata:\n  name: b\n"
-    files = {"app/a.yaml": OBJECT, "app/b.yaml": text}
-    (problem,) = build(Builder(Renderer(f"{OBJECT}---\n{text}"), "app", None), files).problems
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [*NOT_TEXT, ("kind: ConfigMap", "kind: 5"), ("kind: ConfigMap\n", ""), ("apiVersion: v1\n", "")],
+)
+def test_no_object_of_a_chart_is_dropped(old: str, new: str) -> None:
+    text = f"# Source: app/templates/a.yaml\n{OBJECT.replace(old, new)}"
+    (problem,) = build(Builder(Chart(text), "app", None), {}).problems
+    assert problem.path == "app/templates/a.yaml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("kind: ConfigMap", "kind: 5"),
+        ("kind: ConfigMap", "kind: [ConfigMap]"),
+        ("kind: ConfigMap\n", ""),
+        ("apiVersion: v1\n", ""),
+        ("apiVersion: v1", "apiVersion: [v1]"),
+        ("apiVersion: v1", "apiVersion:"),
+        ("name: a", "name: {}"),
+    ],
+)
+def test_an_object_that_kustomize_controller_refuses_to_read_is_refused_with_its_file(
+    old: str, new: str
+) -> None:
+    text = OBJECT.replace(old, new)
+    files = {"app/a.yaml": OTHER, "app/b.yaml": text}
+    (problem,) = build(Builder(Renderer(f"{OTHER}---\n{text}"), "app", None), files).problems
     assert problem.place == "app/b.yaml:1"
 
 
