@@ -7,13 +7,15 @@ Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import yaml
 
-from gitops_run.model.objects import Document, parse_documents, second_line
+from gitops_run.model.objects import Document, mapping, parse_documents, second_line
 from gitops_run.model.problem import Problem
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 from gitops_run.model.yaml_words import not_utf8, not_yaml
@@ -72,6 +74,8 @@ _OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]{1,1024})'? ?
 _RES_ID = re.compile(r'resid\.ResId\{[^{}]*\{[^{}]*Kind:"(\w*)"[^{}]*\}, Name:"([^"]*)"[^{}]*\}')
 _NO_BASE = re.compile(rf"{_RES_ID.pattern} does not exist; cannot merge or replace")
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
+_CONFLICT = "produces ID conflict: ["
+_PREVIOUS = "internal.config.kubernetes.io/previous{}s"
 _TWICE = re.compile(r'mapping key "([^"\n]*)" already defined at line \d+')
 _UNMATCHED = re.compile(r"no resource matches strategic merge patch \\?\"(\w+)\.[^/\"]*/([^\"\]]*?)\.\[")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
@@ -177,6 +181,8 @@ class _Failure:
             )
             path, line = next((one for one in places if one is not None), (self.base, None))
             return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+        if _CONFLICT in self.text and (problem := self._conflict(manifests)):
+            return problem
         if found := _UNMATCHED.search(self.text):
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
@@ -186,6 +192,27 @@ class _Failure:
                 hint="correct its kind, name and namespace, or remove it",
             )
         return None
+
+    def _conflict(self, manifests: Sequence[str]) -> Problem | None:
+        """Find the files of two objects that a namespace makes one; None where one file has both."""
+        named = dict.fromkeys(_as_written(body) for body in _conflicting(self.text))
+        places = [
+            (path, document.line)
+            for path in manifests
+            for kind, name in named
+            for document in _documents(path, name, self.read)
+            if (document.kind, document.name) == (kind, name)
+        ]
+        if len(places) < 2:
+            return None
+        (path, line), (kind, name) = places[-1], next(reversed(named))
+        others = ", ".join(f"{other}:{number}" for other, number in places[:-1])
+        return Problem(
+            path=path,
+            line=line,
+            message=f"{kind} {name} is there more than once in the session's namespace: see {others}",
+            hint="rename one of them, or remove it",
+        )
 
     def generator(self) -> Problem | None:
         """Explain a generator that adds to an object that isn't there."""
@@ -212,6 +239,27 @@ class _Failure:
         """Name the kustomization that it is about; its folder where Flux adds one."""
         inside = (_normal(f"{self.base}/{name}") for name in KUSTOMIZATION_FILES)
         return next((path for path in inside if self.read(path) is not None), self.base)
+
+
+def _conflicting(text: str) -> Iterator[Mapping[str, Any]]:
+    """Read the objects that kustomize writes out where two have become one."""
+    decoder, at = json.JSONDecoder(), text.index(_CONFLICT) + len(_CONFLICT)
+    while text[at : at + 1] == "{":
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except ValueError:
+            return
+        yield found
+        at = end + 1
+
+
+def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Tell the kind and name that an object has in its file, before what kustomize has made of them."""
+    metadata = mapping(body.get("metadata"))
+    notes = mapping(metadata.get("annotations"))
+    kind = str(notes.get(_PREVIOUS.format("Kind")) or body.get("kind"))
+    name = str(notes.get(_PREVIOUS.format("Name")) or metadata.get("name"))
+    return kind.partition(",")[0], name.partition(",")[0]
 
 
 def _documents(path: str, token: str, read: ReadText) -> Iterable[Document]:

@@ -113,6 +113,42 @@ def test_kustomizations_that_lead_in_a_circle_are_no_missing_file() -> None:
     assert problem.message == "cycle detected: candidate root 'app' contains visited root 'app'"
 
 
+def conflict(before: str, *names: str) -> str:
+    """What kustomize writes where a namespace makes objects one. before: what was prefixed to their names."""
+    previous = "internal.config.kubernetes.io/previous"
+    written = " ".join(
+        f'{{"kind":"ConfigMap","metadata":{{"annotations":{{"{previous}Kinds":"ConfigMap,ConfigMap",'
+        f'"{previous}Names":"{name},{before}{name}"}},"name":"{before}{name}","namespace":"run-x"}}}}'
+        for name in names
+    )
+    return f"error: namespace transformation produces ID conflict: [{written}]"
+
+
+def explain_conflict(message: str, files: dict[str, str]) -> Problem:
+    return explain_failure(message, folder="/x", target="app", read=files.get, paths=files)
+
+
+def test_two_objects_that_a_namespace_makes_one_are_found_in_their_files() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [../a, ../b]",
+        "a/a.yaml": config_map("web"),
+        "b/b.yaml": f"{config_map('other')}---\n{config_map('web')}",
+        "c/c.yaml": config_map("we"),
+    }
+    problem = explain_conflict(conflict("x-", "web", "web"), files)
+    assert (problem.place, "a/a.yaml:1" in problem.message) == ("b/b.yaml:6", True)
+
+
+@pytest.mark.parametrize("named", [conflict("", "web", "web"), conflict("")[:-1] + "{", conflict("")])
+def test_two_objects_from_one_place_are_reported_at_the_kustomization_that_names_it_twice(named: str) -> None:
+    files = {"app/kustomization.yaml": "resources: [../a, ../b]", "a/a.yaml": config_map("web")}
+    assert explain_conflict(named, files).path == "app/kustomization.yaml"
+
+
+def config_map(name: str) -> str:
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
+
+
 def test_what_is_wrong_with_manifests_as_a_whole_is_no_missing_file() -> None:
     problem = explain("error: namespace transformation produces ID conflict", {"app/a.yaml": "kind: A"})
     assert str(problem) == "app: namespace transformation produces ID conflict"
