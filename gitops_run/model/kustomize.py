@@ -104,6 +104,9 @@ def explain_failure(
     if problem is not None:
         return problem
     path = _blamed_path(message, folder, target, read)
+    is_manifest = read(path) is not None and _name(path) not in KUSTOMIZATION_FILES
+    if not is_manifest and (problem := failure.twins(manifests)):
+        return problem
     hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
     if problem := _broken_yaml(path, read, is_encoding="UTF-8" in text):
         return replace(problem, hint=problem.hint or hint)
@@ -181,8 +184,6 @@ class _Failure:
             )
             path, line = next((one for one in places if one is not None), (self.base, None))
             return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
-        if _CONFLICT in self.text and (problem := self._conflict(manifests)):
-            return problem
         if found := _UNMATCHED.search(self.text):
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
@@ -193,9 +194,9 @@ class _Failure:
             )
         return None
 
-    def _conflict(self, manifests: Sequence[str]) -> Problem | None:
-        """Find the files of two objects that a namespace makes one; None where one file has both."""
-        named = dict.fromkeys(_as_written(body) for body in _conflicting(self.text))
+    def twins(self, manifests: Sequence[str]) -> Problem | None:
+        """Find the files of two objects that have become one; None where they are of one place."""
+        named = {_as_written(body) for body in _conflicting(self.text)} | {*_DUPLICATE.findall(self.text)}
         places = [
             (path, document.line)
             for path in manifests
@@ -205,12 +206,12 @@ class _Failure:
         ]
         if len(places) < 2:
             return None
-        (path, line), (kind, name) = places[-1], next(reversed(named))
+        (path, line), (kind, name) = places[-1], max(named)
         others = ", ".join(f"{other}:{number}" for other, number in places[:-1])
         return Problem(
             path=path,
             line=line,
-            message=f"{kind} {name} is there more than once in the session's namespace: see {others}",
+            message=f"{kind} {name} is there more than once: see {others}",
             hint="rename one of them, or remove it",
         )
 
@@ -243,8 +244,8 @@ class _Failure:
 
 def _conflicting(text: str) -> Iterator[Mapping[str, Any]]:
     """Read the objects that kustomize writes out where two have become one."""
-    decoder, at = json.JSONDecoder(), text.index(_CONFLICT) + len(_CONFLICT)
-    while text[at : at + 1] == "{":
+    decoder, at = json.JSONDecoder(), text.find(_CONFLICT) + len(_CONFLICT)
+    while at >= len(_CONFLICT) and text[at : at + 1] == "{":
         try:
             found, end = decoder.raw_decode(text, at)
         except ValueError:

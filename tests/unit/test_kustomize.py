@@ -139,6 +139,23 @@ def test_two_objects_that_a_namespace_makes_one_are_found_in_their_files() -> No
     assert (problem.place, "a/a.yaml:1" in problem.message) == ("b/b.yaml:6", True)
 
 
+def test_two_objects_of_two_bases_are_found_in_their_files() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [../a, ../b]",
+        "a/kustomization.yaml": "resources: [a.yaml]",
+        "a/a.yaml": config_map("web"),
+        "b/kustomization.yaml": "resources: [b.yaml]",
+        "b/b.yaml": config_map("web"),
+    }
+    told = "may not add resource with an already registered id: ConfigMap.v1.[noGrp]/web.[noNs]"
+    problem = explain_conflict(
+        f"{TOP}accumulation err='accumulating resources from '../b': read /x/b: is a directory': "
+        f"recursed merging from path '/x/b': {told}",
+        files,
+    )
+    assert problem.place == "a/a.yaml:1"
+
+
 @pytest.mark.parametrize("named", [conflict("", "web", "web"), conflict("")[:-1] + "{", conflict("")])
 def test_two_objects_from_one_place_are_reported_at_the_kustomization_that_names_it_twice(named: str) -> None:
     files = {"app/kustomization.yaml": "resources: [../a, ../b]", "a/a.yaml": config_map("web")}
