@@ -21,7 +21,7 @@ from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
 from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
-from gitops_run.model.flux_apply import as_flux_applies
+from gitops_run.model.flux_apply import as_flux_applies, drops_labels
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim, owner_labels
@@ -315,7 +315,7 @@ class _Judgement:
         refused = (look.if_new or ()) if is_forced else look.findings
         findings = [finding for finding in refused if not self._is_for_flux(item, finding)]
         self._problems += [self._problem(ref, look, finding) for finding in findings]
-        self._not_checked += [self._dropped(ref, name) for name in look.dropped]
+        self._not_checked += self._dropped(item, look)
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
     def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
@@ -343,8 +343,15 @@ class _Judgement:
         place = self._place(ref, finding.field)
         return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
 
-    def _dropped(self, ref: ObjectRef, name: str) -> str:
-        return f"{ref}: Flux drops the unknown field {name} ({self._place(ref, name)})"
+    def _dropped(self, item: RenderedObject, look: Look) -> list[str]:
+        """List what Flux leaves out of an object that it applies."""
+        ref, labels = item.ref, "metadata.labels"
+        found = [
+            f"{ref}: Flux drops the unknown field {name} ({self._place(ref, name)})" for name in look.dropped
+        ]
+        if self._settings.is_chart or not drops_labels(item.body):
+            return found
+        return [*found, f"{ref}: Flux drops {labels} ({self._place(ref, labels)}): one of them is not text"]
 
     def _place(self, ref: ObjectRef, name: str) -> str:
         path, line = locate(ref, self._sources, name)

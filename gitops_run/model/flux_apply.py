@@ -66,13 +66,19 @@ def drops_unknown_fields(ref: ObjectRef) -> bool:
     return ref.group in _GO_TYPED_GROUPS and (ref.api_version, ref.kind) not in _SENT_RAW
 
 
+def drops_labels(body: Json) -> bool:
+    """Say whether Flux drops all labels of an object as it adds its own: one that is no text is enough."""
+    own = mapping(body.get("metadata")).get("labels")
+    is_text = isinstance(own, Mapping) and all(isinstance(value, str) for value in own.values())
+    return own is not None and not is_text
+
+
 def as_flux_applies(body: Json, labels: Json) -> Json:
     """Write an object as Flux sends it. labels: by which Flux marks what it owns."""
     metadata = dict(mapping(body.get("metadata")))
     metadata.pop("creationTimestamp", None)
-    own = metadata.get("labels")
-    if own is None or isinstance(own, Mapping):
-        metadata["labels"] = {**(own or {}), **labels}
+    own = {} if drops_labels(body) else metadata.get("labels") or {}
+    metadata["labels"] = {**own, **labels}
     kept = {key: value for key, value in body.items() if key != "status" or body.get("kind") == _CRD}
     sent: Json = {**kept, "metadata": metadata}
     kind = (str(body.get("apiVersion")), str(body.get("kind")))

@@ -247,6 +247,14 @@ def test_unknown_fields_of_a_native_kind_are_dropped_as_by_flux_and_told_with_th
     )
 
 
+def test_labels_that_flux_drops_are_told_with_their_line() -> None:
+    found = inspect(A.replace("\ndata:", "\n  labels: {a: 5, b: c}\ndata:"))
+    assert found.not_checked == (
+        "ConfigMap ns/a: Flux drops metadata.labels (app/0.yaml:6): one of them is not text",
+    )
+    assert (told(found), found.problems) == ([("ConfigMap ns/a", "create")], ())
+
+
 def test_a_field_that_flux_drops_is_no_change() -> None:
     cluster = FakeCluster(unknown=frozenset({"replicsa", "pausd"}))
     cluster.has(ObjectRef(group="apps", kind="Deployment", namespace="ns", name="d"), spec={"replicas": 1})
