@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import yaml
 
@@ -126,21 +127,55 @@ def _unreadable(path: str, text: str) -> Problem | None:
 
 
 def give_kinds(folder: Path, api_versions: Iterable[str]) -> None:
-    """Let the templates of a chart that is laid out ask for these kinds.
+    """Let the templates of a chart that is laid out ask for these kinds, those of packed dependencies too.
 
     Raises TransientError where the disk refuses.
     """
     with disk_errors(folder):
-        _unpack(folder)
         for path in _templates(folder):
             text = _text(path)
             if (new := asking_for_given_kinds(text)) != text:
                 _unlink_folders(folder, path)
                 _replace(path, new)
+        for path in _packages(folder):
+            content = path.read_bytes()
+            if (packed := _repacked(content)) != content:
+                _unlink_folders(folder, path)
+                path.unlink()
+                path.write_bytes(packed)
         helper = folder / "templates" / "_gitops-run.tpl"
         helper.parent.mkdir(exist_ok=True)
         _unlink_folders(folder, helper)
         _replace(helper, given_kinds(api_versions))
+
+
+def _repacked(content: bytes) -> bytes:
+    """Rewrite the templates of a packed chart that ask for kinds.
+
+    It stays packed: in a folder, the rules of the chart around it would count for its files.
+    """
+    try:
+        files = [(name, old, _rewritten(name, old)) for name, old in _all_members(BytesIO(content))]
+    except _BROKEN:
+        return content
+    if all(new == old for _, old, new in files):
+        return content
+    written = BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+        for name, _, new in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(new)
+            archive.addfile(entry, BytesIO(new))
+    return written.getvalue()
+
+
+def _rewritten(name: str, content: bytes) -> bytes:
+    folders = name.split("/")[:-1]
+    if "templates" in folders:
+        text = content.decode("utf-8", "replace")
+        new = asking_for_given_kinds(text)
+        return content if new == text else new.encode()
+    return _repacked(content) if folders[-1:] == ["charts"] and name.endswith(_PACKAGES) else content
 
 
 def package(folder: Path) -> bool:
@@ -167,27 +202,8 @@ def _chart_files(folder: Path) -> Iterator[Path]:
             yield from _chart_files(inner)
 
 
-def _unpack(folder: Path) -> None:
-    """Put a packed dependency whose templates ask for kinds into a folder, so that they can be rewritten."""
-    for path in list(_walk(folder)):
-        if path.parent.name != "charts" or not path.name.endswith(_PACKAGES):
-            continue
-        files = [(name, content) for name, content in _members(path) if _is_chart_path(name)]
-        if not any(b"APIVersions" in content for name, content in files if "/templates/" in name):
-            continue
-        _unlink_folders(folder, path)
-        path.unlink()
-        for name, content in files:
-            place = path.parent / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-        _unpack(path.parent)
-
-
-def _is_chart_path(name: str) -> bool:
-    """Say whether a file of an archive lies in the chart's folder; helm refuses others."""
-    parts = name.split("/")
-    return len(parts) > 1 and not {"", ".", ".."} & set(parts)
+def _packages(folder: Path) -> list[Path]:
+    return [path for path in _walk(folder) if path.parent.name == "charts" and path.name.endswith(_PACKAGES)]
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
@@ -205,10 +221,9 @@ def _unlink_folders(folder: Path, path: Path) -> None:
 def template_texts(folder: Path) -> dict[str, str]:
     """Read the templates of a chart and its dependencies, by their paths in the chart."""
     texts = {path.relative_to(folder).as_posix(): _text(path) for path in _templates(folder)}
-    for path in _walk(folder):
-        if path.name.endswith(_PACKAGES) and path.parent.name == "charts":
-            within = path.relative_to(folder).as_posix()
-            texts.update({f"{within}/{name}": text for name, text in _packed(path) if "templates/" in name})
+    for path in _packages(folder):
+        within = path.relative_to(folder).as_posix()
+        texts.update({f"{within}/{name}": text for name, text in _packed(path) if "templates/" in name})
     return texts
 
 
@@ -284,19 +299,30 @@ def _present(charts: Path) -> list[str]:
 
 def _packed(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the files of a packed chart as text."""
-    return ((name, content.decode("utf-8", "replace")) for name, content in _members(path))
+    with path.open("rb") as content:
+        for name, found in _members(content):
+            yield name, found.decode("utf-8", "replace")
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a packed chart; one that can't be read has none, and helm says why."""
+def _members(packed: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a packed chart; of one that can't be read those before, and helm says why."""
+    with suppress(*_BROKEN):
+        yield from _all_members(packed)
+
+
+def _all_members(packed: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a packed chart. Raises one of _BROKEN where it can't be read, or is too large."""
     left = ARCHIVE_BYTES_MAX
-    with suppress(tarfile.TarError, OSError, EOFError, zlib.error), tarfile.open(path) as archive:
+    with tarfile.open(fileobj=packed) as archive:
         for member in archive:
             left -= member.size
             if left < 0:
-                return
+                raise tarfile.TarError("too large")
             if member.isfile() and (content := archive.extractfile(member)) is not None:
                 yield member.name, content.read()
+
+
+_BROKEN: Final = (tarfile.TarError, OSError, EOFError, zlib.error)
 
 
 def _is_within(root: Path, dependency: LocalDependency) -> bool:

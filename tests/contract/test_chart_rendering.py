@@ -335,15 +335,30 @@ def test_a_packed_dependency_asks_for_the_cluster_s_kinds_too(
     render: Render, tmp_path: Path, kind: str, expected: set[str]
 ) -> None:
     text = f'{{{{ if .Capabilities.APIVersions.Has "{kind}" }}}}{config_map("a", "b")}{{{{ end }}}}'
-    charts = tmp_path / "root/chart/charts"
-    charts.mkdir(parents=True)
-    with tarfile.open(charts / "dep-0.3.0.tgz", "w:gz") as archive:
-        for name, content in {"dep/Chart.yaml": DEPENDENCY, "dep/templates/a.yaml": text}.items():
+    pack(tmp_path / "root/chart/charts", {"dep/Chart.yaml": DEPENDENCY, "dep/templates/a.yaml": text})
+    assert names(render({})) == expected
+    assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
+
+
+def pack(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "dep-0.3.0.tgz", "w:gz") as archive:
+        for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content.encode()))
-    assert names(render({})) == expected
-    assert [path.name for path in (tmp_path / "stage/chart/charts").iterdir()] == ["dep-0.3.0.tgz"]
+
+
+def test_the_rules_of_what_helm_ignores_do_not_count_within_a_packed_dependency(
+    render: Render, tmp_path: Path
+) -> None:
+    asking = f'{{{{ if .Capabilities.APIVersions.Has "v1/ConfigMap" }}}}{config_map("a", "b")}{{{{ end }}}}'
+    files = {"templates/a.yaml": asking, "templates/sub/b.yaml": config_map("b", "x")}
+    pack(
+        tmp_path / "root/chart/charts",
+        {"dep/Chart.yaml": DEPENDENCY} | {f"dep/{k}": v for k, v in files.items()},
+    )
+    assert names(render({"chart/.helmignore": "sub/\n"})) == {"a", "b"}
 
 
 def test_a_dependency_has_its_own_rules_of_what_helm_ignores(render: Render) -> None:
