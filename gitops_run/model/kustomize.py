@@ -10,12 +10,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import yaml
 
-from gitops_run.model.objects import Document, mapping, parse_documents, second_line
+from gitops_run.model.objects import (
+    Document,
+    compose_documents,
+    find_scalar,
+    items_of,
+    line_of_wrong_binary,
+    mapping,
+    parse_documents,
+    second_line,
+    texts_of,
+)
 from gitops_run.model.problem import Problem
 from gitops_run.model.yaml_limits import LESS_YAML, ExcessError
 from gitops_run.model.yaml_words import not_utf8, not_yaml
@@ -74,6 +86,7 @@ _OPENED = re.compile(r"(?:\bopen |evalsymlink failure on ')([^\n':]{1,1024})'? ?
 _RES_ID = re.compile(r'resid\.ResId\{[^{}]*\{[^{}]*Kind:"(\w*)"[^{}]*\}, Name:"([^"]*)"[^{}]*\}')
 _NO_BASE = re.compile(rf"{_RES_ID.pattern} does not exist; cannot merge or replace")
 _DUPLICATE = re.compile(r"already registered id: (\w+)\.\S*/([^.\]]+)\.\[")
+_NOT_BASE64 = "!!binary value contains invalid base64 data"
 _CONFLICT = "produces ID conflict: ["
 _PREVIOUS = "internal.config.kubernetes.io/previous{}s"
 _TWICE = re.compile(r'mapping key "([^"\n]*)" already defined at line \d+')
@@ -177,13 +190,14 @@ class _Failure:
     def in_one_of(self, manifests: Sequence[str]) -> Problem | None:
         """Find the file that kustomize means without naming it."""
         if found := _TWICE.search(self.text):
-            places = (
-                _second(found[1], path, self.read)
-                for path in manifests
-                if _name(path) not in KUSTOMIZATION_FILES
-            )
-            path, line = next((one for one in places if one is not None), (self.base, None))
+            files = (path for path in manifests if _name(path) not in KUSTOMIZATION_FILES)
+            find = partial(second_line, key=found[1])
+            path, line = _find_line(files, found[1], self.read, find) or (self.base, None)
             return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+        if _NOT_BASE64 in self.text and (
+            place := _find_line(manifests, "!!binary", self.read, line_of_wrong_binary)
+        ):
+            return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
@@ -229,12 +243,15 @@ class _Failure:
         )
 
     def _patch(self, kind: str, name: str, manifests: Sequence[str]) -> tuple[str, int | None]:
-        for path in manifests:
+        """Find a patch: in the files that are named as such, in the kustomization, or else in any file."""
+        kustomization = self.kustomization()
+        inline = _line_with(f"name: {name}", self.read(kustomization))
+        named = [_normal(f"{self.base}/{path}") for path in _patch_files(self.read(kustomization) or "")]
+        for path in named if named or inline else manifests:
             for document in _documents(path, name, self.read):
                 if (document.kind, document.name) == (kind, name):
                     return path, document.line
-        path = self.kustomization()
-        return path, _line_with(f"name: {name}", self.read(path))
+        return kustomization, inline
 
     def kustomization(self) -> str:
         """Name the kustomization that it is about; its folder where Flux adds one."""
@@ -263,22 +280,37 @@ def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
     return kind.partition(",")[0], name.partition(",")[0]
 
 
+def _find_line(
+    paths: Iterable[str], token: str, read: ReadText, find: Callable[[str], int | None]
+) -> tuple[str, int] | None:
+    """Find the first file that holds a token and has what is looked for. find: tells the line."""
+    for path in paths:
+        text = read(path) or ""
+        with suppress(yaml.YAMLError, RecursionError):
+            if token in text and (line := find(text)):
+                return path, line
+    return None
+
+
+def _patch_files(kustomization: str) -> Iterator[str]:
+    """List the files of patches that a kustomization names."""
+    try:
+        nodes = [node for _, node in compose_documents(kustomization)]
+    except (yaml.YAMLError, RecursionError):
+        return
+    for node in nodes:
+        yield from texts_of(node, "patchesStrategicMerge")
+        for entry in items_of(node, "patches"):
+            if path := find_scalar(entry, "path"):
+                yield path.value
+
+
 def _documents(path: str, token: str, read: ReadText) -> Iterable[Document]:
     text = read(path) or ""
     try:
         return parse_documents(text) if token in text else ()
     except (yaml.YAMLError, RecursionError):
         return ()
-
-
-def _second(key: str, path: str, read: ReadText) -> tuple[str, int] | None:
-    """Find where a file has a key of a mapping for the second time."""
-    text = read(path) or ""
-    try:
-        line = second_line(text, key) if text.count(key) > 1 else None
-    except (yaml.YAMLError, RecursionError):
-        return None
-    return None if line is None else (path, line)
 
 
 def _line_with(token: str, text: str | None) -> int | None:

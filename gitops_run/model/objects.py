@@ -5,6 +5,7 @@ Knows how to tell one object from another. Knows nothing of what an object shoul
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -256,19 +257,40 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
 
 def second_line(text: str, key: str) -> int | None:
     """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+    for node in _collections(text):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
+        if len(twins) > 1:
+            return int(twins[1].start_mark.line) + 1
+    return None
+
+
+def line_of_wrong_binary(text: str) -> int | None:
+    """Find the line of a value with the tag !!binary that is not base64. Raises yaml.MarkedYAMLError."""
+    for node in _collections(text):
+        for value in _values(node):
+            if isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:binary":
+                try:
+                    base64.b64decode("".join(value.value.split()), validate=True)
+                except ValueError:
+                    return int(value.start_mark.line) + 1
+    return None
+
+
+def _collections(text: str) -> Iterator[yaml.CollectionNode]:
+    """Yield the mappings and lists of a source file, the outer ones first."""
     waiting: list[yaml.Node] = list(yaml_limits.compose_all(text))
     seen = set()
     while waiting:
         node = waiting.pop(0)
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        pairs = node.value if isinstance(node, yaml.MappingNode) else [(None, one) for one in node.value]
-        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
-        if len(twins) > 1:
-            return int(twins[1].start_mark.line) + 1
-        waiting += [value for _, value in pairs]
-    return None
+        if id(node) not in seen and isinstance(node, yaml.CollectionNode):
+            seen.add(id(node))
+            yield node
+            waiting += _values(node)
+
+
+def _values(node: yaml.CollectionNode) -> list[yaml.Node]:
+    return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
 
 
 def _scalars(node: yaml.MappingNode) -> dict[str, str]:
@@ -285,6 +307,14 @@ def find_scalar(node: yaml.MappingNode, *keys: str) -> yaml.ScalarNode | None:
     for key in keys:
         found = _value(found, key) if isinstance(found, yaml.MappingNode) else None
     return found if isinstance(found, yaml.ScalarNode) else None
+
+
+def texts_of(node: yaml.MappingNode, name: str) -> Iterator[str]:
+    """List the scalars of a list that a key leads to."""
+    found = _value(node, name)
+    for item in found.value if isinstance(found, yaml.SequenceNode) else ():
+        if isinstance(item, yaml.ScalarNode):
+            yield item.value
 
 
 def items_of(node: yaml.MappingNode, name: str) -> Iterator[yaml.MappingNode]:

@@ -113,6 +113,40 @@ def test_kustomizations_that_lead_in_a_circle_are_no_missing_file() -> None:
     assert problem.message == "cycle detected: candidate root 'app' contains visited root 'app'"
 
 
+UNMATCHED = (
+    'error: no resource matches strategic merge patch "ClusterRole.v1.[noGrp]/web.[noNs]": no matches for Id'
+)
+
+
+@pytest.mark.parametrize(
+    ("kustomization", "place"),
+    [
+        (
+            "resources: [a.yaml]\npatches:\n- patch: 'kind: ClusterRole\n    name: web'\n",
+            "kustomization.yaml:4",
+        ),
+        ("patches: [{path: p.yaml}]\n", "p.yaml:1"),
+        ("patchesStrategicMerge: [p.yaml]\n", "p.yaml:1"),
+    ],
+)
+def test_a_patch_that_matches_nothing_is_not_taken_for_the_resource_of_its_name(
+    kustomization: str, place: str
+) -> None:
+    role = config_map("web").replace("ConfigMap", "ClusterRole")
+    files = {"app/kustomization.yaml": kustomization, "app/a.yaml": role, "app/p.yaml": role}
+    assert explain_conflict(UNMATCHED, files).place == f"app/{place}"
+
+
+def test_a_binary_value_that_is_not_base64_is_found() -> None:
+    files = {
+        "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
+        "app/a.yaml": "data: {a: !!binary aGk=}",
+        "app/b.yaml": "data:\n- a: !!binary |\n    not base64 %\n",
+    }
+    told = "map[string]interface {}(nil): yaml: !!binary value contains invalid base64 data"
+    assert explain_conflict(f"error: {told}", files).place == "app/b.yaml:2"
+
+
 def conflict(before: str, *names: str) -> str:
     """What kustomize writes where a namespace makes objects one. before: what was prefixed to their names."""
     previous = "internal.config.kubernetes.io/previous"
