@@ -139,7 +139,8 @@ def _is_incomplete(node: yaml.MappingNode, ref: ObjectRef) -> bool:
         _text_of(find_scalar(node, *keys)) for keys in (("apiVersion",), ("kind",), ("metadata", "name"))
     )
     is_alike = version in ("", ref.api_version) and kind in ("", ref.kind) and name in ref.name
-    return is_alike and not (version and kind and name)
+    is_list = kind.endswith("List") and any(items_of(node, "items"))
+    return is_alike and not is_list and not (version and kind and name)
 
 
 def _text_of(node: yaml.ScalarNode | None) -> str:

@@ -243,6 +243,11 @@ def test_an_object_that_kustomize_controller_refuses_to_read_is_refused_with_its
 
 def test_a_list_without_items_is_refused_with_its_file() -> None:
     text = "apiVersion: v1\nkind: List\n"
-    files = {"app/kustomization.yaml": "resources: [b.yaml]", "app/b.yaml": text}
+    filled = f"{text}items: [{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}]\n"
+    files = {
+        "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
+        "app/a.yaml": filled,
+        "app/b.yaml": text,
+    }
     (problem,) = build(Builder(Renderer(text), "app", None), files).problems
     assert problem.place == "app/b.yaml:1"
