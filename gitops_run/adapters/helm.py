@@ -33,6 +33,7 @@ from gitops_run.model.chart_unknowns import (
     unknown_templates,
     why_unknown,
 )
+from gitops_run.model.chart_values import unwritable
 from gitops_run.model.helm_release import CHART_FILE, HelmValues
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import (
@@ -125,7 +126,7 @@ class Helm:
         Raises NotRenderableError where Flux fetches a part of the chart, TransientError where the cluster
         fails or the disk refuses.
         """
-        if problem := self._gone(snapshot, target):
+        if problem := await anyio.to_thread.run_sync(self._unfit, snapshot, target):
             return problem
         facts = await self._release.facts()
         generation = facts.generation if self._values.values_files else None
@@ -165,7 +166,7 @@ class Helm:
         """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
         return self._doubts.kinds
 
-    def _gone(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
+    def _unfit(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
@@ -180,7 +181,7 @@ class Helm:
                     message="this values file is gone, and the session needs it",
                     hint="bring it back, or name others: gitops-run up NAME --values-files FILE",
                 )
-        return None
+        return unwritable([(path, snapshot.read_text(path) or "") for path in self._values.values_files])
 
     async def _rendered(self, run: _Run) -> str | Problem:
         snapshot = run.snapshot
