@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 
-from gitops_run.flows.building import Builder, Built, snapshot_size, sources_of
+from gitops_run.flows.building import Builder, Built, snapshot_size
 from gitops_run.flows.departures import find_departures
 from gitops_run.flows.dropped import DroppedFields, look_as_flux_applies
 from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
+from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
@@ -25,17 +26,14 @@ from gitops_run.model.flux_apply import as_flux_applies, drops_labels
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
 from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim, owner_labels
-from gitops_run.model.places import Sources, locate
+from gitops_run.model.places import locate
 from gitops_run.model.problem import Problem
 from gitops_run.model.pruning import pruned
 from gitops_run.model.session import APPLIER
 from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
 from gitops_run.model.sops_names import as_decrypted
 from gitops_run.model.substitution import Variables
-from gitops_run.model.yaml_words import unquoted_hint
 
-_WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
-_REMOVE = "remove it from the target"
 _CIPHERTEXT = (
     "SOPS has encrypted its values, and without a key Flux applies them encrypted: "
     "gitops-run up NAME PATH --decryption-key-file FILE"
@@ -284,13 +282,13 @@ class _Judgement:
         self._built = built
         self._known = frozenset(live.inventory)
         self._settings = settings
-        self._snapshot = snapshot
+        self._refusals = Refusals(snapshot, settings.target, settings.session, is_chart=settings.is_chart)
         self._new_kinds = frozenset(_new_kinds(built.objects))
         self._new_namespaces = frozenset(i.ref.name for i in built.objects if i.ref.kind == "Namespace")
         times = Counter(item.ref.inventory_id for item in built.objects)
         self._twofold = frozenset(entry for entry, count in times.items() if count > 1)
         claims = [(item.ref, own_claim(item, settings.session)) for item in built.objects]
-        self._problems = [self._own_part(ref, claim) for ref, claim in claims if claim]
+        self._problems = [self._refusals.of_own_part(ref, claim) for ref, claim in claims if claim]
         self._changes: list[Change] = []
         self._not_checked: list[str] = []
 
@@ -306,15 +304,15 @@ class _Judgement:
         if look.live is not None and ref.inventory_id not in self._known:
             owner = foreign_owner(look.live, session)
             if owner:
-                self._problems.append(self._foreign(ref, owner))
+                self._problems.append(self._refusals.of_foreign(ref, owner))
                 return
         if item.is_encrypted and not self._settings.has_decryption_key:
-            self._problems.append(encrypted_without_key(*locate(ref, self._sources)))
+            self._problems.append(encrypted_without_key(*locate(ref, self._refusals.sources)))
             return
         is_forced = look.if_new is not None and self._is_forced(item, look)
         refused = (look.if_new or ()) if is_forced else look.findings
         findings = [finding for finding in refused if not self._is_for_flux(item, finding)]
-        self._problems += [self._problem(ref, look, finding) for finding in findings]
+        self._problems += [self._refusals.of(ref, look, finding) for finding in findings]
         self._not_checked += self._dropped(item, look)
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
@@ -340,22 +338,17 @@ class _Judgement:
 
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
         """Tell of a field that the API server takes now, and not once the object has another version."""
-        place = self._place(ref, finding.field)
+        place = self._refusals.place(ref, finding.field)
         return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
 
     def _dropped(self, item: RenderedObject, look: Look) -> list[str]:
         """List what Flux leaves out of an object that it applies."""
-        ref, labels = item.ref, "metadata.labels"
-        found = [
-            f"{ref}: Flux drops the unknown field {name} ({self._place(ref, name)})" for name in look.dropped
-        ]
-        if self._settings.is_chart or not drops_labels(item.body):
-            return found
-        return [*found, f"{ref}: Flux drops {labels} ({self._place(ref, labels)}): one of them is not text"]
-
-    def _place(self, ref: ObjectRef, name: str) -> str:
-        path, line = locate(ref, self._sources, name)
-        return f"{path}:{line}" if line else path
+        ref, place = item.ref, partial(self._refusals.place, item.ref)
+        found = [f"{ref}: Flux drops the unknown field {name} ({place(name)})" for name in look.dropped]
+        if not self._settings.is_chart and drops_labels(item.body):
+            labels = "metadata.labels"
+            found.append(f"{ref}: Flux drops {labels} ({place(labels)}): one of them is not text")
+        return found
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
         """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
@@ -390,70 +383,6 @@ class _Judgement:
             self._not_checked.append(f"{ref}: {reason}")
         is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION
         return bool(reason) or is_left_to_flux
-
-    def _problem(self, ref: ObjectRef, look: Look, finding: Finding) -> Problem:
-        if finding.obstacle is Obstacle.IMPERSONATION:
-            return Problem(
-                message=f"you may not ask what {APPLIER} may do: an older gitops-run made this session",
-                hint="bring it up to date: gitops-run up NAME",
-            )
-        message, hint = self._told(ref, look, finding)
-        path, line = locate(ref, self._sources, finding.field)
-        if "expected string" in message and not hint:
-            hint = unquoted_hint(self._snapshot.read_text(path) or "", line)
-        return Problem(path=path, line=line, message=f"{ref}: {message}", hint=hint)
-
-    def _told(self, ref: ObjectRef, look: Look, finding: Finding) -> tuple[str, str]:
-        """Write a finding and what to do about it."""
-        match finding.obstacle:
-            case Obstacle.KIND:
-                return finding.message, "check its apiVersion and kind, or install what brings the kind"
-            case Obstacle.NAMESPACE:
-                return (
-                    f"there is no namespace {ref.namespace}",
-                    "leave the namespace out: the session sets it",
-                )
-            case Obstacle.RIGHT:
-                return self._missing_right(ref, look), _REMOVE
-        text = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        if look.would_recreating_help(finding):
-            return text, self._recreating
-        return text, finding.hint
-
-    @property
-    def _recreating(self) -> str:
-        if self._settings.is_chart:
-            return "delete it first"
-        return f"delete it first, or let Flux recreate it: annotate it with {KUSTOMIZE_LABEL}/force: enabled"
-
-    def _missing_right(self, ref: ObjectRef, look: Look) -> str:
-        namespace = self._settings.session.namespace
-        if not look.is_namespaced:
-            return _WHOLE_CLUSTER
-        if ref.namespace not in ("", namespace):
-            return f"it lies in namespace {ref.namespace}, and the session may apply in {namespace} only"
-        return f"the session's ServiceAccount {APPLIER} has no right to apply {look.resource}"
-
-    def _foreign(self, ref: ObjectRef, owner: str) -> Problem:
-        path, line = locate(ref, self._sources)
-        return Problem(
-            path=path,
-            line=line,
-            message=f"{ref} {owner}: a session never takes over what it didn't make",
-            hint="rename it, or remove it from the target",
-        )
-
-    def _own_part(self, ref: ObjectRef, claim: str) -> Problem:
-        """Refuse what the session is made of; a Namespace is always its own, since kustomize renames it."""
-        if ref.kind != "Namespace":
-            return self._foreign(ref, claim)
-        path, line = locate(ref, self._sources)
-        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
-
-    @cached_property
-    def _sources(self) -> Sources:
-        """Read the sources only where something has to be found in them."""
-        return sources_of(self._snapshot, self._settings.target)
 
 
 def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
