@@ -10,9 +10,9 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -26,6 +26,7 @@ from gitops_run.model.chart_build import (
     LocalDependency,
     NotRenderableError,
     RemoteDependency,
+    aliases,
     as_packaged,
     chart_name,
     missing_dependencies,
@@ -42,17 +43,22 @@ from gitops_run.model.problem import Problem
 STAGE: Final = "chart"
 """The folder within a renderer's own."""
 _DECLARATIONS: Final = (CHART_FILE, "Chart.lock", "requirements.yaml", "requirements.lock")
-_PACKAGES: Final = (".tgz", ".tar.gz")
+PACKAGES: Final = (".tgz", ".tar.gz")
 ARCHIVE_BYTES_MAX: Final = 16 * 1024 * 1024
 """How much of a packed dependency is searched for what its templates use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedChart:
-    """Hold where a chart is laid out. added: the names of the dependencies that were put into it."""
+    """Hold where a chart is laid out. added: the dependencies that were put into it, and where they lie."""
 
     folder: Path
-    added: frozenset[str] = frozenset()
+    added: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, path: str, target: str) -> str:
+        """Name the file of the root that a path stands for as helm writes it: by the names of charts."""
+        inner = path if target == "." else path.removeprefix(f"{target}/")
+        return _origin(self.folder, target, inner, self.added)
 
 
 def lay_out(
@@ -97,7 +103,7 @@ def lay_out(
         _replace(folder / CHART_FILE, with_version(_text(chart / CHART_FILE), version))
         if has_values_files:
             _replace(folder / VALUES_FILE, "{}\n")
-    return StagedChart(folder=folder, added=frozenset(one.name for one in local))
+    return StagedChart(folder=folder, added={one.name: one.path for one in local})
 
 
 def _not_fetched(dependency: RemoteDependency, path: str, text: str) -> Problem:
@@ -175,7 +181,7 @@ def _rewritten(name: str, content: bytes) -> bytes:
         text = content.decode("utf-8", "replace")
         new = asking_for_given_kinds(text)
         return content if new == text else new.encode()
-    return _repacked(content) if folders[-1:] == ["charts"] and name.endswith(_PACKAGES) else content
+    return _repacked(content) if folders[-1:] == ["charts"] and name.endswith(PACKAGES) else content
 
 
 def package(folder: Path) -> bool:
@@ -203,7 +209,7 @@ def _chart_files(folder: Path) -> Iterator[Path]:
 
 
 def _packages(folder: Path) -> list[Path]:
-    return [path for path in _walk(folder) if path.parent.name == "charts" and path.name.endswith(_PACKAGES)]
+    return [path for path in _walk(folder) if path.parent.name == "charts" and path.name.endswith(PACKAGES)]
 
 
 def _unlink_folders(folder: Path, path: Path) -> None:
@@ -282,19 +288,37 @@ def _replace(path: Path, text: str) -> None:
 
 def _present(charts: Path) -> list[str]:
     """List the names of the charts in a charts/ folder, as Helm's loader finds them."""
-    names = []
-    for entry in sorted(charts.iterdir()) if charts.is_dir() else ():
-        if entry.name.startswith(("_", ".")):
-            continue
-        if entry.is_dir() and (entry / CHART_FILE).is_file():
-            names.append(chart_name(_text(entry / CHART_FILE)))
-        elif entry.name.endswith(_PACKAGES):
-            names += [
-                chart_name(text)
-                for name, text in _packed(entry)
-                if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")
-            ]
-    return names
+    found = sorted(charts.iterdir()) if charts.is_dir() else ()
+    return [name for entry in found for name in _names(entry)]
+
+
+def _names(entry: Path) -> list[str]:
+    """List the names of the charts that an entry of a charts/ folder holds."""
+    if entry.name.startswith(("_", ".")):
+        return []
+    if entry.is_dir():
+        return [chart_name(_text(entry / CHART_FILE))] if (entry / CHART_FILE).is_file() else []
+    if not entry.name.endswith(PACKAGES):
+        return []
+    return [
+        chart_name(text)
+        for name, text in _packed(entry)
+        if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")
+    ]
+
+
+def _origin(folder: Path, place: str, path: str, added: Mapping[str, str]) -> str:
+    """Follow a path through the dependencies of a chart; within a packed one it ends at the package."""
+    parts = path.split("/", 2)
+    charts = folder / "charts"
+    if len(parts) < 3 or parts[0] != "charts" or not charts.is_dir():
+        return _path(place, path)
+    wanted = aliases(_text(folder / CHART_FILE)).get(parts[1], parts[1])
+    entry = next((one for one in sorted(charts.iterdir()) if wanted in _names(one)), None)
+    if entry is None:
+        return _path(place, path)
+    own = added.get(entry.name.removesuffix(".tgz"), _path(place, f"charts/{entry.name}"))
+    return _origin(entry, own, parts[2], {}) if entry.is_dir() else own
 
 
 def _packed(path: Path) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,15 @@ from typing import Any, Final
 
 import anyio.to_thread
 
-from gitops_run.adapters.chart_stage import STAGE, StagedChart, give_kinds, lay_out, package, template_texts
+from gitops_run.adapters.chart_stage import (
+    PACKAGES,
+    STAGE,
+    StagedChart,
+    give_kinds,
+    lay_out,
+    package,
+    template_texts,
+)
 from gitops_run.adapters.children import LimitedRuns, Limits, rendering_environment
 from gitops_run.adapters.cluster.charts import ReleaseLook
 from gitops_run.adapters.cluster.discovery import Discovery
@@ -117,6 +125,7 @@ class Helm:
         self._release = release
         self._doubts = Doubts()
         self._loose: frozenset[str] = frozenset()
+        self._staged = StagedChart(folder=work / STAGE)
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
@@ -138,6 +147,7 @@ class Helm:
         )
         if isinstance(staged, Problem):
             return staged
+        self._staged = staged
         texts = await anyio.to_thread.run_sync(partial(self._read, snapshot, target, staged))
         command = await self._command(snapshot, staged, texts)
         run = _Run(snapshot, target, [*command, *_phase(is_upgrade=facts.is_upgrade(version))])
@@ -196,7 +206,13 @@ class Helm:
             return await anyio.to_thread.run_sync(without_hooks, text)
         message = finished.message.replace(str(self._work / STAGE), str(snapshot.folder / run.target))
         problem = explain_failure(message, folder=str(snapshot.folder), target=run.target)
-        return await shown(problem, snapshot, self._masker)
+        path = self.origin(problem.path, run.target)
+        line = None if path.endswith(PACKAGES) else problem.line
+        return await shown(replace(problem, path=path, line=line), snapshot, self._masker)
+
+    def origin(self, path: str, target: str) -> str:
+        """Name the file of the root that a template of the last rendering is in."""
+        return self._staged.origin(path, target)
 
     async def _wrong_version(self, run: _Run, staged: StagedChart) -> Problem | None:
         """Find a dependency whose version isn't the one that is asked for: Flux refuses to package it."""

@@ -66,6 +66,10 @@ class Completing(Protocol):
         """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
         ...
 
+    def origin(self, path: str, target: str) -> str:
+        """Name the file of the root that a template is in. path: as if the chart's own folder had it."""
+        ...
+
     def doubt(self, digest: str) -> str:
         """Say why a document may be another once Flux renders it; "" where it isn't. digest: of its text."""
         ...
@@ -254,6 +258,8 @@ class Builder:
     def _problem(self, document: _Document, sources: Sources) -> Problem:
         if document.template:
             path = document.template if self._target == "." else f"{self._target}/{document.template}"
+            if isinstance(self._renderer, Completing):
+                path = self._renderer.origin(path, self._target)
             line = line_of_key(document.key, document.text, sources.text(path)) if document.key else None
             return Problem(
                 path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"

@@ -115,6 +115,13 @@ def chart_name(text: str) -> str:
     return str(_read(text).get("name") or "")
 
 
+def aliases(text: str) -> Mapping[str, str]:
+    """Map the other names that a Chart.yaml gives to dependencies to their own."""
+    entries = _read(text).get("dependencies")
+    found = [mapping(entry) for entry in entries] if isinstance(entries, list) else []
+    return {str(entry["alias"]): str(entry.get("name")) for entry in found if entry.get("alias")}
+
+
 def missing_dependencies(
     files: Mapping[str, str | None], present: Iterable[str], target: str
 ) -> tuple[LocalDependency, ...]:

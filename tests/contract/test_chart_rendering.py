@@ -391,3 +391,35 @@ def test_an_error_names_the_file_in_the_root(render: Render) -> None:
     assert problem.place == "chart/templates/a.yaml:1"
     (problem,) = render({"chart/values.yaml": "a: b: c"}).problems
     assert problem.place.startswith("chart/values.yaml")
+
+
+BROKEN = {"what it renders to": "a: .inf\n", "its template": "a: {{ fail `no` }}\n"}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("alias", ["", ", alias: other"])
+def test_a_fault_in_a_dependency_of_the_source_is_reported_in_its_own_folder(
+    render: Render, alias: str, text: str
+) -> None:
+    files = dependent(f'name: dep, version: 0.3.0, repository: "file://../dep"{alias}')
+    (problem,) = render({**files, "dep/templates/b.yaml": text}).problems
+    assert problem.path == "dep/templates/b.yaml"
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_fault_in_a_dependency_within_the_chart_is_reported_where_it_lies(
+    render: Render, text: str
+) -> None:
+    files = dependent("name: dep, version: 0.3.0, alias: other")
+    inner = {"chart/charts/folder/Chart.yaml": DEPENDENCY, "chart/charts/folder/templates/b.yaml": text}
+    (problem,) = render({**files, **inner}).problems
+    assert problem.path == "chart/charts/folder/templates/b.yaml"
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_fault_in_a_packed_dependency_is_reported_at_its_package(
+    render: Render, tmp_path: Path, text: str
+) -> None:
+    pack(tmp_path / "root/chart/charts", {"dep/Chart.yaml": DEPENDENCY, "dep/templates/b.yaml": text})
+    (problem,) = render({}).problems
+    assert problem.place == "chart/charts/dep-0.3.0.tgz"

@@ -49,6 +49,9 @@ class Chart(Renderer):
     def doubt(self, digest: str) -> str:
         return ""
 
+    def origin(self, path: str, target: str) -> str:
+        return path
+
 
 def build(builder: Builder, files: dict[str, str]) -> Built:
     snapshot = FakeSnapshot({path: text.encode() for path, text in files.items()})

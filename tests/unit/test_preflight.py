@@ -433,6 +433,9 @@ class OfAChart(AsItIs):
     async def complete(self, item: RenderedObject) -> RenderedObject:
         return item
 
+    def origin(self, path: str, target: str) -> str:
+        return path
+
     def doubt(self, digest: str) -> str:
         return ""
 
