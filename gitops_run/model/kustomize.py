@@ -199,6 +199,8 @@ class _Failure:
         ):
             return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
+            if place := _find_line(manifests, "", self.read, second_line):  # kustomize then matches nothing
+                return Problem(path=place[0], line=place[1], message="a key is there twice")
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
                 path=path,

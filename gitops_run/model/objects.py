@@ -255,13 +255,18 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
                 yield from _documents_of(item)
 
 
-def second_line(text: str, key: str) -> int | None:
-    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+def second_line(text: str, key: str = "") -> int | None:
+    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError.
+
+    key: "" for any.
+    """
     for node in _collections(text):
         pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
-        if len(twins) > 1:
-            return int(twins[1].start_mark.line) + 1
+        seen = set()
+        for one in (one for one, _ in pairs if isinstance(one, yaml.ScalarNode)):
+            if one.value in seen and one.value != "<<" and key in ("", one.value):
+                return int(one.start_mark.line) + 1
+            seen.add(one.value)
     return None
 
 

@@ -137,6 +137,15 @@ def test_a_patch_that_matches_nothing_is_not_taken_for_the_resource_of_its_name(
     assert explain_conflict(UNMATCHED, files).place == f"app/{place}"
 
 
+def test_a_key_that_is_there_twice_is_what_keeps_patches_from_matching() -> None:
+    files = {
+        "app/kustomization.yaml": "patches: [{path: p.yaml}]\n",
+        "app/a.yaml": f"{config_map('a')}data:\n  a: b\n  a: c\n",
+        "app/p.yaml": config_map("web").replace("ConfigMap", "ClusterRole"),
+    }
+    assert explain_conflict(UNMATCHED, files).place == "app/a.yaml:7"
+
+
 def test_a_binary_value_that_is_not_base64_is_found() -> None:
     files = {
         "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
