@@ -386,8 +386,9 @@ def _line(inner: str, path: str, read: ReadText) -> int | None:
         twins = [d for d in documents if (d.kind, d.name) == duplicate.groups()]
         return twins[-1].line if twins else None
     if "missing metadata.name" in inner or "missing Resource metadata" in inner:
-        nameless = [d for d in documents if not d.name]
-        return nameless[0].line if nameless else None
+        return next((d.line for d in documents if not d.name), None)
+    if "missing kind in object" in inner:
+        return next((d.line for d in documents if not d.kind), None)
     unknown = _UNKNOWN.search(inner)
     if unknown:
         return _line_with(unknown[1], text)

@@ -21,6 +21,7 @@ from gitops_run.model.yaml_limits import ExcessError
 _BOUNDARY = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(r"\s*# Source: (?P<path>\S.*/templates/.*)")
 """What helm begins each object with that a template renders to."""
+_NULL: Final = "tag:yaml.org,2002:null"
 DEFINITION: Final = "CustomResourceDefinition"
 
 
@@ -302,7 +303,7 @@ def _scalars(node: yaml.MappingNode) -> dict[str, str]:
     return {
         key.value: value.value
         for key, value in node.value
-        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode) and value.tag != _NULL
     }
 
 

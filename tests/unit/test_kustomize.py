@@ -146,6 +146,22 @@ def test_a_key_that_is_there_twice_is_what_keeps_patches_from_matching() -> None
     assert explain_conflict(UNMATCHED, files).place == "app/a.yaml:7"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "missing"),
+    [
+        ("kind: ConfigMap\n", "", "kind"),
+        ("kind: ConfigMap", "kind: [ConfigMap]", "kind"),
+        ("kind: ConfigMap", "kind:", "kind"),
+        ("name: web", "name: null", "metadata.name"),
+        ("name: web", "name: {}", "metadata.name"),
+    ],
+)
+def test_an_object_without_a_kind_or_a_name_has_its_line(old: str, new: str, missing: str) -> None:
+    files = {"app/a.yaml": f"{config_map('a')}---\n{config_map('web').replace(old, new)}"}
+    told = f"error: accumulating resources from 'a.yaml': missing {missing} in object {{{{v1 }} map[]}}"
+    assert explain_conflict(told, files).place == "app/a.yaml:6"
+
+
 def test_a_binary_value_that_is_not_base64_is_found() -> None:
     files = {
         "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
