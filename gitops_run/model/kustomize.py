@@ -211,7 +211,7 @@ class _Failure:
         return None
 
     def twins(self, manifests: Sequence[str]) -> Problem | None:
-        """Find the files of two objects that have become one; None where they are of one place."""
+        """Find the files of two objects of one name; None where they are of one place, or had two names."""
         named = {_as_written(body) for body in _conflicting(self.text)} | {*_DUPLICATE.findall(self.text)}
         places = [
             (path, document.line)
@@ -220,9 +220,9 @@ class _Failure:
             for document in _documents(path, name, self.read)
             if (document.kind, document.name) == (kind, name)
         ]
-        if len(places) < 2:
+        if len(named) != 1 or len(places) < 2:
             return None
-        (path, line), (kind, name) = places[-1], max(named)
+        (path, line), (kind, name) = places[-1], named.pop()
         others = ", ".join(f"{other}:{number}" for other, number in places[:-1])
         return Problem(
             path=path,

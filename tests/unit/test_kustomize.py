@@ -215,6 +215,11 @@ def test_two_objects_of_two_bases_are_found_in_their_files() -> None:
     assert problem.place == "a/a.yaml:1"
 
 
+def test_two_objects_that_had_two_names_are_reported_at_the_kustomization_that_changes_them() -> None:
+    files = {"app/kustomization.yaml": "", "a/a.yaml": config_map("web"), "b/b.yaml": config_map("other")}
+    assert explain_conflict(conflict("", "web", "other"), files).path == "app/kustomization.yaml"
+
+
 @pytest.mark.parametrize("named", [conflict("", "web", "web"), conflict("")[:-1] + "{", conflict("")])
 def test_two_objects_from_one_place_are_reported_at_the_kustomization_that_names_it_twice(named: str) -> None:
     files = {"app/kustomization.yaml": "resources: [../a, ../b]", "a/a.yaml": config_map("web")}
