@@ -21,6 +21,7 @@ import yaml
 
 from gitops_run.adapters.children import Finished, LimitedRuns, Limits, rendering_environment
 from gitops_run.errors import TransientError, UsageError
+from gitops_run.model import go_yaml
 from gitops_run.model.echoes import NOT_SHOWN, without_echo
 from gitops_run.model.flux_generator import (
     UnappliableError,
@@ -28,6 +29,7 @@ from gitops_run.model.flux_generator import (
     kustomization_file,
     with_namespace,
 )
+from gitops_run.model.go_yaml import UnreadableError
 from gitops_run.model.helm_release import CHART_FILE
 from gitops_run.model.kustomize import MANIFEST_SUFFIXES, explain_failure, generated_resources, yaml_problem
 from gitops_run.model.masking import Masker
@@ -139,7 +141,8 @@ class Kustomize:
             resources = generated_resources(files, target)
             return with_namespace(generated_kustomization(resources), self._namespace) if resources else ""
         try:
-            return with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
+            written = with_namespace((snapshot.folder / kustomization).read_bytes(), self._namespace)
+            return _mistagged(kustomization, snapshot.read_text(kustomization) or "") or written
         except yaml.YAMLError as error:
             return yaml_problem(kustomization, error, snapshot.read_text(kustomization) or "")
         except UnappliableError as error:
@@ -170,6 +173,19 @@ class Kustomize:
                     aside.replace(file)
                 elif not has_own:
                     file.unlink(missing_ok=True)
+
+
+def _mistagged(path: str, text: str) -> Problem | None:
+    """Refuse a kustomization with a value that isn't of the type of its tag: writing it anew hides that."""
+    if "!!" not in text:
+        return None
+    try:
+        go_yaml.read(text)
+    except UnreadableError as error:
+        return Problem(path=path, line=error.line, message=f"Flux can't read this kustomization: {error}")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return None
 
 
 def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem | None:

@@ -6,17 +6,13 @@ internal/helm/chart/builder.go; sigs.k8s.io/yaml, which writes JSON first and re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from gitops_run.model import go_yaml, yaml_limits
 from gitops_run.model.problem import Problem
-
-_UNWRITABLE: Final = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
-"""What Go's JSON leaves as it is, and its YAML doesn't read."""
 
 
 def unwritable(files: Sequence[tuple[str, str]]) -> Problem | None:
@@ -37,7 +33,7 @@ def unwritable(files: Sequence[tuple[str, str]]) -> Problem | None:
         (path, node.start_mark.line + 1)
         for path, text in reversed(files)
         for node in _scalars(text)
-        if _UNWRITABLE.search(node.value)
+        if go_yaml.CONTROL_CHARACTERS.search(node.value)
     )
     return Problem(
         path=path,
@@ -63,7 +59,7 @@ def _has_unwritable(value: object) -> bool:
         return any(_has_unwritable(one) for pair in value.items() for one in pair)
     if isinstance(value, list):
         return any(map(_has_unwritable, value))
-    return isinstance(value, str) and _UNWRITABLE.search(value) is not None
+    return isinstance(value, str) and go_yaml.CONTROL_CHARACTERS.search(value) is not None
 
 
 def _scalars(text: str) -> list[yaml.ScalarNode]:

@@ -52,7 +52,7 @@ _DIGITS: Final = {
     base: re.compile(pattern)
     for base, pattern in ((2, "[01]+"), (8, "[0-7]+"), (10, "[0-9]+"), (16, "[0-9a-fA-F]+"))
 }
-_CONTROL: Final = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
+CONTROL_CHARACTERS: Final = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """What kustomize writes into JSON as it is, and can't read as YAML then; Helm's output goes through it."""
 _DIGITS_MAX: Final = 80
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -114,7 +114,7 @@ class _Reader:
         """Read a node. An alias is the node of its anchor, and is read once."""
         if isinstance(node, yaml.ScalarNode):
             found = self._scalar(node)
-            if self._is_template and isinstance(found, str) and _CONTROL.search(found):
+            if self._is_template and isinstance(found, str) and CONTROL_CHARACTERS.search(found):
                 raise _refused("control characters are not allowed", node)
             if isinstance(found, float) and not math.isfinite(found):
                 raise _refused("a number is not finite", node)

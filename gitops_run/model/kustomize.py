@@ -199,6 +199,8 @@ class _Failure:
         ):
             return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
+            if place := _find_line(manifests, "", self.read, second_line):  # kustomize then matches nothing
+                return Problem(path=place[0], line=place[1], message="a key is there twice")
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
                 path=path,
@@ -209,7 +211,7 @@ class _Failure:
         return None
 
     def twins(self, manifests: Sequence[str]) -> Problem | None:
-        """Find the files of two objects that have become one; None where they are of one place."""
+        """Find the files of two objects of one name; None where they are of one place, or had two names."""
         named = {_as_written(body) for body in _conflicting(self.text)} | {*_DUPLICATE.findall(self.text)}
         places = [
             (path, document.line)
@@ -218,9 +220,9 @@ class _Failure:
             for document in _documents(path, name, self.read)
             if (document.kind, document.name) == (kind, name)
         ]
-        if len(places) < 2:
+        if len(named) != 1 or len(places) < 2:
             return None
-        (path, line), (kind, name) = places[-1], max(named)
+        (path, line), (kind, name) = places[-1], named.pop()
         others = ", ".join(f"{other}:{number}" for other, number in places[:-1])
         return Problem(
             path=path,
@@ -384,8 +386,9 @@ def _line(inner: str, path: str, read: ReadText) -> int | None:
         twins = [d for d in documents if (d.kind, d.name) == duplicate.groups()]
         return twins[-1].line if twins else None
     if "missing metadata.name" in inner or "missing Resource metadata" in inner:
-        nameless = [d for d in documents if not d.name]
-        return nameless[0].line if nameless else None
+        return next((d.line for d in documents if not d.name), None)
+    if "missing kind in object" in inner:
+        return next((d.line for d in documents if not d.kind), None)
     unknown = _UNKNOWN.search(inner)
     if unknown:
         return _line_with(unknown[1], text)

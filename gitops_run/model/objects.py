@@ -21,6 +21,7 @@ from gitops_run.model.yaml_limits import ExcessError
 _BOUNDARY = re.compile(r"^---[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(r"\s*# Source: (?P<path>\S.*/templates/.*)")
 """What helm begins each object with that a template renders to."""
+_NULL: Final = "tag:yaml.org,2002:null"
 DEFINITION: Final = "CustomResourceDefinition"
 
 
@@ -255,13 +256,18 @@ def _documents_of(node: yaml.MappingNode) -> Iterator[tuple[Document, yaml.Mappi
                 yield from _documents_of(item)
 
 
-def second_line(text: str, key: str) -> int | None:
-    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError."""
+def second_line(text: str, key: str = "") -> int | None:
+    """Find the line where a mapping of a source file has a key again. Raises yaml.MarkedYAMLError.
+
+    key: "" for any.
+    """
     for node in _collections(text):
         pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        twins = [one for one, _ in pairs if isinstance(one, yaml.ScalarNode) and one.value == key]
-        if len(twins) > 1:
-            return int(twins[1].start_mark.line) + 1
+        seen = set()
+        for one in (one for one, _ in pairs if isinstance(one, yaml.ScalarNode)):
+            if one.value in seen and one.value != "<<" and key in ("", one.value):
+                return int(one.start_mark.line) + 1
+            seen.add(one.value)
     return None
 
 
@@ -297,7 +303,7 @@ def _scalars(node: yaml.MappingNode) -> dict[str, str]:
     return {
         key.value: value.value
         for key, value in node.value
-        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode) and value.tag != _NULL
     }
 
 

@@ -137,6 +137,31 @@ def test_a_patch_that_matches_nothing_is_not_taken_for_the_resource_of_its_name(
     assert explain_conflict(UNMATCHED, files).place == f"app/{place}"
 
 
+def test_a_key_that_is_there_twice_is_what_keeps_patches_from_matching() -> None:
+    files = {
+        "app/kustomization.yaml": "patches: [{path: p.yaml}]\n",
+        "app/a.yaml": f"{config_map('a')}data:\n  a: b\n  a: c\n",
+        "app/p.yaml": config_map("web").replace("ConfigMap", "ClusterRole"),
+    }
+    assert explain_conflict(UNMATCHED, files).place == "app/a.yaml:7"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "missing"),
+    [
+        ("kind: ConfigMap\n", "", "kind"),
+        ("kind: ConfigMap", "kind: [ConfigMap]", "kind"),
+        ("kind: ConfigMap", "kind:", "kind"),
+        ("name: web", "name: null", "metadata.name"),
+        ("name: web", "name: {}", "metadata.name"),
+    ],
+)
+def test_an_object_without_a_kind_or_a_name_has_its_line(old: str, new: str, missing: str) -> None:
+    files = {"app/a.yaml": f"{config_map('a')}---\n{config_map('web').replace(old, new)}"}
+    told = f"error: accumulating resources from 'a.yaml': missing {missing} in object {{{{v1 }} map[]}}"
+    assert explain_conflict(told, files).place == "app/a.yaml:6"
+
+
 def test_a_binary_value_that_is_not_base64_is_found() -> None:
     files = {
         "app/kustomization.yaml": "resources: [a.yaml, b.yaml]",
@@ -188,6 +213,11 @@ def test_two_objects_of_two_bases_are_found_in_their_files() -> None:
         files,
     )
     assert problem.place == "a/a.yaml:1"
+
+
+def test_two_objects_that_had_two_names_are_reported_at_the_kustomization_that_changes_them() -> None:
+    files = {"app/kustomization.yaml": "", "a/a.yaml": config_map("web"), "b/b.yaml": config_map("other")}
+    assert explain_conflict(conflict("", "web", "other"), files).path == "app/kustomization.yaml"
 
 
 @pytest.mark.parametrize("named", [conflict("", "web", "web"), conflict("")[:-1] + "{", conflict("")])

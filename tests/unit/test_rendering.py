@@ -67,6 +67,23 @@ def test_an_error_of_the_kustomization_is_told_by_the_lines_of_its_author(
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("!!int '12:30:45'", "kustomization.yaml:4"),
+        ("!!binary '%'", "kustomization.yaml:4"),
+        ("!!str 12", ""),
+    ],
+)
+def test_a_value_that_is_not_of_the_type_of_its_tag_is_refused_in_the_target_s_kustomization(
+    root: Path, work_tree: WorkTree, tmp_path: Path, value: str, place: str
+) -> None:
+    text = f"configMapGenerator:\n- name: a\ncommonAnnotations:\n  a: {value}\n"
+    write(root, "kustomization.yaml", text)
+    found = anyio.run(Kustomize("ns", tmp_path / "work").render, snapshot(work_tree), ".")
+    assert (found.place if isinstance(found, Problem) else "") == place
+
+
 def test_a_directory_named_kustomization_is_no_obstacle_where_flux_writes_nothing(
     root: Path, work_tree: WorkTree, tmp_path: Path
 ) -> None:
