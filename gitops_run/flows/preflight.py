@@ -21,7 +21,6 @@ from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.changes import find_change, find_recreation
 from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
-from gitops_run.model.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
 from gitops_run.model.flux_apply import as_flux_applies, drops_labels
 from gitops_run.model.masking import Masker
 from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
