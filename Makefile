@@ -29,7 +29,8 @@ demo: $(READY)
 
 test: check
 	@$(BIN)/python -m tests.programs
-	@$(BIN)/python -m pytest -n 4 --dist loadscope tests/contract tests/integration
+# The slow modules come first: by their number of tests, those that start a cluster would be left to the end.
+	@$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder tests/integration tests/contract
 
 check: $(READY)
 	@$(BIN)/ruff check --quiet .

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +177,22 @@ class Running:
         while True:
             event = self.tells_one_of(*kind.split("|"), patience_s=patience_s)
             if all(event.get(key) == value for key, value in fields.items()):
+                return event
+
+    def tells_until(
+        self,
+        is_asserted: Callable[[dict[str, Any]], bool],
+        kind: str,
+        patience_s: float = PATIENCE_S,
+        **fields: object,
+    ) -> dict[str, Any]:
+        """Wait for events of this type with these fields, until a fact holds after one of them.
+
+        A slow machine makes two saves of one burst, and tells more than once how an object does.
+        """
+        while True:
+            event = self.tells(kind, patience_s, **fields)
+            if is_asserted(event):
                 return event
 
     def tells_one_of(self, *kinds: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from gitops_run.model.store import StoreAccess
 from gitops_run.model.store_policy import bucket_policy
 from gitops_run.plugins.gitops_run.values import with_secrets
 from gitops_run.sandbox.processes import wait_until
-from gitops_run.sandbox.state import LOOPBACK, Sandbox
+from gitops_run.sandbox.state import LOOPBACK, Sandbox, pick_ports
 
 EXECUTABLE = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin/pulumi-resource-gitops-run"
 
@@ -34,6 +34,9 @@ def struct(values: Mapping[str, Any]) -> Struct:
     made = Struct()
     made.update(dict(values))
     return with_secrets(made, ["secretKey"])
+
+
+LISTENS_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +132,7 @@ def plain_s3(sandbox: Sandbox, tmp_path: Path) -> Iterator[StoreAccess]:
     """A store whose one account is its administrator's: it makes no others."""
     for name in ("objects", "metadata"):
         (tmp_path / name).mkdir()
-    with socket.socket() as free:
-        free.bind((LOOPBACK, 0))
-        address = f"{LOOPBACK}:{free.getsockname()[1]}"
+    address = f"{LOOPBACK}:{pick_ports(['store'], ())['store']}"
     pki = sandbox.folder / "pki"
     command: list[str | Path] = [sandbox.binaries["versitygw"], "--port", address, "--region", "us-east-1"]
     command += ["--cert", pki / "serving.crt", "--key", pki / "serving.key", "--quiet"]
@@ -145,7 +146,8 @@ def plain_s3(sandbox: Sandbox, tmp_path: Path) -> Iterator[StoreAccess]:
     )
     keys = {"ROOT_ACCESS_KEY": access.access_key, "ROOT_SECRET_KEY": access.secret_key}
     with subprocess.Popen(command, env=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        wait_until(lambda: _listens(address), 10)
+        assert wait_until(lambda: _listens(address), LISTENS_S)
+        assert server.poll() is None
         yield access
         server.terminate()
 

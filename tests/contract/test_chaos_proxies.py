@@ -124,5 +124,5 @@ def test_a_store_that_is_gone_breaks_the_connection(way: Way) -> None:
     with socket.socket() as free:
         free.bind((LOOPBACK, 0))
         way.proxies._sandbox.ports["store"] = free.getsockname()[1]  # type: ignore[index]
-    with pytest.raises((http.client.HTTPException, OSError)):
-        way.put("/b/src/a", b"1")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            way.put("/b/src/a", b"1")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.plugins.gitops_run.declaration import TOKEN
 from gitops_run.plugins.gitops_run.values import plain
 from gitops_run.sandbox.processes import wait_until
-from gitops_run.sandbox.state import LOOPBACK
+from gitops_run.sandbox.state import LOOPBACK, pick_ports
 from tests.contract.conftest import started_plugin, struct
 
 PROGRAM = os.environ.get("GITOPS_RUN_TEST_MINIO", "")
@@ -50,9 +49,7 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAccess]:
     certificates.mkdir()
     (certificates / "public.crt").write_text(made["certificate"])
     (certificates / "private.key").write_text(made["privateKey"])
-    with socket.socket() as free:
-        free.bind((LOOPBACK, 0))
-        address = f"{LOOPBACK}:{free.getsockname()[1]}"
+    address = f"{LOOPBACK}:{pick_ports(['store'], ())['store']}"
     access = StoreAccess(
         endpoint=f"https://{address}",
         region="us-east-1",

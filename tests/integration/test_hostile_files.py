@@ -18,13 +18,16 @@ HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: hostile}\n"
 
 
 def save(session: SharedSession, sync: Running, value: str) -> None:
-    """Save a good file, and wait until it is applied."""
+    """Save a good file, and wait until it is applied: what was changed before may be a save of its own."""
     (session.root / "good.yaml").write_text(
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: good}}\ndata: {{value: {value}}}\n"
     )
-    sync.tells("save_applied")
-    found = session.owner.get("configmaps", session.namespace)
-    assert [item["data"]["value"] for item in found if item["metadata"]["name"] == "good"] == [value]
+
+    def is_live(_: dict[str, Any]) -> bool:
+        found = session.owner.get("configmaps", session.namespace)
+        return [item["data"]["value"] for item in found if item["metadata"]["name"] == "good"] == [value]
+
+    sync.tells_until(is_live, "save_applied")
 
 
 def refused(sync: Running) -> dict[str, Any]:

@@ -308,7 +308,9 @@ def serve_flux_kinds(person: Person, version: str) -> list[str]:
     file = person.cwd / "kinds.yaml"
     file.write_text(yaml.safe_dump_all(kinds))
     person.kubectl("apply", "--server-side", "-f", str(file))
-    return sorted(kind["metadata"]["name"] for kind in kinds)
+    names = sorted(kind["metadata"]["name"] for kind in kinds)
+    person.kubectl("wait", "crd", *names, "--for=condition=Established", "--timeout=50s")
+    return names
 
 
 def assert_refused(finished: Finished, code: int, *words: str) -> None:

@@ -117,13 +117,13 @@ def test_a_connection_that_is_cut_again_and_again_loses_no_save(far: Far, sync: 
     for number in range(5):
         far.save(f"cut-{number}")
         far.network.cut()
-    sync.tells("save_applied")
+    sync.tells_until(lambda _: far.live() == "cut-4", "save_applied")
     for number in range(3):
         far.network.cut()
-        far.save(f"cut-again-{number}")
+        value = f"cut-again-{number}"
+        far.save(value)
         far.network.cut()
-        sync.tells("save_applied", patience_s=90)
-    assert far.live() == "cut-again-2"
+        sync.tells_until(lambda _, value=value: far.live() == value, "save_applied", patience_s=90)
 
 
 def test_a_login_that_expires_during_a_sync_is_renewed_however_slow_it_is(far: Far, sync: Running) -> None:

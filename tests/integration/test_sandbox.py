@@ -376,6 +376,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_the_sandbox_is_the_same_agai
     assert processes_with(str(own_base)) == set()
     assert not status_of(NAME, own_base).is_up
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections may linger
         stranger.bind((LOOPBACK, second.ports["store"]))
         stranger.listen()
         with pytest.raises(SandboxError, match=rf"{second.ports['store']} \(store\)"):
@@ -457,7 +458,10 @@ def processes_with(text: str) -> set[int]:
 
 
 def listening_addresses(pid: int | None) -> set[tuple[str, int]]:
-    links = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    links = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.add(str(link.readlink()))
     rows = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
     rows += Path(f"/proc/{pid}/net/tcp6").read_text().splitlines()[1:]
     fields = [row.split() for row in rows]

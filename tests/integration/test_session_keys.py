@@ -7,6 +7,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -208,10 +209,11 @@ def test_keys_that_a_killed_up_made_and_could_not_record_stay_nowhere(
 
 def kill_tree(pid: int) -> None:
     """End a command and all that it started, as a machine that loses power does."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    os.kill(pid, signal.SIGKILL)
-    for child in children:
-        kill_tree(int(child))
+    with suppress(FileNotFoundError, ProcessLookupError):  # it ended by itself meanwhile
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(pid, signal.SIGKILL)
+        for child in children:
+            kill_tree(int(child))
 
 
 def cluster_uid(admin: Person) -> str:

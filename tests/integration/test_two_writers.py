@@ -45,10 +45,9 @@ def test_a_stopped_sync_that_was_taken_over_ends_and_leaves_the_winner_its_files
             winner.tells("save_applied")
             assert_it_was_taken_over(stopped)
             write(session, "winner")
-            winner.tells("save_applied")
+            winner.tells_until(lambda _: values(session) == {"winner"}, "save_applied")
             (session.root / "one.yaml").write_text(config_map("one", "later"))
-            winner.tells("save_applied")
-            assert values(session) == {"winner", "later"}
+            winner.tells_until(lambda _: values(session) == {"winner", "later"}, "save_applied")
             assert not session.source()["spec"].get("suspend", False)
 
 
