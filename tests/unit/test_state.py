@@ -297,13 +297,19 @@ def test_any_state_has_a_phase_and_a_json(events: list[Event], version: int) -> 
 
 
 def facts(version: int) -> list[Fact]:
-    applier = ApplierStatus(path="./src/deploy", applied=REVISION, attempted=REVISION, ready="True")
+    status = ApplierStatus(path="./src/deploy", applied=REVISION, attempted=REVISION, ready="True")
     writer = Writer(holder="me@laptop/1/x", since="", is_live=True)
     return [
-        NamespaceSeen(version=version, created="2026-11-26T00:00:00Z"),
-        SourceSeen(version=version, source=SourceStatus(revision=REVISION), place=PLACE),
+        NamespaceSeen(version=version, name="web", created="2026-11-26T00:00:00Z"),
+        SourceSeen(version=version, name="web", source=SourceStatus(revision=REVISION), place=PLACE),
         OwnerSeen(version=version, owner="dev"),
-        ApplierSeen(version=version, target="deploy", applier=applier, helm=HelmValues(release_name="r")),
+        ApplierSeen(
+            version=version,
+            applier="Kustomization web",
+            target="deploy",
+            status=status,
+            helm=HelmValues(release_name="r"),
+        ),
         LeaseSeen(version=version, writer=writer),
         SummarySeen(version=version, summary=summarize(folded(pushed(version), applied(version)))),
         RecordSeen(version=version, record=folded(pushed(version), applied(version))),
@@ -327,6 +333,11 @@ def test_a_renewed_lease_is_no_other_state() -> None:
 LIVE = functools.reduce(reduce, facts(1), SessionState(name="web", namespace="run-web"))
 
 
+def flux_says(**status: Any) -> ApplierSeen:
+    """What Flux says later on."""
+    return ApplierSeen(version=2, applier="Kustomization web", status=ApplierStatus(**status))
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
@@ -336,13 +347,13 @@ LIVE = functools.reduce(reduce, facts(1), SessionState(name="web", namespace="ru
         (facts(1), Phase.APPLIED),
         ([*facts(1), SourceSeen(version=2, source=SourceStatus(revision="sha256:b"))], Phase.PROGRESSING),
         (
-            [*facts(1), ApplierSeen(version=2, target="deploy", applier=ApplierStatus(is_suspended=True))],
+            [*facts(1), flux_says(is_suspended=True)],
             Phase.SUSPENDED,
         ),
         (
             [
                 *facts(1),
-                ApplierSeen(version=2, target="deploy", applier=ApplierStatus(attempted="x", ready="False")),
+                flux_says(attempted="x", ready="False"),
             ],
             Phase.FAILED,
         ),

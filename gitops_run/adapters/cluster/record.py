@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json
+from gitops_run.adapters.cluster.connection import APPLY_PATCH, ConflictError, Connection, Json
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.session import LOOP_KEY, RECORD_MAP, STATE_MAP
 from gitops_run.model.state.record import Record
@@ -31,6 +31,7 @@ class RecordMaps:
     def __init__(self, connection: Connection, namespace: str) -> None:
         self._connection = connection
         self._namespace = namespace
+        self._uids: dict[str, str] = {}
 
     async def write_state(self, text: str) -> None:
         """Write what a row shows. Raises BackendError."""
@@ -41,14 +42,12 @@ class RecordMaps:
         await self._write(RECORD_MAP, text)
 
     async def _write(self, name: str, text: str) -> None:
-        body: Json = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": self._namespace},
-            "data": {LOOP_KEY: text},
-        }
+        path = map_path(self._namespace, name)
         try:
-            await self._connection.patch(map_path(self._namespace, name) + _AS_LOOP, body, APPLY_PATCH)
+            await self._connection.patch(path + _AS_LOOP, await self._body(path, name, text), APPLY_PATCH)
+        except ConflictError:
+            self._uids.pop(name, None)  # another one has taken its place
+            raise
         except TransientError:
             raise
         except (BackendError, NotFound) as error:
@@ -58,6 +57,17 @@ class RecordMaps:
                 hint="if the session or its platform is older than this program: gitops-run up NAME; "
                 "gitops-run platform up",
             ) from error
+
+    async def _body(self, path: str, name: str, text: str) -> Json:
+        """Write what is applied. By its uid it creates no ConfigMap, which would not be the stack's."""
+        if name not in self._uids:
+            self._uids[name] = (await self._connection.get(path))["metadata"]["uid"]
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": self._namespace, "uid": self._uids[name]},
+            "data": {LOOP_KEY: text},
+        }
 
 
 async def read_record(connection: Connection, namespace: str) -> Record | None:
