@@ -24,7 +24,7 @@ from benchmarks.process import resident_mb
 from benchmarks.session import Bench
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.api.watch import SessionWatch, watch_sessions
-from gitops_run.model.session import LOOP_KEY, SESSION_LABEL, STATE_MAP
+from gitops_run.model.names import LOOP_KEY, SESSION_LABEL, STATE_MAP
 from gitops_run.model.state.summary import Summary
 from gitops_run.model.state.texts import summary_text
 

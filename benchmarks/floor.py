@@ -10,11 +10,11 @@ import anyio
 from benchmarks.session import Session
 from benchmarks.store import open_store
 from benchmarks.targets import EDITED, settings
-from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.flux import WatchedFlux, watch_flux
+from gitops_run.adapters.store.objects import always
 from gitops_run.flows.ports import Store
-from gitops_run.model.session import STORE_PREFIX
-from gitops_run.model.store import StoredObject, flux_revision
+from gitops_run.model.names import STORE_PREFIX
+from gitops_run.model.store.objects import StoredObject, flux_revision
 
 
 def floor(session: Session, times: int) -> list[float]:

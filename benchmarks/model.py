@@ -17,12 +17,12 @@ import anyio
 
 from benchmarks.session import Session
 from benchmarks.store import open_store
-from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.flux import applier_path, source_path
+from gitops_run.adapters.store.objects import always
 from gitops_run.flows.ports import Store
-from gitops_run.model.conditions import to_applier_status, to_source_status
-from gitops_run.model.session import RECONCILE_ANNOTATION, STORE_PREFIX
+from gitops_run.model.flux.conditions import to_applier_status, to_source_status
+from gitops_run.model.names import RECONCILE_ANNOTATION, STORE_PREFIX
 
 TICK_S = 0.68
 """Changes were looked for at each tick: a save waits for half of one, on average."""

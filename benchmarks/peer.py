@@ -7,7 +7,7 @@ from functools import partial
 
 from benchmarks.figures import seconds
 from benchmarks.session import Session
-from gitops_run.adapters.kubectl import find_kubectl
+from gitops_run.adapters.render.kubectl import find_kubectl
 
 NAMESPACE = "bench-peer"
 PATIENCE_S = 300.0

@@ -14,7 +14,7 @@ from benchmarks.floor import floor
 from benchmarks.process import program_of, resident_mb
 from benchmarks.session import FIRST_PATIENCE_S, Bench, Session, session
 from benchmarks.targets import make_target
-from gitops_run.model.session import STORE_SERVER, SessionName
+from gitops_run.model.names import STORE_SERVER, SessionName
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.node.images import TRIAL_IMAGES
 from gitops_run.sandbox.node.machine import members

@@ -16,7 +16,7 @@ from benchmarks.session import Bench, session
 from benchmarks.targets import make_target
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.reflector import Seen, reflect
-from gitops_run.model.session import LOOP_KEY, RECORD_MAP, STATE_MAP
+from gitops_run.model.names import LOOP_KEY, RECORD_MAP, STATE_MAP
 
 SAVES = 30
 EVERY_S = 1.0

@@ -19,7 +19,7 @@ from benchmarks.figures import p50, steps_p50
 from benchmarks.floor import floor
 from benchmarks.session import Bench, Session, session
 from benchmarks.targets import make_target
-from gitops_run.model.session import WRITER_SECRET, SessionName
+from gitops_run.model.names import WRITER_SECRET, SessionName
 from gitops_run.sandbox.state import LOOPBACK, write_private
 from tests.people import Running
 from tests.remote.network import Exchange, Network, in_sequence

@@ -32,10 +32,10 @@ from benchmarks.bursts import BURSTS, prepare, restore
 from benchmarks.figures import p50
 from benchmarks.targets import make_target
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.flows.changes import EDIT_SHARE, REST_SHARE
 from gitops_run.flows.sync import SyncSettings
-from gitops_run.model.tree import Tree, edited_file
+from gitops_run.model.tree.tree import Tree, edited_file
 
 SETTLES_MS = (20, 40, 60, 80, 120, 200)
 CAP_MS = 1_000

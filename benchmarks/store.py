@@ -9,8 +9,8 @@ from benchmarks.session import Session
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.api.reach import reached_store
 from gitops_run.flows.ports import Store
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gitops_run.declare.session import Session
     from gitops_run.declare.spec import read_spec
-    from gitops_run.model.session import SessionName
-    from gitops_run.model.session_spec import (
+    from gitops_run.model.names import SessionName
+    from gitops_run.model.session.spec import (
         AwsStore,
         ClusterPin,
         HelmApplier,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SessionOutputs,
         SessionSpec,
     )
-    from gitops_run.model.store_keys import GivenKeys, KeyPair
+    from gitops_run.model.store.keys import GivenKeys, KeyPair
 
 __all__ = [
     "AwsStore",
@@ -44,13 +44,13 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "GivenKeys": "gitops_run.model.store_keys",
-    "KeyPair": "gitops_run.model.store_keys",
+    "GivenKeys": "gitops_run.model.store.keys",
+    "KeyPair": "gitops_run.model.store.keys",
     "Session": "gitops_run.declare.session",
-    "SessionName": "gitops_run.model.session",
+    "SessionName": "gitops_run.model.names",
     "read_spec": "gitops_run.declare.spec",
 }
-_SPEC = "gitops_run.model.session_spec"
+_SPEC = "gitops_run.model.session.spec"
 
 
 def __getattr__(name: str) -> object:

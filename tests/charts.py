@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gitops_run.adapters.cluster.charts import Capabilities
-from gitops_run.adapters.cluster.discovery import Discovery, Resource
-from gitops_run.model.helm_release import ReleaseFacts
-from gitops_run.model.objects import ObjectRef
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.model.charts.capabilities import Capabilities
+from gitops_run.model.flux.helm_release import ReleaseFacts
+from gitops_run.model.objects.identity import ObjectRef, Resource
 
 
 @dataclass

@@ -11,9 +11,9 @@ import anyio
 
 from gitops_run.flows.ports import Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector
-from gitops_run.model.dry_run import Finding, Look, Obstacle
-from gitops_run.model.objects import ObjectRef, RenderedObject
-from gitops_run.model.ownership import SessionPlace
+from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject
+from gitops_run.model.objects.ownership import SessionPlace
 
 PLACE = SessionPlace(name="web", namespace="ns")
 

@@ -25,16 +25,16 @@ from gitops_run.errors import (
     WaitTimeout,
     ungrouped,
 )
-from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.health import READY, Health
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.ignore import Rule
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.permit import Permit
-from gitops_run.model.problem import Problem
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.health.rules import READY, Health
+from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import Event
-from gitops_run.model.store import StoredObject, flux_revision
-from gitops_run.model.tree import FileEntry, Tree
+from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.store.objects import StoredObject, flux_revision
+from gitops_run.model.store.permit import Permit
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.ignore import Rule
+from gitops_run.model.tree.tree import FileEntry, Tree
 
 BROKEN = b"broken"
 TARGET = "app"

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.flux import WatchedFlux
+from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.cli.app import main
 
 STEPS: dict[str, type] = {

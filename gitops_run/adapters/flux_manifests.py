@@ -10,7 +10,7 @@ import anyio
 import yaml
 
 from gitops_run.errors import BackendError, UsageError
-from gitops_run.model import yaml_limits
+from gitops_run.model.text import yaml_limits
 
 DOWNLOAD_S: Final = 60.0
 MANIFESTS_BYTES_MAX: Final = 16 * 1024 * 1024

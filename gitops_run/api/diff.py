@@ -8,14 +8,14 @@ from pathlib import Path
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.flux import FluxLists
 from gitops_run.adapters.cluster.sessions import read_session
-from gitops_run.adapters.history import history_folder
+from gitops_run.adapters.files.history import history_folder
 from gitops_run.api.caller import Caller
 from gitops_run.api.inspection import Inspection, compose_inspector, render_limits, root_of, work_tree
 from gitops_run.flows.preflight import Live, Preflight
-from gitops_run.model.conditions import ApplierStatus
-from gitops_run.model.masking import Masker
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.settings import Settings
+from gitops_run.model.flux.conditions import ApplierStatus
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.settings import Settings
+from gitops_run.model.text.masking import Masker
 
 
 async def diff(key: SessionKey, settings: Settings, root: Path | None, caller: Caller) -> Preflight:

@@ -15,16 +15,16 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
-from gitops_run.adapters.history import SessionHistory, history_folder
-from gitops_run.adapters.user_files import cache_directory
+from gitops_run.adapters.files.history import SessionHistory, history_folder
+from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
 from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.undo import UNDO_S
-from gitops_run.model.conditions import ApplierStatus, Standing, applier_verdict
-from gitops_run.model.history import KeptSnapshot, before, find, short
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.settings import Settings
+from gitops_run.model.flux.conditions import ApplierStatus, Standing, applier_verdict
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.settings import Settings
+from gitops_run.model.state.history import KeptSnapshot, before, find, short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

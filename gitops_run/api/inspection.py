@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gitops_run.adapters.children import Limits
 from gitops_run.adapters.cluster.charts import ClusterCharts
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.discovery import Discovery
@@ -15,15 +14,16 @@ from gitops_run.adapters.cluster.dry_run import ClusterDryRun, SeenSecrets
 from gitops_run.adapters.cluster.post_build import PostBuild
 from gitops_run.adapters.cluster.sessions import LiveSession
 from gitops_run.adapters.files import WorkTree, find_root
-from gitops_run.adapters.helm import Helm
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.adapters.remembered import remembered_root
+from gitops_run.adapters.machine.remembered import remembered_root
+from gitops_run.adapters.render.children import Limits
+from gitops_run.adapters.render.helm import Helm
+from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.errors import UsageError
 from gitops_run.flows.ports import Emit, Renderer, Snapshot
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
-from gitops_run.model.masking import Masker
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.settings import Settings
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.session.settings import Settings
+from gitops_run.model.text.masking import Masker
 from gitops_run.sandbox.first_use import ensure_chart_programs
 
 # A controller of Flux applies under its own name.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import PLATFORMS, ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api.caller import Caller
 from gitops_run.declare.platform_program import declare_platform
 from gitops_run.flows import platform as flow
-from gitops_run.model import contexts
-from gitops_run.model.flux_install import images as images_of
-from gitops_run.model.flux_install import install
-from gitops_run.model.platform import (
+from gitops_run.model.platform.flux_install import images as images_of
+from gitops_run.model.platform.flux_install import install
+from gitops_run.model.platform.platform import (
     PLATFORM_PROJECT,
     PLATFORM_SETTINGS,
     PlatformFacts,
@@ -25,8 +24,9 @@ from gitops_run.model.platform import (
     resolve_platform,
     stack_name,
 )
-from gitops_run.model.setting_table import STORE_IMAGE
-from gitops_run.model.settings import Origin, Source
+from gitops_run.model.session import contexts
+from gitops_run.model.session.setting_table import STORE_IMAGE
+from gitops_run.model.session.settings import Origin, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,14 @@ from typing import Final, TypeVar
 
 import anyio
 
-from gitops_run.adapters.bucket import BucketStore
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.forward import LOOPBACK, forward_to_pod
 from gitops_run.adapters.cluster.sessions import WriterAccess, read_writer_access
+from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.errors import BackendError, TransientError
 from gitops_run.flows.ports import SteadyStore, Store, StoreWatch
-from gitops_run.model.permit import Permit
-from gitops_run.model.store import StoredObject
+from gitops_run.model.store.objects import StoredObject
+from gitops_run.model.store.permit import Permit
 
 NEW_KEY_WITHIN_S: Final = 5.0
 """`up` closes the bucket to an old key first and writes the new one into its Secret then."""

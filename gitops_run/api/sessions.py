@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.adapters.cluster.states import list_states
 from gitops_run.adapters.files import find_root
-from gitops_run.adapters.history import forget_history, history_folder
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.files.history import forget_history, history_folder
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine.remembered import remember_root
+from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
-from gitops_run.adapters.remembered import remember_root
-from gitops_run.adapters.session_files import request_to_end, request_to_make
-from gitops_run.adapters.store_admin import open_store
-from gitops_run.adapters.store_keys import open_keys
+from gitops_run.adapters.store.admin import open_store
+from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api.caller import Caller
 from gitops_run.declare.program import declare_session
 from gitops_run.errors import GitOpsRunError, NotFound, UsageError
 from gitops_run.flows import lifecycle
-from gitops_run.model.helm_release import CHART_FILE
-from gitops_run.model.masking import Masker
-from gitops_run.model.receipt import Receipt
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import SessionSpec
-from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve
+from gitops_run.model.flux.helm_release import CHART_FILE
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.receipt import Receipt
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import SETTINGS, Origin, Settings, Source, resolve
+from gitops_run.model.session.spec import SessionSpec
+from gitops_run.model.text.masking import Masker
 
 
 def place_of(path: Path | None, root: Path | None) -> dict[str, str]:

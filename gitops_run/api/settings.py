@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitops_run.adapters import user_files
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.api.caller import Caller
-from gitops_run.model import contexts
-from gitops_run.model.session import SessionName
-from gitops_run.model.settings import Origin, Settings, Source, resolve
+from gitops_run.model.names import SessionName
+from gitops_run.model.session import contexts
+from gitops_run.model.session.settings import Origin, Settings, Source, resolve
 
 
 def cluster_settings(said: Source, caller: Caller) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gitops_run.adapters.cluster import states
 from gitops_run.adapters.cluster.connection import connect
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.session_state import SessionState
 
 

@@ -24,10 +24,10 @@ from gitops_run.adapters.cluster.health import ClusterHealth
 from gitops_run.adapters.cluster.lease import DURATION_S, SessionLease
 from gitops_run.adapters.cluster.record import RecordMaps, read_record
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
-from gitops_run.adapters.git import look_at_work_tree
-from gitops_run.adapters.history import SessionHistory, history_folder
-from gitops_run.adapters.remembered import remember_root
-from gitops_run.adapters.scratch import scratch_folder
+from gitops_run.adapters.files.git import look_at_work_tree
+from gitops_run.adapters.files.history import SessionHistory, history_folder
+from gitops_run.adapters.machine.remembered import remember_root
+from gitops_run.adapters.machine.scratch import scratch_folder
 from gitops_run.api.caller import Caller
 from gitops_run.api.inspection import (
     Inspection,
@@ -46,10 +46,10 @@ from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.recorder import Recorder
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.flows.undo import undo
-from gitops_run.model.masking import Masker
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.settings import Settings
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.settings import Settings
 from gitops_run.model.state.events import ServiceFailed, SyncStarted
+from gitops_run.model.text.masking import Masker
 
 GOODBYE_S: Final = 5.0
 

@@ -98,7 +98,7 @@ def cli(*, debug: bool) -> None:
     context = click.get_current_context()
     if context.invoked_subcommand in {None, "version"}:
         return
-    from gitops_run.adapters.scratch import own_temporary_files  # noqa: PLC0415 - saves 60 ms where help is asked for
+    from gitops_run.adapters.machine.scratch import own_temporary_files  # noqa: PLC0415 - saves 60 ms where help is asked for
 
     context.with_resource(own_temporary_files(os.environ))
 

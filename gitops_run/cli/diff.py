@@ -22,8 +22,8 @@ from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 
 DIFFERENT = 1
 

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import click
 
-from gitops_run.adapters import user_files
-from gitops_run.model.contexts import is_known_local
-from gitops_run.model.platform import PlatformSettings
-from gitops_run.model.settings import Settings
+from gitops_run.adapters.machine import user_files
+from gitops_run.model.platform.platform import PlatformSettings
+from gitops_run.model.session.contexts import is_known_local
+from gitops_run.model.session.settings import Settings
 
 COMMAND: Final = re.compile(r"gitops-run [a-z][^,;()`]*")
 SESSION_COMMANDS: Final = frozenset({"diff", "down", "history", "status", "sync", "undo", "up"})

@@ -15,9 +15,9 @@ from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flag
 from gitops_run.cli.output import event_stream, print_json, silent_stream
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
-from gitops_run.model.history import KeptSnapshot, difference, short
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.state.history import KeptSnapshot, difference, short
 
 
 @click.command()

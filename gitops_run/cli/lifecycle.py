@@ -19,11 +19,11 @@ from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, sett
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.errors import UsageError
-from gitops_run.model.receipt import Receipt
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import SessionSpec
-from gitops_run.model.settings import Source, resolve
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.receipt import Receipt
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Source, resolve
+from gitops_run.model.session.spec import SessionSpec
 
 
 @click.command()

@@ -11,8 +11,8 @@ import click
 from gitops_run.api import settings as choose
 from gitops_run.cli.caller import this_caller
 from gitops_run.cli.hints import know_place
-from gitops_run.model.session import SessionName
-from gitops_run.model.settings import SETTINGS, Origin, Setting, Settings, Source
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.settings import SETTINGS, Origin, Setting, Settings, Source
 
 _METAVARS = {
     "file": "FILE",

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gitops_run.cli.text import for_terminal
-from gitops_run.model.problem import Problem
+from gitops_run.model.objects.change import Change
 from gitops_run.model.state.events import (
-    Change,
     Event,
     HealthChanged,
     HistoryFailed,
@@ -44,6 +43,7 @@ from gitops_run.model.state.events import (
     WorkTreeSeen,
 )
 from gitops_run.model.state.timings import size_text, whole_ms
+from gitops_run.model.text.problem import Problem
 
 CHANGES_SHOWN = 5
 COLUMNS_MAX = 100

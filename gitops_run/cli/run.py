@@ -26,8 +26,8 @@ from gitops_run.cli.output import event_stream, note
 from gitops_run.cli.signals import HurriedInterrupt, until_interrupted
 from gitops_run.cli.sync import GOING_ON, LETTING_GO
 from gitops_run.errors import NotFound
-from gitops_run.model.session import SessionName, suggest_name
-from gitops_run.model.session_request import SessionRequest
+from gitops_run.model.names import SessionName, suggest_name
+from gitops_run.model.session.request import SessionRequest
 
 
 @click.command()

@@ -13,10 +13,10 @@ from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_setti
 from gitops_run.cli.output import note, print_json
 from gitops_run.cli.render import SIGNS, counted, duration
 from gitops_run.cli.table import print_table
-from gitops_run.model.history import short
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.document import last_applied, to_document
+from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Outcome, Record, SaveRecord
 from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary

@@ -20,8 +20,8 @@ from gitops_run.cli.options import (
 )
 from gitops_run.cli.output import event_stream
 from gitops_run.cli.signals import until_interrupted
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.events import SyncEnded
 
 GOING_ON = SyncEnded(how_to_go_on="gitops-run sync NAME; to end the session: gitops-run down NAME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gitops_run.model.problem import printable
+from gitops_run.model.text.problem import printable
 
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BREAKS: Final = "\u2028\u2029"

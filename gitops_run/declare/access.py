@@ -10,10 +10,10 @@ import pulumi
 
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import KubernetesObject, after
-from gitops_run.model import manifests
-from gitops_run.model.manifests import Manifest
-from gitops_run.model.session_spec import KustomizeApplier, SessionSpec
-from gitops_run.model.store_keys import KeyPair
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.session.spec import KustomizeApplier, SessionSpec
+from gitops_run.model.store.keys import KeyPair
 
 
 def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:

@@ -1,6 +1,6 @@
 """A session's bucket on AWS: the bucket, closed to the public, and two users with a key each.
 
-What each user may do is model/store_policy.py. Source: pulumi-aws 7, where s3.Bucket is what was BucketV2.
+What each user may do is model/store/policy.py. Source: pulumi-aws 7, where s3.Bucket is what was BucketV2.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import pulumi_aws as aws
 
 from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import after
-from gitops_run.model.session_spec import AwsStore, SessionSpec
-from gitops_run.model.store_keys import KeyPair
-from gitops_run.model.store_policy import account_policy
+from gitops_run.model.session.spec import AwsStore, SessionSpec
+from gitops_run.model.store.keys import KeyPair
+from gitops_run.model.store.policy import account_policy
 
 
 def declare_aws_bucket(

@@ -14,8 +14,8 @@ import pulumi
 from gitops_run.declare.bucket_keys import BucketKeys
 from gitops_run.declare.cluster_bucket import declare_cluster_bucket
 from gitops_run.declare.s3_bucket import S3Bucket
-from gitops_run.model.session_spec import AwsStore, InClusterStore, S3Store, SessionSpec
-from gitops_run.model.store_keys import KeyPair
+from gitops_run.model.session.spec import AwsStore, InClusterStore, S3Store, SessionSpec
+from gitops_run.model.store.keys import KeyPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pulumi
 
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_keys import KeyPair
+from gitops_run.model.store.keys import KeyPair
+from gitops_run.model.store.objects import StoreAccess
 
 TOKEN = "gitops-run:index:BucketKeys"  # noqa: S105 - a type's token
 

@@ -13,9 +13,9 @@ import pulumi
 
 from gitops_run.declare.objects import DELETE_WITHIN, KubernetesObject, after
 from gitops_run.declare.server_credentials import MadeCredentials
-from gitops_run.model import store_server
-from gitops_run.model.session_spec import InClusterStore, SessionSpec
-from gitops_run.model.store_server import ServerCredentials, StoreServer
+from gitops_run.model.manifests import store_server
+from gitops_run.model.manifests.store_server import ServerCredentials, StoreServer
+from gitops_run.model.session.spec import InClusterStore, SessionSpec
 
 START_WITHIN = "3m"
 """One small image has to come: a pod that isn't ready by then won't be."""

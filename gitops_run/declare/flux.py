@@ -5,9 +5,9 @@ from __future__ import annotations
 import pulumi
 
 from gitops_run.declare.objects import KubernetesObject, after
-from gitops_run.model import manifests
-from gitops_run.model.session import CREATED_ANNOTATION
-from gitops_run.model.session_spec import SessionSpec
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.names import CREATED_ANNOTATION
+from gitops_run.model.session.spec import SessionSpec
 
 _FIXED_ONCE = f'metadata.annotations["{CREATED_ANNOTATION}"]'
 

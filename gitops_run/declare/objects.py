@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pulumi
 
-from gitops_run.model.manifests import Manifest
+from gitops_run.model.manifests.session import Manifest
 
 DELETE_WITHIN = "3m"
 """A finalizer that hangs is told after this, not after the plugin's ten minutes."""

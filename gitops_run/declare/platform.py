@@ -10,10 +10,10 @@ import pulumi
 import pulumi_kubernetes
 
 from gitops_run.declare.objects import KubernetesObject, after
-from gitops_run.model.flux_install import is_kind, is_pods
-from gitops_run.model.manifests import Manifest
-from gitops_run.model.platform import PlatformSpec, platform_outputs
-from gitops_run.model.platform_objects import platform_objects
+from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.platform.flux_install import is_kind, is_pods
+from gitops_run.model.platform.objects import platform_objects
+from gitops_run.model.platform.platform import PlatformSpec, platform_outputs
 
 
 class Platform(pulumi.ComponentResource):

@@ -13,14 +13,13 @@ from pathlib import Path
 import anyio
 import pulumi
 
-from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
-from gitops_run.adapters.scratch import own_temporary_files
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.scratch import own_temporary_files
 from gitops_run.declare.platform import Platform
 from gitops_run.errors import GitOpsRunError
-from gitops_run.model import contexts
-from gitops_run.model.platform import (
+from gitops_run.model.platform.platform import (
     PLATFORM_PROJECT,
     PLATFORM_SETTINGS,
     PlatformSettings,
@@ -30,8 +29,9 @@ from gitops_run.model.platform import (
     platform_outputs,
     resolve_platform,
 )
-from gitops_run.model.project import stack_file
-from gitops_run.model.settings import Source
+from gitops_run.model.session import contexts
+from gitops_run.model.session.settings import Source
+from gitops_run.model.stack.project import stack_file
 
 
 def main() -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pulumi
 
-from gitops_run.adapters import user_files
-from gitops_run.adapters.scratch import own_temporary_files
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.scratch import own_temporary_files
 from gitops_run.declare.session import Session
 from gitops_run.declare.spec import spec_of
 from gitops_run.errors import GitOpsRunError
-from gitops_run.model.project import stack_file
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import SessionSpec
-from gitops_run.model.settings import PROJECT, SETTINGS, Source
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.settings import PROJECT, SETTINGS, Source
+from gitops_run.model.session.spec import SessionSpec
+from gitops_run.model.stack.project import stack_file
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pulumi
 
-from gitops_run.model.store_server import ServerCredentials, read_credentials
+from gitops_run.model.manifests.store_server import ServerCredentials, read_credentials
 
 TOKEN = "gitops-run:index:ServerCredentials"  # noqa: S105 - a type's token
 

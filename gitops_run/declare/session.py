@@ -19,8 +19,8 @@ from gitops_run.declare.access import declare_access, declare_record, declare_se
 from gitops_run.declare.bucket import declare_bucket
 from gitops_run.declare.flux import declare_applier, declare_source
 from gitops_run.declare.objects import KubernetesObject, after
-from gitops_run.model import manifests
-from gitops_run.model.session_spec import SessionOutputs, SessionSpec
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.session.spec import SessionOutputs, SessionSpec
 
 
 class Session(pulumi.ComponentResource):

@@ -13,17 +13,17 @@ from pathlib import Path
 import anyio
 import pulumi
 
-from gitops_run.adapters import user_files
 from gitops_run.adapters.cluster.facts import read_facts
-from gitops_run.adapters.session_files import request_to_make
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.session_files import request_to_make
 from gitops_run.errors import GitOpsRunError
-from gitops_run.model.bounds import warnings
-from gitops_run.model.project import stack_file
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import admitted, described, refuse_context
-from gitops_run.model.session_spec import ClusterFacts, SessionSpec
-from gitops_run.model.settings import Origin, Source
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.bounds import warnings
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.request import admitted, described, refuse_context
+from gitops_run.model.session.settings import Origin, Source
+from gitops_run.model.session.spec import ClusterFacts, SessionSpec
+from gitops_run.model.stack.project import stack_file
 
 
 def read_spec(name: str, **settings: object) -> SessionSpec:

@@ -14,11 +14,8 @@ import yaml
 
 from gitops_run.flows.ports import Renderer, Snapshot
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
-from gitops_run.model.chart_build import NotRenderableError
-from gitops_run.model.go_yaml import UnreadableError
-from gitops_run.model.kustomize import MANIFEST_SUFFIXES
-from gitops_run.model.masking import Masker
-from gitops_run.model.objects import (
+from gitops_run.model.charts.build import NotRenderableError
+from gitops_run.model.objects.identity import (
     IncompleteError,
     ObjectRef,
     RenderedObject,
@@ -29,18 +26,21 @@ from gitops_run.model.objects import (
     template_path,
     text_digest,
 )
-from gitops_run.model.places import Sources, line_of_key, locate_incomplete, locate_last, locate_text
-from gitops_run.model.problem import Problem
-from gitops_run.model.secret_values import of_object, variables_in_secret
-from gitops_run.model.substitution import (
+from gitops_run.model.objects.secret_values import of_object, variables_in_secret
+from gitops_run.model.objects.substitution import (
     DISABLED_MARK,
     NotEvaluable,
     SubstitutionError,
     Variables,
     substitute,
 )
-from gitops_run.model.tree import FileEntry
-from gitops_run.model.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
+from gitops_run.model.text.go_yaml import UnreadableError
+from gitops_run.model.text.masking import Masker
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.text.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
+from gitops_run.model.tree.kustomize import MANIFEST_SUFFIXES
+from gitops_run.model.tree.places import Sources, line_of_key, locate_incomplete, locate_last, locate_text
+from gitops_run.model.tree.tree import FileEntry
 
 _ANY_VARIABLE = "${"
 _QUOTE_IT = 'put it in quotes ("${NAME}"), or check the value that the setting substitute has for it'

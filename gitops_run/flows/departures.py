@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitops_run.flows.ports import ClusterLook
-from gitops_run.model.changes import find_change
-from gitops_run.model.dry_run import Look
-from gitops_run.model.objects import ObjectRef, RenderedObject
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.pruning import is_kept, replacements
-from gitops_run.model.state.events import Change, FieldChange
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.changes import find_change
+from gitops_run.model.objects.dry_run import Look
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.objects.pruning import is_kept, replacements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ import anyio
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit
-from gitops_run.model.health import Health, HealthState
-from gitops_run.model.objects import ObjectRef, parse_inventory_id
+from gitops_run.model.health.rules import Health, HealthState
+from gitops_run.model.objects.identity import ObjectRef, parse_inventory_id
 from gitops_run.model.state.events import HealthChanged, SaveHealthy, SavePartlyHealthy
 
 GRACE_S = 1.0

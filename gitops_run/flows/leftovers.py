@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gitops_run.errors import GuardError, LockedError
-from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
 
 CLEANINGS: Final = 3
 """How often: what a killed engine had asked for may still come for a moment."""

@@ -16,12 +16,13 @@ from anyio import to_thread
 
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
-from gitops_run.model.bounds import warnings
-from gitops_run.model.receipt import Receipt, ReceiptLine
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest, admitted, described, refuse_context
-from gitops_run.model.session_spec import (
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.bounds import warnings
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import Receipt, ReceiptLine
+from gitops_run.model.session.request import SessionRequest, admitted, described, refuse_context
+from gitops_run.model.session.settings import to_stack_config
+from gitops_run.model.session.spec import (
     AwsStore,
     ClusterFacts,
     S3Store,
@@ -31,11 +32,10 @@ from gitops_run.model.session_spec import (
     parse_s3_store,
     refuse_other_target,
 )
-from gitops_run.model.settings import to_stack_config
-from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_failures import cannot_make_keys
-from gitops_run.model.store_keys import MadeKeys
+from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
+from gitops_run.model.store.failures import cannot_make_keys
+from gitops_run.model.store.keys import MadeKeys
+from gitops_run.model.store.objects import StoreAccess
 
 
 class ClusterPort(Protocol):

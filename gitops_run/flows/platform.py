@@ -11,9 +11,8 @@ from typing import Protocol
 
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
-from gitops_run.model import contexts
-from gitops_run.model.manifests import Manifest
-from gitops_run.model.platform import (
+from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.platform.platform import (
     PlatformFacts,
     PlatformSettings,
     PlatformSpec,
@@ -27,7 +26,8 @@ from gitops_run.model.platform import (
     refuse_unread,
     to_platform_config,
 )
-from gitops_run.model.stack_events import PendingObject, StackNotice, StackOutcome
+from gitops_run.model.session import contexts
+from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
 
 
 class PlatformClusterPort(Protocol):

@@ -12,16 +12,16 @@ from typing import Protocol
 
 import anyio
 
-from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.dry_run import Look
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.ignore import Rule
-from gitops_run.model.objects import RenderedObject
-from gitops_run.model.permit import Permit
-from gitops_run.model.problem import Problem
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.objects.dry_run import Look
+from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.state.events import Event
-from gitops_run.model.store import StoredObject
-from gitops_run.model.tree import Tree
+from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.store.objects import StoredObject
+from gitops_run.model.store.permit import Permit
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.ignore import Rule
+from gitops_run.model.tree.tree import Tree
 
 Emit = Callable[[Event], None]
 """Takes an event and returns at once."""

@@ -19,20 +19,27 @@ from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
 from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
-from gitops_run.model.changes import find_change, find_recreation
-from gitops_run.model.dry_run import Finding, Look, Obstacle, conflict_of
-from gitops_run.model.flux_apply import as_flux_applies, drops_labels
-from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef, RenderedObject, has_mark, mapping
-from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace, foreign_owner, own_claim, owner_labels
-from gitops_run.model.places import locate
-from gitops_run.model.problem import Problem
-from gitops_run.model.pruning import pruned
-from gitops_run.model.session import APPLIER
-from gitops_run.model.sops import encrypted_without_key, holds_ciphertext
-from gitops_run.model.sops_names import as_decrypted
-from gitops_run.model.state.events import Change, FieldChange, NamedNamespace, NamespaceOverridden
-from gitops_run.model.substitution import Variables
+from gitops_run.model.names import APPLIER
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.changes import find_change, find_recreation
+from gitops_run.model.objects.dry_run import Finding, Look, Obstacle, conflict_of
+from gitops_run.model.objects.flux_apply import as_flux_applies, drops_labels
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject, has_mark, mapping
+from gitops_run.model.objects.ownership import (
+    KUSTOMIZE_LABEL,
+    SessionPlace,
+    foreign_owner,
+    own_claim,
+    owner_labels,
+)
+from gitops_run.model.objects.pruning import pruned
+from gitops_run.model.objects.sops import encrypted_without_key, holds_ciphertext
+from gitops_run.model.objects.sops_names import as_decrypted
+from gitops_run.model.objects.substitution import Variables
+from gitops_run.model.state.events import NamedNamespace, NamespaceOverridden
+from gitops_run.model.text.masking import Masker
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.places import locate
 
 _CIPHERTEXT = (
     "SOPS has encrypted its values, and without a key Flux applies them encrypted: "

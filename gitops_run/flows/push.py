@@ -17,10 +17,10 @@ from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
 from gitops_run.flows.verdict import Revision
-from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.names import STORE_PREFIX
 from gitops_run.model.state.events import SaveUploading, StoreDiffered
-from gitops_run.model.store import StoredObject, flux_revision, store_difference
-from gitops_run.model.tree import Plan, Tree, diff, edited_file
+from gitops_run.model.store.objects import StoredObject, flux_revision, store_difference
+from gitops_run.model.tree.tree import Plan, Tree, diff, edited_file
 
 BATCH = 100
 """Files whose contents are held in memory at a time."""

@@ -14,7 +14,6 @@ import anyio
 
 from gitops_run.errors import BackendError, GitOpsRunError, LockedError, TransientError
 from gitops_run.flows.ports import Emit
-from gitops_run.model.permit import Permit
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
     HealthChanged,
@@ -37,6 +36,7 @@ from gitops_run.model.state.events import (
 from gitops_run.model.state.record import Record, begin_run, fold
 from gitops_run.model.state.summary import Summary, summarize
 from gitops_run.model.state.texts import record_text, summary_text
+from gitops_run.model.store.permit import Permit
 
 STATE_EVERY_S: Final = 0.5
 RECORD_EVERY_S: Final = 5.0

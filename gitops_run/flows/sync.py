@@ -35,11 +35,9 @@ from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.verdict import Expected, Revision
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem
-from gitops_run.model.pruning import is_large_prune, pruned
-from gitops_run.model.session import applied_path
+from gitops_run.model.names import applied_path
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.pruning import is_large_prune, pruned
 from gitops_run.model.state.events import (
     ObjectsAwaited,
     SaveBroken,
@@ -52,6 +50,8 @@ from gitops_run.model.state.events import (
     UndoFailed,
     WholeRootNeeded,
 )
+from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.text.problem import Problem
 
 FINISH_S = 5.0
 """How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""

@@ -14,7 +14,6 @@ import anyio
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout, ungrouped
 from gitops_run.flows.ports import Emit, Snapshot
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
-from gitops_run.model.history import UndoRequest, short
 from gitops_run.model.state.events import (
     Event,
     ObjectsAwaited,
@@ -23,6 +22,7 @@ from gitops_run.model.state.events import (
     SaveFailed,
     SaveSuspended,
 )
+from gitops_run.model.state.history import UndoRequest, short
 
 UNDO_S: Final = 60.0
 _Outcome = SaveApplied | SaveBroken | SaveFailed | SaveSuspended | ObjectsAwaited

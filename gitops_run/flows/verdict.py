@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import anyio
 
 from gitops_run.flows.ports import Flux
-from gitops_run.model.conditions import (
+from gitops_run.model.flux.conditions import (
     PENDING,
     SourceStatus,
     Standing,

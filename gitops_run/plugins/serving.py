@@ -21,7 +21,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import (
     add_ResourceProviderServicer_to_server,
 )
 
-from gitops_run.adapters.scratch import own_temporary_files
+from gitops_run.adapters.machine.scratch import own_temporary_files
 
 PARALLEL_REQUESTS: Final = 128
 """More than the engine's own parallelism, since each request may wait for minutes."""

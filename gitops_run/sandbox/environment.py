@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from gitops_run.adapters.children import PASSED_VARIABLES
-from gitops_run.adapters.user_files import data_directory
+from gitops_run.adapters.machine.user_files import data_directory
+from gitops_run.adapters.render.children import PASSED_VARIABLES
 from gitops_run.sandbox.binaries import LANGUAGE_HOST
 from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
 from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from gitops_run.adapters.kubectl import find_kubectl
+from gitops_run.adapters.render.kubectl import find_kubectl
 from gitops_run.errors import SandboxError
 from gitops_run.sandbox.build import folder_of
 from gitops_run.sandbox.programs import FLUX_CONTROLLERS, FLUX_MANIFESTS

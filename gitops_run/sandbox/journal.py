@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitops_run.adapters.host import ProcessRecord
+from gitops_run.adapters.machine.host import ProcessRecord
 from gitops_run.sandbox.state import write_private
 
 _TAIL_LINES = 15

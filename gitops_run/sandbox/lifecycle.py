@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from gitops_run.adapters.host import is_running
-from gitops_run.adapters.user_files import data_directory
+from gitops_run.adapters.machine.host import is_running
+from gitops_run.adapters.machine.user_files import data_directory
 from gitops_run.errors import NotFound, SandboxError
 from gitops_run.sandbox import certificates, first_use, kubeconfigs
 from gitops_run.sandbox.binaries import ensure_binaries

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, write_declared
+from gitops_run.model.rights.lockdown import ARGUMENTS_ANNOTATION, write_declared
 from gitops_run.sandbox.build import folder_of
 from gitops_run.sandbox.programs import (
     FLUX_CONTROLLERS,

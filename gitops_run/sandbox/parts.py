@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gitops_run.model.lockdown import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER, SOURCE_CONTROLLER
+from gitops_run.model.rights.lockdown import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER, SOURCE_CONTROLLER
 from gitops_run.sandbox.certificates import Pair
 from gitops_run.sandbox.kubeconfigs import part_kubeconfig
 from gitops_run.sandbox.node.machine import inside

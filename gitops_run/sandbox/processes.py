@@ -1,6 +1,6 @@
 """Processes of a sandbox: how they are ended, and how much memory they hold.
 
-Nothing here ends a process whose start is not the recorded one: adapters/host.py says why.
+Nothing here ends a process whose start is not the recorded one: adapters/machine/host.py says why.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from gitops_run.adapters.host import ProcessRecord, is_running
+from gitops_run.adapters.machine.host import ProcessRecord, is_running
 
 _PROC = Path("/proc")
 _LOOK_EVERY_S = 0.02

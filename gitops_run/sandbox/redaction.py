@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gitops_run.model.echoes import without_values
-from gitops_run.model.masking import MASK, Masker
-from gitops_run.model.secret_values import of_object
+from gitops_run.model.objects.secret_values import of_object
+from gitops_run.model.text.echoes import without_values
+from gitops_run.model.text.masking import MASK, Masker
 
 _TELLING = re.compile(r"secret|\bgot \S|value|apiVersion|map\[|\[\d|`", re.IGNORECASE)
 _ERROR = re.compile(r"(\berr(?:or)?=)\"(?:[^\"\\]|\\.)*\"")

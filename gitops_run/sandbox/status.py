@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitops_run.adapters.host import ProcessRecord, is_running
+from gitops_run.adapters.machine.host import ProcessRecord, is_running
 from gitops_run.sandbox import first_use
 from gitops_run.sandbox.journal import SUPERVISOR, read_events, read_state
 from gitops_run.sandbox.processes import resident_bytes

@@ -20,7 +20,7 @@ from subprocess import STDOUT
 import anyio
 from anyio import to_thread
 
-from gitops_run.adapters.host import record
+from gitops_run.adapters.machine.host import record
 from gitops_run.sandbox import first_use
 from gitops_run.sandbox.journal import Journal, log_tail
 from gitops_run.sandbox.node import machine

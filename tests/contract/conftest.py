@@ -18,10 +18,10 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 import gitops_run
-from gitops_run.adapters.store_admin import StoreAdmin, open_store
-from gitops_run.adapters.store_keys import StoreKeys, open_keys
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_policy import bucket_policy
+from gitops_run.adapters.store.admin import StoreAdmin, open_store
+from gitops_run.adapters.store.keys import StoreKeys, open_keys
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.store.policy import bucket_policy
 from gitops_run.plugins.gitops_run.values import with_secrets
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK, Sandbox, pick_ports

@@ -13,11 +13,11 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-from gitops_run.adapters.store_admin import StoreAdmin, open_store
-from gitops_run.adapters.store_keys import StoreKeys, open_keys
+from gitops_run.adapters.store.admin import StoreAdmin, open_store
+from gitops_run.adapters.store.keys import StoreKeys, open_keys
 from gitops_run.errors import BackendError, UsageError
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_policy import bucket_policy
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.store.policy import bucket_policy
 from gitops_run.plugins.gitops_run.bucket_keys import OUTPUTS, TOKEN
 from gitops_run.plugins.gitops_run.values import plain
 from tests.contract.conftest import StoreAccounts, started_plugin, struct

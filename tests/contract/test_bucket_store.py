@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gitops_run.adapters import bucket as adapter
-from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.store import objects as adapter
+from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.errors import BackendError, GitOpsRunError, LockedError, NotFound, TransientError, UsageError
-from gitops_run.model.store import StoredObject, key_problem
+from gitops_run.model.store.objects import StoredObject, key_problem
 from tests.contract.conftest import StoreAccounts
 
 pytestmark = pytest.mark.anyio

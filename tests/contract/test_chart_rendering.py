@@ -13,11 +13,11 @@ import anyio
 import pytest
 
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.helm import Helm
+from gitops_run.adapters.render.helm import Helm
 from gitops_run.flows.building import Builder, Built
-from gitops_run.model.chart_build import revision_of
-from gitops_run.model.helm_release import HelmValues, ReleaseFacts
-from gitops_run.model.problem import Problem
+from gitops_run.model.charts.build import revision_of
+from gitops_run.model.flux.helm_release import HelmValues, ReleaseFacts
+from gitops_run.model.text.problem import Problem
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.programs import helm_folder
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.helm import Helm
+from gitops_run.adapters.render.helm import Helm
 from gitops_run.flows.building import Builder, Built
-from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.flux.helm_release import HelmValues
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.contract.test_closure_rendering import Files, taken, write
 from tests.programs import helm_folder

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from gitops_run.adapters.files import Snapshot, WorkTree
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.problem import Problem
-from gitops_run.model.tree import FileEntry, Tree
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.tree import FileEntry, Tree
 
 Files = Mapping[str, str]
 

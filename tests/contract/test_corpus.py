@@ -18,12 +18,12 @@ import anyio
 import pytest
 
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.helm import Helm
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.chart_build import NotRenderableError, built_version, revision_of, version_suffix
-from gitops_run.model.helm_release import HelmValues
-from gitops_run.model.objects import IncompleteError, parse_document, split_documents, text_digest
-from gitops_run.model.problem import Problem
+from gitops_run.adapters.render.helm import Helm
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.charts.build import NotRenderableError, built_version, revision_of, version_suffix
+from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.objects.identity import IncompleteError, parse_document, split_documents, text_digest
+from gitops_run.model.text.problem import Problem
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.contract.go_programs import build_program
 from tests.corpus.modules import Module, copy_of, fetch

@@ -14,10 +14,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.flux_generator import dropped_fields
-from gitops_run.model.objects import split_documents
-from gitops_run.model.problem import Problem
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.objects.identity import split_documents
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.flux_generator import dropped_fields
 from tests.contract.go_programs import build_program
 from tests.contract.test_closure_rendering import SHAPES, A, B, config_map, taken, write
 

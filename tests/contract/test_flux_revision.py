@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from gitops_run.adapters.bucket import BucketStore
-from gitops_run.adapters.store_admin import StoreAdmin
-from gitops_run.model.store import flux_revision
+from gitops_run.adapters.store.admin import StoreAdmin
+from gitops_run.adapters.store.objects import BucketStore
+from gitops_run.model.store.objects import flux_revision
 from gitops_run.sandbox.state import Sandbox
 from tests.contract.conftest import StoreAccounts
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops_run.model import go_yaml
-from gitops_run.model.objects import parse_document, split_documents
+from gitops_run.model.objects.identity import parse_document, split_documents
+from gitops_run.model.text import go_yaml
 from tests.contract.go_programs import build_program
 
 PROGRAM = Path(__file__).parent / "go_yaml" / "main.go"

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.problem import Problem
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.text.problem import Problem
 from tests.contract.test_closure_rendering import A, config_map, taken, write
 
 Files = dict[str, str]

@@ -20,12 +20,12 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-from gitops_run.adapters.minio_keys import MinioKeys
-from gitops_run.adapters.store_admin import StoreAdmin, open_store
-from gitops_run.adapters.store_keys import StoreKeys, open_keys
+from gitops_run.adapters.store.admin import StoreAdmin, open_store
+from gitops_run.adapters.store.keys import StoreKeys, open_keys
+from gitops_run.adapters.store.minio_keys import MinioKeys
 from gitops_run.errors import BackendError, TransientError
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_policy import account_policy
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.store.policy import account_policy
 from gitops_run.plugins.gitops_run import bucket_keys
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.plugins.gitops_run.declaration import TOKEN

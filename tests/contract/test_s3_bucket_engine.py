@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 import gitops_run
-from gitops_run.adapters.store_admin import StoreAdmin
-from gitops_run.adapters.store_keys import StoreKeys
-from gitops_run.model.store_keys import MadeKeys
+from gitops_run.adapters.store.admin import StoreAdmin
+from gitops_run.adapters.store.keys import StoreKeys
+from gitops_run.model.store.keys import MadeKeys
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import share_kubernetes_plugin
 from tests.contract.conftest import StoreAccounts
@@ -29,7 +29,7 @@ import os
 import pulumi
 from gitops_run.declare.bucket_keys import BucketKeys
 from gitops_run.declare.s3_bucket import S3Bucket
-from gitops_run.model.store import StoreAccess
+from gitops_run.model.store.objects import StoreAccess
 
 keys = {"reader_access_key": os.environ["TEST_READER"]}
 if "TEST_MAKES_KEYS" in os.environ:

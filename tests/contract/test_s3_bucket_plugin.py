@@ -17,9 +17,9 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-from gitops_run.adapters.store_admin import StoreAdmin, open_store
+from gitops_run.adapters.store.admin import StoreAdmin, open_store
 from gitops_run.errors import BackendError
-from gitops_run.model.store_policy import bucket_policy, canonical
+from gitops_run.model.store.policy import bucket_policy, canonical
 from gitops_run.plugins.gitops_run.values import plain
 from tests.contract.conftest import EXECUTABLE, StoreAccounts, started_plugin, struct
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.problem import Problem
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.text.problem import Problem
 
 CANARY = "c4nary-7f3a9d-pa55"
 ENCODED = base64.b64encode(CANARY.encode()).decode()

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.bucket import BucketStore
+from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.errors import BackendError, NotFound
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_keys import KeyPair
-from gitops_run.model.store_server import (
+from gitops_run.model.manifests.store_server import (
     ServerCredentials,
     arguments,
     read_credentials,
     server_files,
     server_names,
 )
+from gitops_run.model.store.keys import KeyPair
+from gitops_run.model.store.objects import StoreAccess
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox

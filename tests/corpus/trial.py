@@ -14,9 +14,9 @@ import anyio
 import yaml
 
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.kubectl import Kustomize
-from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document, split_documents
-from gitops_run.model.problem import Problem
+from gitops_run.adapters.render.kubectl import Kustomize
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject, parse_document, split_documents
+from gitops_run.model.text.problem import Problem
 from tests.corpus.applied import departures, owned_by_flux
 from tests.people import Person, Running
 

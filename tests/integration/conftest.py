@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops_run.adapters.store_keys import StoreKeys, open_keys
-from gitops_run.model.store import StoreAccess
+from gitops_run.adapters.store.keys import StoreKeys, open_keys
+from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.people import Person, Running

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitops_run.errors import INTERRUPTED_EXIT_CODE
-from gitops_run.model.setting_table import STORE_IMAGE
+from gitops_run.model.session.setting_table import STORE_IMAGE
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder

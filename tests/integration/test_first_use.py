@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.host import is_running
+from gitops_run.adapters.machine.host import is_running
 from gitops_run.errors import SandboxError
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.binaries import ensure_binaries

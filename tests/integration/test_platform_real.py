@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.session import APPLIER
+from gitops_run.model.names import APPLIER
 from tests.people import Person
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300)]

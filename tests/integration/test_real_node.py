@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops_run.adapters.host import ProcessRecord, is_running, record
+from gitops_run.adapters.machine.host import ProcessRecord, is_running, record
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import SUPERVISOR
 from gitops_run.sandbox.node import machine

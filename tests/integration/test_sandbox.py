@@ -22,9 +22,9 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from gitops_run.adapters.store_keys import open_keys
+from gitops_run.adapters.store.keys import open_keys
 from gitops_run.errors import SandboxError
-from gitops_run.model.store import StoreAccess
+from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.environment import shell_lines
 from gitops_run.sandbox.export import export

@@ -19,11 +19,11 @@ import yaml
 
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.helm import Helm
-from gitops_run.adapters.store_admin import open_store
-from gitops_run.model.helm_release import HelmValues
-from gitops_run.model.problem import Problem
-from gitops_run.model.store import StoreAccess
+from gitops_run.adapters.render.helm import Helm
+from gitops_run.adapters.store.admin import open_store
+from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.text.problem import Problem
 from gitops_run.sandbox.export import export
 from gitops_run.sandbox.state import Sandbox
 from tests.charts import KnownRelease

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from gitops_run.adapters.pulumi.project import find_home
-from gitops_run.adapters.store_keys import StoreKeys
-from gitops_run.model.session import SessionName
-from gitops_run.model.store_keys import MadeKeys
+from gitops_run.adapters.store.keys import StoreKeys
+from gitops_run.model.names import SessionName
+from gitops_run.model.store.keys import MadeKeys
 from tests.people import Person
 
 PAIR = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from gitops_run.model.substitution import Variables, substitute
+from gitops_run.model.objects.substitution import Variables, substitute
 from tests.integration.conftest import SharedSession
 
 GIVEN = {"name": "web", "empty": ""}

@@ -13,11 +13,11 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from gitops_run.adapters.store_admin import open_store
-from gitops_run.adapters.store_keys import open_keys
+from gitops_run.adapters.store.admin import open_store
+from gitops_run.adapters.store.keys import open_keys
 from gitops_run.errors import UsageError
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_keys import MadeKeys
+from gitops_run.model.store.keys import MadeKeys
+from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import EXAMPLES

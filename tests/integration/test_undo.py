@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.adapters.history import SNAPSHOTS_MAX
+from gitops_run.adapters.files.history import SNAPSHOTS_MAX
 from tests.integration.conftest import SharedSession
 from tests.people import Person, Running
 

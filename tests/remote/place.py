@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from gitops_run.model.session import WRITER_SECRET
+from gitops_run.model.names import WRITER_SECRET
 from gitops_run.sandbox.state import LOOPBACK, Sandbox, write_private
 from tests.people import Person
 from tests.remote.network import Network

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gitops_run.model.access import owner_rules
-from gitops_run.model.session import SessionName
+from gitops_run.model.names import SessionName
+from gitops_run.model.rights.access import owner_rules
 
 
 def test_the_owner_may_ask_in_the_name_of_one_account_alone() -> None:

@@ -6,16 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gitops_run.model import manifests
-from gitops_run.model.access import applier_rules, owner_rules
-from gitops_run.model.admission import OWNER_ANNOTATIONS, policies
-from gitops_run.model.manifests import Manifest
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.platform_objects import maker_rules, platform_objects
-from gitops_run.model.session import SESSION_LABEL, SessionName
-from gitops_run.model.session_spec import InClusterStore, KeyPair, SessionSpec
-from gitops_run.model.store_server import (
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.manifests.store_server import (
     StoreServer,
     forward_rules,
     server_policy,
@@ -23,6 +16,13 @@ from gitops_run.model.store_server import (
     server_service,
     server_set,
 )
+from gitops_run.model.names import SESSION_LABEL, SessionName
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
+from gitops_run.model.platform.objects import maker_rules, platform_objects
+from gitops_run.model.rights.access import applier_rules, owner_rules
+from gitops_run.model.session.spec import InClusterStore, KeyPair, SessionSpec
 from tests.unit.test_bounds import CHART, SPEC
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")

@@ -15,16 +15,16 @@ from aiohttp import web
 
 import gitops_run.adapters.cluster.connection as connection_module
 import gitops_run.adapters.flux_manifests as flux_manifests_module
-import gitops_run.adapters.memory as memory_module
-import gitops_run.adapters.store_admin as store_admin_module
-import gitops_run.adapters.versitygw_keys as versitygw_keys_module
-from gitops_run.adapters.bucket import BucketStore
+import gitops_run.adapters.store.admin as store_admin_module
+import gitops_run.adapters.store.memory as memory_module
+import gitops_run.adapters.store.versitygw_keys as versitygw_keys_module
 from gitops_run.adapters.cluster.connection import Connection, Request, connect
 from gitops_run.adapters.flux_manifests import read_manifests
-from gitops_run.adapters.store_admin import open_store
-from gitops_run.adapters.store_keys import open_keys
+from gitops_run.adapters.store.admin import open_store
+from gitops_run.adapters.store.keys import open_keys
+from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.store import StoreAccess
+from gitops_run.model.store.objects import StoreAccess
 
 pytestmark = pytest.mark.anyio
 ENTRY = b"<Contents><Key>a</Key><Size>1</Size></Contents>"

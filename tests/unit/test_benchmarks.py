@@ -7,7 +7,7 @@ import pytest
 from benchmarks.figures import step_shares, steps_p50
 from benchmarks.report import report, rows, tables
 from benchmarks.settle import News, Seen, Wait
-from gitops_run.model.tree import FileEntry, Tree
+from gitops_run.model.tree.tree import FileEntry, Tree
 
 
 def seen(*at_ms: float) -> Seen:

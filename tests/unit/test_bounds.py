@@ -12,13 +12,14 @@ import pytest
 
 from gitops_run.errors import GuardError
 from gitops_run.flows import lifecycle
-from gitops_run.model.bounds import refuse_unlocked, warnings
-from gitops_run.model.lockdown import Controller, locked_down
-from gitops_run.model.receipt import ReceiptLine
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import (
+from gitops_run.model.names import SessionName
+from gitops_run.model.rights.lockdown import Controller, locked_down
+from gitops_run.model.session.bounds import refuse_unlocked, warnings
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import ReceiptLine
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.spec import (
     ClusterFacts,
     ClusterPin,
     HelmApplier,
@@ -26,8 +27,7 @@ from gitops_run.model.session_spec import (
     KustomizeApplier,
     SessionSpec,
 )
-from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
 
 MAKER, OWNER = "maker@example.com", "dev@example.com"
 KUSTOMIZE, HELM = "kustomize-controller", "helm-controller"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.changes import find_change, find_recreation
-from gitops_run.model.objects import ObjectRef, parse_document
-from gitops_run.model.ownership import SessionPlace, foreign_owner
+from gitops_run.model.objects.changes import find_change, find_recreation
+from gitops_run.model.objects.identity import ObjectRef, parse_document
+from gitops_run.model.objects.ownership import SessionPlace, foreign_owner
 
 CONFIG = ObjectRef(group="", kind="ConfigMap", namespace="ns", name="a")
 SECRET = ObjectRef(group="", kind="Secret", namespace="ns", name="a")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitops_run.adapters.cluster.charts import to_api_versions
-from gitops_run.model.chart_build import (
+from gitops_run.model.charts.build import (
     LocalDependency,
     as_packaged,
     built_version,
@@ -15,8 +15,8 @@ from gitops_run.model.chart_build import (
     version_suffix,
     with_version,
 )
-from gitops_run.model.chart_unknowns import ChartTexts, of_source, unknown_templates
-from gitops_run.model.helm_release import to_release_facts
+from gitops_run.model.charts.unknowns import ChartTexts, of_source, unknown_templates
+from gitops_run.model.flux.helm_release import to_release_facts
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_run.model.chart_values import unwritable
+from gitops_run.model.charts.values import unwritable
 
 WRONG = 'a: x\ndeep:\n  b: "\\x7F"\n'
 

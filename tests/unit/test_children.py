@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.children import (
+from gitops_run.adapters.render.children import (
     Finished,
     LimitedRuns,
     Limits,

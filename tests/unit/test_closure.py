@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.model.closure import Closure, ClosureFinder, Found
+from gitops_run.model.tree.closure import Closure, ClosureFinder, Found
 
 
 class Root:

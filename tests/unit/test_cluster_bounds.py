@@ -18,9 +18,9 @@ from gitops_run.adapters.cluster.bounds import (
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.states import list_states
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.admission import policies
-from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, Controller, write_declared
-from gitops_run.model.session import OWNER_ANNOTATION, SESSION_LABEL
+from gitops_run.model.names import OWNER_ANNOTATION, SESSION_LABEL
+from gitops_run.model.platform.admission import policies
+from gitops_run.model.rights.lockdown import ARGUMENTS_ANNOTATION, Controller, write_declared
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
 DEPLOYMENTS = "/apis/apps/v1/deployments"

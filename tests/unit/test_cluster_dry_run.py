@@ -14,8 +14,8 @@ from gitops_run.adapters.cluster.connection import Request, as_go_writes
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import CONFLICTS_MAX, LIST_FROM, ClusterDryRun
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.dry_run import Look, Obstacle
-from gitops_run.model.objects import parse_document
+from gitops_run.model.objects.dry_run import Look, Obstacle
+from gitops_run.model.objects.identity import parse_document
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n"
 SECRET = (

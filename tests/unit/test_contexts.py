@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitops_run.errors import GuardError
-from gitops_run.model.contexts import guard
+from gitops_run.model.session.contexts import guard
 
 
 @pytest.mark.parametrize(

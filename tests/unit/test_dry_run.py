@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.dry_run import Finding, Obstacle, to_findings
+from gitops_run.model.objects.dry_run import Finding, Obstacle, to_findings
 
 TYPED = "failed to create typed patch object (exp/d; apps/v1, Kind=Deployment): "
 

@@ -11,9 +11,9 @@ import pytest
 
 from gitops_run.adapters.cluster.facts import _ask, _flux, _refuse_flux
 from gitops_run.errors import BackendError, NotFound, UsageError
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_spec import ClusterFacts
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.spec import ClusterFacts
 
 KINDS: list[dict[str, Any]] = [
     {"resources": [{"kind": "Bucket"}]},

@@ -11,9 +11,9 @@ import pytest
 from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.flux import FluxLists, WatchedFlux
 from gitops_run.errors import LockedError
-from gitops_run.model.masking import Masker
-from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.names import FENCE_ANNOTATION, RECONCILE_ANNOTATION, SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.text.masking import Masker
 from tests.virtual_time import scenario
 
 KEY = SessionKey(kubeconfig="", context="kind-dev", namespace="run-web", name=SessionName.parse("web"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.field_paths import without_field
+from gitops_run.model.text.field_paths import without_field
 
 LIST = {"l": [{"name": "a", "x": 1}, {"name": "b", "x": 1}]}
 ONE_LEFT = {"l": [{"name": "a", "x": 1}, {"name": "b"}]}

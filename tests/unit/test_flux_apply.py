@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.flux_apply import as_flux_applies
-from gitops_run.model.objects import parse_document
+from gitops_run.model.objects.flux_apply import as_flux_applies
+from gitops_run.model.objects.identity import parse_document
 
 OWNER = {"k/name": "web"}
 

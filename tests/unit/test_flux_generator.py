@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_run.model.flux_generator import (
+from gitops_run.model.text.yaml_limits import ExcessError
+from gitops_run.model.tree.flux_generator import (
     UnappliableError,
     dropped_fields,
     generated_kustomization,
     kustomization_file,
     with_namespace,
 )
-from gitops_run.model.yaml_limits import ExcessError
 
 
 def written(text: str) -> object:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gitops_run.errors import UsageError
-from gitops_run.model.flux_install import FluxChoice, images, install
-from gitops_run.model.lockdown import lockdown_of
+from gitops_run.model.platform.flux_install import FluxChoice, images, install
+from gitops_run.model.rights.lockdown import lockdown_of
 from tests.unit.flux_release import release
 
 CHOICE = FluxChoice(stack="dev", version="2.9.5")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.model.git_index import parse_git_index
-from gitops_run.model.ignore import Matcher, matcher
+from gitops_run.model.tree.git_index import parse_git_index
+from gitops_run.model.tree.ignore import Matcher, matcher
 
 FILE, SUBMODULE, FOLDER = 0o100644, 0o160000, 0o040000
 

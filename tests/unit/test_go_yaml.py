@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model import go_yaml
-from gitops_run.model.objects import parse_document, split_documents
+from gitops_run.model.objects.identity import parse_document, split_documents
+from gitops_run.model.text import go_yaml
 
 OBJECT = "apiVersion: v1\nkind: A\nmetadata: {name: a}\n"
 TEMPLATE = f"# Source: c/templates/a.yaml\n{OBJECT}"

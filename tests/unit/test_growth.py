@@ -18,26 +18,27 @@ import anyio
 import pytest
 
 from gitops_run.adapters.files import Snapshot, WorkTree
-from gitops_run.adapters.history import SessionHistory
+from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.flows.push import Pusher
-from gitops_run.model.dry_run import Finding, Obstacle
-from gitops_run.model.flux_generator import generated_kustomization, with_namespace
-from gitops_run.model.health import Health, HealthState
-from gitops_run.model.kustomize import generated_resources
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.permit import Permit
-from gitops_run.model.places import Sources, locate, locate_last, locate_text
-from gitops_run.model.pod_troubles import Surroundings, explained_health
-from gitops_run.model.problem import Problem
+from gitops_run.model.health.pod_troubles import Surroundings, explained_health
+from gitops_run.model.health.rules import Health, HealthState
+from gitops_run.model.objects.change import Change
+from gitops_run.model.objects.dry_run import Finding, Obstacle
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.state.envelope import Envelope, to_json
-from gitops_run.model.state.events import Change, SavePushed
-from gitops_run.model.store import StoredObject
-from gitops_run.model.substitution import Variables
-from gitops_run.model.tree import diff
+from gitops_run.model.state.events import SavePushed
+from gitops_run.model.store.objects import StoredObject
+from gitops_run.model.store.permit import Permit
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.flux_generator import generated_kustomization, with_namespace
+from gitops_run.model.tree.kustomize import generated_resources
+from gitops_run.model.tree.places import Sources, locate, locate_last, locate_text
+from gitops_run.model.tree.tree import diff
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeCluster as FakeControllers
 from tests.fakes import FakeFlux, FakeLease, FakeLeases, FakeStore, counting_tokens, md5

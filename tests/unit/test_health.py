@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.health import (
+from gitops_run.model.health.pod_troubles import Surroundings, explained_health
+from gitops_run.model.health.rules import (
     MISSING,
     Crash,
     HealthState,
@@ -15,8 +16,7 @@ from gitops_run.model.health import (
     health_of,
     is_workload,
 )
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.pod_troubles import Surroundings, explained_health
+from gitops_run.model.objects.identity import ObjectRef
 
 READY, PROGRESSING, FAILED = HealthState.READY, HealthState.PROGRESSING, HealthState.FAILED
 Live = dict[str, Any]

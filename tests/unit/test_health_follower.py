@@ -12,8 +12,8 @@ from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.errors import TransientError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import GRACE_S, RETRY_S, HealthFollower
-from gitops_run.model.health import READY, Health, HealthState, absent_health
-from gitops_run.model.objects import ObjectRef, parse_inventory_id
+from gitops_run.model.health.rules import READY, Health, HealthState, absent_health
+from gitops_run.model.objects.identity import ObjectRef, parse_inventory_id
 from gitops_run.model.state.events import Event, HealthChanged, SaveHealthy, SavePartlyHealthy
 from tests import virtual_time
 

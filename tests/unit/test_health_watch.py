@@ -14,9 +14,9 @@ import pytest
 from gitops_run.adapters.cluster import health
 from gitops_run.adapters.cluster.health import GATHER_S, GATHER_SHARE, ClusterHealth
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.health import MISSING, READY, Health, Live
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.pod_troubles import Surroundings, explained_health
+from gitops_run.model.health.pod_troubles import Surroundings, explained_health
+from gitops_run.model.health.rules import MISSING, READY, Health, Live
+from gitops_run.model.objects.identity import ObjectRef
 from tests import virtual_time
 
 Json = dict[str, Any]

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.adapters.helm import Doubts, Helm, explain_failure, without_hooks
+from gitops_run.adapters.render.helm import Doubts, Helm, explain_failure, without_hooks
 from gitops_run.flows.building import Builder, Built
-from gitops_run.model.conditions import PENDING, Standing, applier_verdict
-from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
-from gitops_run.model.objects import parse_document, split_documents
-from gitops_run.model.problem import Problem
+from gitops_run.model.flux.conditions import PENDING, Standing, applier_verdict
+from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
+from gitops_run.model.objects.identity import parse_document, split_documents
+from gitops_run.model.text.problem import Problem
 from tests.charts import KnownDiscovery
 from tests.fakes import FakeSnapshot
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_run.model.helm_ignore import helm_rules
+from gitops_run.model.tree.helm_ignore import helm_rules
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from gitops_run.cli.hints import COMMAND, Place, completed
 from gitops_run.cli.output import event_stream
 from gitops_run.errors import GitOpsRunError
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.problem import Problem
 from gitops_run.model.state.events import SaveBroken
+from gitops_run.model.text.problem import Problem
 
 SOURCE = Path(gitops_run.__file__).parent
 PLACE = Place(name="web", root="/home/al/my app", target="deploy", cluster=("--context", "kind-dev"))

@@ -15,11 +15,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-import gitops_run.adapters.history as history_module
-from gitops_run.adapters.history import SNAPSHOTS_MAX, SessionHistory, history_folder
-from gitops_run.adapters.host import witness
+import gitops_run.adapters.files.history as history_module
+from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory, history_folder
+from gitops_run.adapters.machine.host import witness
 from gitops_run.errors import BackendError, NotFound, UsageError
-from gitops_run.model.history import (
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.state.history import (
     Difference,
     KeptSnapshot,
     UndoRequest,
@@ -28,8 +30,6 @@ from gitops_run.model.history import (
     find,
     parse_files,
 )
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
 from tests.fakes import FakeSnapshot, revision_of
 
 A = {"app/a.yaml": b"one", "app/b.yaml": b"two"}

@@ -10,19 +10,19 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 
-from gitops_run.adapters.history import SessionHistory, history_folder
+from gitops_run.adapters.files.history import SessionHistory, history_folder
 from gitops_run.cli.app import cli
 from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound
-from gitops_run.model.conditions import SourceStatus
-from gitops_run.model.problem import Problem
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.envelope import Envelope, Stamp
 from gitops_run.model.state.events import Event, SaveApplied, SaveBroken, SavePushed, SaveUnchanged
 from gitops_run.model.state.record import Record, fold
 from gitops_run.model.state.session_state import Place, SessionState, Writer, reduce
 from gitops_run.model.state.summary import summarize
+from gitops_run.model.text.problem import Problem
 from tests.fakes import FakeSnapshot, revision_of
 
 A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}

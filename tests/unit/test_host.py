@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gitops_run.adapters.host import is_alive, witness
+from gitops_run.adapters.machine.host import is_alive, witness
 
 
 def test_a_process_that_runs_is_alive() -> None:

@@ -17,7 +17,7 @@ import gitops_run.adapters.files.root as root_module
 from gitops_run.adapters.files import WorkTree, find_root
 from gitops_run.adapters.files.reading import read_regular
 from gitops_run.errors import UsageError
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
 from tests.work_trees import snapshot, write
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.yaml")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.model.ignore import ignoring, matcher
+from gitops_run.model.tree.ignore import ignoring, matcher
 
 
 def test_git_itself_is_never_part_of_a_session() -> None:

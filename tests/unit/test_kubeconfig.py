@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.cli.app import cli
 from gitops_run.errors import GuardError, UsageError
 

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_run.errors import UsageError
-from gitops_run.plugins.kubernetes import diffing, kinds, managers, objects, options, quantities, values
-from gitops_run.plugins.kubernetes.diffing import Change, differences
+from gitops_run.sandbox.kubernetes_plugin import (
+    diffing,
+    kinds,
+    managers,
+    objects,
+    options,
+    quantities,
+    values,
+)
+from gitops_run.sandbox.kubernetes_plugin.diffing import Change, differences
 
 MANAGER = "pulumi-kubernetes-0123abcd"
 JSON = st.recursive(

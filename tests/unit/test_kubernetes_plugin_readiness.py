@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gitops_run.errors import UsageError
-from gitops_run.plugins.kubernetes import readiness
-from gitops_run.plugins.kubernetes.readiness import parse_wait_for
+from gitops_run.sandbox.kubernetes_plugin import readiness
+from gitops_run.sandbox.kubernetes_plugin.readiness import parse_wait_for
 
 
 def _with_condition(status: str, *, generation: int = 1, observed: int = 1) -> dict[str, Any]:

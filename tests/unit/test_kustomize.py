@@ -1,7 +1,7 @@
 import pytest
 
-from gitops_run.model.kustomize import explain_failure, generated_resources
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.kustomize import explain_failure, generated_resources
 
 TOP = "error: accumulating resources: "
 IN_BASE = (

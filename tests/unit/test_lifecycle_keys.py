@@ -12,15 +12,15 @@ import pytest
 
 from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.flows import lifecycle
-from gitops_run.model.receipt import ReceiptLine
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import ClusterFacts, SessionSpec
-from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import KnownResources, PendingObject, StackOutcome
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_keys import MadeKeys
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import ReceiptLine
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.spec import ClusterFacts, SessionSpec
+from gitops_run.model.stack.events import KnownResources, PendingObject, StackOutcome
+from gitops_run.model.store.keys import MadeKeys
+from gitops_run.model.store.objects import StoreAccess
 
 NAME = SessionName.parse("web")
 BUCKET = NAME.bucket("uid")

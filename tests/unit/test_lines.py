@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from gitops_run.cli.render import COLUMNS_MAX, PLAIN_MARKS, TERMINAL_MARKS, counted, lines
 from gitops_run.cli.terminal import marks_for, painted
-from gitops_run.model.objects import ObjectRef
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import (
-    Change,
     Event,
-    FieldChange,
     SaveApplied,
     SaveBroken,
     SaveFailed,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.model.lockdown import (
+from gitops_run.model.rights.lockdown import (
     COMPONENTS,
     Controller,
     events_go_to,

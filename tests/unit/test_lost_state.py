@@ -7,7 +7,7 @@ import pytest
 
 from gitops_run.errors import GuardError
 from gitops_run.flows import lifecycle
-from gitops_run.model.stack_events import KnownResources, PendingObject
+from gitops_run.model.stack.events import KnownResources, PendingObject
 from tests.unit.test_lifecycle_keys import BUCKET, KEYS, KNOWN, World, request, up
 
 NAMESPACE = PendingObject(api_version="v1", kind="Namespace", namespace="", name="run-web")

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.model import manifests
-from gitops_run.model.access import applier_rules, owner_rules
-from gitops_run.model.session import RECORD_MAP, STATE_MAP, SessionName
-from gitops_run.model.session_spec import (
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.names import RECORD_MAP, STATE_MAP, SessionName
+from gitops_run.model.rights.access import applier_rules, owner_rules
+from gitops_run.model.session.spec import (
     AwsStore,
     ClusterPin,
     HelmApplier,
@@ -20,7 +20,7 @@ from gitops_run.model.session_spec import (
     S3Store,
     SessionSpec,
 )
-from gitops_run.model.store_keys import KeyPair
+from gitops_run.model.store.keys import KeyPair
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
 STORES = st.sampled_from(

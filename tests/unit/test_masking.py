@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live
-from gitops_run.model import secret_values
-from gitops_run.model.conditions import to_applier_status, to_source_status
-from gitops_run.model.dry_run import Look
-from gitops_run.model.echoes import QUOTED, RAW, SAFE, without_echo, without_values
-from gitops_run.model.helm_release import to_release_status
-from gitops_run.model.masking import MASK, WHOLE_MIN, Masker
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.substitution import Variables
+from gitops_run.model.flux.conditions import to_applier_status, to_source_status
+from gitops_run.model.flux.helm_release import to_release_status
+from gitops_run.model.objects import secret_values
+from gitops_run.model.objects.dry_run import Look
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.objects.substitution import Variables
+from gitops_run.model.text.echoes import QUOTED, RAW, SAFE, without_echo, without_values
+from gitops_run.model.text.masking import MASK, WHOLE_MIN, Masker
 from tests.fakes import FakeSnapshot
 
 VALUES = st.text(alphabet=string.ascii_letters + string.digits + '-_.:/@ é"\\', min_size=2).map("k9{}".format)

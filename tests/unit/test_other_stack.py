@@ -12,13 +12,13 @@ import pytest
 
 from gitops_run.errors import GuardError, NotFound
 from gitops_run.flows import lifecycle
-from gitops_run.model.receipt import ReceiptLine
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import ClusterFacts
-from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import PendingObject, StackOutcome
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import ReceiptLine
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.stack.events import PendingObject, StackOutcome
 
 DONE = StackOutcome(outputs={}, changed=0, has_pending=False)
 TOLD = {"namespace": "run-web"}

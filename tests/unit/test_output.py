@@ -15,9 +15,10 @@ from gitops_run.cli.app import cli, main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_stream
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem
-from gitops_run.model.state.events import Change, FieldChange, SaveBroken, SavePushed
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.state.events import SaveBroken, SavePushed
+from gitops_run.model.text.problem import Problem
 
 NAME = os.fsdecode(b"caf\xe9\x1b[2J.yaml")
 REF = ObjectRef(group="", version="v1", kind="ConfigMap", namespace="ns", name="a")

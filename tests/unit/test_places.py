@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from gitops_run.model import places
-from gitops_run.model.objects import Document, ObjectRef, compose_documents
-from gitops_run.model.places import Sources, locate, locate_last, locate_text
+from gitops_run.model.objects.identity import Document, ObjectRef, compose_documents
+from gitops_run.model.tree import places
+from gitops_run.model.tree.places import Sources, locate, locate_last, locate_text
 
 DEPLOYMENT = """\
 kind: Service

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from gitops_run.errors import BackendError, GuardError, UsageError
-from gitops_run.model.lockdown import COMPONENTS, locked_down
-from gitops_run.model.platform import (
+from gitops_run.model.platform.objects import maker_rules, viewer_rules
+from gitops_run.model.platform.platform import (
     NEEDED_KINDS,
     PLATFORM_SETTINGS,
     Component,
@@ -23,10 +23,10 @@ from gitops_run.model.platform import (
     stack_name,
     to_platform_config,
 )
-from gitops_run.model.platform_objects import maker_rules, viewer_rules
-from gitops_run.model.platform_status import rows, to_status
-from gitops_run.model.project import platform_project
-from gitops_run.model.settings import Origin, Source
+from gitops_run.model.platform.status import rows, to_status
+from gitops_run.model.rights.lockdown import COMPONENTS, locked_down
+from gitops_run.model.session.settings import Origin, Source
+from gitops_run.model.stack.project import platform_project
 from tests.unit.flux_release import release
 
 REPOSITORY = Path(__file__).parents[2]

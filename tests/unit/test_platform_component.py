@@ -7,9 +7,9 @@ import pytest
 
 from gitops_run.declare.platform import Platform
 from gitops_run.declare.platform_program import declare_platform
-from gitops_run.model.flux_install import FluxChoice, install
-from gitops_run.model.platform import PlatformSpec
-from gitops_run.model.session_spec import ClusterPin
+from gitops_run.model.platform.flux_install import FluxChoice, install
+from gitops_run.model.platform.platform import PlatformSpec
+from gitops_run.model.session.spec import ClusterPin
 from tests.unit.flux_release import release
 from tests.unit.test_session_component import Recorder, everything_before, recorder, run
 

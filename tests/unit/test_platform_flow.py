@@ -11,9 +11,9 @@ import pytest
 
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
-from gitops_run.model.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
-from gitops_run.model.settings import Origin, Source
-from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackOutcome
+from gitops_run.model.platform.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
+from gitops_run.model.session.settings import Origin, Source
+from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackOutcome
 from tests.unit.flux_release import release
 
 EMPTY = PlatformFacts(uid="uid")

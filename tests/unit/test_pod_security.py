@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from gitops_run.errors import GuardError
-from gitops_run.model import manifests
-from gitops_run.model.platform import resolve_platform, to_platform_config
-from gitops_run.model.platform_objects import platform_objects
-from gitops_run.model.pod_security import (
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.platform.objects import platform_objects
+from gitops_run.model.platform.platform import resolve_platform, to_platform_config
+from gitops_run.model.rights.pod_security import (
     LEVEL_ANNOTATION,
     POD_SECURITY_POLICY,
     pod_security_policy,
     refuse_pod_security,
 )
-from gitops_run.model.settings import Origin, Source
+from gitops_run.model.session.settings import Origin, Source
 from tests.unit.test_lifecycle_keys import NEW, World, request, up
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

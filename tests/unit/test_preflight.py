@@ -9,13 +9,13 @@ import anyio
 import pytest
 
 from gitops_run.flows.preflight import Inspector, Live, Preflight
-from gitops_run.model.chart_build import NotRenderableError
-from gitops_run.model.dry_run import Finding, Obstacle
-from gitops_run.model.objects import ObjectRef, RenderedObject, parse_document
-from gitops_run.model.ownership import KUSTOMIZE_LABEL, SessionPlace
-from gitops_run.model.problem import Problem
-from gitops_run.model.pruning import is_kept, is_large_prune, pruned
-from gitops_run.model.substitution import Variables
+from gitops_run.model.charts.build import NotRenderableError
+from gitops_run.model.objects.dry_run import Finding, Obstacle
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject, parse_document
+from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
+from gitops_run.model.objects.pruning import is_kept, is_large_prune, pruned
+from gitops_run.model.objects.substitution import Variables
+from gitops_run.model.text.problem import Problem
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot
 

@@ -19,9 +19,10 @@ from gitops_run.cli.output import event_stream, note, ok
 from gitops_run.cli.render import PLAIN_MARKS, SIGNS, lines
 from gitops_run.cli.show import print_table
 from gitops_run.flows.preflight import Preflight
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem
-from gitops_run.model.state.events import Change, Event, FieldChange, NamedNamespace
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.state.events import Event, NamedNamespace
+from gitops_run.model.text.problem import Problem
 
 HOSTILE = st.text(
     alphabet=st.sampled_from("a/\n\r\t\v\f\x00\x07\x08\x1b[2J\x7f\x85\x9b\u2028\u2029\u202e\u2066\udce9✓"),

@@ -13,8 +13,8 @@ from gitops_run.errors import (
     UsageError,
     WaitTimeout,
 )
-from gitops_run.model.pulumi_failures import FAILURES, failure, parse_locks
-from gitops_run.model.stack_events import StackLock
+from gitops_run.model.stack.events import StackLock
+from gitops_run.model.stack.failures import FAILURES, failure, parse_locks
 
 SAMPLES: tuple[tuple[str, type[GitOpsRunError], str], ...] = (
     ("error: getting secrets manager: incorrect passphrase", UsageError, "passphrase"),

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 import anyio
 import pytest
 
-from gitops_run.adapters.bucket import always
 from gitops_run.adapters.cluster.sessions import WriterAccess
+from gitops_run.adapters.store.objects import always
 from gitops_run.api.reach import NEW_KEY_WITHIN_S, RenewedStore
 from gitops_run.errors import BackendError, TransientError
-from gitops_run.model.permit import Permit
-from gitops_run.model.store import StoreAccess, StoredObject
+from gitops_run.model.store.objects import StoreAccess, StoredObject
+from gitops_run.model.store.permit import Permit
 from tests.virtual_time import scenario
 
 

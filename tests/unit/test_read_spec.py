@@ -13,8 +13,8 @@ import gitops_run
 from gitops_run import HelmApplier, InClusterStore, read_spec
 from gitops_run.declare import spec as spec_module
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import ClusterFacts
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.spec import ClusterFacts
 
 FACTS = ClusterFacts(uid="the-uid", user="jane@example.com", flux_namespace="gitops")
 KIND = {"context": "kind-dev", "target": "app", "allow_unlocked_flux": True}

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from gitops_run.model.conditions import SourceStatus, source_verdict, to_applier_status
-from gitops_run.model.reasons import BY_MESSAGE, DEFAULT_HINT, HINTS, NOISE, hint, without_noise
+from gitops_run.model.flux.conditions import SourceStatus, source_verdict, to_applier_status
+from gitops_run.model.flux.reasons import BY_MESSAGE, DEFAULT_HINT, HINTS, NOISE, hint, without_noise
 
 BUCKET = """
 AuthenticationFailed BucketOperationFailed InvalidSTSConfiguration URLInvalid FeatureGateDisabled
@@ -224,7 +224,7 @@ def test_each_row_of_the_table_is_needed_by_a_sample(
     row: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fewer = tuple(other for other in NOISE if other != row)
-    monkeypatch.setattr("gitops_run.model.reasons.NOISE", fewer)
+    monkeypatch.setattr("gitops_run.model.flux.reasons.NOISE", fewer)
     assert any(without_noise(message) != told for message, told in MESSAGES)
 
 

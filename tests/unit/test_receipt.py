@@ -15,14 +15,14 @@ from gitops_run.adapters.cluster.connection import ConflictError
 from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows.lifecycle import Ports, down
-from gitops_run.model.receipt import Receipt, ReceiptLine
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import ClusterFacts
-from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.stack_events import StackOutcome
-from gitops_run.model.store import StoreAccess
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import Receipt, ReceiptLine
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.stack.events import StackOutcome
+from gitops_run.model.store.objects import StoreAccess
 
 KEY = SessionKey(kubeconfig="config", context="kind-dev", namespace="run-web", name=SessionName.parse("web"))
 NAMESPACE = "/api/v1/namespaces/run-web"

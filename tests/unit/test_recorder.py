@@ -13,14 +13,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.git import look_at_work_tree, parse_status
+from gitops_run.adapters.files.git import look_at_work_tree, parse_status
 from gitops_run.errors import BackendError, GitOpsRunError, LockedError, TransientError
 from gitops_run.flows.recorder import RECORD_EVERY_S, STATE_EVERY_S, Recorder
-from gitops_run.model.problem import Problem
 from gitops_run.model.state.envelope import EventStream, Stamp
 from gitops_run.model.state.events import Event, RecordFailed, SaveBroken, SaveUploading, WorkTreeSeen
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.texts import parse_record, parse_summary
+from gitops_run.model.text.problem import Problem
 from tests.virtual_time import scenario
 
 SEEN = WorkTreeSeen(branch="main", commit="abc", is_dirty=True)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gitops_run.model.masking import MASK, Masker
+from gitops_run.model.text.masking import MASK, Masker
 from gitops_run.sandbox.environment import inherited
 from gitops_run.sandbox.redaction import learned, redacted_log, redacted_object
 from gitops_run.sandbox.store import Account

@@ -10,7 +10,7 @@ import pytest
 
 from gitops_run.adapters.cluster.remains import GONE_WITHIN_S, remove_leftovers
 from gitops_run.errors import WaitTimeout
-from gitops_run.model.stack_events import PendingObject
+from gitops_run.model.stack.events import PendingObject
 from tests.virtual_time import scenario
 
 LIVE = {"metadata": {"name": "web", "labels": {"made-by": "web"}, "uid": "1", "resourceVersion": "3"}}

@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters import kubectl
-from gitops_run.adapters.children import Limits
 from gitops_run.adapters.files import WorkTree
-from gitops_run.adapters.kubectl import Kustomize
+from gitops_run.adapters.render import kubectl
+from gitops_run.adapters.render.children import Limits
+from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.errors import TransientError
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
 from tests.work_trees import snapshot, write
 
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from gitops_run.model.state.events import SaveApplied, SavePushed, StoreDiffered
-from gitops_run.model.store import StoredObject
+from gitops_run.model.store.objects import StoredObject
 from tests.fakes import FakeStore
 from tests.save_session import Session, running
 from tests.virtual_time import scenario

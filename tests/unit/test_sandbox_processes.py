@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.host import ProcessRecord, is_running, record
-from gitops_run.model.lockdown import ARGUMENTS_ANNOTATION, lacking_bounds, parse_declared
+from gitops_run.adapters.machine.host import ProcessRecord, is_running, record
+from gitops_run.model.rights.lockdown import ARGUMENTS_ANNOTATION, lacking_bounds, parse_declared
 from gitops_run.sandbox.journal import (
     SUPERVISOR,
     Journal,

@@ -11,8 +11,6 @@ import pytest
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.push import Pusher
-from gitops_run.model.history import UndoRequest
-from gitops_run.model.permit import Permit
 from gitops_run.model.state.events import (
     ObjectsAwaited,
     SaveApplied,
@@ -27,6 +25,8 @@ from gitops_run.model.state.events import (
     StoreReplaced,
     UndoFailed,
 )
+from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.store.permit import Permit
 from tests import virtual_time
 from tests.fakes import (
     BROKEN,

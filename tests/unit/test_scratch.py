@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from gitops_run.adapters.machine.scratch import own_temporary_files, scratch_folder
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.runs import Runs
-from gitops_run.adapters.scratch import own_temporary_files, scratch_folder
 from gitops_run.errors import TransientError
-from gitops_run.model.masking import Masker
+from gitops_run.model.text.masking import Masker
 
 HOLDER = """
 import os, sys
-from gitops_run.adapters.scratch import scratch_folder
+from gitops_run.adapters.machine.scratch import scratch_folder
 with scratch_folder(os.environ) as scratch:
     (scratch.folder / "key").write_text("k")
     print(scratch.folder, flush=True)

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.user_files import read_variables
+from gitops_run.adapters.machine.user_files import read_variables
 from gitops_run.errors import UsageError
-from gitops_run.model import manifests
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import (
+from gitops_run.model.manifests import session as manifests
+from gitops_run.model.names import SessionName
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve, to_stack_config
+from gitops_run.model.session.spec import (
     ClusterPin,
     InClusterStore,
     KustomizeApplier,
     SessionSpec,
     with_secret_variables,
 )
-from gitops_run.model.settings import Origin, Source, resolve, to_stack_config
 
 SPEC = SessionSpec(
     name=SessionName.parse("web"),

@@ -16,8 +16,8 @@ from pulumi.runtime import rpc
 
 from gitops_run.declare.program import declare_session
 from gitops_run.declare.session import Session
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_spec import (
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.spec import (
     AwsStore,
     ClusterPin,
     InClusterStore,
@@ -25,7 +25,7 @@ from gitops_run.model.session_spec import (
     SessionSpec,
     Store,
 )
-from gitops_run.model.store_keys import GivenKeys, KeyPair
+from gitops_run.model.store.keys import GivenKeys, KeyPair
 from gitops_run.plugins.gitops_run import bucket_keys
 from gitops_run.plugins.gitops_run.credentials import OUTPUTS, TOKEN
 

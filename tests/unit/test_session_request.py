@@ -12,10 +12,10 @@ import pytest
 from gitops_run.declare import spec as by_hand
 from gitops_run.errors import GitOpsRunError
 from gitops_run.flows import lifecycle
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_request import SessionRequest
-from gitops_run.model.session_spec import ClusterFacts
-from gitops_run.model.settings import Origin, Source, resolve
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.spec import ClusterFacts
 from tests.unit.test_lifecycle_keys import BASE, GIVEN, NAME, World
 
 WRONG: dict[str, tuple[dict[str, object], dict[str, object], str]] = {

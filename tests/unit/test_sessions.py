@@ -11,7 +11,7 @@ import pytest
 
 from gitops_run.adapters.cluster.states import list_states
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
-from gitops_run.model.session import SESSION_LABEL
+from gitops_run.model.names import SESSION_LABEL
 
 
 @dataclass

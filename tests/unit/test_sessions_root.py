@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gitops_run.adapters.cluster.sessions import LiveSession
-from gitops_run.adapters.history import forget_history
-from gitops_run.adapters.remembered import remember_root, remembered_root
+from gitops_run.adapters.files.history import forget_history
+from gitops_run.adapters.machine.remembered import remember_root, remembered_root
 from gitops_run.api.inspection import root_of
 from gitops_run.errors import UsageError
-from gitops_run.model.conditions import SourceStatus
+from gitops_run.model.flux.conditions import SourceStatus
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_run.errors import GuardError, UsageError
-from gitops_run.model.project import project
-from gitops_run.model.settings import SETTINGS, Origin, Settings, Source, resolve, to_stack_config
+from gitops_run.model.session.settings import SETTINGS, Origin, Settings, Source, resolve, to_stack_config
+from gitops_run.model.stack.project import project
 from gitops_run.sandbox.programs import module_version
 
 REPOSITORY = Path(__file__).parents[2]

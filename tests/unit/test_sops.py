@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.user_files import read_decryption_key
+from gitops_run.adapters.machine.user_files import read_decryption_key
 from gitops_run.errors import UsageError
-from gitops_run.model.conditions import ApplierStatus, applier_verdict
-from gitops_run.model.settings import Origin, Source, resolve
-from gitops_run.model.sops import encrypted_without_key, is_encrypted
+from gitops_run.model.flux.conditions import ApplierStatus, applier_verdict
+from gitops_run.model.objects.sops import encrypted_without_key, is_encrypted
+from gitops_run.model.session.settings import Origin, Source, resolve
 
 ENCRYPTED = {"kind": "Secret", "sops": {"mac": "ENC[…]", "version": "3.13.3"}}
 

@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from gitops_run.model.objects import parse_document
-from gitops_run.model.sops import holds_ciphertext
-from gitops_run.model.sops_names import Decrypted, as_decrypted
+from gitops_run.model.objects.identity import parse_document
+from gitops_run.model.objects.sops import holds_ciphertext
+from gitops_run.model.objects.sops_names import Decrypted, as_decrypted
 
 CIPHERTEXT = base64.b64encode(b"ENC[AES256_GCM,data:x,type:str]").decode()
 NEW, LIVE = "app-2456789bcd", "app-fghkmt2456"

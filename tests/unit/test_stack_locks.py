@@ -17,7 +17,7 @@ from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.errors import LockedError
-from gitops_run.model.stack_events import StackEvent, StackLock
+from gitops_run.model.stack.events import StackEvent, StackLock
 
 CANCEL = "pulumi cancel -s web"
 

@@ -1,4 +1,4 @@
-from gitops_run.model.stack_state import without_cluster
+from gitops_run.model.stack.state import without_cluster
 
 CLUSTER = {"urn": "n", "type": "kubernetes:core/v1:Namespace"}
 PROVIDER = {"urn": "p", "type": "pulumi:providers:kubernetes"}

@@ -11,16 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.helm_release import HelmValues
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.document import to_document
 from gitops_run.model.state.envelope import Envelope, EventStream, Stamp, from_json, to_json
 from gitops_run.model.state.events import (
-    Change,
     Event,
-    FieldChange,
     HealthChanged,
     NamedNamespace,
     SaveApplied,
@@ -63,6 +61,7 @@ from gitops_run.model.state.texts import (
     record_text,
     summary_text,
 )
+from gitops_run.model.text.problem import Problem
 
 WEB = ObjectRef(group="apps", kind="Deployment", namespace="run-web", name="web")
 REVISION = "sha256:" + "a" * 64

@@ -14,8 +14,8 @@ import pytest
 from gitops_run.adapters.pulumi import copies
 from gitops_run.adapters.pulumi.copies import StateCopy, StateLostError
 from gitops_run.errors import BackendError
-from gitops_run.model.stack_events import KnownResources, PendingObject
-from gitops_run.model.stack_state import known_resources
+from gitops_run.model.stack.events import KnownResources, PendingObject
+from gitops_run.model.stack.state import known_resources
 
 COMPLETE = json.dumps({"version": 3, "checkpoint": {"latest": {"resources": []}}}).encode()
 FORMS = {".json": bytes, ".json.gz": gzip.compress}

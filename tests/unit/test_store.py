@@ -8,7 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gitops_run.model.store import KEY_MAX_BYTES, StoreAccess, StoredObject, flux_revision, key_problem
+from gitops_run.model.store.objects import (
+    KEY_MAX_BYTES,
+    StoreAccess,
+    StoredObject,
+    flux_revision,
+    key_problem,
+)
 
 ETAG = "0" * 32
 OBJECTS = st.lists(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError, UsageError
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_failures import Fault, outage, refusal
+from gitops_run.model.store.failures import Fault, outage, refusal
+from gitops_run.model.store.objects import StoreAccess
 
 ACCESS = StoreAccess(endpoint="https://store:9000", region="here", access_key="ak", secret_key="hidden")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gitops_run.adapters.session_keys import keys_elsewhere, with_keys_file
+from gitops_run.adapters.machine.session_keys import keys_elsewhere, with_keys_file
 from gitops_run.errors import GuardError, UsageError
-from gitops_run.model.session import SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_spec import ClusterFacts, S3Store, SessionSpec, parse_spec, with_given_keys
-from gitops_run.model.settings import Origin, Settings, Source, resolve
-from gitops_run.model.store_keys import GivenKeys, KeyPair, MadeKeys
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.settings import Origin, Settings, Source, resolve
+from gitops_run.model.session.spec import ClusterFacts, S3Store, SessionSpec, parse_spec, with_given_keys
+from gitops_run.model.store.keys import GivenKeys, KeyPair, MadeKeys
 
 NAME = SessionName.parse("web")
 BASE: dict[str, object] = {

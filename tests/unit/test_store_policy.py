@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.store_policy import account_policy, bucket_policy, canonical
+from gitops_run.model.store.policy import account_policy, bucket_policy, canonical
 
 
 def grants(policy: Mapping[str, Any] | None, account: str) -> set[tuple[str, str]]:

@@ -14,10 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2
 
 from gitops_run.errors import UsageError
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.ownership import SessionPlace
-from gitops_run.model.store_keys import KeyPair
-from gitops_run.model.store_server import (
+from gitops_run.model.manifests.store_server import (
     ServerCredentials,
     StoreServer,
     forward_rules,
@@ -28,10 +25,13 @@ from gitops_run.model.store_server import (
     server_service,
     server_set,
 )
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.ownership import SessionPlace
+from gitops_run.model.store.keys import KeyPair
 from gitops_run.plugins.gitops_run import credentials, credentials_answers
 from gitops_run.plugins.gitops_run.certificates import make
 from gitops_run.plugins.gitops_run.values import UNKNOWN, plain
-from gitops_run.plugins.kubernetes import readiness
+from gitops_run.sandbox.kubernetes_plugin import readiness
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SERVER = StoreServer(

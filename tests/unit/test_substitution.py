@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_run.model.substitution import NotEvaluable, SubstitutionError, Variables, substitute
+from gitops_run.model.objects.substitution import NotEvaluable, SubstitutionError, Variables, substitute
 
 GIVEN = Variables(values={"name": "web", "empty": "", "lines": "a\nb"})
 

@@ -18,9 +18,9 @@ from gitops_run.api.caller import Caller
 from gitops_run.api.sync import SyncRequest
 from gitops_run.errors import NotFound
 from gitops_run.flows.ports import SteadyStore
-from gitops_run.model.session import SESSION_LABEL, SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.settings import Origin, Source, resolve
+from gitops_run.model.names import SESSION_LABEL, SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.state.envelope import EventStream, Stamp
 from tests.fakes import FakeStore
 from tests.virtual_time import scenario

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitops_run.model.state.timings import Step, percentile, slowest, steps
-from gitops_run.model.tree import Plan
+from gitops_run.model.tree.tree import Plan
 
 SLOW = {"scanned": 20, "rendered": 2260, "settled": 2260, "uploaded": 2300, "fetched": 2400, "applied": 2500}
 

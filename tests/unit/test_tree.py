@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.model.tree import Plan, diff
+from gitops_run.model.tree.tree import Plan, diff
 
 trees = st.dictionaries(st.text("ab/", min_size=1, max_size=4), st.sampled_from(["1", "2", "3"]), max_size=6)
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from gitops_run.model.state.events import SaveApplied, SavePushed, ServiceFailed, StoreDiffered
-from gitops_run.model.store import store_difference
+from gitops_run.model.store.objects import store_difference
 from tests import virtual_time
 from tests.fakes import FakeStore
 from tests.save_session import Session, running

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.user_files import read_stack_file, settings_sources
+from gitops_run.adapters.machine.user_files import read_stack_file, settings_sources
 from gitops_run.errors import UsageError
 
 

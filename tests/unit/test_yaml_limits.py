@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_run.model import yaml_limits
-from gitops_run.model.kustomize import explain_failure
-from gitops_run.model.naming import named_by_kustomization
-from gitops_run.model.objects import ObjectRef, parse_document, parse_documents
-from gitops_run.model.places import Sources, locate
-from gitops_run.model.yaml_limits import DEPTH_MAX, ExcessError, refuse_excess
+from gitops_run.model.objects.identity import ObjectRef, parse_document, parse_documents
+from gitops_run.model.text import yaml_limits
+from gitops_run.model.text.yaml_limits import DEPTH_MAX, ExcessError, refuse_excess
+from gitops_run.model.tree.kustomize import explain_failure
+from gitops_run.model.tree.naming import named_by_kustomization
+from gitops_run.model.tree.places import Sources, locate
 
 FEW_NODES = 1_000
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_run.model.kustomize import explain_failure, yaml_problem
-from gitops_run.model.objects import parse_documents
-from gitops_run.model.problem import Problem
-from gitops_run.model.yaml_words import REPLACED, unquoted_hint
+from gitops_run.model.objects.identity import parse_documents
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.text.yaml_words import REPLACED, unquoted_hint
+from gitops_run.model.tree.kustomize import explain_failure, yaml_problem
 
 TAB = "a tab indents this line, and YAML takes spaces alone"
 

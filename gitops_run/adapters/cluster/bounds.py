@@ -1,6 +1,6 @@
 """What of a cluster keeps sessions' owners in bounds: how Flux's controllers run, and the admission policies.
 
-Changes nothing, and decides nothing: gitops_run.model.bounds does. Sources: Flux 2.7's install manifests,
+Changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install manifests,
 admissionregistration.k8s.io/v1.
 """
 
@@ -12,15 +12,15 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.admission import POLICY_GROUP, policies
-from gitops_run.model.lockdown import (
+from gitops_run.model.platform.admission import POLICY_GROUP, policies
+from gitops_run.model.rights.lockdown import (
     ARGUMENTS_ANNOTATION,
     HELM_CONTROLLER,
     KUSTOMIZE_CONTROLLER,
     Controller,
     parse_declared,
 )
-from gitops_run.model.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
+from gitops_run.model.rights.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 _DEPLOYMENTS: Final = "/apis/apps/v1/deployments"

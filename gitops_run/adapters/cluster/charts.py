@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json, Request, refusal
 from gitops_run.adapters.cluster.flux import chart_path, release_path
-from gitops_run.model.helm_release import ReleaseFacts, to_release_facts
-from gitops_run.model.session import chart_name
+from gitops_run.model.charts.capabilities import Capabilities
+from gitops_run.model.flux.helm_release import ReleaseFacts, to_release_facts
+from gitops_run.model.names import chart_name
 
 _AGGREGATED: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """Hold what .Capabilities shows. api_versions: "apps/v1" and "apps/v1/Deployment"."""
-
-    kube_version: str
-    api_versions: tuple[str, ...]
-
-
-class ReleaseLook(Protocol):
-    """What a chart's rendering needs of the cluster. Each raises TransientError where the cluster fails."""
-
-    async def facts(self) -> ReleaseFacts:
-        """Read what there is of the release."""
-        ...
-
-    async def capabilities(self, *, has_kinds: bool) -> Capabilities:
-        """Read which version the cluster has. has_kinds: and which kinds."""
-        ...
 
 
 class ClusterCharts:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gitops_run.adapters.cluster.client import ConfigException, Configuration, KubeConfigLoader
 from gitops_run.adapters.cluster.exec_plugin import Credential, ExecPlugin, find_plugin, run_plugin
 from gitops_run.adapters.cluster.failures import proxy_problem
-from gitops_run.adapters.kubeconfig import Kubeconfig, read_kubeconfig
+from gitops_run.adapters.machine.kubeconfig import Kubeconfig, read_kubeconfig
 from gitops_run.errors import BackendError, UsageError
 
 EARLY: Final = timedelta(seconds=60)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.errors import NotFound
-from gitops_run.model.objects import ObjectRef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """Hold what the cluster calls a kind. plural: as in its path."""
-
-    plural: str
-    is_namespaced: bool
+from gitops_run.model.objects.identity import ObjectRef, Resource
 
 
 class Discovery:

@@ -19,7 +19,8 @@ import anyio
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
 from gitops_run.errors import GitOpsRunError, ungrouped
-from gitops_run.model.dry_run import (
+from gitops_run.model.names import APPLIER
+from gitops_run.model.objects.dry_run import (
     NO_NAMESPACE,
     Finding,
     Look,
@@ -31,11 +32,10 @@ from gitops_run.model.dry_run import (
     to_findings,
     to_findings_if_new,
 )
-from gitops_run.model.echoes import without_echo
-from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef, RenderedObject
-from gitops_run.model.secret_values import of_object
-from gitops_run.model.session import APPLIER
+from gitops_run.model.objects.identity import ObjectRef, RenderedObject
+from gitops_run.model.objects.secret_values import of_object
+from gitops_run.model.text.echoes import without_echo
+from gitops_run.model.text.masking import Masker
 
 AT_A_TIME: Final = 10
 """Objects that are looked at together: more would be another client's wait."""

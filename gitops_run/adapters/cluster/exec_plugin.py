@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import anyio
 
-from gitops_run.adapters.kubeconfig import Kubeconfig
+from gitops_run.adapters.machine.kubeconfig import Kubeconfig
 from gitops_run.errors import BackendError
 
 PLUGIN_S: Final = 60.0

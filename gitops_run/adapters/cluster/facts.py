@@ -21,11 +21,11 @@ from gitops_run.adapters.cluster.bounds import (
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import present
 from gitops_run.adapters.cluster.states import bound_owner, owner_path
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.session import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_spec import ClusterFacts
+from gitops_run.model.names import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.spec import ClusterFacts
 
 ANSWER_WITHIN_S: Final = 5.0
 FLUX_AT_LEAST: Final = (2, 7)

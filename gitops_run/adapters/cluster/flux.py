@@ -27,12 +27,12 @@ from gitops_run.adapters.cluster.connection import (
 from gitops_run.adapters.cluster.post_build import PostBuild, to_post_build
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import GuardError, NotFound, WaitTimeout, ungrouped
-from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
-from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
-from gitops_run.model.masking import Masker
-from gitops_run.model.permit import Permit
-from gitops_run.model.session import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
+from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
+from gitops_run.model.names import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.store.permit import Permit
+from gitops_run.model.text.masking import Masker
 
 FENCE_S: Final = 20.0
 LOOK_S: Final = 3.0

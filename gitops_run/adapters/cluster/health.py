@@ -17,11 +17,11 @@ from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
-from gitops_run.model.echoes import without_values
-from gitops_run.model.health import READY, Crash, Health, absent_health, has_health, is_workload
-from gitops_run.model.masking import Masker
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.pod_troubles import LOG_LINES, Surroundings, explained_health
+from gitops_run.model.health.pod_troubles import LOG_LINES, Surroundings, explained_health
+from gitops_run.model.health.rules import READY, Crash, Health, absent_health, has_health, is_workload
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.text.echoes import without_values
+from gitops_run.model.text.masking import Masker
 
 PODS: Final = "pods"
 REPLICA_SETS: Final = "replicasets"

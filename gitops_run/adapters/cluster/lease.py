@@ -22,9 +22,9 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
-from gitops_run.adapters.host import boot_id, is_alive, process_namespace
+from gitops_run.adapters.machine.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
-from gitops_run.model.session import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
+from gitops_run.model.names import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
 from gitops_run.model.state.events import Event, LeaseAwaited
 
 DURATION_S: Final = 30

@@ -14,16 +14,16 @@ import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.remains import remove_leftovers
-from gitops_run.adapters.kubeconfig import read_kubeconfig
+from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
-from gitops_run.model.admission import POLICY_GROUP
-from gitops_run.model.flux_install import PLATFORM_LABEL, VERSION_LABEL
-from gitops_run.model.lockdown import COMPONENTS
-from gitops_run.model.platform import NEEDED_KINDS, Component, PlatformFacts
-from gitops_run.model.platform_objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
-from gitops_run.model.session import SESSION_LABEL
-from gitops_run.model.stack_events import PendingObject
+from gitops_run.model.names import SESSION_LABEL
+from gitops_run.model.platform.admission import POLICY_GROUP
+from gitops_run.model.platform.flux_install import PLATFORM_LABEL, VERSION_LABEL
+from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
+from gitops_run.model.platform.platform import NEEDED_KINDS, Component, PlatformFacts
+from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.rights.lockdown import COMPONENTS
+from gitops_run.model.stack.events import PendingObject
 
 ANSWER_WITHIN_S: Final = 15.0
 """Some thirty questions, and each that is refused is asked again."""

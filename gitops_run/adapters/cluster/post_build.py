@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitops_run.adapters.cluster.connection import Json
-from gitops_run.model.substitution import Variables
+from gitops_run.model.objects.substitution import Variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

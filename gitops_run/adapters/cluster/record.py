@@ -10,7 +10,7 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, ConflictError, Connection, Json
 from gitops_run.errors import BackendError, NotFound, TransientError
-from gitops_run.model.session import LOOP_KEY, RECORD_MAP, STATE_MAP
+from gitops_run.model.names import LOOP_KEY, RECORD_MAP, STATE_MAP
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.summary import Summary
 from gitops_run.model.state.texts import parse_record, parse_summary

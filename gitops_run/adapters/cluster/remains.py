@@ -18,12 +18,17 @@ from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
-from gitops_run.model.access import APPLICABLE, FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
-from gitops_run.model.receipt import ReceiptLine
-from gitops_run.model.session import SESSION_LABEL, SessionName
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.session_spec import ClusterFacts
-from gitops_run.model.stack_events import PendingObject
+from gitops_run.model.names import SESSION_LABEL, SessionName
+from gitops_run.model.rights.access import (
+    APPLICABLE,
+    FLUX_HELM_GROUP,
+    FLUX_KUSTOMIZE_GROUP,
+    FLUX_SOURCE_GROUP,
+)
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.receipt import ReceiptLine
+from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.stack.events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
 _MADE_IN_A_NAMESPACE: Final = (

@@ -10,9 +10,9 @@ from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.flux import FluxLists, applier_path, chart_path, release_path, source_path
 from gitops_run.adapters.cluster.forward import PodPort
 from gitops_run.errors import BackendError, NotFound
-from gitops_run.model.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
-from gitops_run.model.helm_release import HelmValues, to_helm_values, to_release_status
-from gitops_run.model.session import (
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
+from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
+from gitops_run.model.names import (
     OWNER_ROLE,
     ROOT_ANNOTATION,
     SESSION_LABEL,
@@ -20,8 +20,8 @@ from gitops_run.model.session import (
     WRITER_SECRET,
     chart_name,
 )
-from gitops_run.model.session_key import SessionKey
-from gitops_run.model.store import StoreAccess
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.store.objects import StoreAccess
 
 _ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"

@@ -19,9 +19,9 @@ from gitops_run.adapters.cluster.lease import DURATION_S
 from gitops_run.adapters.cluster.record import ALL_STATES, ONLY_STATES, map_path, to_record, to_summary
 from gitops_run.adapters.cluster.sessions import lease_path
 from gitops_run.errors import NotFound
-from gitops_run.model.conditions import to_applier_status, to_source_status
-from gitops_run.model.helm_release import to_helm_values, to_release_status
-from gitops_run.model.session import (
+from gitops_run.model.flux.conditions import to_applier_status, to_source_status
+from gitops_run.model.flux.helm_release import to_helm_values, to_release_status
+from gitops_run.model.names import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
@@ -34,7 +34,7 @@ from gitops_run.model.session import (
     chart_name,
     target_of,
 )
-from gitops_run.model.session_key import SessionKey
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,

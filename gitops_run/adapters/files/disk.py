@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from gitops_run.adapters.files.reading import NO_FILE_MESSAGE, read_regular
-from gitops_run.model.closure import DEPTH_MAX, Found
-from gitops_run.model.ignore import Matcher, Rule, ignoring
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.closure import DEPTH_MAX, Found
+from gitops_run.model.tree.ignore import Matcher, Rule, ignoring
 
 LINKS_MAX: Final = 40
 """Links that lead to links; as many as Linux follows."""

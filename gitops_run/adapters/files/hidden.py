@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitops_run.adapters.files.disk import RootDisk
-from gitops_run.model.closure import DEPTH_MAX, Closure
-from gitops_run.model.ignore import Rule
-from gitops_run.model.kustomize import KUSTOMIZATION_FILES
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.closure import DEPTH_MAX, Closure
+from gitops_run.model.tree.ignore import Rule
+from gitops_run.model.tree.kustomize import KUSTOMIZATION_FILES
 
 
 def hidden_needs(closure: Closure, disk: RootDisk, target: str) -> tuple[list[Problem], list[str]]:

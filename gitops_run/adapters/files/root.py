@@ -15,9 +15,9 @@ from typing import Final
 
 from gitops_run.adapters.files.reading import read_regular
 from gitops_run.errors import UsageError
-from gitops_run.model.git_index import SHA1_BYTES, SHA256_BYTES, GitIndex, parse_git_index
-from gitops_run.model.ignore import GIT_EXCLUDE_FILE, GIT_RULES_FILE, Matcher, matcher
-from gitops_run.model.problem import Problem
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.git_index import SHA1_BYTES, SHA256_BYTES, GitIndex, parse_git_index
+from gitops_run.model.tree.ignore import GIT_EXCLUDE_FILE, GIT_RULES_FILE, Matcher, matcher
 
 RULES_BYTES_MAX: Final = 256 * 1024
 """Thirty thousand rules, which take seconds to translate."""

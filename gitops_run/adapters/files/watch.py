@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gitops_run.adapters.files.disk import RootDisk
 from gitops_run.adapters.files.reading import is_folder
-from gitops_run.model.closure import Closure
-from gitops_run.model.ignore import RULES_FILES, Matcher
+from gitops_run.model.tree.closure import Closure
+from gitops_run.model.tree.ignore import RULES_FILES, Matcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

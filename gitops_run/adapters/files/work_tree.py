@@ -26,15 +26,15 @@ from gitops_run.adapters.files.hidden import hidden_needs
 from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
-from gitops_run.adapters.watching import until_cancelled
+from gitops_run.adapters.machine.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
-from gitops_run.model.closure import Closure, ClosureFinder
-from gitops_run.model.ignore import Matcher, Rule, ignoring
-from gitops_run.model.problem import Problem
-from gitops_run.model.session import STORE_PREFIX
+from gitops_run.model.names import STORE_PREFIX
 from gitops_run.model.state.events import WatchLimited
-from gitops_run.model.store import key_problem
-from gitops_run.model.tree import FileEntry, Tree
+from gitops_run.model.store.objects import key_problem
+from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.closure import Closure, ClosureFinder
+from gitops_run.model.tree.ignore import Matcher, Rule, ignoring
+from gitops_run.model.tree.tree import FileEntry, Tree
 
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 256 * 1024 * 1024

@@ -19,10 +19,10 @@ from typing import IO, Final
 from pulumi import automation
 from semver import VersionInfo
 
+from gitops_run.adapters.machine.scratch import Scratch, scratch_folder
 from gitops_run.adapters.pulumi.runs import Runs
-from gitops_run.adapters.scratch import Scratch, scratch_folder
-from gitops_run.model.masking import Masker
-from gitops_run.model.setting_table import SETTINGS
+from gitops_run.model.session.setting_table import SETTINGS
+from gitops_run.model.text.masking import Masker
 
 SPEAKS: VersionInfo = VersionInfo(3, 206, 0)
 """The oldest version that reports its events over gRPC; Pulumi.yaml requires it, and Pulumi checks that."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from gitops_run.adapters.pulumi.state import backend_folder, writing
 from gitops_run.errors import BackendError
-from gitops_run.model.settings import PROJECT
+from gitops_run.model.session.settings import PROJECT
 
 COPIES: Final = "complete"
 """The folder of the copies, beside Pulumi's own; one of a state that is in use again is marked so."""

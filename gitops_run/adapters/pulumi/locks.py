@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.errors import LockedError
-from gitops_run.model.stack_events import StackEvent, StackLock, StackNotice
+from gitops_run.model.stack.events import StackEvent, StackLock, StackNotice
 
 
 def clear_dead(

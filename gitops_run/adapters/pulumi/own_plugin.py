@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from gitops_run.model.settings import PROJECT
+from gitops_run.model.session.settings import PROJECT
 from gitops_run.version import VERSION
 
 OWN_PLUGIN: Final = Path(__file__).parents[2] / "plugins" / "gitops_run" / "bin"

@@ -6,7 +6,6 @@ Knows which Pulumi.yaml is meant, and makes one in the user's data directory whe
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 import sys
@@ -18,12 +17,13 @@ from urllib.parse import quote
 
 import yaml
 
+from gitops_run.adapters.machine.private_files import create_private
 from gitops_run.adapters.pulumi.own_plugin import OWN_PLUGIN
-from gitops_run.adapters.pulumi.state import unwritable, writing
+from gitops_run.adapters.pulumi.state import writing
 from gitops_run.errors import UsageError
-from gitops_run.model.platform import PLATFORM_PROJECT
-from gitops_run.model.project import PROJECT_FILE, platform_project, project, stack_file
-from gitops_run.model.settings import PROJECT
+from gitops_run.model.platform.platform import PLATFORM_PROJECT
+from gitops_run.model.session.settings import PROJECT
+from gitops_run.model.stack.project import PROJECT_FILE, platform_project, project, stack_file
 
 _PROGRAM = "from gitops_run.declare.{module} import main\n\nmain()\n"
 
@@ -134,29 +134,13 @@ def _passphrase_file(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / "passphrase"
     try:
-        write_private(path, secrets.token_urlsafe(32))
+        create_private(path, secrets.token_urlsafe(32))
     except FileExistsError:
         if path.stat().st_size == 0:
             raise UsageError(
                 f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
             ) from None
     return path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a new file that its owner alone may read. Raises FileExistsError."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # one that is cut off would be taken for whole
-        raise unwritable(path, error) from error
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ from typing import Final
 
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
-from gitops_run.model.echoes import without_echo
-from gitops_run.model.masking import Masker
-from gitops_run.model.stack_events import Phase, ResourceStep, StackEvent, StackNotice
+from gitops_run.model.stack.events import Phase, ResourceStep, StackEvent, StackNotice
+from gitops_run.model.text.echoes import without_echo
+from gitops_run.model.text.masking import Masker
 
 _STACK_TYPE: Final = "pulumi:pulumi:Stack"
 _INTERNAL: Final = "pulumi:"

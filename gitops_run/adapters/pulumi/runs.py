@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from gitops_run.adapters.host import Witness, parse_witness, witness
-from gitops_run.model.stack_events import StackLock
+from gitops_run.adapters.machine.host import Witness, parse_witness, witness
+from gitops_run.model.stack.events import StackLock
 
 _CLOCK_S: Final = 2.0
 """A lock's time has whole seconds, and Pulumi's clock is read by another process."""

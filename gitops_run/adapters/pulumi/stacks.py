@@ -18,18 +18,19 @@ import yaml
 from anyio import from_thread, lowlevel, to_thread
 from pulumi import automation
 
+from gitops_run.adapters.machine.private_files import create_private
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.copies import StateCopy
 from gitops_run.adapters.pulumi.locks import clear_dead
-from gitops_run.adapters.pulumi.project import ProjectHome, write_private
+from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
 from gitops_run.errors import BackendError, GitOpsRunError
-from gitops_run.model.masking import Masker
-from gitops_run.model.pulumi_failures import failure, parse_locks
-from gitops_run.model.stack_events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
-from gitops_run.model.stack_state import known_resources, object_of, without_cluster
+from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.model.stack.failures import failure, parse_locks
+from gitops_run.model.stack.state import known_resources, object_of, without_cluster
+from gitops_run.model.text.masking import Masker
 
 T = TypeVar("T")
 Tell = Callable[[StackEvent], None]
@@ -298,7 +299,7 @@ class Stacks:
         file, prefix = self._home.stack_file(name), self._home.kind.name
         if not file.is_file():
             said = {f"{prefix}:{key}": _plain(value) for key, value in config.items()}
-            write_private(file, _OURS + yaml.safe_dump({"config": said}, sort_keys=False))
+            create_private(file, _OURS + yaml.safe_dump({"config": said}, sort_keys=False))
             self._init(process, name)
             return
         document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

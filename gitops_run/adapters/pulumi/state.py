@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from gitops_run.errors import BackendError
+from gitops_run.adapters.machine.private_files import unwritable
 
 _OTHERS = 0o077
 _KEPT = ("stacks", "history", "backups", "locks", "complete")
@@ -64,14 +64,6 @@ def writing(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(file, error) from error
-
-
-def unwritable(file: Path, error: OSError) -> BackendError:
-    """Make the error of a file that the disk refuses."""
-    return BackendError(
-        f"{file} can't be written: {error.strerror or error}",
-        hint="make room on its disk, or check its permissions, and try again: nothing was changed",
-    )
 
 
 def _is_whole(file: Path) -> bool:

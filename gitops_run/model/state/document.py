@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gitops_run.model.conditions import SourceStatus
-from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.flux.helm_release import HelmValues
 from gitops_run.model.state.record import Outcome, Record, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import Summary

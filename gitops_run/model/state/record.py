@@ -12,12 +12,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from gitops_run.model.objects import ObjectRef
-from gitops_run.model.problem import Problem, printable
+from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
-    Change,
-    FieldChange,
     HealthChanged,
     ObjectsAwaited,
     SaveApplied,
@@ -38,6 +36,7 @@ from gitops_run.model.state.events import (
     WorkTreeSeen,
 )
 from gitops_run.model.state.timings import RECENT_MAX, whole_ms
+from gitops_run.model.text.problem import Problem, printable
 
 RECORD_VERSION: Final = 1
 SAVES_MAX: Final = 20

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gitops_run.model.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.helm_release import HelmValues
+from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.flux.helm_release import HelmValues
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.record import Outcome, Record, fold
 from gitops_run.model.state.summary import Summary, summarize

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gitops_run.model.tree import Plan
+from gitops_run.model.tree.tree import Plan
 
 SLOW_MS: Final = 2000
 RECENT_MAX: Final = 200

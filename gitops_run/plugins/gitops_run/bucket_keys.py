@@ -12,10 +12,10 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_failures import cannot_make_keys
-from gitops_run.model.store_keys import MadeKeys
-from gitops_run.model.store_policy import account_policy
+from gitops_run.model.store.failures import cannot_make_keys
+from gitops_run.model.store.keys import MadeKeys
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.store.policy import account_policy
 from gitops_run.plugins.gitops_run.declaration import endpoint_problem
 from gitops_run.plugins.gitops_run.values import UNKNOWN
 
@@ -51,7 +51,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
 
 def require_offered(properties: Mapping[str, Any]) -> None:
     """Raise UsageError where the store makes no keys."""
-    from gitops_run.adapters.store_keys import open_keys  # noqa: PLC0415 - as in create
+    from gitops_run.adapters.store.keys import open_keys  # noqa: PLC0415 - as in create
 
     access = _access(properties)
     with open_keys(access) as store:
@@ -61,7 +61,7 @@ def require_offered(properties: Mapping[str, Any]) -> None:
 
 def create(properties: Mapping[str, Any]) -> dict[str, str]:
     """Make both accounts, with new secrets where a killed run has made them already."""
-    from gitops_run.adapters.store_keys import open_keys  # noqa: PLC0415 - botocore: 200 ms of an `up` without changes
+    from gitops_run.adapters.store.keys import open_keys  # noqa: PLC0415 - botocore: 200 ms of an `up` without changes
 
     bucket = properties["bucket"]
     names = MadeKeys.of(bucket)
@@ -76,7 +76,7 @@ def create(properties: Mapping[str, Any]) -> dict[str, str]:
 
 def exist(properties: Mapping[str, Any]) -> bool:
     """Ask the store whether it has both accounts."""
-    from gitops_run.adapters.store_keys import open_keys  # noqa: PLC0415 - as in create
+    from gitops_run.adapters.store.keys import open_keys  # noqa: PLC0415 - as in create
 
     with open_keys(_access(properties)) as store:
         return set(MadeKeys.of(properties["bucket"]).both) <= (store.names() or frozenset())
@@ -84,7 +84,7 @@ def exist(properties: Mapping[str, Any]) -> bool:
 
 def delete(properties: Mapping[str, Any]) -> None:
     """Remove both accounts. Gone already is fine."""
-    from gitops_run.adapters.store_keys import open_keys  # noqa: PLC0415 - as in create
+    from gitops_run.adapters.store.keys import open_keys  # noqa: PLC0415 - as in create
 
     with open_keys(_access(properties)) as store:
         for access_key in MadeKeys.of(properties["bucket"]).both:

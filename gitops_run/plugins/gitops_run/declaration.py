@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gitops_run.model.store import StoreAccess
-from gitops_run.model.store_policy import bucket_policy, canonical
+from gitops_run.model.store.objects import StoreAccess
+from gitops_run.model.store.policy import bucket_policy, canonical
 from gitops_run.plugins.gitops_run.values import UNKNOWN
 
 TOKEN = "gitops-run:index:S3Bucket"  # noqa: S105 - a type's token

@@ -21,7 +21,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from gitops_run.errors import GitOpsRunError, UsageError
-from gitops_run.model.store_policy import canonical
+from gitops_run.model.store.policy import canonical
 from gitops_run.plugins.gitops_run import bucket_keys, bucket_keys_answers, credentials, credentials_answers
 from gitops_run.plugins.gitops_run.declaration import (
     POLICY,

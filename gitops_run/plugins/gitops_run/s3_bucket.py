@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import time
 
-from gitops_run.adapters.store_admin import StoreAdmin, open_store
+from gitops_run.adapters.store.admin import StoreAdmin, open_store
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound
-from gitops_run.model.store_policy import canonical
+from gitops_run.model.store.policy import canonical
 from gitops_run.plugins.gitops_run.declaration import BucketDeclaration
 
 EMPTYING_S = 30.0

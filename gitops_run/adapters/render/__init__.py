@@ -1,0 +1,1 @@
+"""What renders, as processes within limits."""

@@ -1,0 +1,1 @@
+"""Charts as source-controller and helm-controller treat them."""

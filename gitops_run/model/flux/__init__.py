@@ -1,0 +1,1 @@
+"""What Flux's objects say, and what a person should do about it."""

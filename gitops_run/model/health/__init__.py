@@ -1,0 +1,1 @@
+"""Whether an applied object does what it is for, and why not."""

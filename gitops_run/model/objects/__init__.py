@@ -1,0 +1,1 @@
+"""Kubernetes objects: identity, changes, whose they are, and what Flux makes of them."""

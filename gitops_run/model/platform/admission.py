@@ -1,0 +1,222 @@
+"""The admission policies that keep a session's owner within the session.
+
+Knows ValidatingAdmissionPolicy v1 and its CEL, and which objects a session consists of: those in its
+namespace that carry its label. Who is bound follows from rights alone, so that no names of users or groups
+stand here. Reads are never seen by admission. Source: Kubernetes 1.30 and later, its CEL for admission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gitops_run.model.names import (
+    APPLIER,
+    FENCE_ANNOTATION,
+    FORCE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    RECORD_MAP,
+    RESET_ANNOTATION,
+    SESSION_LABEL,
+    STATE_MAP,
+    TOKEN_ACCOUNT,
+    TOKEN_TYPE,
+)
+from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+
+POLICY_GROUP: Final = "admissionregistration.k8s.io"
+POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+OBJECTS_POLICY: Final = "gitops-run-session-objects"
+PARTS_POLICY: Final = "gitops-run-session-parts"
+SESSION_OBJECTS: Final = (
+    (FLUX_SOURCE_GROUP, "buckets"),
+    (FLUX_KUSTOMIZE_GROUP, "kustomizations"),
+    (FLUX_HELM_GROUP, "helmreleases"),
+)
+OWNER_ANNOTATIONS: Final = (FENCE_ANNOTATION, RECONCILE_ANNOTATION, FORCE_ANNOTATION, RESET_ANNOTATION)
+"""What the loop writes to a session's Flux objects, and what `flux reconcile` does for a person."""
+
+_IS_BOUND: Final = (
+    "!authorizer.group('rbac.authorization.k8s.io').resource('rolebindings').namespace(request.namespace)"
+    ".check('create').allowed()"
+    " && !authorizer.group(request.resource.group).resource(request.resource.resource)"
+    ".check(request.operation.lowerAscii()).allowed()"
+)
+"""Whoever may neither bind roles in the namespace nor do the same thing in every namespace.
+
+Engineers who make sessions bind roles; Flux's controllers, the garbage collector and the namespace controller
+may do what they do in every namespace. The owner and the applying account may do neither.
+"""
+_CHANGED_SPEC: Final = (
+    "dyn(object.spec).filter(k, k != 'suspend' && "
+    "!(k in dyn(oldObject.spec) && dyn(object.spec)[k] == dyn(oldObject.spec)[k]))"
+    " + dyn(oldObject.spec).filter(k, k != 'suspend' && !(k in dyn(object.spec)))"
+)
+_IS_LEASE: Final = "request.kind.group == 'coordination.k8s.io' && request.kind.kind == 'Lease'"
+_IS_RECORD: Final = (
+    "request.kind.group == '' && request.kind.kind == 'ConfigMap' && request.operation == 'UPDATE'"
+    f" && object.metadata.name in ['{STATE_MAP}', '{RECORD_MAP}']"
+    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{APPLIER}'"
+)
+_WHICH_PART: Final = (
+    "request.kind.kind + ' ' + (object == null ? oldObject : object).metadata.name + "
+    f"' is a part of the session, or claims to be by its label {SESSION_LABEL}: "
+    "only who made the session may make, change or delete it'"
+)
+_MARKS: Final = ("labels", "finalizers", "ownerReferences")
+_ALLOWED: Final = "[" + ", ".join(f"'{name}'" for name in OWNER_ANNOTATIONS) + "]"
+_CHANGED_ANNOTATIONS: Final = (
+    f"variables.now.filter(k, !(k in {_ALLOWED}) && !(k in variables.before && "
+    "variables.before[k] == variables.now[k]))"
+    f" + variables.before.filter(k, !(k in {_ALLOWED}) && !(k in variables.now))"
+)
+_ONLY: Final = "only suspend and the annotations for fence and reconcile"
+
+
+def policies() -> Mapping[str, dict[str, Any]]:
+    """Write the spec of each policy, by name."""
+    return {OBJECTS_POLICY: _objects_policy(), PARTS_POLICY: _parts_policy()}
+
+
+def binding(name: str) -> dict[str, Any]:
+    """Write the spec of what puts a policy in force, in the whole cluster."""
+    return {"policyName": name, "validationActions": ["Deny"]}
+
+
+def _objects_policy() -> dict[str, Any]:
+    """Let the owner change suspend and a few annotations of the session's Flux objects, and nothing more.
+
+    Whole specs are compared, so that fields of a later Flux are bound too. Labels, finalizers and owners are
+    bound as well: sessions are found by their labels.
+    """
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [_rule(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS],
+            "objectSelector": _labelled(),
+        },
+        "matchConditions": [{"name": "is-bound", "expression": _IS_BOUND}],
+        "variables": [
+            {"name": "before", "expression": _annotations("oldObject")},
+            {"name": "now", "expression": _annotations("object")},
+            {"name": "changed", "expression": _CHANGED_SPEC},
+            {"name": "marks", "expression": _changed_marks()},
+            {"name": "annotations", "expression": _CHANGED_ANNOTATIONS},
+        ],
+        "validations": [
+            _change("variables.changed", "spec."),
+            _change("variables.marks", "metadata."),
+            _change("variables.annotations", "metadata.annotations."),
+        ],
+    }
+
+
+def _parts_policy() -> dict[str, Any]:
+    """Keep what a session consists of from everybody who is bound, and a token of its account as well.
+
+    What carries the session's label in a session's namespace is a part of it. The Lease is the owner's to
+    take and to renew, the data of state and record to write; the Flux objects are the other policy's where
+    they are updated.
+    """
+    is_part = f"{_is_labelled('object')} || {_is_labelled('oldObject')}"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [_rule("*", "*", "CREATE", "UPDATE", "DELETE")],
+            "excludeResourceRules": [_rule(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS],
+            "namespaceSelector": _labelled(),
+        },
+        "matchConditions": [
+            {"name": "is-part-or-token", "expression": f"{is_part} || {_is_token()}"},
+            {"name": "is-bound", "expression": _IS_BOUND},
+        ],
+        "variables": [
+            {"name": "isLease", "expression": _IS_LEASE},
+            {"name": "isRecord", "expression": _IS_RECORD},
+            {"name": "isPart", "expression": is_part},
+            {"name": "marks", "expression": f"object == null || oldObject == null ? [] : {_changed_marks()}"},
+        ],
+        "validations": [
+            {
+                "expression": f"!{_is_token()}",
+                "message": f"nobody but who made the session may make a token of its account {APPLIER}",
+            },
+            {
+                "expression": "variables.isLease || variables.isRecord || !variables.isPart",
+                "messageExpression": _WHICH_PART,
+                "message": "only who made the session may make, change or delete what it consists of",
+            },
+            {
+                "expression": f"!variables.isLease || ({_is_proper_lease()})",
+                "message": "the owner may take and renew the session's Lease, not delete it or relabel it",
+            },
+            {
+                "expression": f"!variables.isRecord || ({_is_proper_record()})",
+                "message": "the owner may change the data of the session's state and record, not more",
+            },
+        ],
+    }
+
+
+def _is_labelled(variable: str) -> str:
+    return (
+        f"({variable} != null && has({variable}.metadata) && has({variable}.metadata.labels)"
+        f" && '{SESSION_LABEL}' in {variable}.metadata.labels)"
+    )
+
+
+def _is_token() -> str:
+    """Ask whether the object is to hold a token of the session's account, which Kubernetes then fills in."""
+    return (
+        "(request.kind.group == '' && request.kind.kind == 'Secret' && object != null && has(object.type)"
+        f" && object.type == '{TOKEN_TYPE}' && has(object.metadata.annotations)"
+        f" && '{TOKEN_ACCOUNT}' in object.metadata.annotations"
+        f" && object.metadata.annotations['{TOKEN_ACCOUNT}'] == '{APPLIER}')"
+    )
+
+
+def _is_proper_lease() -> str:
+    name = f"namespaceObject.metadata.labels['{SESSION_LABEL}']"
+    created = f"object.metadata.name == {name} && object.metadata.labels['{SESSION_LABEL}'] == {name}"
+    return f"oldObject == null ? ({created}) : object != null && variables.marks.size() == 0"
+
+
+def _is_proper_record() -> str:
+    """Ask whether data alone was changed. The applying account is no owner: a manifest could say anything."""
+    annotations = f"({_annotations('object')}) == ({_annotations('oldObject')})"
+    return f"variables.marks.size() == 0 && !has(object.immutable) && {annotations}"
+
+
+def _changed_marks() -> str:
+    """List the fields of metadata, other than annotations, that were changed."""
+    old, new = "dyn(oldObject.metadata)", "dyn(object.metadata)"
+    names = ", ".join(f"'{name}'" for name in _MARKS)
+    changed = f"(k in {old}) != (k in {new}) || (k in {old} && {old}[k] != {new}[k])"
+    return f"[{names}].filter(k, {changed})"
+
+
+def _annotations(variable: str) -> str:
+    return f"has({variable}.metadata.annotations) ? dyn({variable}.metadata.annotations) : dyn({{}})"
+
+
+def _change(changed: str, prefix: str) -> dict[str, str]:
+    message = (
+        f"'{_ONLY} of a session\\'s objects may be changed by its owner, not '"
+        f" + {changed}.map(k, '{prefix}' + k).join(', ') + '; who made the session may: gitops-run up'"
+    )
+    fallback = f"{_ONLY} of a session's objects may be changed by its owner"
+    return {"expression": f"{changed}.size() == 0", "messageExpression": message, "message": fallback}
+
+
+def _labelled() -> dict[str, Any]:
+    return {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}]}
+
+
+def _rule(group: str, resource: str, *operations: str) -> dict[str, Any]:
+    return {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "operations": list(operations),
+        "resources": [resource],
+        "scope": "Namespaced",
+    }

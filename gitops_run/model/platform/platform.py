@@ -1,0 +1,371 @@
+"""What a platform is: settings, what a cluster tells of itself, and what is to be made there.
+
+One stack is one cluster's platform: Flux with its lockdown, or the Flux that is found there, and what
+sessions need beside it. Knows no Pulumi, no cluster and no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from gitops_run.errors import BackendError, GuardError, UsageError
+from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.names import NAME_MAX, suggest_name
+from gitops_run.model.platform.admission import POLICY_KINDS
+from gitops_run.model.platform.flux_install import FluxChoice, install
+from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
+from gitops_run.model.rights.lockdown import COMPONENTS
+from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
+from gitops_run.model.session.settings import SETTINGS, Origin, Setting, Source, Value, choose
+from gitops_run.model.session.spec import ClusterPin
+
+PLATFORM_PROJECT: Final = "gitops-run-platform"
+FLUX_AT_LEAST: Final = (2, 7)
+INSTALLS_AT_LEAST: Final = (2, 8)
+"""The first whose helm-controller knows the feature gate that the lockdown switches on."""
+
+_SHARED: Final = ("context", "kubeconfig", "cluster", "allowContexts")
+_DIGEST: Final = 8
+_KEPT: Final = ("fluxVersion", "sessionPodSecurity")
+_HTTP: Final = r"https?://\S+"
+
+PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
+    *(setting for setting in SETTINGS if setting.key in _SHARED),
+    Setting(
+        key="fluxVersion",
+        description="The release of Flux to install; where Flux is found, it stays as it is.",
+        default="2.9.5",
+        pattern=r"\d+\.\d+\.\d+",
+        example="2.9.5",
+    ),
+    Setting(
+        key="fluxManifests",
+        description="Flux's install.yaml, as a file or URL; else upstream's of that release.",
+        is_path=True,
+    ),
+    Setting(
+        key="fluxRegistry",
+        description="The registry that holds Flux's images, for closed networks; else the manifests' own.",
+        pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/-]*",
+        example="registry.example.com/fluxcd",
+    ),
+    Setting(
+        key="fluxReceiver",
+        description="The address to which Flux sends events; nobody listens, nothing is sent.",
+        pattern=_HTTP,
+        example="http://notification-controller.flux-system.svc.cluster.local./",
+    ),
+    Setting(
+        key="sessionPodSecurity",
+        description="The least strict Pod Security that sessions may have: restricted, or baseline.",
+        default=RESTRICTED,
+        allowed=LEVELS,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """Hold what was chosen for each key; None where nothing was said and there is no default."""
+
+    context: str | None
+    kubeconfig: str | None
+    cluster: str | None
+    allow_contexts: tuple[str, ...]
+    flux_version: str
+    flux_manifests: str | None
+    flux_registry: str | None
+    flux_receiver: str | None
+    session_pod_security: str = RESTRICTED
+
+    @property
+    def manifests(self) -> str:
+        """Name the file or URL of Flux's manifests."""
+        version = self.flux_version
+        upstream = f"https://github.com/fluxcd/flux2/releases/download/v{version}/install.yaml"
+        return self.flux_manifests or upstream
+
+    def require(self, key: str) -> str:
+        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        setting = next(setting for setting in PLATFORM_SETTINGS if setting.key == key)
+        value = getattr(self, setting.attribute)
+        if value is None:
+            raise UsageError(
+                f"{key} is not set: {setting.description}", hint=f"set {setting.variable}, or {setting.flag}"
+            )
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """Hold what a cluster tells of one controller of Flux. arguments: of its container."""
+
+    name: str
+    namespace: str
+    image: str
+    ready: int
+    wanted: int
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFacts:
+    """Hold what a cluster tells of its platform.
+
+    uid: of its kube-system namespace. version: of Flux by its labels, or "". kinds: those served of what a
+    session needs. stacks: the labels of whatever a platform's stack has made there. policy, roles: which of
+    ours are there. sessions: NAMESPACE/NAME. others: what else of Flux is in use, KIND NAMESPACE/NAME.
+    unread: what may not be read, in words. can_bound: whether the API server takes admission policies.
+    """
+
+    uid: str
+    version: str = ""
+    kinds: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    flux_stack: str = ""
+    stacks: tuple[str, ...] = ()
+    policy: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    can_bound: bool = True
+
+    @property
+    def has_flux(self) -> bool:
+        """Tell whether there is any Flux."""
+        return bool(self.kinds or self.components)
+
+
+POLICIES: Final = tuple(f"{kind} {name}" for name in POLICY_NAMES for kind in POLICY_KINDS)
+PARTS: Final = (*POLICIES, VIEWER_ROLE, MAKER_ROLE)
+"""What every platform has, whosever its Flux is."""
+NEEDED_KINDS: Final = (
+    "source.toolkit.fluxcd.io/v1 Bucket",
+    "kustomize.toolkit.fluxcd.io/v1 Kustomization",
+    "helm.toolkit.fluxcd.io/v2 HelmRelease",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSpec:
+    """Describe one cluster's platform completely.
+
+    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions.
+    """
+
+    stack: str
+    cluster: ClusterPin
+    flux: tuple[Manifest, ...]
+    version: str
+    pod_security: str = RESTRICTED
+
+
+def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
+    """Choose each key's value from the first source that has it. Raises as settings.resolve."""
+    for source in sources:
+        _refuse_unknown(source)
+    chosen = {setting.attribute: choose(setting, sources) for setting in PLATFORM_SETTINGS}
+    settings = PlatformSettings(**cast("dict[str, Any]", chosen))
+    if _numbers(settings.flux_version) < INSTALLS_AT_LEAST:
+        raise UsageError(
+            f"fluxVersion is {settings.flux_version}, and 2.8.0 or later can be installed",
+            hint="leave it out for the release that was tried",
+        )
+    return settings
+
+
+def _refuse_unknown(source: Source) -> None:
+    """Refuse what a stack's file says and nobody knows. The settings file holds sessions' settings too."""
+    known = [setting.key for setting in PLATFORM_SETTINGS]
+    for key in source.values if source.origin is Origin.STACK else ():
+        if key not in known:
+            raise UsageError(
+                f"unknown setting {key!r} in {source.place}", hint=f"known settings: {', '.join(known)}"
+            )
+
+
+def to_platform_config(settings: PlatformSettings) -> dict[str, str]:
+    """List what the stack keeps, as texts by key: what was said, where it isn't a default.
+
+    The version is always kept: a newer gitops-run must not bring another Flux by itself. So is the Pod
+    Security of sessions, so that a stricter one takes the place of the one that the stack has.
+    """
+    kept = {}
+    for setting in PLATFORM_SETTINGS:
+        value: Value | None = getattr(settings, setting.attribute)
+        if value in (None, (), setting.default) and setting.key not in _KEPT:
+            continue
+        kept[setting.key] = _config_text(value)
+    return kept
+
+
+def _config_text(value: Value | None) -> str:
+    if isinstance(value, tuple):
+        words = ", ".join(f'"{word}"' for word in value)
+        return f"[{words}]"
+    return str(value)
+
+
+def stack_name(context: str) -> str:
+    """Name the stack of a context's cluster. A context that is no name gets one of its own, by a digest."""
+    name = suggest_name(context)
+    if name == context:
+        return name
+    digest = hashlib.sha256(context.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: NAME_MAX - _DIGEST - 1].rstrip('-')}-{digest}"
+
+
+def is_to_install(facts: PlatformFacts) -> bool:
+    """Decide whether Flux is ours to declare: where there is none, or a platform's stack has made it."""
+    return bool(facts.flux_stack) or not facts.has_flux
+
+
+def has_lost(facts: PlatformFacts, stack: str) -> bool:
+    """Tell whether something that a stack has made is gone: its state knows nothing of that yet."""
+    parts = {*facts.policy, *facts.roles}
+    if facts.flux_stack == stack:
+        parts |= {*facts.kinds, *(one.name for one in facts.components)}
+        return len(parts) < len((*PARTS, *NEEDED_KINDS, *COMPONENTS))
+    return stack in facts.stacks and len(parts) < len(PARTS)
+
+
+def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
+    """Refuse a cluster whose platform is another stack's. Raises GuardError."""
+    for other in facts.stacks:
+        if other != stack:
+            raise GuardError(
+                f"this cluster's platform is the stack {other}'s, not {stack}'s",
+                hint=f"use the context that {other} was made with, or take that one down first",
+            )
+
+
+def refuse_found(facts: PlatformFacts) -> None:
+    """Refuse a Flux that is too old, where it can be told, or that lacks what sessions need.
+
+    No controller seen at all is no refusal: it may run elsewhere. Raises UsageError.
+    """
+    if facts.version and _numbers(facts.version) < FLUX_AT_LEAST:
+        raise UsageError(
+            f"this cluster's Flux is {facts.version}, and 2.7 or later is needed",
+            hint="upgrade it as it was installed; it is left as it is",
+        )
+    lacking = [kind for kind in NEEDED_KINDS if kind not in facts.kinds]
+    if facts.components:
+        names = {component.name for component in facts.components}
+        lacking += [name for name in COMPONENTS if name not in names]
+    if lacking:
+        raise UsageError(
+            f"this cluster's Flux has no {', no '.join(lacking)}",
+            hint="add it as Flux was installed, for instance: flux install --components="
+            + ",".join(COMPONENTS),
+        )
+
+
+def describe_flux(facts: PlatformFacts) -> str:
+    """Say in a sentence which Flux there is."""
+    if not facts.has_flux:
+        return "no Flux was seen" if facts.unread else "there is no Flux"
+    version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
+    whose = f"installed by the stack {facts.flux_stack}" if facts.flux_stack else "found, and left as it is"
+    if not facts.components:
+        return f"{version} {whose}: its kinds are served, no controller of it was seen"
+    return f"{version} {whose}"
+
+
+def refuse_in_use(facts: PlatformFacts, *, has_flux: bool) -> None:
+    """Refuse to take a platform away that is in use. has_flux: Flux goes too. Raises GuardError."""
+    if facts.sessions:
+        names = ", ".join(sorted(facts.sessions))
+        first = min(facts.sessions).rpartition("/")[2]
+        raise GuardError(
+            f"sessions live on this platform: {names}", hint=f"end them: gitops-run down {first}"
+        )
+    if has_flux and facts.others:
+        raise GuardError(
+            f"Flux would go, and it is in use: {', '.join(sorted(facts.others)[:5])}",
+            hint="remove these first: what they applied would be left without anyone to look after it",
+        )
+
+
+def refuse_other_cluster(settings: PlatformSettings, facts: PlatformFacts) -> None:
+    """Refuse a context that leads to another cluster than the stack was made in. Raises GuardError."""
+    if settings.cluster and settings.cluster != facts.uid:
+        raise GuardError(
+            f"this platform was made in another cluster (kube-system {settings.cluster}) than the one that "
+            f"context {settings.context!r} leads to now ({facts.uid})",
+            hint="if the old cluster is gone for good: gitops-run platform down --cluster-gone",
+        )
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else FLUX_AT_LEAST
+
+
+def refuse_unread(facts: PlatformFacts) -> None:
+    """Refuse to act where something could be there that this user doesn't see. Raises BackendError."""
+    if facts.unread:
+        raise BackendError(
+            f"you may not read {', '.join(facts.unread)}, which it takes to look after a platform",
+            hint="ask an administrator of the cluster",
+        )
+
+
+def needs_manifests(stack: str, settings: PlatformSettings, facts: PlatformFacts) -> bool:
+    """Look at a cluster before anything is made there, and decide whether Flux is to be declared.
+
+    Raises GuardError on another cluster or another stack's platform, UsageError on a Kubernetes or Flux that
+    doesn't do, BackendError where too little may be read to decide.
+    """
+    refuse_unread(facts)
+    refuse_other_cluster(settings, facts)
+    refuse_foreign_platform(facts, stack)
+    if not facts.can_bound:
+        raise UsageError(
+            "this cluster has no ValidatingAdmissionPolicy, which holds sessions to their bounds",
+            hint="upgrade it to Kubernetes 1.30 or later",
+        )
+    if is_to_install(facts):
+        return True
+    refuse_found(facts)
+    return False
+
+
+def make_spec(
+    stack: str, settings: PlatformSettings, facts: PlatformFacts, documents: Sequence[Manifest]
+) -> PlatformSpec:
+    """Make a spec. documents: upstream's, none where Flux was found. Raises UsageError as install."""
+    pin = ClusterPin(
+        kubeconfig=settings.require("kubeconfig"), context=settings.require("context"), uid=facts.uid
+    )
+    flux = install(documents, flux_choice(stack, settings)) if documents else ()
+    return PlatformSpec(
+        stack=stack,
+        cluster=pin,
+        flux=flux,
+        version=settings.flux_version,
+        pod_security=settings.session_pod_security,
+    )
+
+
+def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
+    """Say how the settings want Flux."""
+    return FluxChoice(
+        stack=stack,
+        version=settings.flux_version,
+        registry=settings.flux_registry or "",
+        receiver=settings.flux_receiver or "",
+    )
+
+
+def platform_outputs(spec: PlatformSpec) -> Mapping[str, str]:
+    """Tell what a platform's stack has made."""
+    return {
+        "context": spec.cluster.context,
+        "flux": f"v{spec.version}" if spec.flux else "found",
+    }

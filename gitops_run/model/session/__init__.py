@@ -1,0 +1,1 @@
+"""What makes one session: settings, spec, key, receipt."""

@@ -1,0 +1,1 @@
+"""What Pulumi reports of stacks, and where their files are."""

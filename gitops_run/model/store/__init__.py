@@ -1,0 +1,1 @@
+"""What a store holds: objects and their revision, keys, policy, failures."""

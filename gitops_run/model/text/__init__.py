@@ -1,0 +1,1 @@
+"""Texts and YAML: problems, masks, limits, and what Go's libraries read."""

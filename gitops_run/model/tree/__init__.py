@@ -1,0 +1,1 @@
+"""A session's files: which belong to its target, and what they name."""
