@@ -76,9 +76,9 @@ def test_what_the_api_server_refuses_stays_home_with_file_and_line(
 
         edit(session.root, "nightly.yaml", "never", '"0 4 * * *"')
         change = {"path": "spec.schedule", "before": '"0 3 * * *"', "after": '"0 4 * * *"'}
-        assert sync.tells("save_pushed")["changes"] == [
-            {"object": f"CronJob {session.namespace}/nightly", "action": "change", "fields": [change]}
-        ]
+        (pushed,) = sync.tells("save_pushed")["changes"]
+        assert (pushed["object"], pushed["action"]) == (f"CronJob {session.namespace}/nightly", "change")
+        assert pushed["fields"] == [change]
         sync.tells("save_applied")
     assert session.applier()["status"]["conditions"][0]["status"] == "True"
 

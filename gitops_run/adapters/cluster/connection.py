@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 
 from gitops_run.adapters.cluster.client import ApiClient, Configuration
 from gitops_run.adapters.cluster.credentials import Credentials
@@ -401,11 +402,13 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
                 f"the certificates of context {context!r} in {kubeconfig} can't be used",
                 hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
             ) from error
-        async with api:
-            connection = Connection(api, credentials, way)
-            try:
-                yield connection
-            finally:
+        connection = Connection(api, credentials, way)
+        try:
+            yield connection
+        finally:
+            with anyio.CancelScope(shield=True):  # a caller that is cancelled closes its connections too
                 await connection.close()
+                await api.close()
+                await anyio.lowlevel.checkpoint()  # asyncio closes transports in its next turn
     finally:
         await credentials.close()
