@@ -10,8 +10,9 @@ from anyio.abc import TaskGroup
 
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.ports import Emit, Flux, Snapshot
-from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
+from gitops_run.flows.verdict import wait_for_apply, wait_for_fetch
 from gitops_run.model.flux.conditions import Standing, Verdict, applier_verdict
+from gitops_run.model.state.belief import Revision
 from gitops_run.model.state.events import (
     SaveApplied,
     SaveFailed,
