@@ -14,11 +14,12 @@ import anyio
 
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.follow import Save
-from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
+from gitops_run.flows.ports import Emit, Flux, Lease, Store
 from gitops_run.model.names import STORE_PREFIX
 from gitops_run.model.state.belief import Belief, Revision, Stored, digests, etags
 from gitops_run.model.state.events import SaveUploading, StoreDiffered
 from gitops_run.model.store.objects import store_difference
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import Plan, Tree, diff
 
 BATCH = 100

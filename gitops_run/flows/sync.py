@@ -27,7 +27,6 @@ from gitops_run.flows.ports import (
     Flux,
     History,
     Lease,
-    Snapshot,
     SteadyStore,
     Store,
     StoreWatch,
@@ -52,6 +51,7 @@ from gitops_run.model.state.events import (
 )
 from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 
 FINISH_S = 5.0
 """How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""

@@ -18,14 +18,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import anyio.to_thread
 import watchfiles
 
+from gitops_run.adapters.files.snapshot import FolderSnapshot
 from gitops_run.adapters.machine.host import parse_witness, witness
 from gitops_run.adapters.machine.user_files import data_directory
 from gitops_run.adapters.machine.watching import until_cancelled
@@ -43,9 +44,8 @@ from gitops_run.model.state.history import (
     snapshot_name,
     to_text,
 )
-from gitops_run.model.text.problem import Problem
-from gitops_run.model.tree.ignore import Rule
-from gitops_run.model.tree.tree import FileEntry, Tree
+from gitops_run.model.tree.snapshot import Snapshot
+from gitops_run.model.tree.tree import FileEntry
 
 SNAPSHOTS_MAX: Final = 50
 WATCH_STEP_MS: Final = 10
@@ -55,48 +55,6 @@ _TEMPORARY: Final = ".tmp-"
 
 _Key = tuple[str, int]
 """What tells contents apart before they are read: MD5 and size, as FileEntry has them."""
-
-
-class RecordedSnapshot(Protocol):
-    """A snapshot whose files can be read."""
-
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102
-    def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaidOut:
-    """Hold an earlier snapshot in a folder of its own: it was applied before, so nothing is wrong with it.
-
-    taken: when it was kept, RFC 3339.
-    """
-
-    tree: Tree
-    folder: Path
-    taken: str
-    problems: tuple[Problem, ...] = ()
-    whole_root_reason: str = ""
-    remarks: tuple[str, ...] = ()
-
-    def read_bytes(self, path: str) -> bytes:
-        """Read a file of this snapshot."""
-        return (self.folder / path).read_bytes()
-
-    def read_text(self, path: str) -> str | None:
-        """Read a file of this snapshot as text; None where it has no such file."""
-        if path not in self.tree.files:
-            return None
-        return self.read_bytes(path).decode("utf-8", "replace")
-
-    def hidden_by(self, path: str) -> Rule | None:
-        """Find the ignore rule that hides a path: none does, since what was hidden was never kept."""
-        del path
-        return None
-
-    def meant_by(self, path: str) -> str:
-        """Name a file as it is: a snapshot that was kept has no links."""
-        return path
 
 
 def history_folder(environment: Mapping[str, str], key: SessionKey) -> Path:
@@ -123,14 +81,14 @@ class SessionHistory:
         self._contents: dict[_Key, str] = {}
         self._uses: Counter[str] = Counter()
 
-    async def keep(self, snapshot: RecordedSnapshot) -> None:
+    async def keep(self, snapshot: Snapshot) -> None:
         """Keep the contents of a snapshot while they can be read; it isn't listed before it is recorded.
 
         Raises BackendError where the disk refuses.
         """
         await anyio.to_thread.run_sync(self._keep, snapshot)
 
-    async def record(self, snapshot: RecordedSnapshot, revision: str) -> str:
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
         """Keep an applied snapshot under the revision that Flux knows; the same again moves to the end.
 
         Returns when it was kept, RFC 3339, or "" where it was left out, as its files were overwritten before
@@ -138,7 +96,7 @@ class SessionHistory:
         """
         return await anyio.to_thread.run_sync(self._record, snapshot, revision)
 
-    async def snapshot(self, revision: str) -> LaidOut:
+    async def snapshot(self, revision: str) -> Snapshot:
         """Lay out an earlier snapshot, whole, in a folder of its own. revision: whole. Raises NotFound."""
         return await anyio.to_thread.run_sync(self._lay_out, revision)
 
@@ -214,12 +172,12 @@ class SessionHistory:
             return None
         return KeptSnapshot(order=parsed[0], revision=parsed[1], files=files) if parsed else None
 
-    def _keep(self, snapshot: RecordedSnapshot) -> None:
+    def _keep(self, snapshot: Snapshot) -> None:
         with _disk_errors(self._folder), self._locked():
             self._catch_up()
             self._keep_contents(snapshot)
 
-    def _keep_contents(self, snapshot: RecordedSnapshot) -> bool:
+    def _keep_contents(self, snapshot: Snapshot) -> bool:
         """Write the contents that are new; say whether all could be read as the tree describes them."""
         is_whole = True
         for entry in snapshot.tree.files.values():
@@ -244,7 +202,7 @@ class SessionHistory:
             return (self._objects / name).stat().st_size == size
         return False
 
-    def _record(self, snapshot: RecordedSnapshot, revision: str) -> str:
+    def _record(self, snapshot: Snapshot, revision: str) -> str:
         with _disk_errors(self._folder), self._locked():
             seen = self._catch_up()
             if not self._keep_contents(snapshot):
@@ -299,7 +257,7 @@ class SessionHistory:
         self._contents = {key: name for key, name in self._contents.items() if self._has(name, key[1])}
         return names
 
-    def _lay_out(self, revision: str) -> LaidOut:
+    def _lay_out(self, revision: str) -> FolderSnapshot:
         with _disk_errors(self._folder), self._locked():
             found = self._find(revision)
             if found is None:
@@ -313,7 +271,7 @@ class SessionHistory:
                 copy = self._stage / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(self._content(path, file, found))
-            return LaidOut(tree=found.tree, folder=self._stage, taken=found.taken)
+            return FolderSnapshot(tree=found.tree, folder=self._stage, taken=found.taken)
 
     def _content(self, path: str, file: KeptFile, kept: KeptSnapshot) -> bytes:
         """Read a content. Raises NotFound where it isn't the one that was kept."""
