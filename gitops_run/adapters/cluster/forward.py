@@ -25,6 +25,7 @@ import anyio
 from gitops_run.adapters.cluster.channel import CHUNK_BYTES, PROTOCOL, pass_on
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.lease import boottime
+from gitops_run.adapters.cluster.paths import pod_path
 from gitops_run.adapters.cluster.pod_state import PodState, to_state
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, NotFound, TransientError, ungrouped
@@ -59,7 +60,7 @@ class PodForward:
         self._connection = connection
         self._target = target
         self._clock = clock
-        self._pods = f"/api/v1/namespaces/{target.namespace}/pods"
+        self._pods = pod_path(target.namespace)
         self._pod = PodState(trouble="it was not seen yet")
         self._ready_uid = ""
         self._served_uid = ""

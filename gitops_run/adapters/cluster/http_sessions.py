@@ -28,7 +28,7 @@ class HttpSessions:
         self._sessions: list[aiohttp.ClientSession] = []
 
     async def prepare(self, generation: int) -> None:
-        """Open a session with the present certificate. generation: another one for each of the credentials."""
+        """Open a session with the present certificate. generation: of the credentials."""
         rest, configuration = self._api.rest_client, self._api.configuration
         if rest.pool_manager is not None and self._generation == generation:
             return
