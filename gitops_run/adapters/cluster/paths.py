@@ -27,11 +27,8 @@ def version_path(api_version: str) -> str:
 
 def group_path(group: str, version: str) -> str:
     """Write the path of a version of an API. group: "" for the core API."""
-    return (
-        f"/apis/{quote(group, safe='')}/{quote(version, safe='')}"
-        if group
-        else f"/api/{quote(version, safe='')}"
-    )
+    root = f"/apis/{quote(group, safe='')}" if group else "/api"
+    return f"{root}/{quote(version, safe='')}"
 
 
 def path_of(api_version: str, plural: str, namespace: str = "", name: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitops_run.adapters.cluster.connection import Json
+from gitops_run.model.flux.conditions import find_condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,7 @@ def to_state(live: Json) -> PodState:
     metadata, status = live["metadata"], live.get("status") or {}
     if "deletionTimestamp" in metadata:
         return PodState(uid=metadata["uid"], trouble="it is being deleted")
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    is_ready = conditions.get("Ready", {}).get("status") == "True"
+    is_ready = find_condition(status, "Ready").get("status") == "True"
     return PodState(uid=metadata["uid"], is_ready=is_ready, trouble="" if is_ready else _trouble(status))
 
 
@@ -32,7 +32,7 @@ def _trouble(status: Json) -> str:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason"):
             return f"{waiting['reason']} {waiting.get('message', '')}".strip()
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message") or condition.get("reason") or "it has no node")
+    scheduled = find_condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return str(scheduled.get("message") or scheduled.get("reason") or "it has no node")
     return str(status.get("phase") or "it is new")
