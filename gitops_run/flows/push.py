@@ -93,7 +93,7 @@ class Pusher:
 
         Raises TransientError where the store's listings never show what was put.
         """
-        published = None if before.stored is None else dict(before.stored)
+        published = None if before.must_list else dict(before.stored or {})
         for _ in range(ROUNDS):
             if published is None:
                 published = await self._listed()
