@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 
@@ -137,8 +138,7 @@ def test_a_store_in_doubt_has_to_be_listed_and_holds_no_tree(belief: Belief, *, 
 
 
 @pytest.mark.parametrize("doubt", [Belief.doubted, Belief.replaced, lambda belief: belief.contradicted(1)])
-def test_what_comes_into_doubt_amid_a_push_stays_so(doubt: object) -> None:
-    assert callable(doubt)
+def test_what_comes_into_doubt_amid_a_push_stays_so(doubt: Callable[[Belief], Belief]) -> None:
     amid = doubt(Belief().begun(1, live=()))
     assert amid.pushed(STORED, amid.revision(STORED, "token")).must_list
 
