@@ -13,6 +13,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import anyio
 
@@ -333,6 +334,7 @@ class FakeSnapshot:
     whole_root_reason: str = ""
     remarks: tuple[str, ...] = ()
     taken: str = "then"
+    folder: Path = field(default_factory=Path)
 
     @property
     def tree(self) -> Tree:

@@ -19,11 +19,12 @@ from gitops_run.adapters.render.children import Limits
 from gitops_run.adapters.render.helm import Helm
 from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.errors import UsageError
-from gitops_run.flows.ports import Emit, Renderer, Snapshot
+from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.text.masking import Masker
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.sandbox.first_use import ensure_chart_programs
 
 # A controller of Flux applies under its own name.

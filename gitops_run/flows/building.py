@@ -12,7 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import yaml
 
-from gitops_run.flows.ports import Renderer, Snapshot
+from gitops_run.flows.ports import Renderer
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.charts.build import NotRenderableError
 from gitops_run.model.objects.identity import (
@@ -40,6 +40,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.text.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
 from gitops_run.model.tree.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.tree.places import Sources, line_of_key, locate_incomplete, locate_last, locate_text
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry
 
 _ANY_VARIABLE = "${"

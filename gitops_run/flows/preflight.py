@@ -16,7 +16,7 @@ from gitops_run.flows.building import Builder, Built, snapshot_size
 from gitops_run.flows.departures import find_departures
 from gitops_run.flows.dropped import DroppedFields, look_as_flux_applies
 from gitops_run.flows.namespaces import NamespaceFinder
-from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
+from gitops_run.flows.ports import ClusterLook, Emit, Renderer
 from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.names import APPLIER
@@ -40,6 +40,7 @@ from gitops_run.model.state.events import NamedNamespace, NamespaceOverridden
 from gitops_run.model.text.masking import Masker
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.places import locate
+from gitops_run.model.tree.snapshot import Snapshot
 
 _CIPHERTEXT = (
     "SOPS has encrypted its values, and without a key Flux applies them encrypted: "

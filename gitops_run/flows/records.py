@@ -14,8 +14,9 @@ from anyio.abc import TaskGroup
 from gitops_run.errors import BackendError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Emit, Flux, History, Snapshot
+from gitops_run.flows.ports import Emit, Flux, History
 from gitops_run.model.state.events import HistoryFailed, SnapshotKept
+from gitops_run.model.tree.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

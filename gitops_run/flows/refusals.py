@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.flows.ports import Snapshot
 from gitops_run.model.names import APPLIER
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
@@ -13,6 +12,7 @@ from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.text.yaml_words import unquoted_hint
 from gitops_run.model.tree.places import Sources, locate
+from gitops_run.model.tree.snapshot import Snapshot
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 
 from gitops_run.flows.follow import Concerns, Follower, Save
-from gitops_run.flows.verdict import Revision
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.state.belief import Revision
 from gitops_run.model.state.events import (
     Event,
     SaveApplied,

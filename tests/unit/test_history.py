@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-import gitops_run.adapters.files.history as history_module
+import gitops_run.adapters.files.undo_requests as history_module
 from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory, history_folder
 from gitops_run.adapters.machine.host import witness
 from gitops_run.errors import BackendError, NotFound, UsageError

@@ -13,8 +13,9 @@ import anyio.to_thread
 import pytest
 
 import gitops_run.adapters.files.work_tree as work_tree_module
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
 from gitops_run.model.state.events import WatchLimited
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.work_trees import snapshot, write
 
 

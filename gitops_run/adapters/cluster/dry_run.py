@@ -17,7 +17,8 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
-from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.cluster.paths import collection_path, object_path, secret_path
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.model.names import APPLIER
 from gitops_run.model.objects.dry_run import (
@@ -101,7 +102,7 @@ class ClusterDryRun:
 
     async def _learn(self, name: str) -> None:
         """Learn the values of a Secret that variables come from; one that can't be read teaches nothing."""
-        path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
+        path = secret_path(self._namespace, name)
         _, answer = await self._connection.ask(Request(method="GET", path=path, headers=self._headers))
         self._masker.learn(of_object(answer))
 

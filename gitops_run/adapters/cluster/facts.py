@@ -19,8 +19,18 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.discovery import served_kinds
+from gitops_run.adapters.cluster.paths import (
+    KUSTOMIZATIONS,
+    SOURCES,
+    namespace_path,
+    owner_path,
+    path_of,
+    source_path,
+    version_path,
+)
 from gitops_run.adapters.cluster.sessions import present
-from gitops_run.adapters.cluster.states import bound_owner, owner_path
+from gitops_run.adapters.cluster.states import bound_owner
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.names import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
@@ -31,8 +41,8 @@ ANSWER_WITHIN_S: Final = 5.0
 FLUX_AT_LEAST: Final = (2, 7)
 
 _KINDS: Final = (
-    ("source.toolkit.fluxcd.io/v1", "Bucket"),
-    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
+    (SOURCES, "Bucket"),
+    (KUSTOMIZATIONS, "Kustomization"),
 )
 _INSTALL_HINT: Final = "install it: gitops-run platform up"
 
@@ -61,13 +71,13 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answers, controllers, is_bound, pod_security = await asyncio.gather(
         asyncio.gather(
-            connection.get("/api/v1/namespaces/kube-system"),
-            connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
-            present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{key.name}"),
+            connection.get(namespace_path("kube-system")),
+            connection.create(path_of(review["apiVersion"], "selfsubjectreviews"), review),
+            present(connection, source_path(namespace, key.name.text)),
             connection.find(owner_path(namespace)),
-            connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
-            connection.find(f"/api/v1/namespaces/{namespace}"),
-            *(present(connection, f"/apis/{version}") for version, _ in _KINDS),
+            connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+            connection.find(namespace_path(namespace)),
+            *(present(connection, version_path(version)) for version, _ in _KINDS),
         ),
         read_controllers(connection),
         has_policies(connection),
@@ -109,5 +119,5 @@ def _refuse_flux(version: str, kinds: list[Json]) -> None:
             hint="upgrade it as it was installed",
         )
     for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
-        if kind not in {resource["kind"] for resource in found.get("resources", ())}:
+        if kind not in served_kinds(found):
             raise UsageError(f"this cluster has no {kind} in {api_version}", hint=_INSTALL_HINT)

@@ -24,6 +24,7 @@ from gitops_run.adapters.cluster.connection import (
     Json,
     RejectedError,
 )
+from gitops_run.adapters.cluster.paths import applier_path, chart_path, release_path, source_path
 from gitops_run.adapters.cluster.post_build import PostBuild, to_post_build
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import GuardError, NotFound, WaitTimeout, ungrouped
@@ -38,26 +39,6 @@ FENCE_S: Final = 20.0
 LOOK_S: Final = 3.0
 """A watch whose connection was dropped without a word is silent for longer than anybody waits."""
 _GONE = "the session was destroyed"
-
-
-def source_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a Flux Bucket, or of all in a namespace."""
-    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/buckets/{name}".rstrip("/")
-
-
-def applier_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a Kustomization, or of all in a namespace."""
-    return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/{name}".rstrip("/")
-
-
-def release_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a HelmRelease, or of all in a namespace."""
-    return f"/apis/helm.toolkit.fluxcd.io/v2/namespaces/{namespace}/helmreleases/{name}".rstrip("/")
-
-
-def chart_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a HelmChart, or of all in a namespace."""
-    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/helmcharts/{name}".rstrip("/")
 
 
 class FluxLists:

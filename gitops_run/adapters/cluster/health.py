@@ -14,7 +14,8 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.discovery import Discovery, collection_path
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.cluster.paths import collection_path, path_of, pod_path
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
 from gitops_run.model.health.pod_troubles import LOG_LINES, Surroundings, explained_health
@@ -118,13 +119,13 @@ class ClusterHealth:
     def _add_surroundings(self, view: _View) -> None:
         """Follow pods and events beside objects that they tell of."""
         kinds = {ref.kind for ref in view.places}
-        core, apps = (f"{root}/namespaces/{self._namespace}" for root in ("/api/v1", "/apis/apps/v1"))
+        ns = self._namespace
         if any(is_workload(ref) for ref in view.places):
-            self._include(view, f"{core}/{PODS}", "Pod", "v1")
+            self._include(view, path_of("v1", PODS, ns), "Pod", "v1")
         if "Deployment" in kinds:
-            self._include(view, f"{apps}/{REPLICA_SETS}", "ReplicaSet", "apps/v1")
+            self._include(view, path_of("apps/v1", REPLICA_SETS, ns), "ReplicaSet", "apps/v1")
         if "PersistentVolumeClaim" in kinds or any(is_workload(ref) for ref in view.places):
-            self._include(view, f"{core}/{EVENTS}", "Event", "v1")
+            self._include(view, path_of("v1", EVENTS, ns), "Event", "v1")
 
     def _include(self, view: _View, path: str, kind: str, api_version: str) -> None:
         if path not in view.collections:
@@ -168,7 +169,7 @@ class ClusterHealth:
 
     async def _log(self, crash: Crash) -> tuple[str, ...]:
         """Read the last lines of the container that crashed: of its life before, else of its only one."""
-        path = f"/api/v1/namespaces/{self._namespace}/pods/{crash.pod}/log"
+        path = f"{pod_path(self._namespace, crash.pod)}/log"
         query = {"container": crash.container, "tailLines": str(LOG_LINES)}
         for life in ({"previous": "true"}, {}):
             try:

@@ -22,6 +22,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
+from gitops_run.adapters.cluster.paths import lease_path
 from gitops_run.adapters.machine.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
 from gitops_run.model.names import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
@@ -98,8 +99,7 @@ class SessionLease:
         now: Callable[[], float] = boottime,
     ) -> None:
         self._connection = connection
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._path = f"{self._collection}/{name}"
+        self._collection, self._path = lease_path(namespace), lease_path(namespace, name)
         self._name = name
         self._holder = holder or Holder.of_this_process()
         self._now = now

@@ -14,10 +14,20 @@ from functools import reduce as over
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.flux import applier_path, chart_path, release_path, source_path
 from gitops_run.adapters.cluster.lease import DURATION_S
-from gitops_run.adapters.cluster.record import ALL_STATES, ONLY_STATES, map_path, to_record, to_summary
-from gitops_run.adapters.cluster.sessions import lease_path
+from gitops_run.adapters.cluster.paths import (
+    RBAC,
+    applier_path,
+    chart_path,
+    lease_path,
+    map_path,
+    namespace_path,
+    owner_path,
+    path_of,
+    release_path,
+    source_path,
+)
+from gitops_run.adapters.cluster.record import ONLY_STATES, to_record, to_summary
 from gitops_run.errors import NotFound
 from gitops_run.model.flux.conditions import to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import to_helm_values, to_release_status
@@ -51,7 +61,6 @@ from gitops_run.model.state.session_state import (
     without_claims,
 )
 
-RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 _LABELLED: Final = {"labelSelector": SESSION_LABEL}
 
 
@@ -78,50 +87,49 @@ class SessionKind:
 def session_kinds() -> tuple[SessionKind, ...]:
     """List what tells of sessions, the Flux Buckets first, without which nothing is known."""
     releases = _Releases()
-    flux = "toolkit.fluxcd.io"
     return (
         SessionKind(
             name="Buckets",
-            path=f"/apis/source.{flux}/v1/buckets",
+            path=source_path(),
             to_fact=source_fact,
             to_absence=lambda _: SourceSeen(version=0, source=None),
         ),
-        SessionKind(name="Namespaces", path="/api/v1/namespaces", to_fact=namespace_fact, to_absence=None),
+        SessionKind(name="Namespaces", path=namespace_path(), to_fact=namespace_fact, to_absence=None),
         SessionKind(
             name="RoleBindings",
-            path=f"{RBAC}/rolebindings",
+            path=path_of(RBAC, "rolebindings"),
             to_fact=owner_fact,
             to_absence=lambda _: OwnerSeen(version=0, owner=""),
             selector={**_LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"},
         ),
         SessionKind(
             name="Kustomizations",
-            path=f"/apis/kustomize.{flux}/v1/kustomizations",
+            path=applier_path(),
             to_fact=applier_fact,
             to_absence=lambda name: ApplierSeen(version=0, applier=f"Kustomization {name}"),
         ),
         SessionKind(
             name="HelmReleases",
-            path=f"/apis/helm.{flux}/v2/helmreleases",
+            path=release_path(),
             to_fact=releases.release_fact,
             to_absence=lambda name: ApplierSeen(version=0, applier=f"HelmRelease {name}"),
         ),
         SessionKind(
             name="HelmCharts",
-            path=f"/apis/source.{flux}/v1/helmcharts",
+            path=chart_path(),
             to_fact=releases.chart_fact,
             to_absence=releases.chart_absence,
             selector={},
         ),
         SessionKind(
             name="Leases",
-            path="/apis/coordination.k8s.io/v1/leases",
+            path=lease_path(),
             to_fact=lease_fact,
             to_absence=lambda _: LeaseSeen(version=0, writer=None),
         ),
         SessionKind(
             name="ConfigMaps",
-            path=ALL_STATES,
+            path=map_path(),
             to_fact=summary_fact,
             to_absence=lambda _: SummarySeen(version=0, summary=None),
             selector=ONLY_STATES,
@@ -175,7 +183,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
             hint="to see what there is: gitops-run list",
         ) from error
     around, binding, applier, release, chart, lease, state, record = await asyncio.gather(
-        connection.find(f"/api/v1/namespaces/{namespace}"),
+        connection.find(namespace_path(namespace)),
         connection.find(owner_path(namespace)),
         connection.find(applier_path(namespace, name)),
         connection.find(release_path(namespace, name)),
@@ -301,11 +309,6 @@ def summary_fact(live: Json) -> SummarySeen:
 def record_fact(live: Json) -> RecordSeen:
     """Read the ConfigMap of a session's record."""
     return RecordSeen(version=_version(live), record=to_record(live))
-
-
-def owner_path(namespace: str) -> str:
-    """Write the API path of the RoleBinding whose subject is a session's owner."""
-    return f"{RBAC}/namespaces/{namespace}/rolebindings/{OWNER_ROLE}"
 
 
 def bound_owner(binding: Json) -> str:

@@ -25,6 +25,7 @@ from gitops_run.adapters.files.disk import RootDisk, unreadable
 from gitops_run.adapters.files.hidden import hidden_needs
 from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
+from gitops_run.adapters.files.snapshot import FolderSnapshot
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
 from gitops_run.adapters.machine.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
@@ -33,7 +34,7 @@ from gitops_run.model.state.events import WatchLimited
 from gitops_run.model.store.objects import key_problem
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.closure import Closure, ClosureFinder
-from gitops_run.model.tree.ignore import Matcher, Rule, ignoring
+from gitops_run.model.tree.ignore import ignoring
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 MAX_FILES: Final = 20_000
@@ -51,45 +52,6 @@ RACY_NS: Final = 50_000_000
 """A file that changed this shortly before it was read may change again within the same tick of its times."""
 
 _Identity = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
-
-    whole_root_reason: why all of the root is part of it, "" where it isn't. remarks: lines for a person about
-    what is left out. meant: what is behind links, by its copy.
-    """
-
-    folder: Path
-    tree: Tree = field(default_factory=Tree)
-    problems: tuple[Problem, ...] = ()
-    whole_root_reason: str = ""
-    rules: Matcher | None = field(default=None, repr=False)
-    hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
-    remarks: tuple[str, ...] = ()
-    meant: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Read a file of this snapshot."""
-        return (self.folder / path).read_bytes()
-
-    def read_text(self, path: str) -> str | None:
-        """Read a file of this snapshot as text; None where it has no such file."""
-        if path not in self.tree.files:
-            return None
-        return (self.folder / path).read_text(encoding="utf-8", errors="replace")
-
-    def meant_by(self, path: str) -> str:
-        """Name the file of the root that a path of the copy stands for, where a link leads to it."""
-        folder = next((one for one in self.meant if f"{path}/".startswith(f"{one}/")), "")
-        return self.meant[folder] + path.removeprefix(folder) if folder else path
-
-    def hidden_by(self, path: str) -> Rule | None:
-        """Find the ignore rule that hides a path."""
-        if path in self.hidden:
-            return self.hidden[path]
-        return self.rules.hidden_by(path) if self.rules is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +89,8 @@ class _Scan:
     problems: list[Problem]
     remarks: list[str] = field(default_factory=list)
 
-    def snapshot(self, stage: Path) -> Snapshot:
-        return Snapshot(
+    def snapshot(self, stage: Path) -> FolderSnapshot:
+        return FolderSnapshot(
             folder=stage,
             problems=tuple(dict.fromkeys(self.problems)),
             whole_root_reason=self.closure.whole_root_reason,
@@ -242,7 +204,7 @@ class WorkTree:
         root = str(self.root)
         return _identity(root) != watched[root]
 
-    async def snapshot(self, touched: frozenset[str] = frozenset()) -> Snapshot:
+    async def snapshot(self, touched: frozenset[str] = frozenset()) -> FolderSnapshot:
         """Copy what the target needs now. touched: paths to read again even where they look the same."""
         try:
             return await anyio.to_thread.run_sync(self._snapshot, touched)
@@ -259,10 +221,10 @@ class WorkTree:
     def _relative(self, name: str) -> str:
         return os.path.relpath(name, self.root).replace(os.sep, "/")
 
-    def _snapshot(self, touched: frozenset[str]) -> Snapshot:
+    def _snapshot(self, touched: frozenset[str]) -> FolderSnapshot:
         if not is_folder(self.root):
             message, hint = f"{self.root} is gone", "bring it back, or end the session"
-            return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+            return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
         for _ in range(SCAN_ATTEMPTS):
             scan = self._scan()
             files = {path: scan.disk.file(path) for path in sorted(scan.closure.files)}
@@ -273,7 +235,7 @@ class WorkTree:
             if (entries := self._read(scan, files, again)) is not None:
                 return replace(scan.snapshot(self._stage), tree=Tree(entries))
         message, hint = "files keep vanishing while they are read", "save again when it's quiet"
-        return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+        return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
 
     def _scan(self) -> _Scan:
         """Find what the target needs now, and what has to be watched for it."""

@@ -28,7 +28,7 @@ from gitops_run.adapters.render.chart_stage import (
     template_texts,
 )
 from gitops_run.adapters.render.children import LimitedRuns, Limits, rendering_environment
-from gitops_run.adapters.render.kubectl import StagedSnapshot, disk_errors, refused, shown
+from gitops_run.adapters.render.kubectl import disk_errors, refused, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.charts.build import VALUES_FILE, built_version, revision_of, version_suffix
 from gitops_run.model.charts.capabilities import Capabilities
@@ -53,6 +53,7 @@ from gitops_run.model.objects.identity import (
 )
 from gitops_run.model.text.masking import Masker
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 
 _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
@@ -107,7 +108,7 @@ class Kinds(Protocol):
 class _Run:
     """Hold one rendering."""
 
-    snapshot: StagedSnapshot
+    snapshot: Snapshot
     target: str
     command: list[str]
 
@@ -150,7 +151,7 @@ class Helm:
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
-    async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong.
 
         Raises NotRenderableError where Flux fetches a part of the chart, TransientError where the cluster
@@ -183,7 +184,7 @@ class Helm:
             self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
         return rendered
 
-    def _read(self, snapshot: StagedSnapshot, target: str, staged: StagedChart) -> ChartTexts:
+    def _read(self, snapshot: Snapshot, target: str, staged: StagedChart) -> ChartTexts:
         files = self._values.values_files or (_join(target, VALUES_FILE),)
         values = "\n".join(snapshot.read_text(path) or "" for path in files)
         return ChartTexts(templates=template_texts(staged.folder), values=values)
@@ -197,7 +198,7 @@ class Helm:
         """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
         return self._doubts.kinds
 
-    def _unfit(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
+    def _unfit(self, snapshot: Snapshot, target: str) -> Problem | None:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
@@ -278,7 +279,7 @@ class Helm:
         merged = {key: {**own, **marks[key]} for key, own in found.items() if isinstance(own, Mapping)}
         return {**metadata, **({"namespace": namespace} if namespace else {}), **merged}
 
-    async def _command(self, snapshot: StagedSnapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
+    async def _command(self, snapshot: Snapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
         found = await self._release.capabilities(has_kinds=texts.asks_for_kinds)
         if texts.asks_for_kinds:
             await anyio.to_thread.run_sync(give_kinds, staged.folder, found.api_versions)

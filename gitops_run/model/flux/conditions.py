@@ -8,6 +8,7 @@ Sources: source-controller 1.9 and kustomize-controller 1.9, api/v1 and internal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -83,7 +84,7 @@ PENDING = Verdict(standing=Standing.PENDING)
 def to_source_status(live: dict[str, Any]) -> SourceStatus:
     """Read a Flux Bucket as the API server returns it."""
     metadata, spec, status = live["metadata"], live.get("spec", {}), live.get("status", {})
-    ready = _ready(status)
+    ready = find_condition(status, "Ready")
     return SourceStatus(
         is_suspended=bool(spec.get("suspend", False)),
         fence=(metadata.get("annotations") or {}).get(FENCE_ANNOTATION, ""),
@@ -98,7 +99,7 @@ def to_source_status(live: dict[str, Any]) -> SourceStatus:
 def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     """Read a Kustomization as the API server returns it."""
     status = live.get("status", {})
-    ready = _ready(status)
+    ready = find_condition(status, "Ready")
     sources = (live.get("spec", {}).get("postBuild") or {}).get("substituteFrom") or ()
     is_any_secret = any(source.get("kind") == "Secret" for source in sources)
     entries = (status.get("inventory") or {}).get("entries") or []
@@ -117,9 +118,10 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     )
 
 
-def _ready(status: dict[str, Any]) -> dict[str, str]:
-    conditions: list[dict[str, str]] = status.get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == "Ready"), {})
+def find_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Find a condition of any object's status by its type; empty where there is none."""
+    conditions: list[Mapping[str, Any]] = status.get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
 
 
 def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdict:

@@ -7,10 +7,11 @@ source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitops_run.model.flux.conditions import ApplierStatus
+from gitops_run.model.flux.conditions import ApplierStatus, find_condition
 from gitops_run.model.names import STORE_PREFIX
 from gitops_run.model.text.echoes import without_values
 
@@ -84,7 +85,7 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
     """
     spec, status = release["spec"], release.get("status", {})
     built = _built(chart or {})
-    ready, released = _condition(status, "Ready"), _condition(status, "Released")
+    ready, released = find_condition(status, "Ready"), find_condition(status, "Released")
     told = released if _is_remediated(ready, released) else ready
     attempted = (
         built.revision if built.version and status.get("lastAttemptedRevision") == built.version else ""
@@ -112,14 +113,14 @@ class _Built:
 
     revision: str = ""
     version: str = ""
-    failure: dict[str, str]
+    failure: Mapping[str, Any]
 
 
 def _built(chart: dict[str, Any]) -> _Built:
     status = chart.get("status", {})
     revision = status.get("observedSourceArtifactRevision", "")
     version = (status.get("artifact") or {}).get("revision", "")
-    ready = _condition(status, "Ready")
+    ready = find_condition(status, "Ready")
     failure = ready if ready.get("status") == "False" else {}
     digits = revision.rpartition(":")[2][:_DIGITS]
     is_of_this = bool(digits) and digits in version.partition("+")[2]
@@ -131,11 +132,6 @@ def _deployed(status: dict[str, Any]) -> str:
     return str(latest.get("chartVersion", "")) if latest.get("status") == "deployed" else ""
 
 
-def _is_remediated(ready: dict[str, str], released: dict[str, str]) -> bool:
+def _is_remediated(ready: Mapping[str, Any], released: Mapping[str, Any]) -> bool:
     is_failed = ready.get("status") == "False" and released.get("status") == "False"
     return is_failed and ready.get("reason") in _AFTER_REMEDIATION
-
-
-def _condition(status: dict[str, Any], kind: str) -> dict[str, str]:
-    conditions: list[dict[str, str]] = status.get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == kind), {})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from gitops_run.model.flux.conditions import find_condition
 from gitops_run.model.flux.reasons import without_noise
 from gitops_run.model.objects.identity import ObjectRef
 
@@ -137,8 +138,7 @@ def status_of(live: Live) -> Mapping[str, Any]:
 
 def condition_of(live: Live, name: str) -> Mapping[str, Any]:
     """Find a condition by its type; empty where there is none."""
-    conditions = status_of(live).get("conditions") or ()
-    return next((condition for condition in conditions if condition.get("type") == name), {})
+    return find_condition(status_of(live), name)
 
 
 def is_true(condition: Mapping[str, Any]) -> bool:

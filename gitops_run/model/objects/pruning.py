@@ -43,6 +43,14 @@ def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
     return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent
 
 
+def prune_question(gone: Sequence[ObjectRef], inventory: int, limit_percent: int) -> str:
+    """Say what a save would delete, where that needs someone's word; "" where it doesn't."""
+    if not is_large_prune(len(gone), inventory, limit_percent):
+        return ""
+    names = ", ".join(str(ref) for ref in gone[:3])
+    return f"this save would delete {len(gone)} of {inventory} objects ({names}, …)"
+
+
 def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -> bool:
     """Say whether a live object stays although it leaves the session.
 
