@@ -152,7 +152,7 @@ def test_what_was_lost_is_looked_for_before_it_is_made_anew() -> None:
 
 
 def test_what_a_killed_engine_still_made_after_the_first_cleaning_is_cleaned_up_too() -> None:
-    exists = [GuardError("it exists"), GuardError("it exists")]
+    exists: list[GitOpsRunError] = [GuardError("it exists"), GuardError("it exists")]
     stage = Stage(FakeCluster([EMPTY]), FakeStacks(exists, (LOST,)))
     stage.ups()
     assert stage.stacks.calls == ["up", "clear", "up", "clear", "up"]
