@@ -26,6 +26,7 @@ from gitops_run.errors import (
     WaitTimeout,
     ungrouped,
 )
+from gitops_run.flows.ports import Snapshot
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.health.rules import READY, Health
 from gitops_run.model.objects.identity import ObjectRef
@@ -60,6 +61,11 @@ def objects_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What a tree makes of the cluster: an object for each file of the target."""
     prefix = f"{TARGET}/"
     return {path.removeprefix(prefix): content for path, content in files.items() if path.startswith(prefix)}
+
+
+def contents(snapshot: Snapshot) -> dict[str, bytes]:
+    """Read all files of a snapshot."""
+    return {path: snapshot.read_bytes(path) for path in snapshot.tree.files}
 
 
 async def never_stopped() -> None:
@@ -212,8 +218,9 @@ class FakeCluster:
             await self._resumed()
             token = self.source_token
             if self.fails_to_fetch:
-                failed = {"ready": "False", "reason": "BucketOperationFailed", "message": "no answer"}
-                self.source = replace(self.source, **failed)
+                self.source = replace(
+                    self.source, ready="False", reason="BucketOperationFailed", message="no answer"
+                )
             elif not self.source.is_suspended:
                 self.on_fetch()
                 listed = await self.store.list()
@@ -330,6 +337,7 @@ class FakeSnapshot:
     """Files in memory."""
 
     files: dict[str, bytes]
+    folder: Path = Path()
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
     remarks: tuple[str, ...] = ()
@@ -393,15 +401,17 @@ class FakeRenderer:
         self.passed: list[dict[str, bytes]] = []
         self.refusal = ""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        del target
         await anyio.sleep(0.04)
         if self.refusal:
             return Problem(message=self.refusal)
-        for path, content in snapshot.files.items():
+        files = contents(snapshot)
+        for path, content in files.items():
             if content == BROKEN:
                 return Problem(path=path, line=1, message="not valid YAML")
-        self.passed.append(dict(snapshot.files))
-        names = sorted(objects_of(snapshot.files))
+        self.passed.append(files)
+        names = sorted(objects_of(files))
         documents = (
             f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: '{name}'\n  namespace: ns\n"
             for name in names
@@ -478,11 +488,11 @@ class FakeHistory:
         self.kept: dict[str, FakeSnapshot] = {}
         self.asked: asyncio.Queue[UndoRequest] = asyncio.Queue()
 
-    async def keep(self, snapshot: FakeSnapshot) -> None:
+    async def keep(self, snapshot: Snapshot) -> None:
         del snapshot
 
-    async def record(self, snapshot: FakeSnapshot, revision: str) -> str:
-        self.kept[revision] = snapshot
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
+        self.kept[revision] = FakeSnapshot(contents(snapshot))
         return "2026-11-26T00:00:00Z"
 
     async def snapshot(self, revision: str) -> FakeSnapshot:

@@ -37,14 +37,7 @@ def declare_cluster_bucket(
     cluster: pulumi.ResourceOptions,
 ) -> ClusterBucket:
     """Declare the server. opts: for what is no object of the cluster. cluster: for what is."""
-    server = StoreServer(
-        namespace=spec.namespace,
-        bucket=spec.bucket,
-        region=store.region,
-        image=store.image,
-        flux_namespace=store.flux_namespace,
-        labels=labels,
-    )
+    server = _server(spec, store, labels)
     made = MadeCredentials(
         f"{spec.name}-credentials", server_names=store_server.server_names(spec.namespace), opts=opts
     )
@@ -73,3 +66,14 @@ def declare_cluster_bucket(
         pulumi.ResourceOptions.merge(after(cluster, secret), soon),  # it waits for the pod as well
     )
     return ClusterBucket(made=(secret, closed, pod, service), credentials=credentials)
+
+
+def _server(spec: SessionSpec, store: InClusterStore, labels: Mapping[str, str]) -> StoreServer:
+    return StoreServer(
+        namespace=spec.namespace,
+        bucket=spec.bucket,
+        region=store.region,
+        image=store.image,
+        flux_namespace=store.flux_namespace,
+        labels=labels,
+    )

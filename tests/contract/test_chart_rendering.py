@@ -236,7 +236,7 @@ def test_a_dependency_elsewhere_in_the_root_is_put_into_the_chart(
 
 def switched_off(api_version: str, declared_in: str) -> dict[str, str]:
     """A chart whose one dependency, which has such a one too, is switched off by its condition."""
-    files = {}
+    files: dict[str, str] = {}
     for folder, dependency in (("chart", "dep"), ("chart/charts/dep", "inner")):
         chart = f"apiVersion: {api_version}\nname: {folder.rpartition('/')[2]}\nversion: 0.3.0\n"
         declared = f"dependencies:\n  - {{name: {dependency}, version: 0.3.0, condition: {dependency}.is}}\n"

@@ -177,7 +177,7 @@ def test_an_error_has_its_hint_and_no_secret(plugin: ResourceProviderStub, decla
     with pytest.raises(grpc.RpcError) as refused:
         create(plugin, {**declared, "secretKey": "not-the-right-one"})
 
-    assert "is wrong\nhint: check the secret key" in refused.value.details()
+    assert "is wrong\nhint: check the secret key" in str(refused.value.details())
     assert "not-the-right-one" not in str(refused.value)
 
 

@@ -257,9 +257,9 @@ def test_an_export_of_the_sandbox_holds_no_value_even_of_what_was_refused(
     person.succeeds("down", "exported")
     with tarfile.open(tmp_path / "out.tar.gz") as archive:
         texts = {
-            entry.name: file.read().decode(errors="replace")
+            entry.name: content.read().decode(errors="replace")
             for entry in archive.getmembers()
-            if (file := archive.extractfile(entry))
+            if (content := archive.extractfile(entry))
         }
     assert "run-exported" in texts["objects/kustomizations.json"]
     canaries = [*CANARIES, *store_keys(sandbox)]

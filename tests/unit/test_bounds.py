@@ -184,10 +184,10 @@ class FakeCluster:
 
 def ports(stacks: FakeStacks, facts: ClusterFacts) -> lifecycle.Ports:
     return lifecycle.Ports(
-        stacks=stacks,
+        stacks=stacks,  # type: ignore[arg-type]  # without what only a takeover asks
         cluster=FakeCluster(facts),
-        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
-        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type]
+        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type]
         declare=lambda _: None,
     )
 

@@ -13,6 +13,7 @@ import pytest
 
 import gitops_run.flows.building as building_module
 from gitops_run.flows.building import Builder, Built, sources_of
+from gitops_run.flows.ports import Snapshot
 from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
@@ -33,7 +34,7 @@ class Renderer:
     text: str = OBJECT
     rendered: list[str] = field(default_factory=list)
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         self.rendered.append(target)
         return self.text
 

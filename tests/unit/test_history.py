@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+import watchfiles
 
 import gitops_run.adapters.files.undo_requests as history_module
 from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory, history_folder
@@ -290,7 +291,7 @@ def test_a_request_is_seen_where_the_folder_can_not_be_watched(
         raise ExceptionGroup("", [RuntimeError(reason)])
         yield
 
-    monkeypatch.setattr(history_module.watchfiles, "awatch", refused)
+    monkeypatch.setattr(watchfiles, "awatch", refused)
     monkeypatch.setattr(history_module, "LOOK_AGAIN_S", 0.01)
 
     async def ask() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -164,7 +164,9 @@ def test_a_root_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
         find_root(folder)
 
 
-async def batch_after_each(work_tree: WorkTree, changes: list[Callable[[], object]]) -> list[frozenset[str]]:
+async def batch_after_each(
+    work_tree: WorkTree, changes: Sequence[Callable[[], object]]
+) -> list[frozenset[str]]:
     """Make changes one by one, and wait for the batch that each causes."""
     found = []
     await work_tree.snapshot()

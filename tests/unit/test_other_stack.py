@@ -79,8 +79,8 @@ def _run(flow: Flow, stacks: FakeStacks, cluster: FakeCluster) -> None:
     ports = lifecycle.Ports(
         stacks=stacks,  # type: ignore[arg-type]
         cluster=cluster,  # type: ignore[arg-type]
-        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
-        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type]
+        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type]
         declare=lambda _: None,
     )
     key = SessionKey.of(SessionName.parse("web"), settings)

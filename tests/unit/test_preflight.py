@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.model.charts.build import NotRenderableError
 from gitops_run.model.objects.dry_run import Finding, Obstacle
@@ -17,7 +18,7 @@ from gitops_run.model.objects.pruning import is_kept, is_large_prune, pruned
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
 from tests.fake_cluster_checks import FakeCluster, inspector
-from tests.fakes import FakeSnapshot
+from tests.fakes import FakeSnapshot, contents
 
 NOTHING = Live(digests={}, inventory=())
 
@@ -25,14 +26,14 @@ NOTHING = Live(digests={}, inventory=())
 class AsItIs:
     """A renderer for files that are rendered already."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
-        return "---\n".join(content.decode() for content in snapshot.files.values())
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        return "---\n".join(content.decode() for content in contents(snapshot).values())
 
 
 class Nothing:
     """A renderer for which there is nothing to render."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         return ""
 
 
@@ -278,7 +279,7 @@ def test_unknown_fields_that_reach_the_api_server_are_refused(text: str, setting
 class OfFluxAlone:
     """A renderer of a chart whose parts Flux fetches."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         raise NotRenderableError("Flux fetches its dependency dep")
 
 

@@ -154,12 +154,12 @@ def end(cluster: FakeCluster) -> tuple[Receipt | GitOpsRunError, list[str]]:
     settings = resolve([Source(origin=Origin.FLAG, values=values)])
     request = SessionRequest(key=SessionKey.of(KEY.name, settings), settings=settings, ca="", now="now")
     ports = Ports(
-        stacks=stacks,
-        cluster=cluster,
+        stacks=stacks,  # type: ignore[arg-type]  # what ending one asks of it
+        cluster=cluster,  # type: ignore[arg-type]
         open_store=no_store,
         open_keys=no_store,
         declare=lambda _: None,
-    )  # type: ignore[arg-type]
+    )
     try:
         return asyncio.run(down(request, ports, lambda _: None)), stacks.calls
     except GitOpsRunError as error:

@@ -11,6 +11,7 @@ import pytest
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.state.events import Event, SaveApplied
@@ -51,11 +52,12 @@ class Past:
     files: dict[str, bytes]
     recorded: list[str] = field(default_factory=list)
 
-    async def keep(self, snapshot: FakeSnapshot) -> None:
+    async def keep(self, snapshot: Snapshot) -> None:
         """Have it already."""
 
-    async def record(self, snapshot: FakeSnapshot, revision: str) -> None:
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
         self.recorded.append(revision)
+        return ""
 
     async def snapshot(self, revision: str) -> Earlier:
         if revision != revision_of(self.files):
