@@ -68,7 +68,7 @@ async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Cal
         session = await read_session(connection, key)
         wanted = _wanted(past.kept(), rev, session, key)
         if wanted.revision == _applied(session):
-            caller.report(f"{short(wanted.revision)} is what is live: there is nothing to undo")
+            caller.report(f"{short(wanted.revision)} is already live: there is nothing to undo")
             return Undone(snapshot=wanted, by="")
         if Holder(session.writer).is_running_here:
             with past.asking(wanted.revision):
@@ -116,7 +116,7 @@ def _wanted(
 def _nothing_kept(key: SessionKey) -> NotFound:
     return NotFound(
         f"session {key.name} has no history on this machine",
-        hint="it is kept for each save that Flux has applied: gitops-run sync NAME",
+        hint="a snapshot is kept for each save that Flux has applied: gitops-run sync NAME",
     )
 
 
@@ -131,7 +131,7 @@ async def _live_revision(key: SessionKey, caller: Caller) -> str | None:
         async with connect(key.kubeconfig, key.context) as connection:
             return _applied(await read_session(connection, key))
     except (BackendError, NotFound) as error:
-        caller.report(f"which one is live is not known: {error.message}")
+        caller.report(f"the live snapshot is not known: {error.message}")
         return None
 
 

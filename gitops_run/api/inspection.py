@@ -54,7 +54,7 @@ def root_of(session: LiveSession, named: Path | None, history: Path, here: Path)
     if is_namesake:
         return around
     raise UsageError(
-        f"session {session.name} watches a directory {session.root!r}, and this is {around}",
+        f"session {session.name} watches a directory {session.root!r}, but this one is {around}",
         hint="name that directory: --root DIR",
     )
 

@@ -77,7 +77,7 @@ class RenewedStore:
                 raise
             raise TransientError(
                 "the key that writes this session's bucket was replaced",
-                hint="nothing to do: the save is made again with the new key",
+                hint="nothing to do: the save is retried with the new key",
             ) from refused
 
     async def _has_another_key(self) -> bool:

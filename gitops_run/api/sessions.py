@@ -164,7 +164,7 @@ async def _with_existing(request: SessionRequest, missing: NotFound) -> NotFound
 def _at_work(request: SessionRequest, command: str) -> str:
     """Say what a process leaves that doesn't wait for Pulumi."""
     name = request.key.name
-    return f"Pulumi may still be at work on session {name}; to go on once it has ended: {command}"
+    return f"Pulumi may still be running for session {name}; to continue once it has ended: {command}"
 
 
 def _forgotten(request: SessionRequest, receipt: Receipt, caller: Caller) -> Receipt:

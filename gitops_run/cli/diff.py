@@ -30,7 +30,11 @@ DIFFERENT = 1
 
 @click.command()
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), help="What is saved; else the git work tree here.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The directory that is saved; by default the git work tree.",
+)
 @settings_flags(*CLUSTER_KEYS, *RENDER_KEYS)
 @json_flag
 def diff(name: str, root: Path | None, output: str, **flags: object) -> int:

@@ -29,11 +29,13 @@ from gitops_run.model.session.spec import SessionSpec
 @click.command()
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The directory to watch; by default the git work tree."
+)
 @settings_flags(*CLUSTER_KEYS, *SESSION_KEYS)
 @json_flag
 def up(name: str, path: Path | None, root: Path | None, output: str, **flags: object) -> None:
-    """Make session NAME, which applies PATH, or bring it up to its settings."""
+    """Create session NAME, which applies PATH, or update it to its settings."""
     parsed = SessionName.parse(name)
     request = request_to_make(parsed, {**sessions.place_of(path, root), **said(flags)})
     note(beginning(request))
@@ -43,12 +45,14 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
         print_json(_to_json(spec))
     else:
         click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
-        click.echo(told("  to save into it: gitops-run sync NAME"))
+        click.echo(told("  to push saves to it: gitops-run sync NAME"))
 
 
 @click.command()
 @click.argument("name")
-@click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: end the rest.")
+@click.option(
+    "--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster no longer exists: end the rest."
+)
 @click.option(
     "--from-cluster",
     "is_state_lost",
@@ -58,11 +62,11 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
 def down(name: str, output: str, *, is_cluster_gone: bool, is_state_lost: bool, **flags: object) -> None:
-    """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
+    """End session NAME: remove all of it, and have the cluster and the store confirm that it is gone."""
     if is_cluster_gone and is_state_lost:
         raise UsageError(
             "--cluster-gone and --from-cluster exclude each other",
-            hint="--from-cluster asks the cluster, and --cluster-gone doesn't",
+            hint="--from-cluster needs the cluster, and --cluster-gone is for one that no longer exists",
         )
     parsed, caller = SessionName.parse(name), this_caller()
     sources = known_sources(parsed, flags)
@@ -70,7 +74,7 @@ def down(name: str, output: str, *, is_cluster_gone: bool, is_state_lost: bool, 
     run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"gitops-run down {name}")))
     if is_cluster_gone:
         receipt = run(sessions.down_without_cluster, request, caller)
-        ok(f"session {name} is down; its cluster was not asked")
+        ok(f"session {name} is down; its cluster was not queried")
     else:
         receipt = run(sessions.down_from_cluster if is_state_lost else sessions.down, request, caller)
     if output == "json":
@@ -110,7 +114,7 @@ async def make_session(request: SessionRequest, caller: Caller) -> SessionSpec:
 
 
 def _stopping(command: str) -> str:
-    return f"Pulumi finishes what it is doing; to go on later: {command}"
+    return f"Pulumi finishes its current work; to continue later: {command}"
 
 
 def print_receipt(receipt: Receipt) -> None:

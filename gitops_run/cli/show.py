@@ -49,7 +49,7 @@ def list_sessions(output: str, **flags: object) -> None:
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
 def status(name: str, output: str, **flags: object) -> None:
-    """Show what is live in session NAME, or why not."""
+    """Show what is live in session NAME, or why it is not."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
     session = anyio.run(api.read_session, SessionKey.of(parsed, settings))

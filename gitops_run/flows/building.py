@@ -263,7 +263,7 @@ class Builder:
                 path = self._renderer.origin(path, self._target)
             line = line_of_key(document.key, document.text, sources.text(path)) if document.key else None
             return Problem(
-                path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"
+                path=path, line=line, message=f"the rendered output can't be applied: {document.failure}"
             )
         if document.incomplete is not None:
             path, line = locate_incomplete(document.incomplete, sources)
@@ -303,7 +303,7 @@ def _told(document: _Document, text: str) -> str:
     """Keep what stands around a variable to ourselves where it could be part of a secret."""
     kinds = {item.ref.kind for item in document.objects}
     if "Secret" in kinds or (document.incomplete is not None and document.incomplete.kind == "Secret"):
-        return "a ${…} in it can't be replaced here, and is not shown"
+        return "a ${…} in it can't be substituted here, and is not shown"
     return text
 
 
@@ -366,7 +366,9 @@ def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
 
 def _twin(ref: ObjectRef, sources: Sources) -> Problem:
     path, line = locate_last(ref, sources)
-    return Problem(path=path, line=line, message=f"{ref} is there more than once", hint="remove one of them")
+    return Problem(
+        path=path, line=line, message=f"{ref} is defined more than once", hint="remove one of them"
+    )
 
 
 def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
@@ -376,5 +378,5 @@ def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
     return replace(
         problem,
         message=f"the target needs this file, but an ignore rule hides it: {rule}",
-        hint=f"change the rule, or bring the file back with: !{problem.path.rpartition('/')[2]}",
+        hint=f"change the rule, or include the file again with: !{problem.path.rpartition('/')[2]}",
     )

@@ -103,5 +103,5 @@ class Leftovers:
         if pending:
             await self.stacks.clear_pending(self.stack)
         named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in found)
-        self.tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
+        self.tell(StackNotice(text=f"cleaned up what an interrupted run left pending: {named}"))
         return True

@@ -304,10 +304,10 @@ class _Judgement:
         """Say of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
         if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
-            self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
+            self._not_checked.append(f"{ref}: its annotation makes Flux ignore it")
             return
         if look.live is not None and self._settings.is_marked(item.body, "ssa", "IfNotPresent"):
-            self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
+            self._not_checked.append(f"{ref}: it exists, and its annotation makes Flux ignore it then")
             return
         if look.live is not None and ref.inventory_id not in self._known:
             owner = foreign_owner(look.live, session)
@@ -330,10 +330,10 @@ class _Judgement:
         if is_recreated:
             self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
         elif look.is_hidden and not look.findings:
-            reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
+            reason = f"{APPLIER} may not read it, so its existence and its owner are unknown"
             self._not_checked.append(f"{ref}: {reason}")
         elif look.result is not None and look.live is not None and ref.inventory_id in self._twofold:
-            reason = "it is there in several API versions, and the one that Flux applies last stays"
+            reason = "it is defined in several API versions, and the one that Flux applies last wins"
             self._not_checked.append(f"{ref} ({ref.api_version}): {reason}")
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
@@ -347,7 +347,8 @@ class _Judgement:
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
         """Tell of a field that the API server takes now, and not once the object has another version."""
         place = self._refusals.place(ref, finding.field)
-        return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
+        what = f"{ref}: {finding.field} ({place})"
+        return f"{what}: Flux applies it once and refuses it afterwards: {finding.hint}"
 
     def _dropped(self, item: RenderedObject, look: Look) -> list[str]:
         """List what Flux leaves out of an object that it applies."""
@@ -355,7 +356,7 @@ class _Judgement:
         found = [f"{ref}: Flux drops the unknown field {name} ({place(name)})" for name in look.dropped]
         if not self._settings.is_chart and drops_labels(item.body):
             labels = "metadata.labels"
-            found.append(f"{ref}: Flux drops {labels} ({place(labels)}): one of them is not text")
+            found.append(f"{ref}: Flux drops {labels} ({place(labels)}): one of them is not a string")
         return found
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
@@ -384,9 +385,9 @@ class _Judgement:
         """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
         ref, reason = item.ref, ""
         if finding.obstacle is Obstacle.KIND and (ref.group, ref.kind) in self._new_kinds:
-            reason = "its kind comes with this save"
+            reason = "this save creates its kind"
         elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
-            reason = "its namespace comes with this save"
+            reason = "this save creates its namespace"
         if reason:
             self._not_checked.append(f"{ref}: {reason}")
         is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION

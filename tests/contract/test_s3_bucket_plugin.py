@@ -298,7 +298,7 @@ def test_a_full_bucket_that_may_not_be_emptied_stays_as_it_is(
     create(plugin, kept)
     put(admin_store, kept["bucket"], "a")
 
-    with pytest.raises(grpc.RpcError, match="is not to be emptied\nhint: set force_destroy=True"):
+    with pytest.raises(grpc.RpcError, match="must not be emptied\nhint: set force_destroy=True"):
         delete(plugin, kept)
 
     assert not admin_store.is_empty(kept["bucket"])

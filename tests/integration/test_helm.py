@@ -299,7 +299,9 @@ def found_by_diff(session: SharedSession) -> tuple[dict[str, str], list[str]]:
 
 
 def test_diff_of_a_chart_tells_what_its_next_release_changes_and_nothing_else(knowing: SharedSession) -> None:
-    chance = "Secret run-knowing/chance: it comes from randAlphaNum, which gives something else each time"
+    chance = (
+        "Secret run-knowing/chance: it depends on randAlphaNum, which returns a different value each time"
+    )
     for _ in range(2):
         with knowing.in_root().leaves_running("sync", "knowing", "--allow-prune") as sync:
             sync.tells("save_applied")

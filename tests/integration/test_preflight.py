@@ -534,5 +534,5 @@ def test_an_object_that_flux_drops_is_reported_and_the_others_are_applied(sessio
     (session.root / "odd.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 12\n")
     with session.in_root().leaves_running("sync", session.name, "--allow-prune") as sync:
         [line] = sync.tells("save_pushed")["not_checked"]
-        assert line == "odd.yaml:1: Flux drops this ConfigMap: its metadata.name is not text"
+        assert line == "odd.yaml:1: Flux drops this ConfigMap: its metadata.name is not a string"
         sync.tells("save_applied")

@@ -164,7 +164,7 @@ def test_a_login_that_fails_during_a_sync_is_named_and_the_sync_goes_on_after_it
 CAUSES = {
     "proxy": r"the proxy 127.0.0.1:",
     "plugin": "./login, which gets the credentials of user 'dev', ended with 1: not logged in",
-    "authority": "is by an authority that context 'far' doesn't know",
+    "authority": "is by an authority unknown to context 'far'",
 }
 
 

@@ -144,7 +144,7 @@ def variables(tmp_path: Path) -> Path:
 
 
 def edits(root: Path) -> Iterator[str]:
-    """Break and mend the root in one way after another, and name the event that each has to get."""
+    """Break and fix the root in one way after another, and name the event that each has to get."""
     secret, env = root / "secret.yaml", root / "values.env"
     plain = secret.read_text()
     secret.write_text(yaml.safe_dump({**SECRET, "stringData": {"pin": "${PIN:0:6}"}}))

@@ -86,7 +86,7 @@ def test_what_is_no_yaml_is_left_to_the_renderer(text: str) -> None:
 
 def test_what_renders_to_a_bomb_is_refused() -> None:
     (problem,) = build(Builder(Renderer(OBJECT + BOMB), ".", None), {}).problems
-    assert problem.message.startswith("a rendered object is too much")
+    assert problem.message.startswith("a rendered object exceeds a limit")
 
 
 def test_a_large_rendering_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_key_that_a_template_has_twice_is_refused_at_its_second_line() -> None
     files = {"app/templates/a.yaml": f"{OBJECT}data:\n  k: {{{{ .Values.a }}}}\n  k: b\n"}
     (problem,) = build(Builder(Renderer(template("data:\n  k: a\n  k: b\n")), "app", None), files).problems
     assert str(problem) == (
-        "app/templates/a.yaml:7: what this renders to can't be applied: the key k is there twice"
+        "app/templates/a.yaml:7: the rendered output can't be applied: the key k occurs twice"
     )
 
 

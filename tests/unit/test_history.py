@@ -350,7 +350,7 @@ def test_a_revision_is_found_by_its_beginning(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc", "xyz1", "sha256:", "../..", "a" * 65])
 def test_what_is_no_beginning_of_a_revision_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no revision"):
+    with pytest.raises(UsageError, match="not a revision"):
         find(kept("abcd"), text)
 
 

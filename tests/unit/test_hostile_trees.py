@@ -118,13 +118,13 @@ def test_folders_of_any_size_are_refused(
     for number in range(7):
         write(root, f"{folder.format(number)}/{number}.yaml")
     problems = snapshot(work_tree).problems
-    assert problems[0].message == "with this folder, more than 6 files and folders lie in what is needed"
+    assert problems[0].message == "with this folder, more than 6 files and folders are needed"
 
 
 def test_folders_of_any_depth_are_refused(root: Path, work_tree: WorkTree) -> None:
     write(root, "a/" * 200 + "a.yaml")
     (problem,) = snapshot(work_tree).problems
-    assert problem.message == "this folder lies deeper than 128 others"
+    assert problem.message == "this folder is nested deeper than 128 others"
 
 
 def test_deep_folders_that_are_ignored_are_no_problem(root: Path, work_tree: WorkTree) -> None:

@@ -103,7 +103,7 @@ def test_a_session_that_another_stack_made_is_refused_with_the_name_of_that_stac
 @pytest.mark.parametrize("stack", ["", "gitops-run/web"])
 def test_a_session_without_a_stack_in_this_backend_is_refused(flow: Flow, stack: str) -> None:
     stacks = FakeStacks(None)
-    with pytest.raises(GuardError, match="its stack isn't in the backend"):
+    with pytest.raises(GuardError, match="its stack is not in the current backend"):
         _run(flow, stacks, FakeCluster(stack))
     assert stacks.calls == []
 

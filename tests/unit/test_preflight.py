@@ -129,7 +129,7 @@ def test_a_kind_that_comes_with_the_save_is_not_checked_and_another_is_refused()
     )
     widget = manifest("W", "w", api="x.io/v1")
     cluster = refusing("w", Obstacle.KIND, "the cluster has no kind W in x.io/v1")
-    assert inspect(crd, widget, cluster=cluster).not_checked == ("W ns/w: its kind comes with this save",)
+    assert inspect(crd, widget, cluster=cluster).not_checked == ("W ns/w: this save creates its kind",)
     assert messages(inspect(widget, cluster=cluster)) == [
         "app/0.yaml:1: W ns/w: the cluster has no kind W in x.io/v1"
     ]
@@ -141,7 +141,7 @@ def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
     found = inspect(manifest("Namespace", "other", namespace=""), other, cluster=cluster)
     assert (found.problems, found.not_checked) == (
         (),
-        ("ConfigMap other/c: its namespace comes with this save",),
+        ("ConfigMap other/c: this save creates its namespace",),
     )
     assert "there is no namespace other" in messages(inspect(other, cluster=cluster))[0]
 
@@ -152,7 +152,7 @@ def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
         (manifest("ClusterRole", "r", namespace=""), "belongs to the whole cluster"),
         (
             manifest("Role", "r", namespace="other"),
-            "lies in namespace other, and the session may apply in ns only",
+            "is in namespace other, and the session may apply in ns only",
         ),
         (manifest("Role", "r"), "the session's ServiceAccount flux-run has no right to apply roles"),
     ],
@@ -172,7 +172,7 @@ def test_an_object_of_someone_else_is_refused_with_and_without_dry_run() -> None
     cluster.has(ref("ConfigMap", "a"), metadata={"managedFields": [{"manager": "kubectl-edit"}]})
     expected = (
         "app/0.yaml:1: ConfigMap ns/a was made by someone else, with kubectl-edit: "
-        "a session never takes over what it didn't make"
+        "a session never takes over objects that it did not create"
     )
     assert messages(inspect(A, cluster=cluster)) == [expected]
     assert messages(inspect(A, cluster=cluster, has_dry_run=False)) == [expected]
@@ -208,7 +208,7 @@ def token_of(account: str) -> str:
 
 def test_what_claims_to_be_a_part_of_the_session_by_its_label_is_refused() -> None:
     (problem,) = inspect(labelled("ConfigMap", "a", "gitops-run.dev/session")).problems
-    assert "gitops-run.dev/session, which marks what the session itself is made of" in problem.message
+    assert "gitops-run.dev/session, which marks the session's own objects" in problem.message
 
 
 def test_a_token_of_the_session_s_account_is_refused_and_one_of_another_account_is_not() -> None:
@@ -251,7 +251,7 @@ def test_unknown_fields_of_a_native_kind_are_dropped_as_by_flux_and_told_with_th
 def test_labels_that_flux_drops_are_told_with_their_line() -> None:
     found = inspect(A.replace("\ndata:", "\n  labels: {a: 5, b: c}\ndata:"))
     assert found.not_checked == (
-        "ConfigMap ns/a: Flux drops metadata.labels (app/0.yaml:6): one of them is not text",
+        "ConfigMap ns/a: Flux drops metadata.labels (app/0.yaml:6): one of them is not a string",
     )
     assert (told(found), found.problems) == ([("ConfigMap ns/a", "create")], ())
 
@@ -409,7 +409,7 @@ def test_two_of_the_same_are_found_in_lists_too() -> None:
         f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {n}, namespace: ns}}}}\n" for n in "ca"
     )
     listed = f"apiVersion: v1\nkind: ConfigMapList\nitems:\n{items}"
-    assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is there more than once"]
+    assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is defined more than once"]
 
 
 def test_an_object_in_two_versions_of_its_api_is_no_twin_as_for_kustomize() -> None:

@@ -117,7 +117,7 @@ MESSAGES = (
     ),
     (
         "Helm rollback to previous release ns/web.v3 with chart web@0.1.0 failed: timed out",
-        "going back from release ns/web.v3 failed: timed out",
+        "the rollback of release ns/web.v3 failed: timed out",
     ),
     (
         "Helm install failed for release ns/web with chart web@0.1.0: INSTALLATION FAILED: no such chart",

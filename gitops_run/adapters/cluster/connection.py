@@ -248,12 +248,13 @@ class Connection:
         response.close()
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(
-                f"the API server of context {self.context!r} is starting", hint="nothing: it is tried again"
+                f"the API server of context {self.context!r} is starting",
+                hint="nothing: the request is retried automatically",
             )
         if response.status == HTTPStatus.FORBIDDEN:
             raise TransientError(
-                f"the API server of context {self.context!r} doesn't even say whether it is ready",
-                hint="it is starting, or this user may do nothing there: kubectl auth whoami",
+                f"the API server of context {self.context!r} does not report whether it is ready",
+                hint="it may be starting, or this user may have no rights there: kubectl auth whoami",
             )
 
     async def close(self) -> None:
@@ -372,7 +373,7 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
         except OSError as error:  # ssl.SSLError is one
             raise UsageError(
                 f"the certificates of context {context!r} in {kubeconfig} can't be used",
-                hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
+                hint="check certificate-authority, client-certificate and client-key: each must be PEM",
             ) from error
         connection = Connection(api, credentials, way)
         try:

@@ -115,8 +115,8 @@ def _refuse_flux(version: str, kinds: list[Json]) -> None:
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers and (int(numbers[1]), int(numbers[2])) < FLUX_AT_LEAST:
         raise UsageError(
-            f"this cluster's Flux is {version}, and 2.7 or later is needed",
-            hint="upgrade it as it was installed",
+            f"this cluster's Flux is {version}, and 2.7 or later is required",
+            hint="upgrade it the way it was installed",
         )
     for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
         if kind not in served_kinds(found):

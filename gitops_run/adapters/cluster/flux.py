@@ -122,7 +122,7 @@ class WatchedFlux:
         if not self._is_gone:
             await self._news.wait()
         if self._is_gone:
-            raise NotFound(_GONE, hint="to make it again: gitops-run up NAME PATH")
+            raise NotFound(_GONE, hint="to recreate it: gitops-run up NAME PATH")
 
     async def news(self) -> None:
         """Wait for the next change; look for oneself where the watches are silent for LOOK_S.
@@ -194,7 +194,7 @@ class WatchedFlux:
             await self._connection.patch(self._source_path, body, JSON_PATCH)
         except RejectedError as error:
             raise GuardError(
-                "the fence of this session is not ours any more: another writer has taken it over",
+                "another writer has taken over the fence of this session",
                 hint="to see who: gitops-run status NAME; to take it back: gitops-run sync NAME --take-over",
             ) from error
 

@@ -47,7 +47,8 @@ class RecordMaps:
             raise
         except (BackendError, NotFound) as error:
             raise BackendError(
-                f"nobody else sees what is saved here: ConfigMap {self._namespace}/{name} can't be written: "
+                f"others can't see this session's saves: ConfigMap {self._namespace}/{name} can't be "
+                "written: "
                 f"{error.message}",
                 hint="if the session or its platform is older than this program: gitops-run up NAME; "
                 "gitops-run platform up",

@@ -126,7 +126,7 @@ async def remove_leftovers(
         except TimeoutError as error:
             raise WaitTimeout(
                 f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
-                hint=f"see what holds it: kubectl get {leftover.kind} {leftover.name} -o yaml",
+                hint=f"to see what blocks its deletion: kubectl get {leftover.kind} {leftover.name} -o yaml",
             ) from error
 
 
@@ -137,7 +137,7 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
         live = await connection.get(f"{collection}/{leftover.name}")
         if (live["metadata"].get("labels") or {}).get(key) != value:
             raise GuardError(
-                f"{leftover.kind} {leftover.name} exists already, and it is not {value}'s",
+                f"{leftover.kind} {leftover.name} already exists, and does not belong to {value}",
                 hint="choose another session name, or remove it yourself",
             )
         await connection.delete(f"{collection}/{leftover.name}")
@@ -184,7 +184,7 @@ async def _are_gone(connection: Connection, name: SessionName, namespace: str) -
         for group, resources in APPLICABLE
         for resource in resources
     ]
-    what = f"what {name} applied in {namespace}"
+    what = f"the objects that {name} applied in {namespace}"
     answers = await asyncio.gather(
         *(_look(connection, path, applied) for path in paths for applied in selectors), return_exceptions=True
     )

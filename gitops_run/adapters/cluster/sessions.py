@@ -61,7 +61,7 @@ async def read_session(
     except NotFound as error:
         raise NotFound(
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
-            hint="to see what there is: gitops-run list",
+            hint="to list the sessions: gitops-run list",
         ) from error
     applier = await present(flux, applier_path(namespace, name))
     lease = await present(connection, lease_path(namespace, name))

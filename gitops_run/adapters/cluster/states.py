@@ -150,7 +150,7 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
         )
     except NotFound as error:
         raise NotFound(
-            f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
+            f"the cluster of context {connection.context!r} has no Flux, and therefore no sessions",
             hint="install it: gitops-run platform up",
         ) from error
     states: dict[str, SessionState] = {}
@@ -180,7 +180,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
     except NotFound as error:
         raise NotFound(
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
-            hint="to see what there is: gitops-run list",
+            hint="to list the sessions: gitops-run list",
         ) from error
     around, binding, applier, release, chart, lease, state, record = await asyncio.gather(
         connection.find(namespace_path(namespace)),

@@ -65,8 +65,8 @@ class RootDisk:
         self._names_left -= len(names)
         if self._names_left < 0:
             self._names_left = 0
-            message = f"with this folder, more than {NAMES_MAX} files and folders lie in what is needed"
-            hint = "name a smaller target or --root, or ignore what isn't needed in .sourceignore"
+            message = f"with this folder, more than {NAMES_MAX} files and folders are needed"
+            hint = "name a smaller target or --root, or ignore unneeded files in .sourceignore"
             problem = Problem(path=folder, message=message, hint=hint)
             self._found[folder] = Found(is_folder=True, problem=problem)
             return []
@@ -143,7 +143,7 @@ class RootDisk:
             return found
         if not found.is_folder:
             return None
-        message = f"this folder lies deeper than {DEPTH_MAX} others"
+        message = f"this folder is nested deeper than {DEPTH_MAX} others"
         return Found(problem=Problem(path=above, message=message, hint=f"move it, or {ignoring(above)}"))
 
     def _classify(self, path: str, real: str) -> Found | None:
@@ -174,11 +174,11 @@ class RootDisk:
             real = os.path.realpath(link, strict=True)
         except FileNotFoundError:
             hint = f"correct it, or {ignoring(path)}"
-            return Found(problem=Problem(path=path, message="this link leads nowhere", hint=hint))
+            return Found(problem=Problem(path=path, message="this link points to nothing", hint=hint))
         if not f"{real}/".startswith(f"{self.root.rstrip('/')}/"):
             return Found(is_folder=is_dir, problem=_leaves_root(path))
         if is_dir and real in self._trail(path):
-            message = "this link leads back to a folder that holds it"
+            message = "this link points to a folder that contains it"
             return Found(is_folder=True, problem=Problem(path=path, message=message))
         self.hops.add(real)
         self._real[path], self._status[path] = real, Path(real).stat()
@@ -222,6 +222,6 @@ def unreadable(path: str, error: OSError) -> Problem:
 def _leaves_root(path: str) -> Problem:
     return Problem(
         path=path,
-        message="this link leads out of the root",
+        message="this link points outside the root",
         hint=f"copy the file, name a wider --root, or {ignoring(path)}",
     )

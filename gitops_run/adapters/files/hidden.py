@@ -55,5 +55,5 @@ def _hidden_need(path: str, rule: Rule) -> Problem:
     return Problem(
         path=path,
         message=f"the target needs this file, but an ignore rule hides it: {rule}",
-        hint=f"change the rule, or bring the file back with: !{path.rpartition('/')[2]}",
+        hint=f"change the rule, or include the file again with: !{path.rpartition('/')[2]}",
     )

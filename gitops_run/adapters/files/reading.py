@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-NO_FILE_MESSAGE = "this is no file"
+NO_FILE_MESSAGE = "this is not a regular file"
 
 
 def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True) -> bytes:
@@ -24,7 +24,7 @@ def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True)
         _refuse_others(os.fstat(descriptor))
         content = file.read(limit + 1)
     if content is None:  # some files of the kernel are regular ones, and would wait here
-        raise OSError(errno.EAGAIN, "it has no end")
+        raise OSError(errno.EAGAIN, "it never ends")
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit / 2**20:g} MiB")
     return content

@@ -40,16 +40,18 @@ def find_root(target: Path, root: Path | None = None) -> Path:
             f"{target} can't be used: {error.strerror}", hint="name another directory"
         ) from error
     if not is_there:
-        raise UsageError(f"{target} doesn't exist", hint="name a directory that does")
+        raise UsageError(f"{target} doesn't exist", hint="name a directory that exists")
     if not target.is_dir():
         raise UsageError(f"{target} is a file", hint=f"name its directory: {target.parent}")
     target = target.resolve()
     _refuse_unwatchable(target)
     if root is not None:
         if not root.is_dir():
-            raise UsageError(f"--root {root} is no directory", hint="name a directory that holds the target")
+            raise UsageError(
+                f"--root {root} is not a directory", hint="name a directory that contains the target"
+            )
         if not target.is_relative_to(root.resolve()):
-            raise UsageError(f"{target} doesn't lie within --root {root}", hint="name a root that holds it")
+            raise UsageError(f"{target} is not within --root {root}", hint="name a root that contains it")
         return root.resolve()
     return _work_tree(target) or target
 

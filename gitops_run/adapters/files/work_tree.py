@@ -168,7 +168,7 @@ class WorkTree:
         if self._polled is None:
             self._report(
                 WatchLimited(
-                    message=f"{self.root} can't be watched, and is looked at every {POLL_S:.0f} s: {reason}",
+                    message=f"{self.root} can't be watched, and is polled every {POLL_S:.0f} s: {reason}",
                     hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
                     "or name a smaller --root",
                 )
@@ -223,7 +223,7 @@ class WorkTree:
 
     def _snapshot(self, touched: frozenset[str]) -> FolderSnapshot:
         if not is_folder(self.root):
-            message, hint = f"{self.root} is gone", "bring it back, or end the session"
+            message, hint = f"{self.root} is gone", "restore it, or end the session"
             return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
         for _ in range(SCAN_ATTEMPTS):
             scan = self._scan()
@@ -234,7 +234,10 @@ class WorkTree:
             again = frozenset(scan.disk.real(path) for path in touched if not path.startswith("../"))
             if (entries := self._read(scan, files, again)) is not None:
                 return replace(scan.snapshot(self._stage), tree=Tree(entries))
-        message, hint = "files keep vanishing while they are read", "save again when it's quiet"
+        message, hint = (
+            "files keep vanishing while they are read",
+            "save again once the files no longer change",
+        )
         return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
 
     def _scan(self) -> _Scan:
@@ -295,7 +298,7 @@ class WorkTree:
         except OSError as error:
             raise TransientError(
                 f"the copy of {path} can't be written to {self._stage}: {error.strerror}",
-                hint="check that disk: it has to hold a copy of what the target needs",
+                hint="check that disk: it must hold a copy of the files that the target needs",
             ) from error
 
     def _forget(self, found: Collection[str]) -> None:
@@ -347,5 +350,5 @@ def over_limit(files: Mapping[str, tuple[Path, os.stat_result]]) -> Iterator[Pro
             path=largest,
             message=f"{len(files)} files and {size / 2**20:.0f} MiB are needed, this is the largest; "
             f"at most {MAX_FILES} and {MAX_BYTES // 2**20} MiB are synced",
-            hint="name a smaller target or --root, or ignore what isn't needed in .sourceignore",
+            hint="name a smaller target or --root, or ignore unneeded files in .sourceignore",
         )

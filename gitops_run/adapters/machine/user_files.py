@@ -81,7 +81,9 @@ def read_private_mapping(path: Path) -> dict[str, object]:
     """Read a YAML file. Raises UsageError where it holds secrets and is open to others."""
     values = _read_mapping(path)
     if _has_secrets(values) and path.stat().st_mode & _OTHERS_MAY_READ:
-        raise UsageError(f"{path} holds secrets, and others may read it", hint=f"close it: chmod 600 {path}")
+        raise UsageError(
+            f"{path} holds secrets, and others may read it", hint=f"restrict it: chmod 600 {path}"
+        )
     return values
 
 
@@ -113,7 +115,7 @@ def read_stack_file(path: Path, project: str = PROJECT, table: Sequence[Setting]
     for setting in table:
         if setting.is_secret and values.get(setting.key):
             raise UsageError(
-                f"{path} has {setting.key} in the clear",
+                f"{path} has {setting.key} in plain text",
                 hint=f"change that key at the store, then: pulumi config set {setting.key} --secret",
             )
     return stack_source(values, path, table)
@@ -143,7 +145,7 @@ def read_ca(path: str | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"caFile {path} can't be read: {error}", hint="name a PEM file") from error
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise UsageError(f"caFile {path} has no certificate in it", hint="name a PEM file")
+        raise UsageError(f"caFile {path} contains no certificate", hint="name a PEM file")
     return text
 
 
@@ -157,7 +159,7 @@ def read_decryption_key(path: str | None) -> str:
     text, is_open = _read_secret("decryptionKeyFile", path, "name the file of an age key")
     if not any(line.startswith("AGE-SECRET-KEY-") for line in text.splitlines()):
         raise UsageError(
-            f"decryptionKeyFile {path} has no AGE-SECRET-KEY- line in it",
+            f"decryptionKeyFile {path} contains no AGE-SECRET-KEY- line",
             hint="name a file that age-keygen has written",
         )
     if is_open:
@@ -189,7 +191,7 @@ def read_variables(path: str | None) -> dict[str, str]:
             )
         found[name] = value
     if not found:
-        raise UsageError(f"substituteFile {path} has no variable in it", hint="write a line: NAME=VALUE")
+        raise UsageError(f"substituteFile {path} contains no variable", hint="write a line: NAME=VALUE")
     return found
 
 
@@ -206,7 +208,7 @@ def _read_secret(key: str, path: str, hint: str) -> tuple[str, bool]:
 
 def _is_open(key: str, path: str) -> UsageError:
     return UsageError(
-        f"{key} {path} holds a secret, and others may read it", hint=f"close it: chmod 600 {path}"
+        f"{key} {path} holds a secret, and others may read it", hint=f"restrict it: chmod 600 {path}"
     )
 
 
@@ -222,7 +224,7 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         # Not from the error: its text has the line, and a traceback would show it.
-        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from None
+        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="fix that line") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):

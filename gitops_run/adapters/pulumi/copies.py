@@ -61,7 +61,7 @@ class StateCopy:
             content = _complete(copy)
             if content is None:
                 raise StateLostError(
-                    f"the state of stack {self.stack} is cut off, and has no complete copy: {state}",
+                    f"the state of stack {self.stack} is truncated, and has no complete copy: {state}",
                     hint=self._ending,
                 )
             with writing(state):

@@ -138,7 +138,7 @@ def _passphrase_file(directory: Path) -> Path:
     except FileExistsError:
         if path.stat().st_size == 0:
             raise UsageError(
-                f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
+                f"the passphrase file {path} is empty", hint="restore the stacks' passphrase in it"
             ) from None
     return path
 

@@ -251,7 +251,7 @@ class Stacks:
         """Keep the state while it is complete; continue from the copy where it is cut off."""
         copy = self._copy(report.stack)
         if copy.restore():
-            text = "Pulumi's state was cut off, as by a full disk: continuing from its last complete copy"
+            text = "Pulumi's state was truncated, as by a full disk: continuing from its last complete copy"
             report.tell(StackNotice(text=text))
         copy.keep()
 
@@ -264,7 +264,7 @@ class Stacks:
         except automation.CommandError as error:
             if "EOF" not in str(error) or not drop_torn_sidecars(self._home.backend):
                 raise
-            report.tell(StackNotice(text="mended Pulumi's state, which a killed run has left half written"))
+            report.tell(StackNotice(text="repaired Pulumi's state, which a killed run left incomplete"))
             return self._unless_locked(work, process, report)
 
     def _unless_locked(
@@ -324,7 +324,7 @@ async def _report_full_disk(copy: StateCopy, tell: Tell) -> None:
     """Say once that the disk is full: Pulumi says so only after it has tried for minutes."""
     while not (folder := copy.full_disk()):  # noqa: ASYNC110 - nobody announces it
         await anyio.sleep(DISK_LOOK_S)
-    text = f"the disk of {folder} is full: Pulumi goes on once there is room on it, and Ctrl-C ends this"
+    text = f"the disk of {folder} is full: Pulumi continues once there is room on it, and Ctrl-C cancels"
     tell(StackNotice(text=text))
 
 

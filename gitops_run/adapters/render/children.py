@@ -170,7 +170,7 @@ async def _followed(process: Process, limits: Limits) -> Finished:
         return Finished(code=code, excess=Excess(message=text, hint=_raise("renderMemoryMb")))
     if code == -signal.SIGKILL:
         text = "was killed by the system, which may be out of memory"
-        return Finished(code=code, excess=Excess(message=text, hint="look at the system's log: dmesg"))
+        return Finished(code=code, excess=Excess(message=text, hint="check the system's log: dmesg"))
     return Finished(code=code, output=bytes(output), message=without_go_trace(told))
 
 

@@ -77,7 +77,7 @@ def find_helm() -> str:
     found = shutil.which("helm")
     if not found:
         raise UsageError(
-            "the session's target is a chart, and there is no helm here to render it with",
+            "the session's target is a chart, and helm, which renders it, is not installed",
             hint="install helm 4: https://helm.sh/docs/intro/install; "
             'in a sandbox: eval "$(gitops-run sandbox env)"',
         )
@@ -202,16 +202,16 @@ class Helm:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
-                message="this is gone, and the session was made for a chart",
-                hint="bring it back, or recreate the session: gitops-run down NAME, "
+                message="this file is missing, and the session was created for a chart",
+                hint="restore it, or recreate the session: gitops-run down NAME, "
                 "then gitops-run up NAME PATH",
             )
         for path in self._values.values_files:
             if snapshot.read_text(path) is None:
                 return Problem(
                     path=path,
-                    message="this values file is gone, and the session needs it",
-                    hint="bring it back, or name others: gitops-run up NAME --values-files FILE",
+                    message="this values file is missing, and the session needs it",
+                    hint="restore it, or name others: gitops-run up NAME --values-files FILE",
                 )
         return unwritable([(path, snapshot.read_text(path) or "") for path in self._values.values_files])
 
@@ -380,7 +380,7 @@ def explain_failure(message: str, *, folder: str, target: str) -> Problem:
     if rendered := _RENDERED.search(text):
         inner = rendered[2].removeprefix(_WRAPPING)
         path = _in_target(rendered[1], target)
-        return Problem(path=path, message=f"what this renders to is not valid YAML: {inner}")
+        return Problem(path=path, message=f"the rendered output is not valid YAML: {inner}")
     if loaded := _LOADED.search(text):
         inner = loaded[3].rpartition(_WRAPPING)[2]
         path = _join(target, loaded[2]) if loaded[1] == "cannot load" else loaded[2]

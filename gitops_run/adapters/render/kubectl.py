@@ -142,7 +142,7 @@ class Kustomize:
         except yaml.YAMLError as error:
             return yaml_problem(kustomization, error, snapshot.read_text(kustomization) or "")
         except UnappliableError as error:
-            hint = "remove it, and set a label of your own (labels) where you need one"
+            hint = "remove it, and set a label of your own (labels) if you need one"
             return Problem(path=kustomization, line=error.line, message=str(error), hint=hint)
 
     @contextmanager
@@ -190,7 +190,7 @@ def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem
     if chart in files and kustomization not in files:
         return Problem(
             path=chart,
-            message="this makes the target a chart, and the session was made for a kustomization",
+            message="this makes the target a chart, and the session was created for a kustomization",
             hint="remove it, or recreate the session: gitops-run down NAME, then gitops-run up NAME PATH",
         )
     return None
@@ -235,7 +235,7 @@ def refused(finished: Finished, tree: Tree, target: str, program: str) -> Proble
             hint=finished.excess.hint,
         )
     if finished.code == 0 and finished.text() is None:
-        return Problem(path=target, message="what this renders to is not UTF-8")
+        return Problem(path=target, message="the rendered output is not UTF-8")
     return None
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 _REASONS: Final = {
-    "lookup": "it comes from lookup, which reads the cluster when Flux applies",
-    "Release.Revision": "it has the number of the release, which only Helm knows",
-    "now": "it comes from now, the time at which Flux applies",
-    "ago": "it comes from ago, the time at which Flux applies",
+    "lookup": "it depends on lookup, which reads the cluster when Flux applies",
+    "Release.Revision": "it contains the release number, which only Helm knows",
+    "now": "it depends on now, the time at which Flux applies",
+    "ago": "it depends on ago, the time at which Flux applies",
 }
 """What a second rendering here doesn't show."""
 _GIVEN: Final = "gitops-run.api-versions"
@@ -135,8 +135,8 @@ def is_certain(function: str) -> bool:
 
 def why_unknown(function: str) -> str:
     """Say why an object can't be known before Flux applies it."""
-    chance = f"it comes from {function}, which gives something else each time"
-    return _REASONS.get(function) or (chance if function else "it renders to something else each time")
+    chance = f"it depends on {function}, which returns a different value each time"
+    return _REASONS.get(function) or (chance if function else "it renders differently each time")
 
 
 def _parts(texts: Mapping[str, str]) -> dict[str, str]:

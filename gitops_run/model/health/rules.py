@@ -194,7 +194,7 @@ def _deployment(live: Live) -> Health:
         ),
         (want > total, _counted(total, want, "created")),
         (want > updated, _counted(updated, want, "updated")),
-        (total > want, progressing(f"{total - want} old pods have to end")),
+        (total > want, progressing(f"{total - want} old pods must still terminate")),
         (want > ready, _counted(ready, want, "ready")),
         (has_deadline and not is_rolled_out, progressing("the rollout isn't complete")),
         (not is_true(condition_of(live, "Available")), progressing("it isn't available")),
@@ -220,7 +220,7 @@ def _stateful_set(live: Live) -> Health:
     return _first(
         (want > total, _counted(total, want, "created")),
         (want > ready, _counted(ready, want, "ready")),
-        (total > want, progressing(f"{total - want} pods too many have to end")),
+        (total > want, progressing(f"{total - want} surplus pods must still terminate")),
         (not is_updated, _counted(updated, to_update, "updated")),
     )
 
@@ -253,7 +253,7 @@ def _replica_set(live: Live) -> Health:
     if want > ready:
         return _counted(ready, want, "ready")
     extra = status.get("replicas", 0) - want
-    return progressing(f"{extra} pods too many have to end") if extra > 0 else READY
+    return progressing(f"{extra} surplus pods must still terminate") if extra > 0 else READY
 
 
 def _pod(live: Live) -> Health:
@@ -262,7 +262,7 @@ def _pod(live: Live) -> Health:
         return READY
     if phase == "Failed":
         return failed(str(status_of(live).get("message") or "it ended with an error"))
-    return progressing("it runs, and isn't ready" if phase == "Running" else "it hasn't started")
+    return progressing("it runs, but is not ready" if phase == "Running" else "it hasn't started")
 
 
 def _job(live: Live) -> Health:

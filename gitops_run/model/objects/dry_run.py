@@ -21,10 +21,10 @@ class Obstacle(Enum):
     """Name what stands in an object's way."""
 
     KIND = "the cluster has no such kind"
-    NAMESPACE = "its namespace isn't there"
+    NAMESPACE = "its namespace doesn't exist"
     RIGHT = "Flux may not apply it for this session"
-    IMPERSONATION = "the asker may not ask as the session's account"
-    CONTENT = "the API server finds it wrong"
+    IMPERSONATION = "the user may not impersonate the session's account"
+    CONTENT = "the API server finds it invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +230,7 @@ def _content(field: str, message: str) -> Finding:
 
 
 def _plain(message: str) -> Finding:
-    return _content("", message or "the API server refuses it and doesn't say why")
+    return _content("", message or "the API server refuses it without a reason")
 
 
 def _clear(message: str) -> str:

@@ -188,7 +188,7 @@ def _objects(text: str) -> Iterator[RenderedObject]:
     try:
         document = go_yaml.read(text, is_template=template_path(text) is not None)
     except ExcessError as error:
-        raise ValueError(f"a rendered object is too much: {error.problem}") from error
+        raise ValueError(f"a rendered object exceeds a limit: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"a rendered object is not valid YAML: {_reason(error)}") from error
     if document is None:
@@ -231,7 +231,7 @@ def _ref(item: object) -> ObjectRef:
     absent = [key for key, value in named if value is None or value == "" or isinstance(value, (list, dict))]
     wrong = absent or [key for key, value in named if not isinstance(value, str)]
     if wrong:
-        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not text"
+        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not a string"
         raise IncompleteError(
             message, ref, is_absent=bool(absent), has_kind=isinstance(kind, str) and bool(kind)
         )

@@ -82,7 +82,7 @@ def own_claim(item: RenderedObject, session: SessionPlace) -> str:
         return "belongs to the session itself"
     metadata = mapping(item.body.get("metadata"))
     if SESSION_LABEL in mapping(metadata.get("labels")):
-        return f"has the label {SESSION_LABEL}, which marks what the session itself is made of"
+        return f"has the label {SESSION_LABEL}, which marks the session's own objects"
     account = mapping(metadata.get("annotations")).get(TOKEN_ACCOUNT)
     if item.ref.kind == "Secret" and item.body.get("type") == TOKEN_TYPE and account == APPLIER:
         return f"is a token of {APPLIER}, the session's own account"

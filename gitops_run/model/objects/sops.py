@@ -49,8 +49,8 @@ def encrypted_without_key(path: str, line: int | None = None) -> Problem:
     return Problem(
         path=path,
         line=line,
-        message="this is encrypted by SOPS, and the session has no key to decrypt it with",
-        hint="give it one: gitops-run up NAME --decryption-key-file FILE",
+        message="this is encrypted with SOPS, and the session has no key to decrypt it with",
+        hint="provide one: gitops-run up NAME --decryption-key-file FILE",
     )
 
 

@@ -125,7 +125,7 @@ class _Reader:
             value = self._variables.values[name].replace("\n", "")
             self._substituted += len(value)
             if self._substituted > SUBSTITUTED_MAX:
-                message = f"its variables come to more than {SUBSTITUTED_MAX // 2**20} MiB"
+                message = f"its variables expand to more than {SUBSTITUTED_MAX // 2**20} MiB"
                 raise SubstitutionError(message, f"${{{name}")
             return value or default or ""
         if self._variables.has_foreign:
@@ -138,4 +138,4 @@ class _Reader:
         line = self._text[start:].partition("\n")[0]
         end = line.find("}")
         token = line[: end + 1] if end > 0 else line[:20]
-        return SubstitutionError(f"{token} is no variable that Flux can replace", token)
+        return SubstitutionError(f"{token} is not a variable that Flux can substitute", token)

@@ -37,31 +37,32 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
     *(setting for setting in SETTINGS if setting.key in _SHARED),
     Setting(
         key="fluxVersion",
-        description="The release of Flux to install; where Flux is found, it stays as it is.",
+        description="The release of Flux to install; an existing Flux stays unchanged.",
         default="2.9.5",
         pattern=r"\d+\.\d+\.\d+",
         example="2.9.5",
     ),
     Setting(
         key="fluxManifests",
-        description="Flux's install.yaml, as a file or URL; else upstream's of that release.",
+        description="Flux's install.yaml, as a file or URL; by default that of the release.",
         is_path=True,
     ),
     Setting(
         key="fluxRegistry",
-        description="The registry that holds Flux's images, for closed networks; else the manifests' own.",
+        description="The registry that holds Flux's images, for closed networks; by default that of "
+        "the manifests.",
         pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/-]*",
         example="registry.example.com/fluxcd",
     ),
     Setting(
         key="fluxReceiver",
-        description="The address to which Flux sends events; nobody listens, nothing is sent.",
+        description="The address to which Flux sends events; without one, Flux sends none.",
         pattern=_HTTP,
         example="http://notification-controller.flux-system.svc.cluster.local./",
     ),
     Setting(
         key="sessionPodSecurity",
-        description="The least strict Pod Security that sessions may have: restricted, or baseline.",
+        description="The least strict Pod Security level that sessions may have: restricted, or baseline.",
         default=RESTRICTED,
         allowed=LEVELS,
     ),
@@ -174,7 +175,7 @@ def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
     if _numbers(settings.flux_version) < INSTALLS_AT_LEAST:
         raise UsageError(
             f"fluxVersion is {settings.flux_version}, and 2.8.0 or later can be installed",
-            hint="leave it out for the release that was tried",
+            hint="leave it out to use the tested release",
         )
     return settings
 
@@ -239,8 +240,8 @@ def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
     for other in facts.stacks:
         if other != stack:
             raise GuardError(
-                f"this cluster's platform is the stack {other}'s, not {stack}'s",
-                hint=f"use the context that {other} was made with, or take that one down first",
+                f"this cluster's platform belongs to stack {other}, not to {stack}",
+                hint=f"use the context that {other} was made with, or take down that one first",
             )
 
 
@@ -251,8 +252,8 @@ def refuse_found(facts: PlatformFacts) -> None:
     """
     if facts.version and _numbers(facts.version) < FLUX_AT_LEAST:
         raise UsageError(
-            f"this cluster's Flux is {facts.version}, and 2.7 or later is needed",
-            hint="upgrade it as it was installed; it is left as it is",
+            f"this cluster's Flux is {facts.version}, and 2.7 or later is required",
+            hint="upgrade it the way it was installed: the platform doesn't change it",
         )
     lacking = [kind for kind in NEEDED_KINDS if kind not in facts.kinds]
     if facts.components:
@@ -261,7 +262,7 @@ def refuse_found(facts: PlatformFacts) -> None:
     if lacking:
         raise UsageError(
             f"this cluster's Flux has no {', no '.join(lacking)}",
-            hint="add it as Flux was installed, for instance: flux install --components="
+            hint="add it the way Flux was installed, for example: flux install --components="
             + ",".join(COMPONENTS),
         )
 
@@ -269,11 +270,15 @@ def refuse_found(facts: PlatformFacts) -> None:
 def describe_flux(facts: PlatformFacts) -> str:
     """Say in a sentence which Flux there is."""
     if not facts.has_flux:
-        return "no Flux was seen" if facts.unread else "there is no Flux"
+        return "no Flux was found" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
-    whose = f"installed by the stack {facts.flux_stack}" if facts.flux_stack else "found, and left as it is"
+    whose = (
+        f"installed by the stack {facts.flux_stack}"
+        if facts.flux_stack
+        else "already there, and left unchanged"
+    )
     if not facts.components:
-        return f"{version} {whose}: its kinds are served, no controller of it was seen"
+        return f"{version} {whose}: its kinds are served, but no controller was found"
     return f"{version} {whose}"
 
 
@@ -282,13 +287,11 @@ def refuse_in_use(facts: PlatformFacts, *, has_flux: bool) -> None:
     if facts.sessions:
         names = ", ".join(sorted(facts.sessions))
         first = min(facts.sessions).rpartition("/")[2]
-        raise GuardError(
-            f"sessions live on this platform: {names}", hint=f"end them: gitops-run down {first}"
-        )
+        raise GuardError(f"this platform has sessions: {names}", hint=f"end them: gitops-run down {first}")
     if has_flux and facts.others:
         raise GuardError(
-            f"Flux would go, and it is in use: {', '.join(sorted(facts.others)[:5])}",
-            hint="remove these first: what they applied would be left without anyone to look after it",
+            f"this would remove Flux, which is in use: {', '.join(sorted(facts.others)[:5])}",
+            hint="remove these first: nothing would manage the objects that they applied",
         )
 
 
@@ -311,7 +314,7 @@ def refuse_unread(facts: PlatformFacts) -> None:
     """Refuse to act where something could be there that this user doesn't see. Raises BackendError."""
     if facts.unread:
         raise BackendError(
-            f"you may not read {', '.join(facts.unread)}, which it takes to look after a platform",
+            f"you may not read {', '.join(facts.unread)}, which managing a platform requires",
             hint="ask an administrator of the cluster",
         )
 
@@ -327,7 +330,7 @@ def needs_manifests(stack: str, settings: PlatformSettings, facts: PlatformFacts
     refuse_foreign_platform(facts, stack)
     if not facts.can_bound:
         raise UsageError(
-            "this cluster has no ValidatingAdmissionPolicy, which holds sessions to their bounds",
+            "this cluster has no ValidatingAdmissionPolicy, which restricts what sessions may do",
             hint="upgrade it to Kubernetes 1.30 or later",
         )
     if is_to_install(facts):

@@ -53,7 +53,7 @@ def pod_security_policy(least: str) -> dict[str, Any]:
             {
                 "expression": f"has(object.metadata.labels) && '{_ENFORCE}' in object.metadata.labels"
                 f" && object.metadata.labels['{_ENFORCE}'] in [{listed}]",
-                "message": f"a session's namespace has to enforce {which} on this platform",
+                "message": f"a session's namespace must enforce {which} on this platform",
             }
         ],
     }

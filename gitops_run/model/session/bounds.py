@@ -61,7 +61,7 @@ def _unlocked(spec: SessionSpec, facts: ClusterFacts) -> str:
     unseen = [name for name in needed if name not in {one.name for one in facts.controllers}]
     if unseen:
         return (
-            "it can't be seen whether this cluster's Flux is locked down: "
+            "it can't be determined whether this cluster's Flux is locked down: "
             f"no Deployment {' or '.join(unseen)} was found, or may be read"
         )
     lacking = [

@@ -235,7 +235,7 @@ def parse_spec(
         )
     target = settings.target or facts.target
     if not target:
-        raise NotFound(f"there is no session {name}", hint="to make it: gitops-run up NAME PATH")
+        raise NotFound(f"there is no session {name}", hint="to create it: gitops-run up NAME PATH")
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,
@@ -255,8 +255,9 @@ def refuse_other_target(spec: SessionSpec, facts: ClusterFacts) -> None:
     """Refuse to give a session another target. Raises GuardError."""
     if facts.target and facts.target != spec.target:
         raise GuardError(
-            f"session {spec.name} applies {facts.target}, not {spec.target}: that is fixed when it is made",
-            hint="choose another session name, or take this one down first",
+            f"session {spec.name} applies {facts.target}, not {spec.target}: this is fixed when it "
+            "is created",
+            hint="choose another session name, or take down this one first",
         )
 
 
@@ -269,7 +270,7 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(
-        f"session {name} exists, and its stack isn't in the backend that is used here",
+        f"session {name} exists, but its stack is not in the current backend",
         hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
         "gitops-run down NAME --from-cluster",
     )
@@ -279,7 +280,8 @@ def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
     """Refuse a session that someone else owns. Raises GuardError."""
     if facts.owner and facts.owner != spec.owner:
         raise GuardError(
-            f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",
+            f"session {spec.name} in namespace {spec.namespace} belongs to {facts.owner}, not to "
+            f"{spec.owner}",
             hint="choose another session name, or ask its owner",
         )
 
@@ -331,7 +333,7 @@ def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | 
     if said:
         what = "a chart" if is_helm else "a kustomization"
         raise UsageError(
-            f"{said[0]} is set, and the target of session {name} is {what}, which has no use for it",
+            f"{said[0]} is set, and the target of session {name} is {what}, which does not use it",
             hint=f"leave {said[0]} out",
         )
     if is_helm:

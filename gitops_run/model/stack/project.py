@@ -32,7 +32,7 @@ def project(*, plugin: str, virtualenv: str) -> dict[str, Any]:
 
 def platform_project(*, virtualenv: str) -> dict[str, Any]:
     """Write platforms' Pulumi.yaml."""
-    description = "What sessions need of a cluster, Flux first: one stack is one cluster's platform."
+    description = "Prepares clusters for sessions, including Flux: one stack is one cluster's platform."
     return _project(PLATFORM_PROJECT, description, virtualenv, PLATFORM_SETTINGS)
 
 

@@ -82,7 +82,7 @@ def without_echo(message: str) -> str:
 def _conflict(found: re.Match[str]) -> str:
     """Name what a namespace makes one, in place of the objects that kustomize writes out."""
     named = _NAMED.search(found[1])
-    twins = f"{named[1]} {named[2]} is there more than once" if named else "two objects become one"
+    twins = f"{named[1]} {named[2]} is defined more than once" if named else "two objects become one"
     return f"produces ID conflict: {twins}"
 
 

@@ -63,7 +63,7 @@ _TIMESTAMP: Final = re.compile(rf"{_DATE}(?: {_CLOCK}|[Tt]{_CLOCK}(Z|[-+]\d\d:\d
 
 
 class UnreadableError(ValueError):
-    """Report YAML that a Go library refuses. key: one that is there twice, else ""; line: counted from 1."""
+    """Report YAML that a Go library refuses. key: one that occurs twice, else ""; line: counted from 1."""
 
     def __init__(self, message: str, *, line: int, key: str = "") -> None:
         super().__init__(message)
@@ -152,7 +152,7 @@ class _Reader:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise UnreadableError(f"the key {key.value} is there twice", line=line, key=key.value)
+                    raise UnreadableError(f"the key {key.value} occurs twice", line=line, key=key.value)
                 seen.add(key.value)
 
     def _merges(self, key: yaml.Node) -> bool:
@@ -173,7 +173,7 @@ class _Reader:
         if isinstance(key, str) and not (self._is_template and _is_time(node)):
             return key
         if self._is_template or key is None or (isinstance(key, int) and key >= 2**63):
-            raise _refused("a key is not text", node)
+            raise _refused("a key is not a string", node)
         if isinstance(key, bool):
             return "true" if key else "false"
         return _float_key(key) if isinstance(key, float) else str(key)

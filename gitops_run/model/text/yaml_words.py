@@ -27,7 +27,11 @@ def not_yaml(text: str, problem: str, line: int | None) -> tuple[str, int | None
     """Say what a parser's problem means: message, line and hint. problem: the parser's words."""
     lines = text.split("\n")
     if line is not None and line <= len(lines) and _INDENTED_BY_TAB.match(lines[line - 1]):
-        return "a tab indents this line, and YAML takes spaces alone", line, "replace the tab by spaces"
+        return (
+            "this line is indented with a tab, and YAML allows only spaces",
+            line,
+            "replace the tab with spaces",
+        )
     return f"not valid YAML: {problem}", line, ""
 
 

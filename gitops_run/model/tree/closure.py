@@ -106,8 +106,8 @@ class ClosureFinder:
         try:
             search.start(_joined("", target) or "", also, is_chart=is_chart)
         except RecursionError:
-            message = "what it names leads through too many kustomizations"
-            search.refuse(Problem(path=target, message=message, hint="name bases more directly"))
+            message = "its references lead through too many kustomizations"
+            search.refuse(Problem(path=target, message=message, hint="reference bases more directly"))
         return search.result()
 
     def naming(self, path: str, disk: Disk, parse: Callable[[str], Naming]) -> Naming:
@@ -246,7 +246,7 @@ class _Search:
             self._folder(path, reference)
 
     def _resolved(self, source: str, folder: str, reference: Reference) -> str | None:
-        """Resolve a path as kustomize does, which follows links first; None where it leads out of the root.
+        """Resolve a path as kustomize does, which follows links first; None where it is outside the root.
 
         A copy has no links: what is meant stands in where its path leads to in the copy.
         """
@@ -310,7 +310,7 @@ class _Search:
         problem = Problem(
             path=source,
             line=reference.line,
-            message=f"{reference.path} leads out of the root",
+            message=f"{reference.path} is outside the root",
             hint="copy it into the root, or name a wider --root",
         )
         self._problems[problem] = None
@@ -383,7 +383,7 @@ def _inside(folder: str, name: str) -> str:
 
 
 def _joined(folder: str, path: str) -> str | None:
-    """Resolve a path from a folder; None where it leads out of the root."""
+    """Resolve a path from a folder; None where it is outside the root."""
     whole = posixpath.normpath(_inside(folder, path))
     if whole == ".." or whole.startswith("../"):
         return None

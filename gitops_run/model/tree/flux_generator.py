@@ -92,7 +92,7 @@ def _refuse_label(node: yaml.MappingNode, settings: Collection[str]) -> None:
 
 
 def dropped_fields(kustomization: bytes) -> tuple[DroppedField, ...]:
-    """List what Flux drops of a target's own kustomization, without a word.
+    """List what Flux drops of a target's own kustomization, without a message.
 
     Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
     """

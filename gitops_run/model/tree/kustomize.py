@@ -193,14 +193,14 @@ class _Failure:
             files = (path for path in manifests if _name(path) not in KUSTOMIZATION_FILES)
             find = partial(second_line, key=found[1])
             path, line = _find_line(files, found[1], self.read, find) or (self.base, None)
-            return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+            return Problem(path=path, line=line, message=f"the key {found[1]} occurs twice")
         if _NOT_BASE64 in self.text and (
             place := _find_line(manifests, "!!binary", self.read, line_of_wrong_binary)
         ):
             return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
             if place := _find_line(manifests, "", self.read, second_line):  # kustomize then matches nothing
-                return Problem(path=place[0], line=place[1], message="a key is there twice")
+                return Problem(path=place[0], line=place[1], message="a key occurs twice")
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
                 path=path,
@@ -227,7 +227,7 @@ class _Failure:
         return Problem(
             path=path,
             line=line,
-            message=f"{kind} {name} is there more than once: see {others}",
+            message=f"{kind} {name} is defined more than once: see {others}",
             hint="rename one of them, or remove it",
         )
 

@@ -72,8 +72,8 @@ def read(request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
     known = plain(request.properties)
     if not set(OUTPUTS) <= known.keys():
         raise UsageError(
-            f"the keys of bucket {request.id} can't be imported: their secrets are in one stack alone",
-            hint="declare them in the program and run `pulumi up`, which makes new ones",
+            f"the keys of bucket {request.id} can't be imported: their secrets exist only in one stack",
+            hint="declare them in the program and run `pulumi up`, which creates new ones",
         )
     if not bucket_keys.exist(plain(request.inputs) or known):
         return provider_pb2.ReadResponse()

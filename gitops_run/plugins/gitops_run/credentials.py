@@ -36,7 +36,7 @@ RENEWAL = timedelta(days=275)
 def problems(properties: Mapping[str, Any]) -> dict[str, str]:
     """Find what is wrong with declared properties: from a property's name to the reason."""
     found = {
-        name: f"is no input of {TOKEN}; it has {NAMES}"
+        name: f"is not an input of {TOKEN}; it has {NAMES}"
         for name in properties
         if name != NAMES and not name.startswith("__")
     }

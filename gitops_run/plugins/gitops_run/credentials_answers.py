@@ -70,7 +70,7 @@ def read(request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
     if UNTIL not in plain(request.properties):
         raise UsageError(
             f"server credentials {request.id} can't be imported: they are in one stack alone",
-            hint="declare them in the program and run `pulumi up`, which makes new ones",
+            hint="declare them in the program and run `pulumi up`, which creates new ones",
         )
     return provider_pb2.ReadResponse(id=request.id, inputs=request.inputs, properties=request.properties)
 

@@ -76,7 +76,7 @@ def problems(properties: Mapping[str, Any]) -> dict[str, str]:
         if value is None or value == UNKNOWN or name in found or name.startswith("__"):
             continue
         if name not in _TYPES:
-            found[name] = f"is no input of {TOKEN}; it has {', '.join(_TYPES)}"
+            found[name] = f"is not an input of {TOKEN}; it has {', '.join(_TYPES)}"
         elif not isinstance(value, _TYPES[name]):
             found[name] = f"must be a {_TYPES[name].__name__}"
         elif name == "endpoint" and (problem := endpoint_problem(str(value))):

@@ -52,7 +52,7 @@ def update(declared: BucketDeclaration) -> None:
         if not store.exists(declared.bucket):
             raise NotFound(
                 f"bucket {declared.bucket} at {declared.access.place} is gone",
-                hint="run `pulumi refresh`, then `pulumi up`, which makes it again",
+                hint="run `pulumi refresh`, then `pulumi up`, which recreates it",
             )
         if declared.policy is None:
             store.drop_policy(declared.bucket)
@@ -94,19 +94,19 @@ def _refuse_foreign(store: StoreAdmin, declared: BucketDeclaration) -> None:
     place = f"bucket {declared.bucket} at {declared.access.place}"
     if not store.is_empty(declared.bucket):
         raise GuardError(
-            f"{place} exists and holds objects: this stack did not make it",
-            hint="take the session down that made it, or remove the bucket; nothing was changed",
+            f"{place} exists and holds objects: this stack did not create it",
+            hint="take down the session that created it, or remove the bucket; nothing was changed",
         )
     if canonical(store.policy(declared.bucket)) not in {"", canonical(declared.policy)}:
         raise GuardError(
             f"{place} exists with a policy that this stack did not write",
-            hint="take the session down that made it, or remove the bucket; nothing was changed",
+            hint="take down the session that created it, or remove the bucket; nothing was changed",
         )
 
 
 def _not_empty(declared: BucketDeclaration) -> GuardError:
     return GuardError(
-        f"bucket {declared.bucket} at {declared.access.place} still holds objects and is not to be emptied",
+        f"bucket {declared.bucket} at {declared.access.place} still holds objects and must not be emptied",
         hint="set force_destroy=True and run `pulumi up` before `pulumi destroy`, or empty it yourself",
     )
 

@@ -257,7 +257,7 @@ def _check_inputs(kind: kinds.KindName, inputs: Object) -> None:
     if objects.kind_name(inputs) != kind:
         raise UsageError(f"the inputs of {kind.api_version}/{kind.name} name another apiVersion or kind")
     if not objects.name_of(inputs) and not has_unknown(inputs.get("metadata")):
-        raise UsageError(f"metadata.name is missing, and {_STAND_IN} makes up no names")
+        raise UsageError(f"metadata.name is missing, and {_STAND_IN} generates no names")
     marks = objects.annotations_of(inputs)
     kinds.check_annotations(marks)
     policy = marks.get(kinds.DELETION_POLICY)

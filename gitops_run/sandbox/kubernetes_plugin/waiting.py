@@ -87,7 +87,7 @@ class Wait:
         quiet_until = time.monotonic() + PATIENCE_S
         for seen in self._follow(place, live):
             if seen is None:
-                raise NotReady(f"{place.name} was deleted meanwhile", live=last, reasons=())
+                raise NotReady(f"{place.name} was deleted in the meantime", live=last, reasons=())
             last, found = seen, rule(seen)
             if found.is_ready:
                 return seen
