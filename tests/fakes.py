@@ -26,7 +26,6 @@ from gitops_run.errors import (
     WaitTimeout,
     ungrouped,
 )
-from gitops_run.flows.ports import Snapshot
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.health.rules import READY, Health
 from gitops_run.model.objects.identity import ObjectRef
@@ -36,6 +35,7 @@ from gitops_run.model.store.objects import StoredObject, flux_revision
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.ignore import Rule
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 BROKEN = b"broken"
@@ -342,7 +342,6 @@ class FakeSnapshot:
     whole_root_reason: str = ""
     remarks: tuple[str, ...] = ()
     taken: str = "then"
-    folder: Path = field(default_factory=Path)
 
     @property
     def tree(self) -> Tree:

@@ -13,10 +13,10 @@ import pytest
 
 import gitops_run.flows.building as building_module
 from gitops_run.flows.building import Builder, Built, sources_of
-from gitops_run.flows.ports import Snapshot
 from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fakes import FakeSnapshot
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -20,7 +20,6 @@ import pytest
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.cli.render import PLAIN_MARKS, lines
-from gitops_run.flows import ports
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.preflight import Inspector, Live, Preflight
@@ -60,7 +59,7 @@ def settings(number: int, value: str = "0") -> str:
 class AsItIs:
     """A renderer for files that are rendered already."""
 
-    async def render(self, snapshot: ports.Snapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         del target
         texts = (snapshot.read_bytes(path).decode() for path in snapshot.tree.files if path.startswith("c"))
         return "---\n".join(texts)

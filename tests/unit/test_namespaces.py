@@ -13,11 +13,11 @@ import yaml
 
 from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows import namespaces
-from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.objects.dry_run import Finding, Obstacle
 from gitops_run.model.state.events import Event, NamedNamespace, NamespaceOverridden
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fake_cluster_checks import PLACE, FakeCluster
 from tests.fakes import FakeSnapshot, contents
 

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.preflight import Inspector, Live, Preflight
 from gitops_run.model.charts.build import NotRenderableError
 from gitops_run.model.objects.dry_run import Finding, Obstacle
@@ -17,6 +16,7 @@ from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.objects.pruning import is_kept, is_large_prune, pruned
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeSnapshot, contents
 

@@ -11,11 +11,11 @@ import pytest
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.state.events import Event, SaveApplied
 from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.tree.snapshot import Snapshot
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
