@@ -18,7 +18,7 @@ from anyio.abc import SocketStream
 from gitops_run.adapters.cluster import forward as module
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.forward import PodForward, PodPort, forward_to_pod
-from gitops_run.adapters.cluster.pod_state import to_state
+from gitops_run.adapters.cluster.pod_state import PodState, to_state
 
 pytestmark = pytest.mark.anyio
 TARGET = PodPort(namespace="run-web", pod="server-0", port=9000)
