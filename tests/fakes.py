@@ -2,7 +2,8 @@
 
 The Flux here has what matters of the real one: tokens, one reconciliation of an object at a time,
 a listing and then a fetch that drops what vanished meanwhile, a Kustomization that is triggered by a new
-revision, skips nothing, prunes, and reports. tests/contract holds it to the real thing.
+revision, skips nothing, prunes, and reports. tests/contract/test_ports.py and test_flux_port.py hold each
+fake to the real thing.
 """
 
 from __future__ import annotations
