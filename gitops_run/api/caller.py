@@ -1,4 +1,4 @@
-"""Who calls this room: where they are, and how they are told and asked.
+"""The caller of this package: its directory and environment, and its functions for reports and questions.
 
 This room reads no environment, asks for no current directory and prints nothing: all of it comes from here.
 Paths in requests are absolute; a relative one is taken as the operating system does.

@@ -1,7 +1,7 @@
 """The session's S3 bucket, with a key that reads it and a key that writes it.
 
-Knows the three kinds of store: a server beside the session, any S3 endpoint, through the project's own
-plugin, and AWS.
+Knows the three kinds of store: a server in the session's namespace, any S3 endpoint, through the project's
+own plugin, and AWS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gitops_run.model.store.keys import KeyPair
 class SessionBucket:
     """Hold the bucket and its keys.
 
-    made: what has to be there before the keys are of use. server: what has to run before Flux is to
+    made: what must exist before the keys are of use. server: what must run before Flux is to
     fetch; what else a session has is made meanwhile. ca: PEM, "" where nobody needs one.
     """
 

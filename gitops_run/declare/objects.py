@@ -13,7 +13,7 @@ import pulumi
 from gitops_run.model.manifests.session import Manifest
 
 DELETE_WITHIN = "3m"
-"""A finalizer that hangs is told after this, not after the plugin's ten minutes."""
+"""A finalizer that hangs is reported after this, not after the plugin's ten minutes."""
 
 
 class KubernetesObject(pulumi.CustomResource):

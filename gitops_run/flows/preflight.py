@@ -64,7 +64,7 @@ class Live:
 class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
-    not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
+    not_checked: lines for a person about what only Flux knows. digests: of every rendered object.
     overridden: what names a namespace other than the session's. spared: entries of the inventory that the
     save lacks, and that stay or may stay in the cluster, or are replaced under another name. is_rendered:
     False where only Flux can render the target, so that none of the others is known.
@@ -82,7 +82,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectionSettings:
-    """Say what is inspected for which session.
+    """Describe what is inspected for which session.
 
     variables: what is substituted after the build; None where nothing is. has_dry_run: False leaves the API
     server's opinion to Flux.
@@ -96,11 +96,11 @@ class InspectionSettings:
     is_chart: bool = False
 
     def is_marked(self, body: Mapping[str, Any], name: str, value: str) -> bool:
-        """Say whether an object tells kustomize-controller something; helm-controller doesn't listen."""
+        """Report whether an object has this annotation for kustomize-controller."""
         return not self.is_chart and has_mark(body, f"{KUSTOMIZE_LABEL}/{name}", value)
 
     def leaves_alone(self, body: Mapping[str, Any]) -> bool:
-        """Say whether an object, live or not, tells Flux not to apply it."""
+        """Report whether an annotation of an object, live or not, keeps Flux from applying it."""
         return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
 
 
@@ -222,7 +222,7 @@ class Inspector:
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
     ) -> list[tuple[RenderedObject, Look]]:
-        """Ask the cluster about what changed: by a dry run where that can tell something."""
+        """Ask the cluster about what changed: by a dry run if that can find something."""
         tried: list[RenderedObject] = []
         read: list[RenderedObject] = []
         for item in changed:
@@ -324,7 +324,7 @@ class _Judgement:
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
     def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
-        """Say what applying an object would change, or why that can't be told."""
+        """Describe what applying an object would change, or why that can't be determined."""
         ref = item.ref
         if is_recreated:
             self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
@@ -359,14 +359,14 @@ class _Judgement:
         return found
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
-        """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
+        """Describe what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
         if reason := self._built.naming_encrypted.get(item.ref):
             self._not_checked.append(f"{item.ref}: {reason}")
         elif not self._settings.has_decryption_key and holds_ciphertext(item.body):
             self._not_checked.append(f"{item.ref}: {_CIPHERTEXT}")
 
     def result(self) -> Preflight:
-        """Bring the findings together; what can't be asked for at all is told once."""
+        """Bring the findings together; what can't be asked for at all is reported once."""
         objects = tuple(item.ref for item in self._built.objects)
         return Preflight(
             objects=objects,
@@ -376,12 +376,12 @@ class _Judgement:
         )
 
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:
-        """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
+        """Report whether Flux recreates an object whose change is refused: it or the live one has a mark."""
         marked = (item.body, look.live or {})
         return any(self._settings.is_marked(body, "force", "enabled") for body in marked)
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
-        """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
+        """Report whether a finding is not the save's fault; its reason is reported as not checked."""
         ref, reason = item.ref, ""
         if finding.obstacle is Obstacle.KIND and (ref.group, ref.kind) in self._new_kinds:
             reason = "this save creates its kind"

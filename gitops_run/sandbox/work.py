@@ -52,7 +52,7 @@ class WorkDone:
 
     @property
     def share(self) -> float:
-        """Say how much of the whole work is done, from 0 to 1."""
+        """Describe how much of the whole work is done, from 0 to 1."""
         return (self._finished + self._share_of(self._group) * self._group.work.cpu_s) / self._total
 
     def begin(self, group: Group) -> None:
@@ -73,7 +73,7 @@ class WorkDone:
 
     @property
     def compiled(self) -> int:
-        """Say how many packages of the present group are compiled."""
+        """Describe how many packages of the present group are compiled."""
         return self._compiled.get(self._group.name, 0)
 
     def finish(self) -> None:

@@ -77,7 +77,7 @@ async def allowed_pod_security(connection: Connection) -> str:
 
 
 def _arguments(deployment: Json) -> tuple[str, ...]:
-    """Read a controller's arguments, wherever its manifest has them; other containers may stand beside it."""
+    """Read a controller's arguments, wherever its manifest has them; the pod may have other containers."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     container = next((one for one in containers if one["name"] == _CONTAINER), containers[0])
     return (*(container.get("command") or ()), *(container.get("args") or ()))

@@ -81,7 +81,7 @@ class FluxLists:
         return live
 
     def post_build(self, key: SessionKey) -> PostBuild:
-        """Say what the listed Kustomization does after the build; nothing where there is none."""
+        """Describe what the listed Kustomization does after the build; nothing where there is none."""
         listed = self._lists.get(applier_path(key.namespace), {})
         return next((to_post_build(live) for live in listed.get("items", ())), PostBuild())
 

@@ -45,7 +45,7 @@ class RootDisk:
     _names_left: int = field(default_factory=lambda: NAMES_MAX)
 
     def look(self, path: str) -> Found | None:
-        """Say what is at a path; None where nothing is, or an ignore rule hides it."""
+        """Describe what is at a path; None where nothing is, or an ignore rule hides it."""
         if path not in self._found:
             self._found[path] = self._look(path) if path.count("/") < DEPTH_MAX else self._deep(path)
         return self._found[path]
@@ -197,7 +197,7 @@ class RootDisk:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a text as the YAML libraries of kustomize do: a byte order mark tells UTF-16."""
+    """Decode a text as the YAML libraries of kustomize do: a byte order mark indicates UTF-16."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8", "replace")
 

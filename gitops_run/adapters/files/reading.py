@@ -31,7 +31,7 @@ def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True)
 
 
 def is_folder(path: str | Path) -> bool:
-    """Say whether a folder is there, as far as may be seen: pathlib raises where a folder above is closed."""
+    """Report whether a folder is visible: pathlib raises if a folder above it may not be read."""
     try:
         return Path(path).is_dir()
     except OSError:

@@ -171,7 +171,7 @@ def _stamp(file: Path) -> _Stamp:
 
 
 def _index(file: Path, common: Path) -> GitIndex | None:
-    """Read what is tracked; None where that can't be told, so that the rules alone count."""
+    """Read what is tracked; None if that can't be determined, so that the rules alone count."""
     with suppress(OSError):
         name_bytes = SHA256_BYTES if _SHA256.search(_text(common / "config") or "") else SHA1_BYTES
         return parse_git_index(read_regular(file, INDEX_BYTES_MAX), name_bytes=name_bytes)

@@ -63,7 +63,7 @@ class Kubeconfig:
             self._refuse_unreadable("users", user, self._entry("users", context, user))
 
     def no_cluster_named(self) -> UsageError:
-        """Make the error of a command that was told no context."""
+        """Make the error of a command without a context."""
         return UsageError(
             f"no cluster was named; {self.path} has {self._listed()}", hint="name one: --context NAME"
         )

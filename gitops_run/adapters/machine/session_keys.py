@@ -41,7 +41,7 @@ def keys_elsewhere(environment: Mapping[str, str], stack_file: Path, settings: S
     if settings.access_key:
         found[settings.access_key] = "accessKey, which opens every bucket"
     for file in sorted({*stack_file.parent.glob("Pulumi.*.yaml")} - {stack_file}):
-        # What is wrong with another session's file is nothing that this session has to mend.
+        # What is wrong with another session's file is not a fault of this session.
         with suppress(UsageError):
             found |= _named(read_stack_file(file))
     for source in (*settings_sources(environment), environment_source(environment)):

@@ -44,7 +44,7 @@ PLATFORMS = ProjectKind(name=PLATFORM_PROJECT, folder="platform", own="platform"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectHome:
-    """Hold a project's folder, what Pulumi has to find in its environment, and the URL of its backend.
+    """Hold a project's folder, what Pulumi needs in its environment, and the URL of its backend.
 
     runs: the folder where Pulumi's runs are recorded.
     """

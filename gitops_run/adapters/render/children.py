@@ -128,7 +128,7 @@ async def run_limited(command: Sequence[str], *, env: Mapping[str, str], limits:
     """
     share = int(limits.memory_mb * GO_SHARE)
     try:
-        with anyio.CancelScope(shield=True):  # one that is cancelled amid this would leave a child behind
+        with anyio.CancelScope(shield=True):  # cancelling this would leave a child behind
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -164,14 +164,14 @@ async def _followed(process: Process, limits: Limits) -> Finished:
     if is_too_long:
         text = f"writes more than {limits.output_mb} MiB"
         return Finished(excess=Excess(message=text, hint=_raise("renderOutputMb")))
-    told = message.decode("utf-8", "replace")
-    if code and _NO_MEMORY.search(told):
+    printed = message.decode("utf-8", "replace")
+    if code and _NO_MEMORY.search(printed):
         text = f"needs more than {limits.memory_mb} MiB of memory"
         return Finished(code=code, excess=Excess(message=text, hint=_raise("renderMemoryMb")))
     if code == -signal.SIGKILL:
         text = "was killed by the system, which may be out of memory"
         return Finished(code=code, excess=Excess(message=text, hint="check the system's log: dmesg"))
-    return Finished(code=code, output=bytes(output), message=without_go_trace(told))
+    return Finished(code=code, output=bytes(output), message=without_go_trace(printed))
 
 
 async def _keep_beginning(stream: ByteReceiveStream, kept: bytearray) -> None:

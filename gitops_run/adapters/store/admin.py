@@ -77,7 +77,7 @@ class StoreAdmin:
             self._client.create_bucket(Bucket=bucket, **location)
 
     def is_empty(self, bucket: str) -> bool:
-        """Tell whether a bucket holds nothing: no object, no old version, no unfinished upload."""
+        """Report whether a bucket holds nothing: no object, no old version, no unfinished upload."""
         for found in (*self._versions(bucket), *self._objects(bucket), *self._uploads(bucket)):
             if found:
                 return False
@@ -247,7 +247,7 @@ def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
 
 
 def fault_of(error: BotoCoreError) -> Fault:
-    """Say why a store could not be asked."""
+    """Explain why a store could not be asked."""
     if isinstance(error, _AnswerTooLargeError):
         return Fault.ENDLESS
     if isinstance(error, SSLError):

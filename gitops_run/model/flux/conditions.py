@@ -57,7 +57,7 @@ class ApplierStatus:
 
 
 class Standing(StrEnum):
-    """Say how far Flux is with a revision."""
+    """Describe how far Flux is with a revision."""
 
     PENDING = "pending"
     FETCHED = "fetched"
@@ -69,7 +69,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Say what Flux made of one revision: how it stands, why, and what to do."""
+    """Describe what Flux made of one revision: how it stands, why, and what to do."""
 
     standing: Standing
     reason: str = ""
@@ -123,7 +123,7 @@ def _ready(status: dict[str, Any]) -> dict[str, str]:
 
 
 def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdict:
-    """Say whether Flux has fetched this revision, asked for by this token."""
+    """Report whether Flux has fetched this revision, asked for by this token."""
     if status.handled != token:
         return PENDING
     if status.revision == revision:
@@ -134,7 +134,7 @@ def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdic
 
 
 def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") -> Verdict:
-    """Say what Flux made of this revision.
+    """Describe what Flux made of this revision.
 
     token: where given, only what a reconciliation with this token left counts; it must be given where
     this revision was live before, since an older application of it proves nothing.

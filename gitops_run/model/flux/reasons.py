@@ -168,7 +168,7 @@ NOISE: tuple[tuple[str, str], ...] = (
 
 
 def hint(reason: str, message: str) -> str:
-    """Say what to do about a reason of Flux."""
+    """Describe what to do about a reason of Flux."""
     telling = (text for pattern, text in BY_MESSAGE if re.search(pattern, message))
     return next(telling, HINTS.get(reason, DEFAULT_HINT))
 

@@ -71,7 +71,7 @@ class Look:
         return tuple(one.field for one in self.findings if one.message == _UNKNOWN_FIELD)
 
     def would_recreating_help(self, finding: Finding) -> bool:
-        """Say whether a finding is about the change alone, and not about the object."""
+        """Report whether a finding is about the change alone, and not about the object."""
         return self.if_new is not None and finding not in self.if_new
 
 
@@ -112,7 +112,7 @@ _ALLOCATED = "already allocated"
 
 
 def may_be_immutable(status: int, message: str) -> bool:
-    """Say whether Flux may take a refusal for one of the change alone.
+    """Report whether Flux may take a refusal for one of the change alone.
 
     Source: fluxcd/pkg ssa, IsImmutableError.
     """
@@ -141,7 +141,7 @@ _NO_VERSION = "strconv.ParseUint: "
 
 
 def is_conflict(status: int, answer: Json) -> bool:
-    """Say whether an object's identity is refused; a version that is no number is, too."""
+    """Report whether an object's identity is refused; a version that is no number is, too."""
     return status == HTTPStatus.CONFLICT or _NO_VERSION in str(answer.get("message") or "")
 
 

@@ -48,7 +48,7 @@ class SessionPlace:
     namespace: str
 
     def is_own_part(self, ref: ObjectRef) -> bool:
-        """Say whether an object is one that the session itself is made of: nothing may apply it."""
+        """Report whether an object is one that the session itself is made of: nothing may apply it."""
         if ref.kind == "Namespace":
             return ref.name == self.namespace
         if ref.namespace not in ("", self.namespace):
@@ -73,7 +73,7 @@ class SessionPlace:
 
 
 def own_claim(item: RenderedObject, session: SessionPlace) -> str:
-    """Say what a rendered object has of the session itself, as a sentence's end; "" for nothing.
+    """Describe what a rendered object has of the session itself, as a sentence's end; "" for nothing.
 
     The session's label makes an object a part of it to the platform's admission policies, and a token of the
     account that applies would outlive every change of its rights.

@@ -39,12 +39,12 @@ def pruned(
 
 
 def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
-    """Say whether a prune needs someone's word: more than its share, and more than a handful."""
+    """Report whether a prune needs someone's word: more than its share, and more than a handful."""
     return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent
 
 
 def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -> bool:
-    """Say whether a live object stays although it leaves the session.
+    """Report whether a live object stays although it leaves the session.
 
     Flux deletes what bears its owner labels and no mark against it; Helm asks for its own annotation, and
     leaves the definitions of a chart's crds/ alone, which are no part of a release.
@@ -60,7 +60,7 @@ def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -
 
 
 def has_generated_name(ref: ObjectRef) -> bool:
-    """Say whether a name ends as those do that kustomize makes of an object's content."""
+    """Report whether a name ends as those do that kustomize makes of an object's content."""
     return bool(_HASH.search(ref.name))
 
 

@@ -192,7 +192,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _of_charts(paths: Iterable[str], read: _Reader) -> Iterator[str]:
-    """Yield the values of charts that a template of a Secret may use, and those whose keys tell of one."""
+    """Yield values of charts that a Secret's template may use, or whose keys look like secrets."""
     known = list(paths)
     used: set[str] = set()
     has_chart = False

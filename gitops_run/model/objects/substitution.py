@@ -43,14 +43,14 @@ class Variables:
 
     @property
     def is_used(self) -> bool:
-        """Say whether Flux substitutes at all: without any variable it leaves objects as they are."""
+        """Report whether Flux substitutes at all: without any variable it leaves objects as they are."""
         return bool(self.values) or self.has_foreign
 
 
 def substitute(text: str, variables: Variables) -> str:
     """Replace the variables in one object's YAML.
 
-    Raises SubstitutionError on what fails Flux's build, NotEvaluable on what only Flux can tell.
+    Raises SubstitutionError on what fails Flux's build, NotEvaluable on what only Flux knows.
     """
     if "$" not in text:
         return text

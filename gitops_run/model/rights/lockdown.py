@@ -1,6 +1,6 @@
 """How Flux's controllers are kept from reaching beyond a session.
 
-Knows the flags that make a Flux safe for many tenants, and how a controller's arguments tell them. Sources:
+Knows the flags that make a Flux safe for many tenants, and how a controller's arguments set them. Sources:
 source-controller 1.9, kustomize-controller 1.9 and helm-controller 1.6, their main.go. Left out on purpose:
 --default-decryption-service-account and --default-kubeconfig-service-account, and source-controller's
 --default-service-account: they are for workload identity, and end the controller where it isn't switched on.
@@ -119,7 +119,7 @@ def _name(argument: str) -> str:
 
 
 def _holds(flags: Mapping[str, str], name: str, wanted: str) -> bool:
-    """A switch has to be on; of an account any name will do."""
+    """A switch must be on; an account may have any name."""
     return flags.get(name) == "true" if wanted == "true" else bool(flags.get(name))
 
 

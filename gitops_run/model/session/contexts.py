@@ -25,7 +25,7 @@ KNOWN_LOCAL = (
 
 
 def is_known_local(context: str) -> bool:
-    """Tell whether a local tool made this context, judging by its name."""
+    """Report whether a local tool made this context, judging by its name."""
     return any(fnmatchcase(context, pattern) for pattern in KNOWN_LOCAL)
 
 

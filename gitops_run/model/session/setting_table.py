@@ -53,7 +53,7 @@ class Setting:
 
     @property
     def is_store_key(self) -> bool:
-        """Say whether it is a key of the store, which the tool never writes into a stack's file."""
+        """Report whether it is a key of the store, which the tool never writes into a stack's file."""
         return self.key.endswith("Key")
 
     @property

@@ -102,7 +102,7 @@ class Settings:
         return f"Settings({', '.join(shown)})"
 
     def require(self, key: str) -> str:
-        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        """Return a required text. Raises UsageError that says where it can be set."""
         setting = _BY_KEY[key]
         value = getattr(self, setting.attribute)
         if value is None:

@@ -62,7 +62,7 @@ class StackOutcome:
     """Hold what a run did.
 
     changed: how many resources were created, updated, replaced or deleted. has_pending: an earlier run was
-    killed amid a create, and the stack can't know whether it happened.
+    killed during a create, and the stack doesn't know whether it happened.
     """
 
     outputs: dict[str, str]

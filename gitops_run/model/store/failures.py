@@ -151,7 +151,7 @@ _FAULTS = {
 
 
 def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
-    """Say what a store's answer means. code: S3's error code, or the status where there is no body."""
+    """Describe what a store's answer means. code: S3's error code, or the status where there is no body."""
     meaning = _CODES.get(code)
     if meaning is None and code.isdecimal() and int(code) >= 500:
         meaning = _BUSY
@@ -164,7 +164,7 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
 
 
 def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
-    """Say why a store could not be asked at all."""
+    """Explain why a store could not be asked at all."""
     return _error(_FAULTS[fault], access=access, bucket="", code="")
 
 

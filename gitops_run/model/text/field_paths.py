@@ -24,7 +24,7 @@ class ItemPath:
     rest: str
 
     def is_met_by(self, values: Mapping[str, str]) -> bool:
-        """Say whether an item with these values is meant; a key that it lacks has its default."""
+        """Report whether an item with these values is meant; a key that it lacks has its default."""
         known = [(key, value) for key, value in self.pairs if key in values]
         return bool(known) and all(values[key] == value for key, value in known)
 

@@ -72,7 +72,7 @@ class UnreadableError(ValueError):
 
 
 class _Loader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
-    """Compose nodes that tell plain text from any other."""
+    """Compose nodes that distinguish plain text from quoted."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         """Leave plain text to the readers."""

@@ -24,7 +24,7 @@ _PIECES = ((4_096, 4), (65_536, 6))
 """The shortest piece that is looked for, by how much is known: in much text, short ones occur by chance."""
 _LONGEST_PIECE = 8
 _FEW_PIECES = 64
-"""Of fewer pieces, each is looked for by itself."""
+"""Of fewer pieces, each is looked for on its own."""
 _GAP = "\0"
 _REMEMBERED = 100
 """Texts whose masked form is kept: a status is read many times before it changes."""

@@ -75,7 +75,7 @@ def refuse_excess(text: str) -> None:
 
 
 def may_expand(text: str) -> bool:
-    """Say whether a text may have anchors and aliases, or what looks like them."""
+    """Report whether a text may have anchors and aliases, or what looks like them."""
     has_both = "&" in text and "*" in text
     return has_both and _ALIAS.search(text) is not None and _ANCHOR.search(text) is not None
 

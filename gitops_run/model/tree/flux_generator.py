@@ -110,7 +110,7 @@ def _is_null(node: yaml.Node | None) -> bool:
 
 
 def _has_resources(node: yaml.MappingNode) -> bool:
-    """Say whether a kustomization names resources. Of keys in several cases, Go's decoder takes the last."""
+    """Report whether a kustomization names resources: Go's decoder ignores case, and takes the last key."""
     fields: dict[str, yaml.Node] = {}
     _collect(node, fields)
     found = {key: value for key, value in fields.items() if key.lower() == "resources"}

@@ -37,7 +37,7 @@ class GitIndex:
     submodules: frozenset[str]
 
     def tracks(self, path: str) -> bool:
-        """Say whether a file, or any file of a folder, is tracked."""
+        """Report whether a file, or any file of a folder, is tracked."""
         return path in self.files or path in self.folders
 
     def submodule_around(self, path: str) -> str | None:

@@ -22,7 +22,7 @@ class HelmRules:
     patterns: tuple[Pattern, ...]
 
     def hides(self, path: str, *, is_dir: bool) -> bool:
-        """Say whether Helm passes over a path, relative to the chart."""
+        """Report whether Helm passes over a path, relative to the chart."""
         raw = path.encode("utf-8", "surrogateescape")
         return any(one.matches(raw, is_dir=is_dir) != one.is_negative for one in self.patterns)
 

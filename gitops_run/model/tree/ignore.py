@@ -53,7 +53,7 @@ class Rule:
 
     @property
     def is_of_git(self) -> bool:
-        """Say whether git knows this rule."""
+        """Report whether git knows this rule."""
         return self.source.endswith((GIT_RULES_FILE, GIT_EXCLUDE_FILE))
 
     def __str__(self) -> str:
@@ -227,7 +227,7 @@ def matcher(
 
 
 def ignoring(path: str) -> str:
-    """Say how a file is ignored: the line of .sourceignore that hides it, and nothing else."""
+    """Describe how a file is ignored: the line of .sourceignore that hides it, and nothing else."""
     pattern = re.sub(r"([\\*?\[])", r"\\\1", path)
     pattern = f"{pattern[:-1]}\\ " if pattern.endswith(" ") else pattern
     return f"ignore it: add the line /{pattern} to .sourceignore in the root"

@@ -19,7 +19,7 @@ from gitops_run.model.text import yaml_limits
 
 
 class Role(Enum):
-    """Say what a path stands for."""
+    """Describe what a path stands for."""
 
     FILE = "a file"
     RESOURCE = "a file of objects, or a folder with a kustomization"
@@ -96,12 +96,12 @@ def named_by_plugins(text: str) -> Naming:
 
 
 def is_written_out(text: str) -> bool:
-    """Say whether an entry is YAML of its own and no path."""
+    """Report whether an entry is YAML of its own and no path."""
     return "\n" in text or any(True for _ in _documents(text))
 
 
 def chart_dependencies(text: str) -> tuple[Reference, ...]:
-    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it.
+    """List the folders of charts that a Chart.yaml or requirements.yaml takes from next to it.
 
     The key of each is the name of its dependency.
     """

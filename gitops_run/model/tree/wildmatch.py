@@ -51,7 +51,7 @@ class Pattern:
     is_for_folders: bool
 
     def matches(self, path: bytes, *, is_dir: bool) -> bool:
-        """Say whether a path, relative to the folder of the rules, is meant."""
+        """Report whether a path, relative to the folder of the rules, is meant."""
         if self.is_for_folders and not is_dir:
             return False
         return bool(self.fits(path.rpartition(b"/")[2] if self.is_for_names else path))
@@ -126,7 +126,7 @@ def _section(chunks: Sequence[bytes], *, is_last: bool) -> bytes:
 
 
 def _next(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Translate what stands at a place, and tell where the rest begins."""
+    """Translate what stands at a place, and return where the rest begins."""
     char = pattern[at : at + 1]
     if char == b"\\":
         escaped = pattern[at + 1 : at + 2]

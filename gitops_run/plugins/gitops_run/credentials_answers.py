@@ -34,7 +34,7 @@ def check(request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
 
 
 def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-    """Tell whether new ones are needed: for other names, or since the certificate nears its end."""
+    """Report whether new ones are needed: for other names, or since the certificate nears its end."""
     state, new = plain(request.olds), plain(request.news)
     replacing = []
     if canonical(state[NAMES]) != canonical(new[NAMES]):

@@ -59,7 +59,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     def DiffConfig(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Say that a provider never has to be replaced."""
+        """Report that a provider never needs replacement."""
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(

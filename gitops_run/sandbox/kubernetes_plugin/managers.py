@@ -50,12 +50,12 @@ def handed_over(entries: Entries, manager: str) -> Entries | None:
 
 
 def created_by_plugin(entries: Entries) -> bool:
-    """Say whether the creator still owns fields: then a preview has to force its apply."""
+    """Report whether the creator still owns fields: then a preview must force its apply."""
     return any(entry["manager"] in _PLUGIN_MANAGERS and entry["operation"] == "Update" for entry in entries)
 
 
 def owns(entries: Entries, path: Iterable[str], *, manager: str) -> tuple[bool, bool]:
-    """Say whether the field at this path belongs to this manager, and whether to any other."""
+    """Report whether the field at this path belongs to this manager, and whether to any other."""
     steps = tuple(path)
     ours = any(entry["manager"] == manager and _has(entry, steps) for entry in entries)
     theirs = any(entry["manager"] != manager and _has(entry, steps) for entry in entries)

@@ -1,4 +1,4 @@
-"""What a machine has to have before a real node can run on it, and how to get what it lacks."""
+"""What a machine needs before a real node can run on it, and how to get what it lacks."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def cni_folder(plugin: str = CNI_PLUGINS[0]) -> Path | None:
 
 
 def has_sys_resource() -> bool:
-    """Tell whether this process may lower the score by which the kernel picks whom to kill."""
+    """Report whether this process may lower the score by which the kernel picks whom to kill."""
     return bool(_capabilities() & 1 << _CAP_SYS_RESOURCE)
 
 
