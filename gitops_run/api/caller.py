@@ -28,7 +28,7 @@ class Caller:
     """Hold what a caller brings.
 
     environment: their variables. here: their current directory. events: takes those of a sync, for whoever
-    listens. tell: takes what Pulumi does with each resource.
+    listens. `tell` takes what Pulumi does with each resource.
     """
 
     environment: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Tell which snapshots a session can go back to, and bring one back.
+"""List the snapshots that a session can go back to, and apply one again.
 
 A process that syncs the session here is asked to bring one back; where none does, this one pushes it.
 """

@@ -64,7 +64,7 @@ def _install_plugin() -> None:
 
 
 def outputs(spec: SessionSpec) -> SessionOutputs:
-    """Tell where everything of a session is."""
+    """List the outputs of a session: where everything is."""
     return SessionOutputs(
         namespace=spec.namespace,
         bucket=spec.bucket,

@@ -162,7 +162,7 @@ class HealthFollower:
         return True
 
     def _tell_healthy(self, following: _Following) -> None:
-        """Tell once that all is ready, or as much of it as can be watched."""
+        """Report once that all is ready, or as much of it as can be watched."""
         seen, save, revision = following.seen, following.save, following.revision
         if following.is_told_healthy or seen is None or not all(health.is_ready for health in seen.values()):
             return

@@ -178,7 +178,7 @@ class Inspector:
         return await off_the_loop(mask, snapshot_size(snapshot))
 
     def _decrypted(self, built: Built, live: Live) -> Built:
-        """Tell apart what only Flux can read, where the session has a key for it."""
+        """Separate what only Flux can read, if the session has a key for it."""
         if not self._settings.has_decryption_key:
             return built
         found = as_decrypted(built.objects, live.inventory, live.versions)
@@ -213,7 +213,7 @@ class Inspector:
         )
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
-        """Tell what names another namespace, but not again at each save."""
+        """Report manifests that name another namespace, but not again in each save."""
         new = tuple(one for one in found if one.identity not in self._overridden)
         self._overridden = frozenset(one.identity for one in found)
         if new:
@@ -344,7 +344,7 @@ class _Judgement:
             self._not_checked.append(f"{ref}: {reason}")
 
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
-        """Tell of a field that the API server takes now, and not once the object has another version."""
+        """Report a field that the API server accepts now, but not once the object has another version."""
         place = self._refusals.place(ref, finding.field)
         what = f"{ref}: {finding.field} ({place})"
         return f"{what}: Flux applies it once and refuses it afterwards: {finding.hint}"
@@ -401,5 +401,5 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
 
 
 def _distinct(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Tell an object that stands in two API versions once."""
+    """Report an object that is defined in two API versions once."""
     return tuple({(one.object, one.action, one.fields): one for one in changes}.values())

@@ -43,7 +43,7 @@ class Journal:
         self._change(part, {"pid": process.pid if process else None}, state="started")
 
     def ready(self, part: str, seconds: float) -> None:
-        """Tell that a part, or a step, is ready, that long after it was started."""
+        """Report that a part, or a step, is ready, that long after it was started."""
         self._change(part, {"seconds": round(seconds, 2)}, state="ready")
 
     def crashed(self, part: str, code: int, tail: str) -> None:
@@ -56,7 +56,7 @@ class Journal:
         self._change(part, {"exit_code": code, "log": tail}, state="crashed")
 
     def ended(self, part: str) -> None:
-        """Tell that a process has done its work, and forget it."""
+        """Report that a process has done its work, and forget it."""
         self._change(part, {}, state="ended")
         self._state["parts"].pop(part)
         self._write_state()

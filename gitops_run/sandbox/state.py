@@ -29,7 +29,7 @@ STATE_DIR_VARIABLE = "GITOPS_RUN_SANDBOX_DIR"
 
 
 class NodeKind(StrEnum):
-    """Tell what stands behind the sandbox's node: nothing, which kwok simulates, or containers."""
+    """Report what is behind the sandbox's node: nothing, which kwok simulates, or containers."""
 
     SIMULATED = "simulated"
     REAL = "real"

@@ -73,7 +73,7 @@ class Holder:
 
 
 def _machine() -> str:
-    """Tell this machine, since its last boot, and this container from others of the same host name."""
+    """Identify this machine since its last boot, and this container, among others of the same host name."""
     boot, processes = boot_id(), process_namespace()
     if not (boot and processes):
         return "host"

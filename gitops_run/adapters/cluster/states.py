@@ -325,7 +325,7 @@ def _version(live: Json) -> int:
 
 
 def _store(bucket: Json) -> str:
-    """Tell the kind of a session's store by where its Flux Bucket fetches from."""
+    """Determine the kind of a session's store from the endpoint of its Flux Bucket."""
     if bucket.get("provider") == "aws":
         return "aws"
     return "in-cluster" if str(bucket["endpoint"]).startswith(f"{STORE_SERVER}.") else "s3"

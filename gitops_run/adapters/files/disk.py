@@ -157,7 +157,7 @@ class RootDisk:
         return self._usable(path, status)
 
     def _usable(self, path: str, status: os.stat_result) -> Found:
-        """Tell files and folders from pipes, sockets and devices."""
+        """Distinguish files and folders from pipes, sockets and devices."""
         is_dir = stat.S_ISDIR(status.st_mode)
         if not is_dir and not stat.S_ISREG(status.st_mode):
             return Found(

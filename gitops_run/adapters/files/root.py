@@ -163,7 +163,7 @@ def _common_folder(folder: Path) -> Path:
 
 
 def _stamp(file: Path) -> _Stamp:
-    """Tell one content of an index from the next: git writes each to a new file."""
+    """Identify one content of an index: git writes each to a new file."""
     with suppress(OSError):
         status = file.stat()
         return status.st_ino, status.st_size, status.st_mtime_ns

@@ -361,7 +361,7 @@ def _make_room(copy: Path) -> None:
 
 
 def _identity(folder: str) -> _Identity | None:
-    """Tell a folder from one that took its place; None where there is none."""
+    """Identify a folder, so that one that replaced it differs; None if there is none."""
     try:
         status = Path(folder).stat()
     except OSError:

@@ -18,7 +18,7 @@ from gitops_run.adapters.machine.private_files import unwritable
 
 _OTHERS = 0o077
 _KEPT = ("stacks", "history", "backups", "locks", "complete")
-"""Beside these, the backend "file://~" has Pulumi's plugins, which are programs."""
+"""In addition to these, the backend "file://~" has Pulumi's plugins, which are programs."""
 
 
 def drop_torn_sidecars(backend: str) -> bool:

@@ -230,7 +230,7 @@ class _Read:
 
 
 def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
-    """Write the CA certificate where botocore can read it: it takes a path and nothing else."""
+    """Write the CA certificate where botocore can read it: it takes only a path."""
     if not access.ca_cert:
         return None
     try:

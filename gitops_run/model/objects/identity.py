@@ -205,7 +205,7 @@ def _objects(text: str) -> Iterator[RenderedObject]:
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """Tell what is wrong without the text around it, which could be a Secret's."""
+    """Describe what is wrong without the surrounding text, which could be a Secret's."""
     return without_quotes(str(getattr(error, "problem", None) or type(error).__name__))
 
 

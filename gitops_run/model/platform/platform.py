@@ -367,7 +367,7 @@ def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
 
 
 def platform_outputs(spec: PlatformSpec) -> Mapping[str, str]:
-    """Tell what a platform's stack has made."""
+    """List the outputs of a platform's stack."""
     return {
         "context": spec.cluster.context,
         "flux": f"v{spec.version}" if spec.flux else "found",

@@ -102,7 +102,7 @@ def locked_down(component: str, arguments: Sequence[str], receiver: str) -> list
 
 
 def lockdown_of(component: str, arguments: Sequence[str]) -> dict[str, bool]:
-    """Tell of each flag and feature gate of the lockdown whether a controller has it."""
+    """Report for each flag and feature gate of the lockdown whether a controller has it."""
     flags = parse_flags(arguments)
     gates = _parse_gates(flags.get(GATES, ""))
     found = {f"--{name}": _holds(flags, name, value) for name, value in _FLAGS[component].items()}
@@ -110,7 +110,7 @@ def lockdown_of(component: str, arguments: Sequence[str]) -> dict[str, bool]:
 
 
 def events_go_to(arguments: Sequence[str]) -> str:
-    """Tell where a controller sends events; "" for nowhere."""
+    """Return where a controller sends events; "" for nowhere."""
     return parse_flags(arguments).get(EVENTS, "")
 
 

@@ -68,7 +68,7 @@ class Setting:
 
 
 SESSION_KEY_SETTINGS: Final = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
-"""The keys of one session's bucket. What the session's own stack file says of them wins over all else."""
+"""The keys of one session's bucket. The session's own stack file takes precedence for them."""
 
 STORE_IMAGE: Final = "ghcr.io/versity/versitygw:v1.8.0"
 

@@ -22,7 +22,7 @@ def without_cluster(resources: Sequence[Resource]) -> list[Resource]:
 
 
 def known_resources(resources: Sequence[Resource]) -> KnownResources:
-    """Tell what a state knows of its session."""
+    """Report what a state knows about its session."""
     return KnownResources(
         objects=frozenset(
             object_of(resource["inputs"])

@@ -68,7 +68,7 @@ class NamedNamespace:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Tell it from others, whatever line it has moved to."""
+        """Identify it, whatever line it has moved to."""
         return self.path, self.kind, self.name, self.named
 
     def __str__(self) -> str:

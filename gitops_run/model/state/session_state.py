@@ -207,7 +207,7 @@ def reduce(state: SessionState, fact: Fact) -> SessionState:
 
 
 def _kind(fact: Fact) -> str:
-    """Tell facts that take each other's place from others."""
+    """Identify the facts that replace each other."""
     return f"{type(fact).__name__} {fact.applier}" if isinstance(fact, ApplierSeen) else type(fact).__name__
 
 

@@ -42,7 +42,7 @@ def parse_item(path: str) -> ItemPath | None:
 
 
 def below_key(path: str, key: str) -> str | None:
-    """Tell what a path has below a key; None where it doesn't begin with this key."""
+    """Return what a path has below a key; None where it doesn't begin with this key."""
     for form in (key, f"[{key}]", f'["{key}"]'):
         after = path.removeprefix(form)
         if after != path and (not after or after[0] in ".["):

@@ -274,7 +274,7 @@ def _conflicting(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Tell the kind and name that an object has in its file, before what kustomize has made of them."""
+    """Return the kind and name that an object has in its file, before kustomize changed them."""
     metadata = mapping(body.get("metadata"))
     notes = mapping(metadata.get("annotations"))
     kind = str(notes.get(_PREVIOUS.format("Kind")) or body.get("kind"))

@@ -47,7 +47,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     """Answer the engine."""
 
     def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Tell the version."""
+        """Report the version."""
         return plugin_pb2.PluginInfo(version=version("gitops-run"))
 
     def CheckConfig(
@@ -87,7 +87,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     def Diff(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Tell which inputs changed, whether the policy drifted, and what can't be changed in place."""
+        """Report which inputs changed, whether the policy drifted, and what can't be changed in place."""
         if _is_credentials(request):
             return credentials_answers.diff(request)
         if _is_keys(request):

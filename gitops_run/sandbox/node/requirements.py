@@ -59,7 +59,7 @@ def this_machine() -> Machine:
 
 
 def obstacle(machine: Machine) -> SandboxError | None:
-    """Tell why no real node can run on a machine, with what to do about it; None where one can."""
+    """Explain why no real node can run on a machine, with a hint; None if one can."""
     other = "gitops-run sandbox start --node simulated"
     if machine.system != "Linux":
         return SandboxError(f"a real node needs Linux; this is {machine.system}", hint=other)
