@@ -1,6 +1,7 @@
 """Choose the settings of what works on one pinned cluster.
 
-Reads what the caller says, their environment and settings file, and the stack file near where they are.
+This module reads what the caller says, their environment and settings file, and the stack file near where
+they are.
 """
 
 from __future__ import annotations

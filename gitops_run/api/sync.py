@@ -1,7 +1,7 @@
 """Sync a session: compose its save loop, and run it until it's cancelled.
 
-Needs no Pulumi state: what it must know comes from the cluster, the writer's key from a Secret that only
-the session's owner may read.
+This module needs no Pulumi state: what it must know comes from the cluster, the writer's key from a Secret
+that only the session's owner may read.
 """
 
 from __future__ import annotations

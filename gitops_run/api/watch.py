@@ -1,7 +1,7 @@
 """Watch all sessions of a cluster: one watch for each kind, whatever the number of readers.
 
-Puts the facts from the watches on a board. Collections that this user may not see are named, the rest is
-shown.
+This module puts the facts from the watches on a board. Collections that this user may not see are named, the
+rest is shown.
 """
 
 from __future__ import annotations

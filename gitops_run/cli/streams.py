@@ -2,7 +2,7 @@
 
 A terminal that is stopped (Ctrl-S) or a pipe that nobody reads holds the thread that writes to it, and
 nothing else: the event loop goes on, and with it the Lease's renewal. What the stream's encoding can't
-represent is replaced. Knows nothing of what is written.
+represent is replaced. This module knows nothing of what is written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A session's bucket in the cluster: an S3 server in its namespace, with its own CA and accounts.
 
-Knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket and its
-accounts from its first second on, and all of it goes with the namespace.
+This module knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket
+and its accounts from its first second on, and all of it goes with the namespace.
 """
 
 from __future__ import annotations

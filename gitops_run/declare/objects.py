@@ -1,7 +1,8 @@
 """A manifest as a Pulumi resource.
 
-Knows how pulumi-kubernetes names the types of objects, so that one function declares every kind. The classes
-of pulumi_kubernetes do the same for 0.3 s of imports. Source: pulumi-kubernetes 4.34, type tokens in states.
+This module knows how pulumi-kubernetes names the types of objects, so that one function declares every kind.
+The classes of pulumi_kubernetes do the same for 0.3 s of imports. Source: pulumi-kubernetes 4.34, type tokens
+in states.
 """
 
 from __future__ import annotations

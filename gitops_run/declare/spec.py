@@ -1,6 +1,6 @@
 """The description of a session, from settings and facts about its cluster: for Pulumi programs.
 
-Knows where settings stand and which cluster to ask. Refuses what `gitops-run up` refuses.
+This module knows where settings stand and which cluster to ask. It refuses what `gitops-run up` refuses.
 """
 
 from __future__ import annotations

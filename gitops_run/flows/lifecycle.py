@@ -1,6 +1,6 @@
 """A session's beginning and end: guard, look, declare; destroy, look again.
 
-Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
+This module decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 """
 
 from __future__ import annotations

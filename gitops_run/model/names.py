@@ -1,7 +1,7 @@
 """What a session is: its name, and the names of everything that belongs to it.
 
-Knows how one session's objects are called in the cluster and in the store, so that the program that
-declares them and the loop that finds them again agree. Knows nothing of how either is reached.
+This module knows how one session's objects are called in the cluster and in the store, so that the program
+that declares them and the loop that finds them again agree. It knows nothing of how either is reached.
 """
 
 from __future__ import annotations

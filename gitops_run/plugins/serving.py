@@ -1,6 +1,7 @@
 """Serve a Pulumi plugin to the engine that started it, until it is asked to stop or the engine is gone.
 
-Knows how the engine finds a plugin: by the port that it prints first. Refuses to know any resource.
+This module knows how the engine finds a plugin: by the port that it prints first. It doesn't know any
+resource.
 Source: pulumi 3.259, sdk/go/common/resource/plugin.
 """
 

@@ -1,7 +1,7 @@
 """The parts of a sandbox: the command line of each, what it waits for, and where it reports its health.
 
-Knows flags, as values; starts nothing. Every part listens on the loopback interface only, or with a real
-node on the node's own address, keeps its data in the sandbox's folder, and gets secrets by file or
+This module knows flags, as values; starts nothing. Every part listens on the loopback interface only, or with
+a real node on the node's own address, keeps its data in the sandbox's folder, and gets secrets by file or
 environment, never as an argument.
 """
 

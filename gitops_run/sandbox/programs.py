@@ -3,7 +3,7 @@
 One group is one folder under toolchain/, with a go.mod and a go.sum of its own, so that a new release of one
 program rebuilds no other. The modules that the groups share have the same versions in all of them, and Go's
 cache then compiles each package once; what determines a program's output has the version that its own release
-names. Knows names and packages; building them is build.py's work.
+names. This module knows names and packages; building them is build.py's work.
 """
 
 from __future__ import annotations

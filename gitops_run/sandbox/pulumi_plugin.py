@@ -1,7 +1,7 @@
 """Find out whether Pulumi has its kubernetes plugin here, and try to install it where it hasn't.
 
-Knows where Pulumi keeps plugins. A failed try is remembered for a while, so that a machine without a network
-doesn't wait for one at each start; a plugin that comes in any other way is found at once.
+This module knows where Pulumi keeps plugins. A failed try is remembered for a while, so that a machine
+without a network doesn't wait for one at each start; a plugin that comes in any other way is found at once.
 """
 
 from __future__ import annotations

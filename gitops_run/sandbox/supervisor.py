@@ -1,9 +1,9 @@
 """The process that owns a sandbox's parts: starts them in order, watches them, starts a crashed one again.
 
-Runs as `python -m gitops_run.sandbox.supervisor NAME BASE LOCK`, in a session of its own; LOCK is a file
-descriptor that is closed once the supervisor is recorded. Reports to its starter,
-by lines of JSON on standard output, what happens until everything is ready; after that the journal in
-the sandbox's folder holds it. Ends itself and every part on SIGTERM.
+This module runs as `python -m gitops_run.sandbox.supervisor NAME BASE LOCK`, in a session of its own; LOCK is
+a file descriptor that is closed once the supervisor is recorded. Reports to its starter, by lines of JSON on
+standard output, what happens until everything is ready; after that the journal in the sandbox's folder holds
+it. It ends itself and every part on SIGTERM.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How far a build has come, and how long it will still take: counted in the CPU time that each group costs.
 
-Knows what the groups are known to cost, and what Go says while it compiles. Within a group the packages
-count, since Go names each as it begins with it; an interrupted build remembers how many it had compiled.
+This module knows what the groups are known to cost, and what Go says while it compiles. Within a group the
+packages count, since Go names each as it begins with it; an interrupted build remembers how many it had
+compiled.
 """
 
 from __future__ import annotations

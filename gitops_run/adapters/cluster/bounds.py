@@ -1,7 +1,7 @@
 """What of a cluster keeps sessions' owners in bounds: how Flux's controllers run, and the admission policies.
 
-Changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install manifests,
-admissionregistration.k8s.io/v1.
+This module changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install
+manifests, admissionregistration.k8s.io/v1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Facts about a cluster before anything is created in it: its identity, the user, and its Flux.
 
-Knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels its
-installation. Changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install manifests.
+This module knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels
+its installation. It changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install
+manifests.
 """
 
 from __future__ import annotations

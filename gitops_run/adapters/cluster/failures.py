@@ -1,6 +1,6 @@
 """What it means that an API server could not be asked, or refuses: from aiohttp's errors to ours.
 
-Knows the client's errors and what helps a person. Holds no connection.
+This module knows the client's errors and what helps a person. It holds no connection.
 """
 
 from __future__ import annotations

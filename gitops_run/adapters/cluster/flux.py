@@ -3,8 +3,8 @@
 A Kustomization applies a directory; a HelmRelease applies a chart, with a HelmChart between it and
 the Bucket.
 
-Writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence annotation, and
-the reconcile annotation) and nothing else.
+This module writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence
+annotation, and the reconcile annotation) and nothing else.
 """
 
 from __future__ import annotations

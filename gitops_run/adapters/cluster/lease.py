@@ -1,8 +1,8 @@
 """The right to write to a session, as a Kubernetes Lease that one writer holds at a time.
 
-Knows how to take, renew, check and release it. Reads time from a clock that runs on while a laptop
-sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed for
-its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
+This module knows how to take, renew, check and release it. It reads time from a clock that runs on while a
+laptop sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed
+for its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
 """
 
 from __future__ import annotations

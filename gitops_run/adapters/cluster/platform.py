@@ -1,7 +1,8 @@
 """The state of a cluster's platform: its Flux, its other objects, and its users. Changes nothing.
 
-Knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is named, never
-guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install manifests.
+This module knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is
+named, never guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install
+manifests.
 """
 
 from __future__ import annotations

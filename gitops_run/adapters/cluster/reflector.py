@@ -1,6 +1,7 @@
 """A collection of the cluster, from a list and then watches, through cuts, restarts and expired versions.
 
-Knows how a watch goes on. Knows no kind of object, and keeps none: of each it remembers uid and version.
+This module knows how a watch goes on. It knows no kind of object, and keeps none: of each it remembers uid
+and version.
 Source: client-go 0.34, tools/cache/reflector.go; Kubernetes, API concepts. Unlike client-go it notices a
 history that was replaced by an older one (kubernetes/kubernetes#107457: a restored etcd) and watches that
 end at once without an error (projectcalico/typha#227).

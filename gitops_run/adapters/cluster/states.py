@@ -1,7 +1,7 @@
 """What a cluster shows of its sessions, as facts: from labels, annotations and statuses, never from files.
 
-Knows where each fact stands, and that a reader may see some of them only. Which of them count, and what they
-come to, the reducer decides.
+This module knows where each fact stands, and that a reader may see some of them only. Which of them count,
+and what they come to, the reducer decides.
 """
 
 from __future__ import annotations

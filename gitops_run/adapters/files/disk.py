@@ -1,7 +1,7 @@
 """What one scan sees of a root: files, folders and links by their paths, without what is hidden.
 
-Knows stat and links. A link within the root is its content, one that leaves it is a problem for whoever needs
-it. Each path is looked at once, so that a scan is of one mind about it.
+This module knows stat and links. A link within the root is its content, one that leaves it is a problem for
+whoever needs it. Each path is looked at once, so that a scan is of one mind about it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading of what lies in a tree: regular files alone, up to a size, never waiting.
 
 A name in a tree may stand for anything: a pipe that nobody writes to, a device without an end, a file that
-grows while it is read. Knows nothing of what a file means.
+grows while it is read. This module knows nothing of what a file means.
 """
 
 from __future__ import annotations

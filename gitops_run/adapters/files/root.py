@@ -1,6 +1,7 @@
 """Where a root is, and what git says about it: the work tree around it, its ignore files, what is tracked.
 
-Knows git's layout on disk: work trees whose .git is a file, directories that they share. Runs no git.
+This module knows git's layout on disk: work trees whose .git is a file, directories that they share. It runs
+no git.
 Source: gitrepository-layout(5).
 """
 

@@ -1,8 +1,8 @@
 """The folders to watch for a closure, and the events that matter to it.
 
-Knows folders, links and what an event's path means. Folders are watched one by one, never with
-what lies below, so that a watch costs what the target needs. All paths of events are real ones: links
-are resolved here.
+This module knows folders, links and what an event's path means. Folders are watched one by one, never with
+what lies below, so that a watch costs what the target needs. All paths of events are real ones: links are
+resolved here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A session's root on disk: what changed of what its target needs, and a stable copy of that.
 
-Knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and uploaded,
-so that a file which changes meanwhile can't get into a save half way. Never writes into the root itself.
+This module knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and
+uploaded, so that a file which changes meanwhile can't get into a save half way. It never writes into the root
+itself.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class WorkTree:
         return self._watch.folders
 
     async def batches(self) -> AsyncIterator[frozenset[str]]:
-        """Yield the paths that changed, relative to the root, without ignored ones. Never ends on its own.
+        """Yield the paths that changed, relative to the root, without ignored ones. It never ends on its own.
 
         An empty set means: scan again. It is yielded when watches were set, too, since what
         changed before that was seen by nobody.

@@ -1,6 +1,7 @@
 """Where the keys of a session's bucket stand: in a file of their own, in stack files, or for all sessions.
 
-Knows the places that name such keys. Decides nothing: gitops_run.model.store.keys says which are refused.
+This module knows the places that name such keys. It decides nothing: gitops_run.model.store.keys says which
+are refused.
 """
 
 from __future__ import annotations

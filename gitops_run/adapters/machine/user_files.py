@@ -1,7 +1,7 @@
 """What the user's files and environment say.
 
-Knows where settings lie (XDG base directories), and that a file with secrets is for its owner's eyes.
-Decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
+This module knows where settings lie (XDG base directories), and that a file with secrets is for its owner's
+eyes. It decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
 """
 
 from __future__ import annotations

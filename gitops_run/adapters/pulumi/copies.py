@@ -2,7 +2,7 @@
 
 On a full disk, Pulumi's file backend leaves the state and its own backup cut off (seen with 3.259). Before
 each run the last complete state is written to another file and synced, so that it outlives whatever the run
-does. Does nothing where the state is not in files.
+does. This module does nothing where the state is not in files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where stacks live: the project's folder, the backend that keeps their state, and their passphrase.
 
-Knows which Pulumi.yaml is meant, and makes one in the user's data directory where no repository has one.
+This module knows which Pulumi.yaml is meant, and makes one in the user's data directory where no repository
+has one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stacks: made, changed, looked at and removed, with as few runs of Pulumi's command line as will do.
 
-Knows the Automation API, and what a killed run leaves: a lock, and creates of which nobody knows whether they
-happened. Each run costs 0.15 s and more, so none is made to ask what the last one has said.
+This module knows the Automation API, and what a killed run leaves: a lock, and creates of which nobody knows
+whether they happened. Each run costs 0.15 s and more, so none is made to ask what the last one has said.
 """
 
 from __future__ import annotations

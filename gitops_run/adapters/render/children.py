@@ -1,8 +1,8 @@
 """Child processes that render: run within limits of time, memory and output, with a small environment.
 
-Knows processes, and how a program written in Go ends when it has no memory or crashes. Knows nothing of what
-is rendered. A child is the leader of a session and a process group of its own: it has no terminal to ask
-anybody on, and what it started ends with it.
+This module knows processes, and how a program written in Go ends when it has no memory or crashes. It knows
+nothing of what is rendered. A child is the leader of a session and a process group of its own: it has no
+terminal to ask anybody on, and what it started ends with it.
 
 Memory is limited by RLIMIT_DATA. RLIMIT_AS counts the address space that Go reserves and never uses;
 RLIMIT_DATA counts what is writable, and kubectl 1.36 was measured to fail within a tenth of the limit. It

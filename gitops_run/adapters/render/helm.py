@@ -1,7 +1,7 @@
 """Rendering by helm, as helm-controller renders: from a copy, with the session's namespace and values.
 
-Knows the process, the form of its errors, and what an object gets between its template and the cluster.
-Hooks are no objects of a release, and are left out.
+This module knows the process, the form of its errors, and what an object gets between its template and the
+cluster. Hooks are no objects of a release, and are left out.
 Source: helm 4, cmd template, pkg/engine and pkg/action/validate; helm-controller 1.6, internal/inventory.
 """
 

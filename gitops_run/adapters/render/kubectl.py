@@ -1,7 +1,7 @@
 """Rendering by kubectl's kustomize, as Flux renders: from a copy, with the session's namespace set.
 
-Knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s job, and what
-kustomize's errors mean is `model.kustomize`'s.
+This module knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s
+job, and what kustomize's errors mean is `model.kustomize`'s.
 """
 
 from __future__ import annotations

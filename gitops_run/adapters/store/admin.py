@@ -1,7 +1,7 @@
 """Buckets of an S3 store: make, look at, empty and remove them, and say who may read and write.
 
-Knows boto3 and how it words a failure. Refuses to know sessions, and what objects mean. For the plugin
-and the collector; the save loop uses gitops_run.adapters.store.objects. Source: boto3 1.40 and later.
+This module knows boto3 and how it words a failure. It knows neither sessions nor what objects mean. For the
+plugin and the collector; the save loop uses gitops_run.adapters.store.objects. Source: boto3 1.40 and later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The objects of one bucket, for the save loop: list, put, delete, over connections that stay open.
 
-Knows obstore and how it words a failure. Refuses to know what the objects mean, and to make or remove
-buckets. Source: obstore 0.12 (object_store's S3 client).
+This module knows obstore and how it words a failure. It doesn't know what the objects mean, and doesn't
+create or remove buckets. Source: obstore 0.12 (object_store's S3 client).
 """
 
 from __future__ import annotations

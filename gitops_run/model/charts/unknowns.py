@@ -1,7 +1,7 @@
 """Which templates of a chart use what only the cluster, the clock or chance decides.
 
-Knows where templates name functions, each other, and values that are templates themselves. Errs on the side
-of more: a name in a string that equals a named template's counts as its use.
+This module knows where templates name functions, each other, and values that are templates themselves. It
+errs on the side of more: a name in a string that equals a named template's counts as its use.
 Source: Helm 4, pkg/engine; Sprig.
 """
 

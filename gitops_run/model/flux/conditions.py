@@ -1,8 +1,8 @@
 """What a Flux object's status says about one revision, and what a person should do about it.
 
-Knows the fields of a Bucket's and a Kustomization's status, which of them prove something and which
-don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every verdict
-compares revisions, and where a revision was live before, the token of a reconciliation too.
+This module knows the fields of a Bucket's and a Kustomization's status, which of them prove something and
+which don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every
+verdict compares revisions, and where a revision was live before, the token of a reconciliation too.
 Sources: source-controller 1.9 and kustomize-controller 1.9, api/v1 and internal/controller.
 """
 

@@ -1,8 +1,9 @@
 """What a HelmRelease and its HelmChart say, in the words of the one judge of verdicts.
 
-Maps the two to an ApplierStatus: a release names a chart's version and not a source's revision, and the chart
-names the revision that version was built from. Sources: helm-controller 1.6 (internal/controller),
-source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the revision).
+This module maps the two to an ApplierStatus: a release names a chart's version and not a source's revision,
+and the chart names the revision that version was built from. Sources: helm-controller 1.6
+(internal/controller), source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the
+revision).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What Flux's reasons ask of a person, and Flux's messages without their noise.
 
-Knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready, and the
-forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row with
-a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
+This module knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready,
+and the forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row
+with a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
 internal/controller), fluxcd/pkg ssa and apis/meta.
 """
 

@@ -1,7 +1,8 @@
 """Why an object isn't ready, found where a person would look for it: its pods and its events.
 
-Knows what kubelet, scheduler and the workloads' controllers write when something is wrong. Gives messages
-that stay the same while the trouble does: no counts of restarts, no random names of pods never created.
+This module knows what kubelet, scheduler and the workloads' controllers write when something is wrong. It
+gives messages that stay the same while the trouble does: no counts of restarts, no random names of pods never
+created.
 Sources: Kubernetes 1.30 to 1.36, pkg/kubelet, pkg/kubelet/images, pkg/scheduler, pkg/controller.
 """
 

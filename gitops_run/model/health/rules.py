@@ -1,8 +1,9 @@
 """Whether an applied object does what it is for, judged by its own status.
 
-Follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own rule, then
-Ready. Stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says why a workload
-isn't ready. Knows no clock: how long something may be on its way is decided by who follows it.
+This module follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own
+rule, then Ready. It is stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says
+why a workload isn't ready. It knows no clock: how long something may be on its way is decided by who follows
+it.
 Source: sigs.k8s.io/cli-utils (fluxcd/cli-utils 1.2), pkg/kstatus/status.
 """
 

@@ -1,7 +1,8 @@
 """What a session puts into its cluster, as Kubernetes writes it.
 
-Turns a SessionSpec into manifests, whole and in order. Knows the forms of core, RBAC and Flux's v1 kinds,
-and nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and Kustomization v1.
+This module turns a SessionSpec into manifests, whole and in order. It knows the forms of core, RBAC and
+Flux's v1 kinds, and nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and
+Kustomization v1.
 """
 
 from __future__ import annotations

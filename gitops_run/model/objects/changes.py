@@ -1,7 +1,7 @@
 """What a save changes in the cluster: a live object against what the API server would make of it.
 
-Knows which fields say nothing to a person, how lists of named items are compared, and that values of
-Secrets are never shown.
+This module knows which fields say nothing to a person, how lists of named items are compared, and that values
+of Secrets are never shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the API server's answer to a dry run says is wrong, without noise and without values of Secrets.
 
-Knows the two languages that the answers are in: causes with a field each (422), and the message of a
-server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. Knows
+This module knows the two languages that the answers are in: causes with a field each (422), and the message
+of a server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. It knows
 nothing of how the request is made. Source: Kubernetes 1.36, seen.
 """
 

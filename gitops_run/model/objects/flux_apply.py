@@ -1,7 +1,7 @@
 """The form in which kustomize-controller sends an object to the API server.
 
-Knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and that Flux
-owns nevertheless, and fields that it takes out. Does not know the types themselves.
+This module knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and
+that Flux owns nevertheless, and fields that it takes out. It does not know the types themselves.
 Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels; client-go 0.36, its scheme.
 """
 

@@ -1,6 +1,6 @@
 """Kubernetes objects by identity: in rendered YAML, in source files with their lines, in Flux's inventory.
 
-Knows how to distinguish objects. Knows nothing of what an object should contain.
+This module knows how to distinguish objects. It knows nothing of what an object should contain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whose an object in the cluster is: this session's, or someone else's, and then whose.
 
-Knows the marks that Flux, Helm, Kubernetes' controllers and sessions leave on what they own. An object
-without any mark, that this session didn't make, is someone's too: a person's, or the cluster's.
+This module knows the marks that Flux, Helm, Kubernetes' controllers and sessions leave on what they own. An
+object without any mark, that this session didn't make, is someone's too: a person's, or the cluster's.
 Source: kustomize-controller 1.9, helm-controller 1.6, Helm 3 and 4.
 """
 

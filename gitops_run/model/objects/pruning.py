@@ -1,6 +1,7 @@
 """Which objects a save removes from the cluster: what Flux's inventory holds and the save lacks.
 
-Knows which of these Flux leaves in place, and the names that kustomize generates from an object's content.
+This module knows which of these Flux leaves in place, and the names that kustomize generates from an object's
+content.
 Source: kustomize-controller 1.9, fluxcd/pkg ssa 0.76, Helm 4; kustomize 5.8, api/hasher.
 """
 

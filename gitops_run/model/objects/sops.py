@@ -1,7 +1,8 @@
 """What SOPS has encrypted: Flux decrypts it where the session has a key, and only there.
 
-Knows objects, the values of generated Secrets, and how a name follows from what only Flux can read. Decrypts
-nothing. Source: SOPS 3, the metadata that it adds to a file; kustomize-controller 1.9, internal/decryptor.
+This module knows objects, the values of generated Secrets, and how a name follows from what only Flux can
+read. It decrypts nothing. Source: SOPS 3, the metadata that it adds to a file; kustomize-controller 1.9,
+internal/decryptor.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Variables in rendered objects, replaced as Flux's post-build substitution does.
 
-Knows ${NAME}, ${NAME:-default} and its kin, nested ones, and the escape $${NAME}. Doesn't evaluate the
-string functions (${NAME^^} and others): it says so, and their object is not checked.
+This module knows ${NAME}, ${NAME:-default} and its kin, nested ones, and the escape $${NAME}. It doesn't
+evaluate the string functions (${NAME^^} and others): it says so, and their object is not checked.
 Source: fluxcd/pkg envsubst 1.7 and kustomize 1.35, kustomize_varsub.go; strict since Flux 2.9.
 """
 

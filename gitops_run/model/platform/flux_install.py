@@ -1,8 +1,8 @@
 """Upstream's manifests of Flux, made fit for sessions.
 
-Takes the documents of Flux's install.yaml, leaves out the controllers that no session uses, and locks the
-others down. Pure. Source: flux2 2.9, manifests/install; what it calls its objects isn't relied on, but for
-the controllers' own names.
+This module takes the documents of Flux's install.yaml, leaves out the controllers that no session uses, and
+locks the others down. It is pure. Source: flux2 2.9, manifests/install; what it calls its objects isn't
+relied on, but for the controllers' own names.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What sessions need in a cluster in addition to Flux: roles for people, and admission policies.
 
-Knows RBAC, and nothing of how the objects get there. Source: Kubernetes 1.30 and later.
+This module knows RBAC, and nothing of how the objects get there. Source: Kubernetes 1.30 and later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A platform as values: settings, facts about a cluster, and the objects to create there.
 
 One stack is one cluster's platform: Flux with its lockdown, or the Flux that is found there, and what
-sessions need in addition. Knows no Pulumi, no cluster and no file.
+sessions need in addition. This module knows no Pulumi, no cluster and no file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What keeps a session's owner within the session, and what of it a cluster lacks.
 
-Decides whether a session may be made on a Flux, and what to report about the owner's rights. Knows no
-cluster: facts come from adapters. docs/security.md says who may do what.
+This module decides whether a session may be made on a Flux, and what to report about the owner's rights. It
+knows no cluster: facts come from adapters. docs/security.md says who may do what.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which clusters may be touched.
 
-Knows the contexts that local tools make, and refuses every other one that nobody named. Reads no kubeconfig.
+This module knows the contexts that local tools make, and refuses every other one that nobody named. It reads
+no kubeconfig.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The settings' table: every key with its type, default, range and meaning.
 
-Knows nothing of where values come from: model/session/settings.py chooses them.
+This module knows nothing of where values come from: model/session/settings.py chooses them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What makes one session: where it is, whose it is, what it applies, and where its files lie.
 
-Knows no Pulumi and no cluster: the program declares from it, the loop and the receipt find things by it.
+This module knows no Pulumi and no cluster: the program declares from it, the loop and the receipt find things
+by it.
 """
 
 from __future__ import annotations

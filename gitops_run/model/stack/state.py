@@ -1,6 +1,6 @@
 """A stack's state as Pulumi exports it, edited.
 
-Knows how resources of a state point to each other. Source: Pulumi 3.259, sdk/go/common/apitype.
+This module knows how resources of a state point to each other. Source: Pulumi 3.259, sdk/go/common/apitype.
 """
 
 from __future__ import annotations

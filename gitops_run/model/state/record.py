@@ -1,8 +1,8 @@
 """What a session's loop has done, folded from its events: the record that others may read in the cluster.
 
-Holds the last saves with what came of each, what isn't healthy, and what can be brought back. Bounded:
-details are cut when they come in, and fitting.py drops the oldest ones where the whole is too large. Knows
-what may follow what: a late or repeated event changes nothing.
+This module holds the last saves with what came of each, what isn't healthy, and what can be brought back. It
+is bounded: details are cut when they come in, and fitting.py drops the oldest ones where the whole is too
+large. It knows what may follow what: a late or repeated event changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long saves take: one step by step, many in sum, and what made one slow.
 
-Knows the steps of a save. Measures nothing.
+This module knows the steps of a save. It measures nothing.
 """
 
 from __future__ import annotations

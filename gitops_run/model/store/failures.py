@@ -1,8 +1,8 @@
 """What a store's refusal means: one table from S3 error codes and network faults to our errors.
 
-Knows the codes, and what a person should do about each. Refuses to know which SDK met them: the
-adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's
-list of error codes; versitygw 1.8 for those that no AWS server sends.
+This module knows the codes, and what a person should do about each. It doesn't know which SDK met them: the
+adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's list of
+error codes; versitygw 1.8 for those that no AWS server sends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an S3 store holds, as values: how to reach it, its objects, and the revision they add up to.
 
-Knows which file names can be keys and how source-controller computes a Bucket's revision. Refuses to
-know how a store is asked. Sources: source-controller 1.9.3, internal/index and bucket_controller.go;
+This module knows which file names can be keys and how source-controller computes a Bucket's revision. It
+doesn't know how a store is asked. Sources: source-controller 1.9.3, internal/index and bucket_controller.go;
 the S3 documentation on object keys.
 """
 

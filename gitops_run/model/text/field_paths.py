@@ -1,7 +1,7 @@
 """Paths to fields as the API server writes them: "spec.containers[name="web"].image".
 
-Knows the two languages for items of a list, by index and by the values of their keys, and that keys may have
-dots in them. Source: Kubernetes 1.36, field errors and structured-merge-diff.
+This module knows the two languages for items of a list, by index and by the values of their keys, and that
+keys may have dots in them. Source: Kubernetes 1.36, field errors and structured-merge-diff.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """YAML as the Go libraries read it that read the same text on its way into a cluster.
 
-Knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted variables
-in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's template
-renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other types,
-are refused.
-tests/contract/test_go_yaml.py compares both with the libraries.
+This module knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted
+variables in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's
+template renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other
+types, are refused. tests/contract/test_go_yaml.py compares both with the libraries.
 """
 
 from __future__ import annotations

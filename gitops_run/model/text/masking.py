@@ -1,8 +1,8 @@
 """Take values of Secrets out of text, wherever the text came from.
 
-Knows the values that were learned and the forms in which a message may repeat one: as it is, escaped, in
-base64, or cut to a piece. Finds no values itself: `secret_values` does. What nobody has learned, such as a
-value that only Flux decrypts, is kept out by the forms of messages, see `echoes`.
+This module knows the values that were learned and the forms in which a message may repeat one: as it is,
+escaped, in base64, or cut to a piece. It finds no values itself: `secret_values` does. What nobody has
+learned, such as a value that only Flux decrypts, is kept out by the forms of messages, see `echoes`.
 """
 
 from __future__ import annotations

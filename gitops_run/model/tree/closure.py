@@ -1,8 +1,8 @@
 """Which files of a root a target needs, found by following what its kustomizations and charts name.
 
-Knows how kustomize resolves paths and what Flux generates where there is no kustomization. Errs on the
-side of more: if the needed files can't be determined, the whole root is needed. What doesn't parse names
-nothing; rendering reports that. Reads no disk: it looks through `Disk`.
+This module knows how kustomize resolves paths and what Flux generates where there is no kustomization. It
+errs on the side of more: if the needed files can't be determined, the whole root is needed. What doesn't
+parse names nothing; rendering reports that. It reads no disk: it looks through `Disk`.
 Source: kustomize 5.8, api/internal/target; fluxcd/pkg kustomize, the generator; Helm 3, Chart.yaml.
 """
 

@@ -1,7 +1,8 @@
 """The kustomization that Flux builds: a target's own, or one that Flux adds, with the session's namespace.
 
-Knows what Flux writes into a target's kustomization before it builds the target. Knows YAML's nodes and not
-what kustomize does with them. Of all that a Flux Kustomization can set, a session sets the namespace alone.
+This module knows what Flux writes into a target's kustomization before it builds the target. It knows YAML's
+nodes and not what kustomize does with them. Of all that a Flux Kustomization can set, a session sets the
+namespace alone.
 Source: fluxcd/pkg kustomize 1.35, kustomize_generator.go; tests/contract/test_flux_generator.py compares.
 """
 

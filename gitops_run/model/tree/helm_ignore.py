@@ -1,6 +1,7 @@
 """What a chart's .helmignore hides from Helm.
 
-Knows Helm's order of rules: the first that matches hides, and a negated one hides all that it does not match.
+This module knows Helm's order of rules: the first that matches hides, and a negated one hides all that it
+does not match.
 Source: helm 4, pkg/ignore/rules.go.
 """
 

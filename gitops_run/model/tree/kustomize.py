@@ -1,7 +1,8 @@
 """How Flux gets from a directory to objects, and how an error of kustomize is reported to a person.
 
-Knows which file makes a directory a kustomization, what Flux names as resources where there is none, and how
-to find the file and line behind kustomize's nested messages. Renders nothing and reads no disk.
+This module knows which file makes a directory a kustomization, what Flux names as resources where there is
+none, and how to find the file and line behind kustomize's nested messages. It renders nothing and reads no
+disk.
 Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 """
 

@@ -1,8 +1,8 @@
 """Which files a kustomization names, by reading its YAML alone: paths as written, each with its line.
 
-Knows every key of a Kustomization and every built-in plugin that can name a file. Others name none, since
-kustomize refuses what it doesn't know. Follows nothing and reads no disk: that is `model.closure`. Keys are
-compared without case, as kustomize's decoder does.
+This module knows every key of a Kustomization and every built-in plugin that can name a file. Others name
+none, since kustomize refuses what it doesn't know. It follows nothing and reads no disk: that is
+`model.closure`. Keys are compared without case, as kustomize's decoder does.
 Source: kustomize 5.8, api/types/kustomization.go and api/internal/builtins.
 """
 

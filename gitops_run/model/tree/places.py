@@ -1,8 +1,8 @@
 """Where in the sources a rendered object and its fields come from: file and line.
 
-Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved,
-renamed or generated it finds by likeness: the closest name, the document that has the field, the target's own
-files first.
+This module knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize
+moved, renamed or generated it finds by likeness: the closest name, the document that has the field, the
+target's own files first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The files of a session as values: what a snapshot holds, and what a push must do.
 
-Knows paths, sizes and digests. Knows nothing of disks, stores or Flux; `model.store` knows how a
-store names and tags what this describes.
+This module knows paths, sizes and digests. It knows nothing of disks, stores or Flux; `model.store` knows how
+a store names and tags what this describes.
 """
 
 from __future__ import annotations

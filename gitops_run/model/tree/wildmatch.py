@@ -1,8 +1,8 @@
 """One line of an ignore file as git reads it: what it matches, and whether it hides or brings back.
 
-Knows git's matcher to the byte, its quirks too, by turning a pattern into a regular expression. The
-libraries for it raise where git matches nothing ("[z-a]", a last backslash) or differ at bracket
-expressions and slashes. Knows nothing of files and directories of rules: that is `model.ignore`.
+This module knows git's matcher to the byte, its quirks too, by turning a pattern into a regular expression.
+The libraries for it raise where git matches nothing ("[z-a]", a last backslash) or differ at bracket
+expressions and slashes. It knows nothing of files and directories of rules: that is `model.ignore`.
 
 No pattern takes exponential time. What follows a wildcard is matched at the first place where it fits, and
 that choice is final (an atomic group): a later place never helps, since the next wildcard can take what lies

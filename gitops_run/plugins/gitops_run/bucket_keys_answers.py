@@ -1,6 +1,6 @@
 """Pulumi's protocol for BucketKeys: made with a bucket, kept as secrets in the stack, removed with it.
 
-Knows the protocol's messages. What happens at the store is bucket_keys.py.
+This module knows the protocol's messages. What happens at the store is bucket_keys.py.
 """
 
 from __future__ import annotations

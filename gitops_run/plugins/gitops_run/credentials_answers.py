@@ -1,6 +1,7 @@
 """Pulumi's protocol for ServerCredentials: made once, never changed, replaced when they are due.
 
-Knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack alone.
+This module knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack
+alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a program declares of an S3Bucket: its inputs, checked, and what a change of them means.
 
-Pure. Knows which inputs there are; refuses to know how a bucket is made.
+It is pure. This module knows which inputs there are; refuses to know how a bucket is made.
 """
 
 from __future__ import annotations

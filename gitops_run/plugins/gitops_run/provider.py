@@ -1,9 +1,9 @@
 """Pulumi's ResourceProvider protocol for this plugin's three resources.
 
 Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials, bucket_keys_answers.py for
-BucketKeys. Knows the protocol's messages. Refuses to know S3: that is s3_bucket.py. The raw protocol and not
-`pulumi.provider.experimental`, because only the raw Diff has the old inputs. Source: pulumi 3.259,
-proto/pulumi/provider.proto.
+BucketKeys. This module knows the protocol's messages. It doesn't know S3: that is s3_bucket.py. The raw
+protocol and not `pulumi.provider.experimental`, because only the raw Diff has the old inputs. Source: pulumi
+3.259, proto/pulumi/provider.proto.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A bucket's life at an S3 endpoint: create, read, update, delete.
 
-Knows in which order the store is asked, and what an interrupted run may have left there. Refuses to
-know Pulumi's protocol.
+This module knows in which order the store is asked, and what an interrupted run may have left there. It
+doesn't know Pulumi's protocol.
 
 A bucket that exists is taken as one's own only where it is empty and has no policy but the one that
 would be written: that is all that an interrupted create can leave. A tag as a mark of ownership would

@@ -1,7 +1,7 @@
 """What differs between the object that is there and the one that is wanted.
 
-Pure. Gives the detailed diff of the provider protocol, property by property, and distinguishes an update in
-place from a replacement.
+It is pure. This module gives the detailed diff of the provider protocol, property by property, and
+distinguishes an update in place from a replacement.
 """
 
 from __future__ import annotations

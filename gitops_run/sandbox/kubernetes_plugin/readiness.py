@@ -1,6 +1,6 @@
 """Whether a live object is ready, and if not, what it waits for.
 
-Pure. Built-in rules for the kinds that the real plugin waits for, and the conditions that the
+It is pure. Built-in rules for the kinds that the real plugin waits for, and the conditions that the
 annotation pulumi.com/waitFor may name: condition=TYPE[=STATUS] and jsonpath={.path}[=value].
 """
 

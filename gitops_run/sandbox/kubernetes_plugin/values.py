@@ -1,7 +1,7 @@
 """Values as the engine sends them: plain JSON, with marks for secrets and unknown values.
 
-Knows the marks and how secrecy spreads from inputs to what is computed from them; knows nothing of
-Kubernetes but that the data of a Secret is always secret. Source: pulumi sdk/v3 3.259,
+This module knows the marks and how secrecy spreads from inputs to what is computed from them; knows nothing
+of Kubernetes but that the data of a Secret is always secret. Source: pulumi sdk/v3 3.259,
 go/common/resource/plugin/rpc.go; spread of secrecy as in pulumi-kubernetes 4.34.
 """
 
