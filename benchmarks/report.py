@@ -20,7 +20,7 @@ class Row:
 
     @property
     def is_missed(self) -> bool:
-        """Say whether the figure exceeds its bar."""
+        """Report whether the figure exceeds its bar."""
         return self.value > self.bar
 
 

@@ -1,4 +1,4 @@
-"""Tell which snapshots a session can go back to, and bring one back.
+"""List the snapshots that a session can go back to, and apply one again.
 
 A process that syncs the session here is asked to bring one back; where none does, this one pushes it.
 """
@@ -29,7 +29,7 @@ from gitops_run.model.state.history import KeptSnapshot, before, find, short
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """Say what an undo did.
+    """Describe what an undo did.
 
     by: "sync" where a running one did it, "undo" where this process did, "" where it was live already.
     """
@@ -96,7 +96,7 @@ async def _until_applied(
 
 
 def _is_applied(fetched: str, applier: ApplierStatus, revision: str) -> bool:
-    """Say whether Flux has applied what it fetched. Raises ReconcileFailed where it can't or may not."""
+    """Report whether Flux has applied what it fetched. Raises ReconcileFailed where it can't or may not."""
     if fetched != revision:
         return False
     verdict = applier_verdict(applier, revision=revision)

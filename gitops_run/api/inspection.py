@@ -70,7 +70,7 @@ def render_limits(settings: Settings) -> Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """Say how a session's files are inspected.
+    """Describe how a session's files are inspected.
 
     work: a folder for rendering, made when needed. environment: variables that say which sandbox is in use.
     masker: learns what the session has of Secrets. emit: takes what a person should know of a snapshot.
@@ -88,7 +88,7 @@ class RenewedInspector:
     """Compose an inspector, and again once `up` has changed what the session does with its files."""
 
     def __init__(self, compose: Callable[[], Awaitable[Inspector]], generation: Callable[[], int]) -> None:
-        """generation: tells the present one of the session's Kustomization or HelmRelease."""
+        """generation: returns the current one of the session's Kustomization or HelmRelease."""
         self._compose = compose
         self._generation = generation
         self._inspector: tuple[int, Inspector] | None = None

@@ -1,4 +1,4 @@
-"""Tell what a cluster says of its sessions."""
+"""Report the sessions of a cluster, and their state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Watch all sessions of a cluster: one watch for each kind, whatever the number of readers.
 
-Puts what the watches tell on a board. What this user may not see is named, and the rest is shown.
+This module puts the facts from the watches on a board. Collections that this user may not see are named, the
+rest is shown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from anyio.abc import TaskStatus
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.lease import DURATION_S
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
-from gitops_run.adapters.cluster.states import SessionKind, believed, lease_fact, session_kinds
+from gitops_run.adapters.cluster.states import SessionKind, lease_fact, session_kinds, trusted
 from gitops_run.errors import BackendError, NotFound, ungrouped
 from gitops_run.flows.board import Board
 from gitops_run.model.state.session_state import Fact, SessionState, reduce
@@ -41,7 +42,7 @@ class SessionWatch:
                 yield self._shown(snapshot.states)
 
     def take(self, kind: SessionKind, news: News) -> None:
-        """Post what a watch tells."""
+        """Post the facts of a watch."""
         match news:
             case Listed(items):
                 for live in items:
@@ -52,7 +53,7 @@ class SessionWatch:
                 self._miss(kind, namespace or name, name)
 
     async def end_leases(self) -> None:
-        """Notice Leases that ran out without a word, until cancelled: no watch tells that."""
+        """Notice Leases that expired, until cancelled: no watch reports that."""
         while True:
             await anyio.sleep(DURATION_S / 2)
             for namespace, live in self._leases.items():
@@ -78,7 +79,7 @@ class SessionWatch:
 
     def _shown(self, states: Mapping[str, SessionState]) -> tuple[SessionState, ...]:
         is_label_seen = _NAMESPACES not in self.hidden
-        found = (believed(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
+        found = (trusted(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
         return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
 
 
@@ -133,6 +134,6 @@ async def _follow(
             is_started = True
 
 
-def _reduced(state: SessionState | None, told: tuple[str, Fact]) -> SessionState:
-    namespace, fact = told
+def _reduced(state: SessionState | None, seen: tuple[str, Fact]) -> SessionState:
+    namespace, fact = seen
     return reduce(state or SessionState(namespace=namespace), fact)

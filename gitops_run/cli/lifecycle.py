@@ -14,7 +14,7 @@ from gitops_run.api import sessions
 from gitops_run.api.caller import Caller
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import know_place, told
+from gitops_run.cli.hints import completed_here, know_place
 from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
@@ -45,7 +45,7 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
         print_json(_to_json(spec))
     else:
         click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
-        click.echo(told("  to push saves to it: gitops-run sync NAME"))
+        click.echo(completed_here("  to push saves to it: gitops-run sync NAME"))
 
 
 @click.command()
@@ -101,13 +101,13 @@ def request_to_make(name: SessionName, flags: Mapping[str, object]) -> SessionRe
 
 
 def beginning(request: SessionRequest) -> str:
-    """Say what takes the next seconds, before the first of it is done."""
+    """Describe what takes the next seconds, before the first of it is done."""
     place = f"session {request.key.name} on {request.key.context}"
     return f"preparing {place}: namespace, bucket, keys, Flux objects"
 
 
 async def make_session(request: SessionRequest, caller: Caller) -> SessionSpec:
-    """Make a session, telling each resource as it's done."""
+    """Create a session, and report each resource once it is done."""
     spec = await sessions.up(request, caller)
     ok(f"session {request.key.name} is up")
     return spec

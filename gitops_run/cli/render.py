@@ -66,7 +66,7 @@ PLAIN_MARKS = Marks(good="ok", bad="failed", note="-")
 
 
 def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one table
-    """Write an event for a person; nothing for what the next event tells anyway."""
+    """Write an event for a person; nothing for facts that the next event repeats."""
     match event:
         case SyncStarted():
             place = f"{event.root}/{event.target}" if event.target != "." else event.root

@@ -13,7 +13,7 @@ from gitops_run.api.sessions import down, place_of
 from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import told
+from gitops_run.cli.hints import completed_here
 from gitops_run.cli.lifecycle import beginning, make_session, print_receipt, request_to_make, said
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
@@ -99,7 +99,7 @@ def _end(request: SessionRequest, caller: Caller) -> None:
 
 
 def _left(name: SessionName) -> str:
-    return told(f"left unchanged; to end it: gitops-run down {name}")
+    return completed_here(f"left unchanged; to end it: gitops-run down {name}")
 
 
 def _name_for(place: dict[str, str]) -> SessionName:

@@ -74,7 +74,7 @@ def _row(session: SessionState) -> tuple[str, ...]:
 
 
 def _last_save(last: SaveSummary) -> str:
-    """Write the newest save with what a person has to fix, else how long it took."""
+    """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
         problem = last.problem.splitlines()[0]
         if len(problem) > _PROBLEM_CHARACTERS:
@@ -163,7 +163,7 @@ def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
 
 
 def _came_of(save: SaveRecord) -> str:
-    """Say what came of a save: why it was refused, else of which files it was."""
+    """Describe what came of a save: why it was refused, else of which files it was."""
     healthy = ", healthy" if save.is_healthy else ""
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals

@@ -1,7 +1,7 @@
 """The session's S3 bucket, with a key that reads it and a key that writes it.
 
-Knows the three kinds of store: a server beside the session, any S3 endpoint, through the project's own
-plugin, and AWS.
+This module knows the three kinds of store: a server in the session's namespace, any S3 endpoint, through the
+project's own plugin, and AWS.
 """
 
 from __future__ import annotations

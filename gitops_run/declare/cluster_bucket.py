@@ -1,7 +1,7 @@
-"""A session's bucket beside the session: an S3 server in its namespace, with a CA and accounts of its own.
+"""A session's bucket in the cluster: an S3 server in its namespace, with its own CA and accounts.
 
-Knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket and its
-accounts from its first second on, and all of it goes with the namespace.
+This module knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket
+and its accounts from its first second on, and all of it goes with the namespace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gitops_run.model.manifests.store_server import ServerCredentials, StoreServ
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
 
 START_WITHIN = "3m"
-"""One small image has to come: a pod that isn't ready by then won't be."""
+"""Only one small image is pulled: a pod that isn't ready by then won't become ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

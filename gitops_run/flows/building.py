@@ -1,4 +1,4 @@
-"""From a snapshot to the objects that Flux would apply: rendered, substituted, told apart.
+"""From a snapshot to the objects that Flux would apply: rendered, substituted, identified.
 
 What a save doesn't change isn't parsed again: documents are known by their text.
 """
@@ -72,7 +72,7 @@ class Completing(Protocol):
         ...
 
     def doubt(self, digest: str) -> str:
-        """Say why a document may be another once Flux renders it; "" where it isn't. digest: of its text."""
+        """Explain why Flux may render a document differently, or "". digest: of its text."""
         ...
 
 
@@ -130,7 +130,7 @@ class Builder:
     async def build(self, snapshot: Snapshot) -> Built:
         """Render a snapshot's target, or say what is wrong with it.
 
-        Raises TransientError where a renderer has to ask the cluster, and that fails.
+        Raises TransientError if a renderer must ask the cluster and that fails.
         """
         if problem := await self._find_excess(snapshot):
             return Built(problems=(problem,))
@@ -143,11 +143,11 @@ class Builder:
             return Built(problems=(_with_ignore_rule(named, snapshot),))
         documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
-        lost, twins = [one for one in documents if one.failure or one.dropped], _twins(objects)
+        lost, duplicates = [one for one in documents if one.failure or one.dropped], _duplicates(objects)
         problems: tuple[Problem, ...] = ()
         dropped: tuple[str, ...] = ()
-        if lost or twins:
-            located = partial(self._located, snapshot, lost, twins)
+        if lost or duplicates:
+            located = partial(self._located, snapshot, lost, duplicates)
             problems, dropped = await off_the_loop(located, snapshot_size(snapshot))
         unevaluated = {
             item.ref: document.unevaluated
@@ -180,7 +180,7 @@ class Builder:
         return problem
 
     def _located(
-        self, snapshot: Snapshot, lost: Sequence[_Document], twins: Sequence[ObjectRef]
+        self, snapshot: Snapshot, lost: Sequence[_Document], duplicates: Sequence[ObjectRef]
     ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
         """Find the places of what is wrong, and of what Flux drops."""
         sources = sources_of(snapshot, self._target)
@@ -190,7 +190,7 @@ class Builder:
             for document in lost
             if document.incomplete is not None and document.dropped
         )
-        return (*found, *(_twin(ref, sources) for ref in twins)), dropped
+        return (*found, *(_duplicate(ref, sources) for ref in duplicates)), dropped
 
     async def _read(self, rendered: str) -> list[tuple[str, _Document]]:
         """Read what is new, by the digests of the texts; forget what isn't rendered any more."""
@@ -218,7 +218,7 @@ class Builder:
             self._masker.learn(known[name] for name in variables_in_secret(item.body) if name in known)
 
     async def _completed(self, digest: str, document: _Document) -> _Document:
-        """Fill in anew each time: the cluster may have learned a kind since."""
+        """Fill in again each time: the cluster may have learned a kind since."""
         if not isinstance(self._renderer, Completing):
             return document
         objects = [await self._renderer.complete(item) for item in document.objects]
@@ -329,7 +329,7 @@ def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | No
 
 
 def _may_be_parsed(path: str) -> bool:
-    """Say whether a renderer may read a file as YAML: by its suffix, or for want of one (Kustomization)."""
+    """Report whether renderers may read a file as YAML: by its suffix, or without one (Kustomization)."""
     return path.endswith(MANIFEST_SUFFIXES) or "." not in path.rpartition("/")[2]
 
 
@@ -350,7 +350,7 @@ def sources_of(snapshot: Snapshot, target: str) -> Sources:
     return Sources(files=tuple(files), target=target)
 
 
-def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
+def _duplicates(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
     """List what occurs more than once in one version: Flux would apply one over the other.
 
     In two versions it does so too, but kustomize and helm call these two objects.
@@ -364,7 +364,7 @@ def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
     return list(found)
 
 
-def _twin(ref: ObjectRef, sources: Sources) -> Problem:
+def _duplicate(ref: ObjectRef, sources: Sources) -> Problem:
     path, line = locate_last(ref, sources)
     return Problem(
         path=path, line=line, message=f"{ref} is defined more than once", hint="remove one of them"

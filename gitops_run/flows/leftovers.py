@@ -37,7 +37,7 @@ class StacksPort(Protocol):
         """Remove an empty stack."""
 
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
-        """Read what a stack tells of its session."""
+        """Read a stack's outputs about its session."""
 
     async def discard(self, name: str) -> None:
         """Forget a stack whose resources are gone, whatever its state says."""

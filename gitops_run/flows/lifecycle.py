@@ -1,6 +1,6 @@
 """A session's beginning and end: guard, look, declare; destroy, look again.
 
-Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
+This module decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class KeysPort(Protocol):
 
 
 class Undecided(Enum):
-    """Say what a store may still have of a session: nothing, an empty bucket, or all of it."""
+    """Describe what a store may still have of a session: nothing, an empty bucket, or all of it."""
 
     NOTHING = auto()
     EMPTY = auto()
@@ -239,7 +239,7 @@ async def _look(request: SessionRequest, ports: Ports) -> tuple[SessionSpec, Clu
 async def _refuse_other_stack(name: SessionName, facts: ClusterFacts, ports: Ports, tell: Tell) -> None:
     """Refuse a session whose stack isn't here, before a stack of its name is made. Raises GuardError.
 
-    A stack that tells nothing was interrupted before it was done, where the session is its own.
+    A stack without outputs was interrupted before it was done, where the session is its own.
     """
     try:
         told = await ports.stacks.outputs(name.text, tell)

@@ -107,5 +107,5 @@ def _names(objects: Iterable[RenderedObject]) -> Mapping[str, str]:
 
 
 def _is_applied(one: NamedNamespace, applied: Mapping[str, str]) -> bool:
-    """Say whether a manifest is one of what is applied; kustomize may have added to its name."""
+    """Report whether a manifest is one of what is applied; kustomize may have added to its name."""
     return one.name in applied.get(one.kind, "") if one.kind else bool(applied)

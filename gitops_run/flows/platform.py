@@ -1,6 +1,6 @@
 """A platform's beginning and end: guard, look, declare; refuse while it is in use, destroy, look again.
 
-Decides nothing about Pulumi or the cluster: they stand behind ports.
+This module decides nothing about Pulumi or the cluster: they stand behind ports.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Store(Protocol):
     """The session's S3 bucket."""
 
     def admitting(self) -> AbstractContextManager[None]:
-        """Let a store that began anew, in this one's place, be written to while inside.
+        """Allow writes to an empty store that has replaced this one while inside.
 
         Outside, writing waits and fails: one object in an empty store must not be what Flux fetches.
         """
@@ -73,7 +73,7 @@ class Store(Protocol):
         ...
 
     async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
-        """Say whether the store heeds the conditions of put_many, by a put that changes nothing.
+        """Report whether the store heeds the conditions of put_many, by a put that changes nothing.
 
         key, content: of an object that the store holds.
         """
@@ -156,7 +156,7 @@ class Lease(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """Say whether it was taken over: then it stays lost for this holder."""
+        """Report whether it was taken over: then it stays lost for this holder."""
         ...
 
     async def ensure(self) -> None:

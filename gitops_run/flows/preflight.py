@@ -65,7 +65,7 @@ class Live:
 class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
-    not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
+    not_checked: lines for a person about what only Flux knows. digests: of every rendered object.
     overridden: what names a namespace other than the session's. spared: entries of the inventory that the
     save lacks, and that stay or may stay in the cluster, or are replaced under another name. is_rendered:
     False where only Flux can render the target, so that none of the others is known.
@@ -83,7 +83,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectionSettings:
-    """Say what is inspected for which session.
+    """Describe what is inspected for which session.
 
     variables: what is substituted after the build; None where nothing is. has_dry_run: False leaves the API
     server's opinion to Flux.
@@ -97,11 +97,11 @@ class InspectionSettings:
     is_chart: bool = False
 
     def is_marked(self, body: Mapping[str, Any], name: str, value: str) -> bool:
-        """Say whether an object tells kustomize-controller something; helm-controller doesn't listen."""
+        """Report whether an object has this annotation for kustomize-controller."""
         return not self.is_chart and has_mark(body, f"{KUSTOMIZE_LABEL}/{name}", value)
 
     def leaves_alone(self, body: Mapping[str, Any]) -> bool:
-        """Say whether an object, live or not, tells Flux not to apply it."""
+        """Report whether an annotation of an object, live or not, keeps Flux from applying it."""
         return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
 
 
@@ -179,7 +179,7 @@ class Inspector:
         return await off_the_loop(mask, snapshot_size(snapshot))
 
     def _decrypted(self, built: Built, live: Live) -> Built:
-        """Tell apart what only Flux can read, where the session has a key for it."""
+        """Separate what only Flux can read, if the session has a key for it."""
         if not self._settings.has_decryption_key:
             return built
         found = as_decrypted(built.objects, live.inventory, live.versions)
@@ -214,7 +214,7 @@ class Inspector:
         )
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
-        """Tell what names another namespace, but not again at each save."""
+        """Report manifests that name another namespace, but not again in each save."""
         new = tuple(one for one in found if one.identity not in self._overridden)
         self._overridden = frozenset(one.identity for one in found)
         if new:
@@ -223,7 +223,7 @@ class Inspector:
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
     ) -> list[tuple[RenderedObject, Look]]:
-        """Ask the cluster about what changed: by a dry run where that can tell something."""
+        """Ask the cluster about what changed: by a dry run if that can find something."""
         tried: list[RenderedObject] = []
         read: list[RenderedObject] = []
         for item in changed:
@@ -325,7 +325,7 @@ class _Judgement:
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
     def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
-        """Say what applying an object would change, or why that can't be told."""
+        """Describe what applying an object would change, or why that can't be determined."""
         ref = item.ref
         if is_recreated:
             self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
@@ -345,7 +345,7 @@ class _Judgement:
             self._not_checked.append(f"{ref}: {reason}")
 
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
-        """Tell of a field that the API server takes now, and not once the object has another version."""
+        """Report a field that the API server accepts now, but not once the object has another version."""
         place = self._refusals.place(ref, finding.field)
         what = f"{ref}: {finding.field} ({place})"
         return f"{what}: Flux applies it once and refuses it afterwards: {finding.hint}"
@@ -360,14 +360,14 @@ class _Judgement:
         return found
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
-        """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
+        """Describe what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
         if reason := self._built.naming_encrypted.get(item.ref):
             self._not_checked.append(f"{item.ref}: {reason}")
         elif not self._settings.has_decryption_key and holds_ciphertext(item.body):
             self._not_checked.append(f"{item.ref}: {_CIPHERTEXT}")
 
     def result(self) -> Preflight:
-        """Bring the findings together; what can't be asked for at all is told once."""
+        """Bring the findings together; what can't be asked for at all is reported once."""
         objects = tuple(item.ref for item in self._built.objects)
         return Preflight(
             objects=objects,
@@ -377,12 +377,12 @@ class _Judgement:
         )
 
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:
-        """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
+        """Report whether Flux recreates an object whose change is refused: it or the live one has a mark."""
         marked = (item.body, look.live or {})
         return any(self._settings.is_marked(body, "force", "enabled") for body in marked)
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
-        """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
+        """Report whether a finding is not the save's fault; its reason is reported as not checked."""
         ref, reason = item.ref, ""
         if finding.obstacle is Obstacle.KIND and (ref.group, ref.kind) in self._new_kinds:
             reason = "this save creates its kind"
@@ -402,5 +402,5 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
 
 
 def _distinct(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Tell an object that stands in two API versions once."""
+    """Report an object that is defined in two API versions once."""
     return tuple({(one.object, one.action, one.fields): one for one in changes}.values())

@@ -95,5 +95,5 @@ class Refusals:
 
     @cached_property
     def sources(self) -> Sources:
-        """Read the sources only where something has to be found in them."""
+        """Read the sources only if something must be found in them."""
         return sources_of(self._snapshot, self._target)

@@ -1,7 +1,7 @@
 """What of a cluster keeps sessions' owners in bounds: how Flux's controllers run, and the admission policies.
 
-Changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install manifests,
-admissionregistration.k8s.io/v1.
+This module changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install
+manifests, admissionregistration.k8s.io/v1.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def allowed_pod_security(connection: Connection) -> str:
 
 
 def _arguments(deployment: Json) -> tuple[str, ...]:
-    """Read a controller's arguments, wherever its manifest has them; other containers may stand beside it."""
+    """Read a controller's arguments, wherever its manifest has them; the pod may have other containers."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     container = next((one for one in containers if one["name"] == _CONTAINER), containers[0])
     return (*(container.get("command") or ()), *(container.get("args") or ()))

@@ -1,4 +1,4 @@
-"""What a cluster tells a chart: its version, its kinds, and the release that is there."""
+"""What a chart can see of its cluster: its version, its kinds, and the release that is there."""
 
 from __future__ import annotations
 

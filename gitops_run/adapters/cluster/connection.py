@@ -1,8 +1,8 @@
 """One connection to one context of one kubeconfig, whatever happens to be current.
 
-Knows requests, watches and how the API server's answers map to our errors. Knows no kind of object. Uses
-the kubernetes client for what kubeconfigs can hold (certificates, tokens, exec plugins) and for HTTP, not
-its generated classes: they would cost a second of imports for each command.
+This module knows requests, watches and how the API server's answers map to our errors. It knows no kind of
+object. It uses the kubernetes client for what kubeconfigs can hold (certificates, tokens, exec plugins) and
+for HTTP, not its generated classes: they would cost a second of imports for each command.
 """
 
 from __future__ import annotations

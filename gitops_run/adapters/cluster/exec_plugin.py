@@ -1,7 +1,8 @@
 """Credentials by a kubeconfig's exec plugin: a program that logs in and prints a token or a certificate.
 
-Knows the protocol and how its failures read. What the plugin prints as credentials is never quoted; of its
-error output, the end is. The kubernetes client runs plugins too, but hides their failures and asks as nobody.
+This module knows the protocol and how its failures read. What the plugin prints as credentials is never
+quoted; of its error output, the end is. The kubernetes client runs plugins too, but hides their failures and
+asks as nobody.
 Source: client.authentication.k8s.io/v1; client-go 1.36, plugin/pkg/client/auth/exec.
 """
 

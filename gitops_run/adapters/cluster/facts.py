@@ -1,7 +1,8 @@
-"""What a cluster tells before anything is made in it: that it is the one, who asks, and which Flux it has.
+"""Facts about a cluster before anything is created in it: its identity, the user, and its Flux.
 
-Knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels its
-installation. Changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install manifests.
+This module knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels
+its installation. It changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install
+manifests.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:
-    """Read where Flux is, and its version, as far as its namespace's labels tell."""
+    """Read where Flux is, and its version, as far as its namespace's labels show."""
     for item in namespaces.get("items", ()):
         version = item["metadata"].get("labels", {}).get("app.kubernetes.io/version")
         if version:
@@ -111,7 +112,7 @@ def _flux(namespaces: Json) -> tuple[str, str]:
 
 
 def _refuse_flux(version: str, kinds: list[Json]) -> None:
-    """Refuse a Flux that is too old, where it can be told, or that lacks a kind in the version we use."""
+    """Refuse a Flux that is too old, if that is known, or that lacks a kind in the version we use."""
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers and (int(numbers[1]), int(numbers[2])) < FLUX_AT_LEAST:
         raise UsageError(

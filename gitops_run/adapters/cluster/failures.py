@@ -1,6 +1,6 @@
 """What it means that an API server could not be asked, or refuses: from aiohttp's errors to ours.
 
-Knows the client's errors and what helps a person. Holds no connection.
+This module knows the client's errors and what helps a person. It holds no connection.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class AnswerTooLargeError(Exception):
 
 
 def outage(error: Exception, way: Way, *, has_answered: bool) -> BackendError | None:
-    """Say why a cluster could not be asked; None for an error that is none of the network's.
+    """Explain why a cluster could not be asked; None for an error that is none of the network's.
 
-    What a person has to mend is worth another try too, and proves nothing about what is in the cluster. Only
+    A fault that a person must fix is retried too, and proves nothing about what is in the cluster. Only
     a certificate that was never trusted is final: something answers there, so that nobody waits for it, and
     nobody takes the cluster for gone.
     """
@@ -170,6 +170,6 @@ def message_of(text: bytes) -> str:
 
 
 def proxy_problem(url: str) -> str:
-    """Say why a proxy can't be used; "" where it can, or there is none."""
+    """Explain why a proxy can't be used; "" where it can, or there is none."""
     scheme = urlsplit(url).scheme
     return f"its proxy-url is {scheme}://, and only http and https work" if scheme not in _PROXIES else ""

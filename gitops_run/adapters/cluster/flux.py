@@ -3,8 +3,8 @@
 A Kustomization applies a directory; a HelmRelease applies a chart, with a HelmChart between it and
 the Bucket.
 
-Writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence annotation, and
-the reconcile annotation) and nothing else.
+This module writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence
+annotation, and the reconcile annotation) and nothing else.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class FluxLists:
         return live
 
     def post_build(self, key: SessionKey) -> PostBuild:
-        """Say what the listed Kustomization does after the build; nothing where there is none."""
+        """Describe what the listed Kustomization does after the build; nothing where there is none."""
         listed = self._lists.get(applier_path(key.namespace), {})
         return next((to_post_build(live) for live in listed.get("items", ())), PostBuild())
 

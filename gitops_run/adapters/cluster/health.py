@@ -28,7 +28,7 @@ PODS: Final = "pods"
 REPLICA_SETS: Final = "replicasets"
 EVENTS: Final = "events"
 GATHER_S: Final = 0.1
-"""How long after a judgement the next one waits for more to come: a rollout tells of thousands of changes."""
+"""How long after a judgement the next one waits for more to come: a rollout causes thousands of changes."""
 GATHER_SHARE: Final = 4.0
 """How many times as long as the judgement took: one of 3,000 workloads takes 0.1 s, and each change asks."""
 
@@ -117,7 +117,7 @@ class ClusterHealth:
         self._include(view, path, ref.kind, api_version)
 
     def _add_surroundings(self, view: _View) -> None:
-        """Follow pods and events beside objects that they tell of."""
+        """Follow pods and events alongside the objects that they describe."""
         kinds = {ref.kind for ref in view.places}
         ns = self._namespace
         if any(is_workload(ref) for ref in view.places):
@@ -141,11 +141,11 @@ class ClusterHealth:
             async with aclosing(reflect(self._connection, collection.path)) as all_news:
                 async for news in all_news:
                     collection.update(news)
-                    view.tell()
+                    view.report()
         except (BackendError, NotFound):
             collection.is_refused = True
             self._refused.add(collection.path)
-            view.tell()
+            view.report()
 
     async def _with_logs(
         self, seen: Mapping[ObjectRef, Health], last: Mapping[ObjectRef, Health]
@@ -189,7 +189,7 @@ class _View:
         self.collections: dict[str, _Collection] = {}
         self.news = anyio.Event()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         self.news.set()
         self.news = anyio.Event()
 

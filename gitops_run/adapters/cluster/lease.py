@@ -1,8 +1,8 @@
 """The right to write to a session, as a Kubernetes Lease that one writer holds at a time.
 
-Knows how to take, renew, check and release it. Reads time from a clock that runs on while a laptop
-sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed for
-its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
+This module knows how to take, renew, check and release it. It reads time from a clock that runs on while a
+laptop sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed
+for its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Say whether it was a process of this host that runs no more."""
+        """Report whether it was a process of this host that runs no more."""
         return self._pid_here is not None and not is_alive(self._pid_here)
 
     @property
     def is_running_here(self) -> bool:
-        """Say whether it is a process of this user on this host that runs."""
+        """Report whether it is a process of this user on this host that runs."""
         is_mine = self._person.rpartition("@")[0] == getpass.getuser()
         return is_mine and self._pid_here is not None and is_alive(self._pid_here)
 
@@ -74,7 +74,7 @@ class Holder:
 
 
 def _machine() -> str:
-    """Tell this machine, since its last boot, and this container from others of the same host name."""
+    """Identify this machine since its last boot, and this container, among others of the same host name."""
     boot, processes = boot_id(), process_namespace()
     if not (boot and processes):
         return "host"
@@ -116,7 +116,7 @@ class SessionLease:
 
     @property
     def is_lost(self) -> bool:
-        """Say whether it was taken over: then it stays lost for this holder."""
+        """Report whether it was taken over: then it stays lost for this holder."""
         return self._lost is not None
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
@@ -246,7 +246,7 @@ class SessionLease:
         return True
 
     async def _outwait(self, other: str, emit: Callable[[Event], None]) -> None:
-        """Wait until the old holder can't believe any more that it holds the lease."""
+        """Wait until the lease has expired in the old holder's own view."""
         emit(LeaseAwaited(holder=other, seconds=DURATION_S))
         deadline = self._now() + DURATION_S
         while self._now() < deadline:

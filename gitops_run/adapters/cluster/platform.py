@@ -1,7 +1,8 @@
-"""What a cluster tells of its platform: its Flux, what stands beside it, and who uses it. Changes nothing.
+"""The state of a cluster's platform: its Flux, its other objects, and its users. Changes nothing.
 
-Knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is named, never
-guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install manifests.
+This module knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is
+named, never guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install
+manifests.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ def _component(deployment: Json) -> Component:
 
 
 def _version(objects: Sequence[Json]) -> str:
-    """Read the version from the first label that tells it."""
+    """Read the version from the first label that has it."""
     versions = ((one["metadata"].get("labels") or {}).get(VERSION_LABEL, "") for one in objects)
     return str(next((version for version in versions if version), ""))
 

@@ -1,7 +1,7 @@
 """A session's state and record: the ConfigMaps that its loop writes and everybody else reads.
 
-Knows who owns which key. What they hold is the owner's word: it is read only of a session,
-and proves nothing. Source: Kubernetes server-side apply.
+This module knows who owns which key. What they hold is the owner's word: it is read only of a
+session, and proves nothing. Source: Kubernetes server-side apply.
 """
 
 from __future__ import annotations

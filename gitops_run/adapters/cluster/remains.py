@@ -1,7 +1,7 @@
 """What is left of a session in its cluster: looked for when it ends, removed where a killed run left it.
 
-Knows the kinds that a session is made of and may apply. Never removes what doesn't carry the
-session's label.
+This module knows the kinds that a session is made of and may apply. It never removes what
+doesn't carry the session's label.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a cluster shows of its sessions, as facts: from labels, annotations and statuses, never from files.
 
-Knows where each fact stands, and that a reader may see some of them only. Which of them count, and what they
-come to, the reducer decides.
+This module knows where each fact stands, and that a reader may see some of them only. Which of them count,
+and what they come to, the reducer decides.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ _LABELLED: Final = {"labelSelector": SESSION_LABEL}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKind:
-    """Say where objects of one kind are, in all namespaces, and what each tells.
+    """Describe the collection of one kind, in all namespaces, and how its objects become facts.
 
-    to_fact: makes a fact of an object, None where it says nothing by itself. to_absence: makes one of the
+    to_fact: makes a fact of an object, None if it is no fact on its own. to_absence: makes one of the
     name of an object that is gone; None where the whole session goes with it.
     """
 
@@ -79,13 +79,13 @@ class SessionKind:
     selector: Mapping[str, str] = field(default_factory=lambda: _LABELLED)
 
     def namespace_of(self, live: Json) -> str:
-        """Name the namespace that an object tells of."""
+        """Name the namespace that an object describes."""
         metadata = live["metadata"]
         return str(metadata.get("namespace") or metadata["name"])
 
 
 def session_kinds() -> tuple[SessionKind, ...]:
-    """List what tells of sessions, the Flux Buckets first, without which nothing is known."""
+    """List the collections that describe sessions, the Flux Buckets first, without which nothing is known."""
     releases = _Releases()
     return (
         SessionKind(
@@ -160,11 +160,11 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
             if (fact := kind.to_fact(live)) is not None:
                 states[namespace] = reduce(states.get(namespace, SessionState(namespace=namespace)), fact)
     is_label_seen = any(state.has_label for state in states.values())
-    found = (believed(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
+    found = (trusted(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
     return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
 
 
-def believed(state: SessionState, *, is_label_seen: bool) -> SessionState:
+def trusted(state: SessionState, *, is_label_seen: bool) -> SessionState:
     """Take an owner's word only of a namespace with a session's label.
 
     is_label_seen: whether this user may see the labels of namespaces at all.
@@ -200,7 +200,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
     facts += [lease_fact(lease)] if lease else []
     facts += [summary_fact(state)] if state else []
     facts += [record_fact(record)] if record else []
-    return believed(over(reduce, facts, SessionState(namespace=namespace)), is_label_seen=bool(around))
+    return trusted(over(reduce, facts, SessionState(namespace=namespace)), is_label_seen=bool(around))
 
 
 def namespace_fact(live: Json) -> NamespaceSeen:
@@ -293,7 +293,7 @@ def lease_fact(live: Json) -> LeaseSeen:
 
 
 def is_over(renewed: str) -> bool:
-    """Say whether a Lease that was renewed then has run out. renewed: RFC 3339; what isn't has run out."""
+    """Report whether a Lease that was renewed then has run out. renewed: RFC 3339; what isn't has run out."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(renewed)
     except (ValueError, TypeError):
@@ -328,7 +328,7 @@ def _version(live: Json) -> int:
 
 
 def _store(bucket: Json) -> str:
-    """Tell the kind of a session's store by where its Flux Bucket fetches from."""
+    """Determine the kind of a session's store from the endpoint of its Flux Bucket."""
     if bucket.get("provider") == "aws":
         return "aws"
     return "in-cluster" if str(bucket["endpoint"]).startswith(f"{STORE_SERVER}.") else "s3"

@@ -1,7 +1,7 @@
 """What one scan sees of a root: files, folders and links by their paths, without what is hidden.
 
-Knows stat and links. A link within the root is its content, one that leaves it is a problem for whoever needs
-it. Each path is looked at once, so that a scan is of one mind about it.
+This module knows stat and links. A link within the root is its content, one that leaves it is a problem for
+whoever needs it. Each path is looked at once, so that a scan is of one mind about it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RootDisk:
     _names_left: int = field(default_factory=lambda: NAMES_MAX)
 
     def look(self, path: str) -> Found | None:
-        """Say what is at a path; None where nothing is, or an ignore rule hides it."""
+        """Describe what is at a path; None where nothing is, or an ignore rule hides it."""
         if path not in self._found:
             self._found[path] = self._look(path) if path.count("/") < DEPTH_MAX else self._deep(path)
         return self._found[path]
@@ -157,7 +157,7 @@ class RootDisk:
         return self._usable(path, status)
 
     def _usable(self, path: str, status: os.stat_result) -> Found:
-        """Tell files and folders from pipes, sockets and devices."""
+        """Distinguish files and folders from pipes, sockets and devices."""
         is_dir = stat.S_ISDIR(status.st_mode)
         if not is_dir and not stat.S_ISREG(status.st_mode):
             return Found(
@@ -197,7 +197,7 @@ class RootDisk:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a text as the YAML libraries of kustomize do: a byte order mark tells UTF-16."""
+    """Decode a text as the YAML libraries of kustomize do: a byte order mark indicates UTF-16."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8", "replace")
 

@@ -1,7 +1,7 @@
 """Reading of what lies in a tree: regular files alone, up to a size, never waiting.
 
 A name in a tree may stand for anything: a pipe that nobody writes to, a device without an end, a file that
-grows while it is read. Knows nothing of what a file means.
+grows while it is read. This module knows nothing of what a file means.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True)
 
 
 def is_folder(path: str | Path) -> bool:
-    """Say whether a folder is there, as far as may be seen: pathlib raises where a folder above is closed."""
+    """Report whether a folder is visible: pathlib raises if a folder above it may not be read."""
     try:
         return Path(path).is_dir()
     except OSError:

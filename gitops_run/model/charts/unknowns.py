@@ -1,7 +1,7 @@
 """Which templates of a chart use what only the cluster, the clock or chance decides.
 
-Knows where templates name functions, each other, and values that are templates themselves. Errs on the side
-of more: a name in a string that equals a named template's counts as its use.
+This module knows where templates name functions, each other, and values that are templates themselves. It
+errs on the side of more: a name in a string that equals a named template's counts as its use.
 Source: Helm 4, pkg/engine; Sprig.
 """
 
@@ -47,13 +47,13 @@ class ChartTexts:
 
     @property
     def has_chance(self) -> bool:
-        """Say whether a function occurs that may give something else each time."""
+        """Report whether a function occurs that may give something else each time."""
         uses = set().union(*(_uses(text) for text in (*self.templates.values(), self.values)))
         return bool(uses - _REASONS.keys() - {"tpl"})
 
     @property
     def asks_for_kinds(self) -> bool:
-        """Say whether a template may ask which kinds the cluster has."""
+        """Report whether a template may ask which kinds the cluster has."""
         return any("APIVersions" in text for text in (*self.templates.values(), self.values))
 
 
@@ -129,12 +129,12 @@ def _within(path: str) -> str:
 
 
 def is_certain(function: str) -> bool:
-    """Say whether what a function decides can't be told by rendering twice."""
+    """Report whether rendering twice can't show what a function decides."""
     return function in _REASONS
 
 
 def why_unknown(function: str) -> str:
-    """Say why an object can't be known before Flux applies it."""
+    """Explain why an object can't be known before Flux applies it."""
     chance = f"it depends on {function}, which returns a different value each time"
     return _REASONS.get(function) or (chance if function else "it renders differently each time")
 

@@ -1,8 +1,8 @@
 """What a Flux object's status says about one revision, and what a person should do about it.
 
-Knows the fields of a Bucket's and a Kustomization's status, which of them prove something and which
-don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every verdict
-compares revisions, and where a revision was live before, the token of a reconciliation too.
+This module knows the fields of a Bucket's and a Kustomization's status, which of them prove something and
+which don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every
+verdict compares revisions, and where a revision was live before, the token of a reconciliation too.
 Sources: source-controller 1.9 and kustomize-controller 1.9, api/v1 and internal/controller.
 """
 
@@ -58,7 +58,7 @@ class ApplierStatus:
 
 
 class Standing(StrEnum):
-    """Say how far Flux is with a revision."""
+    """Describe how far Flux is with a revision."""
 
     PENDING = "pending"
     FETCHED = "fetched"
@@ -70,7 +70,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Say what Flux made of one revision: how it stands, why, and what to do."""
+    """Describe what Flux made of one revision: how it stands, why, and what to do."""
 
     standing: Standing
     reason: str = ""
@@ -125,7 +125,7 @@ def find_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 
 
 def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdict:
-    """Say whether Flux has fetched this revision, asked for by this token."""
+    """Report whether Flux has fetched this revision, asked for by this token."""
     if status.handled != token:
         return PENDING
     if status.revision == revision:
@@ -136,7 +136,7 @@ def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdic
 
 
 def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") -> Verdict:
-    """Say what Flux made of this revision.
+    """Describe what Flux made of this revision.
 
     token: where given, only what a reconciliation with this token left counts; it must be given where
     this revision was live before, since an older application of it proves nothing.

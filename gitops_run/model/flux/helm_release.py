@@ -1,8 +1,9 @@
 """What a HelmRelease and its HelmChart say, in the words of the one judge of verdicts.
 
-Maps the two to an ApplierStatus: a release tells a chart's version and not a source's revision, and the chart
-tells which revision that version was built from. Sources: helm-controller 1.6 (internal/controller),
-source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the revision).
+This module maps the two to an ApplierStatus: a release names a chart's version and not a source's revision,
+and the chart names the revision that version was built from. Sources: helm-controller 1.6
+(internal/controller), source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the
+revision).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CHART_FILE = "Chart.yaml"
 
 _DIGITS = 12
 _AFTER_REMEDIATION = ("RollbackSucceeded", "UninstallSucceeded", "RetriesExceeded")
-"""Reasons that tell how a failure was cleaned up, and not what failed."""
+"""Reasons that describe how a failure was cleaned up, and not what failed."""
 
 
 _GONE = ("uninstalled", "uninstalling")
@@ -48,7 +49,7 @@ class ReleaseFacts:
     number: int = 0
 
     def is_upgrade(self, version: str) -> bool:
-        """Say whether a chart of this version is released by an upgrade.
+        """Report whether a chart of this version is released by an upgrade.
 
         What is live already isn't released again: it stays what the release that brought it made of it.
         """
@@ -86,12 +87,12 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
     spec, status = release["spec"], release.get("status", {})
     built = _built(chart or {})
     ready, released = find_condition(status, "Ready"), find_condition(status, "Released")
-    told = released if _is_remediated(ready, released) else ready
+    reported = released if _is_remediated(ready, released) else ready
     attempted = (
         built.revision if built.version and status.get("lastAttemptedRevision") == built.version else ""
     )
     if built.failure:
-        attempted, told = built.revision, built.failure
+        attempted, reported = built.revision, built.failure
     entries = (status.get("inventory") or {}).get("entries") or []
     return ApplierStatus(
         path=spec["chart"]["spec"]["chart"],
@@ -99,9 +100,9 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
         handled=status.get("lastHandledReconcileAt", ""),
         applied=built.revision if built.version and _deployed(status) == built.version else "",
         attempted=attempted,
-        ready=told.get("status", ""),
-        reason=told.get("reason", ""),
-        message=without_values(told.get("message", "")),
+        ready=reported.get("status", ""),
+        reason=reported.get("reason", ""),
+        message=without_values(reported.get("message", "")),
         inventory=tuple(entry["id"] for entry in entries),
         generation=int(release.get("metadata", {}).get("generation", 0)),
     )

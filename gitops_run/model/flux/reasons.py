@@ -1,8 +1,8 @@
 """What Flux's reasons ask of a person, and Flux's messages without their noise.
 
-Knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready, and the
-forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row with
-a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
+This module knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready,
+and the forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row
+with a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
 internal/controller), fluxcd/pkg ssa and apis/meta.
 """
 
@@ -168,7 +168,7 @@ NOISE: tuple[tuple[str, str], ...] = (
 
 
 def hint(reason: str, message: str) -> str:
-    """Say what to do about a reason of Flux."""
+    """Describe what to do about a reason of Flux."""
     telling = (text for pattern, text in BY_MESSAGE if re.search(pattern, message))
     return next(telling, HINTS.get(reason, DEFAULT_HINT))
 

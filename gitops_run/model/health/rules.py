@@ -1,8 +1,9 @@
-"""Whether an applied object does what it is for, by itself.
+"""Whether an applied object does what it is for, judged by its own status.
 
-Follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own rule, then
-Ready. Stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says why a workload
-isn't ready. Knows no clock: how long something may be on its way is decided by who follows it.
+This module follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own
+rule, then Ready. It is stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says
+why a workload isn't ready. It knows no clock: how long something may be on its way is decided by who follows
+it.
 Source: sigs.k8s.io/cli-utils (fluxcd/cli-utils 1.2), pkg/kstatus/status.
 """
 
@@ -23,7 +24,7 @@ Live = Mapping[str, Any]
 
 
 class HealthState(StrEnum):
-    """Say how an object fares."""
+    """Describe how an object fares."""
 
     READY = "ready"
     PROGRESSING = "progressing"
@@ -51,7 +52,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Say whether it does what it is for."""
+        """Report whether it does what it is for."""
         return self.state is HealthState.READY
 
 
@@ -92,17 +93,17 @@ WORKLOADS = frozenset(
 
 
 def has_health(ref: ObjectRef) -> bool:
-    """Say whether an object of this kind can be other than ready while it exists."""
+    """Report whether an object of this kind can be other than ready while it exists."""
     return (ref.group, ref.kind) not in _READY_BY_EXISTING
 
 
 def is_workload(ref: ObjectRef) -> bool:
-    """Say whether pods tell more of an object than it does itself."""
+    """Report whether an object's pods show more than its own status."""
     return (ref.group, ref.kind) in WORKLOADS
 
 
 def absent_health(ref: ObjectRef) -> Health:
-    """Judge an object that isn't there. A Job goes by itself once it is done, where it has a TTL."""
+    """Judge an object that isn't there. A Job with a TTL is deleted automatically once it is done."""
     return READY if (ref.group, ref.kind) == ("batch", "Job") else MISSING
 
 
@@ -122,7 +123,7 @@ def progressing(message: str) -> Health:
 
 
 def failed(message: str) -> Health:
-    """Make the health of what won't become ready by itself."""
+    """Make the health of what won't become ready on its own."""
     return Health(state=HealthState.FAILED, message=message)
 
 
@@ -142,7 +143,7 @@ def condition_of(live: Live, name: str) -> Mapping[str, Any]:
 
 
 def is_true(condition: Mapping[str, Any]) -> bool:
-    """Say whether a condition holds."""
+    """Report whether a condition holds."""
     return condition.get("status") == "True"
 
 

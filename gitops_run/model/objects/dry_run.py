@@ -1,7 +1,7 @@
 """What the API server's answer to a dry run says is wrong, without noise and without values of Secrets.
 
-Knows the two languages that the answers are in: causes with a field each (422), and the message of a
-server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. Knows
+This module knows the two languages that the answers are in: causes with a field each (422), and the message
+of a server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. It knows
 nothing of how the request is made. Source: Kubernetes 1.36, seen.
 """
 
@@ -71,7 +71,7 @@ class Look:
         return tuple(one.field for one in self.findings if one.message == _UNKNOWN_FIELD)
 
     def would_recreating_help(self, finding: Finding) -> bool:
-        """Say whether a finding is about the change alone, and not about the object."""
+        """Report whether a finding is about the change alone, and not about the object."""
         return self.if_new is not None and finding not in self.if_new
 
 
@@ -112,7 +112,7 @@ _ALLOCATED = "already allocated"
 
 
 def may_be_immutable(status: int, message: str) -> bool:
-    """Say whether Flux may take a refusal for one of the change alone.
+    """Report whether Flux may take a refusal for one of the change alone.
 
     Source: fluxcd/pkg ssa, IsImmutableError.
     """
@@ -141,7 +141,7 @@ _NO_VERSION = "strconv.ParseUint: "
 
 
 def is_conflict(status: int, answer: Json) -> bool:
-    """Say whether an object's identity is refused; a version that is no number is, too."""
+    """Report whether an object's identity is refused; a version that is no number is, too."""
     return status == HTTPStatus.CONFLICT or _NO_VERSION in str(answer.get("message") or "")
 
 

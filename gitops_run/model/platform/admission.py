@@ -1,8 +1,9 @@
 """The admission policies that keep a session's owner within the session.
 
-Knows ValidatingAdmissionPolicy v1 and its CEL, and which objects a session consists of: those in its
-namespace that carry its label. Who is bound follows from rights alone, so that no names of users or groups
-stand here. Reads are never seen by admission. Source: Kubernetes 1.30 and later, its CEL for admission.
+This module knows ValidatingAdmissionPolicy v1 and its CEL, and which objects a session consists of: those in
+its namespace that carry its label. Who is bound follows from rights alone, so that no names of users or
+groups stand here. Reads are never seen by admission. Source: Kubernetes 1.30 and later, its CEL for
+admission.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a platform is: settings, what a cluster tells of itself, and what is to be made there.
+"""A platform as values: settings, facts about a cluster, and the objects to create there.
 
 One stack is one cluster's platform: Flux with its lockdown, or the Flux that is found there, and what
-sessions need beside it. Knows no Pulumi, no cluster and no file.
+sessions need in addition. This module knows no Pulumi, no cluster and no file.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class PlatformSettings:
         return self.flux_manifests or upstream
 
     def require(self, key: str) -> str:
-        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        """Return a required text. Raises UsageError that says where it can be set."""
         setting = next(setting for setting in PLATFORM_SETTINGS if setting.key == key)
         value = getattr(self, setting.attribute)
         if value is None:
@@ -103,7 +103,7 @@ class PlatformSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Hold what a cluster tells of one controller of Flux. arguments: of its container."""
+    """Hold a cluster's facts about one controller of Flux. arguments: of its container."""
 
     name: str
     namespace: str
@@ -115,7 +115,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformFacts:
-    """Hold what a cluster tells of its platform.
+    """Hold a cluster's facts about its platform.
 
     uid: of its kube-system namespace. version: of Flux by its labels, or "". kinds: those served of what a
     session needs. stacks: the labels of whatever a platform's stack has made there. policy, roles: which of
@@ -138,7 +138,7 @@ class PlatformFacts:
 
     @property
     def has_flux(self) -> bool:
-        """Tell whether there is any Flux."""
+        """Report whether there is any Flux."""
         return bool(self.kinds or self.components)
 
 
@@ -193,7 +193,7 @@ def _refuse_unknown(source: Source) -> None:
 def to_platform_config(settings: PlatformSettings) -> dict[str, str]:
     """List what the stack keeps, as texts by key: what was said, where it isn't a default.
 
-    The version is always kept: a newer gitops-run must not bring another Flux by itself. So is the Pod
+    The version is always kept: a newer gitops-run must not install another Flux on its own. So is the Pod
     Security of sessions, so that a stricter one takes the place of the one that the stack has.
     """
     kept = {}
@@ -227,7 +227,7 @@ def is_to_install(facts: PlatformFacts) -> bool:
 
 
 def has_lost(facts: PlatformFacts, stack: str) -> bool:
-    """Tell whether something that a stack has made is gone: its state knows nothing of that yet."""
+    """Report whether something that a stack has made is gone: its state knows nothing of that yet."""
     parts = {*facts.policy, *facts.roles}
     if facts.flux_stack == stack:
         parts |= {*facts.kinds, *(one.name for one in facts.components)}
@@ -246,7 +246,7 @@ def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
 
 
 def refuse_found(facts: PlatformFacts) -> None:
-    """Refuse a Flux that is too old, where it can be told, or that lacks what sessions need.
+    """Refuse a Flux that is too old, if that is known, or that lacks what sessions need.
 
     No controller seen at all is no refusal: it may run elsewhere. Raises UsageError.
     """
@@ -357,7 +357,7 @@ def make_spec(
 
 
 def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
-    """Say how the settings want Flux."""
+    """Describe how the settings want Flux."""
     return FluxChoice(
         stack=stack,
         version=settings.flux_version,
@@ -367,7 +367,7 @@ def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
 
 
 def platform_outputs(spec: PlatformSpec) -> Mapping[str, str]:
-    """Tell what a platform's stack has made."""
+    """List the outputs of a platform's stack."""
     return {
         "context": spec.cluster.context,
         "flux": f"v{spec.version}" if spec.flux else "found",

@@ -1,7 +1,7 @@
 """The Pod Security of sessions' namespaces, by which pods that could harm their node are refused.
 
-Knows the labels, the two levels that a session may have, and the admission policy by which a platform says
-which of them. Source: Pod Security Standards, ValidatingAdmissionPolicy v1.
+This module knows the labels, the two levels that a session may have, and the admission policy by which a
+platform says which of them. Source: Pod Security Standards, ValidatingAdmissionPolicy v1.
 """
 
 from __future__ import annotations

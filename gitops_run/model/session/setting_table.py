@@ -1,6 +1,6 @@
 """The settings' table: every key with its type, default, range and meaning.
 
-Knows nothing of where values come from: model/session/settings.py chooses them.
+This module knows nothing of where values come from: model/session/settings.py chooses them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Setting:
 
     @property
     def is_store_key(self) -> bool:
-        """Say whether it is a key of the store, which the tool never writes into a stack's file."""
+        """Report whether it is a key of the store, which the tool never writes into a stack's file."""
         return self.key.endswith("Key")
 
     @property
@@ -68,7 +68,7 @@ class Setting:
 
 
 SESSION_KEY_SETTINGS: Final = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
-"""The keys of one session's bucket. What the session's own stack file says of them wins over all else."""
+"""The keys of one session's bucket. The session's own stack file takes precedence for them."""
 
 STORE_IMAGE: Final = "ghcr.io/versity/versitygw:v1.8.0"
 

@@ -1,7 +1,7 @@
 """The settings: the law by which a value is chosen for each key of the table.
 
-Decides between what a flag, the environment, the settings file and the stack say, in that order. Reads none
-of them: adapters bring them as sources.
+This module decides between what a flag, the environment, the settings file and the stack say, in that order.
+It reads none of them: adapters bring them as sources.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Settings:
         return f"Settings({', '.join(shown)})"
 
     def require(self, key: str) -> str:
-        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        """Return a required text. Raises UsageError that says where it can be set."""
         setting = _BY_KEY[key]
         value = getattr(self, setting.attribute)
         if value is None:

@@ -1,8 +1,8 @@
 """The Pulumi projects, as the Pulumi.yaml files that describe them.
 
-Knows Pulumi's config schema: a key without a default is required there, so what may be left out has the
-default "", and one that is marked secret can't have a default, so the program refuses secrets in the clear.
-There are two projects: the stacks of one are sessions, those of the other are platforms.
+This module knows Pulumi's config schema: a key without a default is required there, so what may be left out
+has the default "", and one that is marked secret can't have a default, so the program refuses secrets in the
+clear. There are two projects: the stacks of one are sessions, those of the other are platforms.
 Source: Pulumi 3.259, sdk/go/common/workspace.
 """
 

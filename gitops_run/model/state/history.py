@@ -1,7 +1,7 @@
 """The snapshots of a session that can be brought back: what each holds, and which one a person means.
 
-Knows their form as JSON, the names of their files, how they compare and how a revision may be shortened.
-Knows nothing of where they are kept.
+This module knows their form as JSON, the names of their files, how they compare and how a revision may be
+shortened. It knows nothing of where they are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a store's refusal means: one table from S3 error codes and network faults to our errors.
 
-Knows the codes, and what a person should do about each. Refuses to know which SDK met them: the
-adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's
-list of error codes; versitygw 1.8 for those that no AWS server sends.
+This module knows the codes, and what a person should do about each. It doesn't know which SDK met them: the
+adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's list of
+error codes; versitygw 1.8 for those that no AWS server sends.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ _FAULTS = {
 
 
 def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
-    """Say what a store's answer means. code: S3's error code, or the status where there is no body."""
+    """Describe what a store's answer means. code: S3's error code, or the status where there is no body."""
     meaning = _CODES.get(code)
     if meaning is None and code.isdecimal() and int(code) >= 500:
         meaning = _BUSY
@@ -164,7 +164,7 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
 
 
 def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
-    """Say why a store could not be asked at all."""
+    """Explain why a store could not be asked at all."""
     return _error(_FAULTS[fault], access=access, bucket="", code="")
 
 

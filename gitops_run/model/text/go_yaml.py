@@ -1,10 +1,9 @@
 """YAML as the Go libraries read it that read the same text on its way into a cluster.
 
-Knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted variables
-in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's template
-renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other types,
-are refused.
-tests/contract/test_go_yaml.py compares both with the libraries.
+This module knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted
+variables in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's
+template renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other
+types, are refused. tests/contract/test_go_yaml.py compares both with the libraries.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class UnreadableError(ValueError):
 
 
 class _Loader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
-    """Compose nodes that tell plain text from any other."""
+    """Compose nodes that distinguish plain text from quoted."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         """Leave plain text to the readers."""

@@ -1,6 +1,7 @@
 """Pulumi's protocol for ServerCredentials: made once, never changed, replaced when they are due.
 
-Knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack alone.
+This module knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack
+alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def check(request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
 
 
 def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-    """Tell whether new ones are needed: for other names, or since the certificate nears its end."""
+    """Report whether new ones are needed: for other names, or since the certificate nears its end."""
     state, new = plain(request.olds), plain(request.news)
     replacing = []
     if canonical(state[NAMES]) != canonical(new[NAMES]):

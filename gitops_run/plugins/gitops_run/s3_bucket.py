@@ -1,7 +1,7 @@
 """A bucket's life at an S3 endpoint: create, read, update, delete.
 
-Knows in which order the store is asked, and what an interrupted run may have left there. Refuses to
-know Pulumi's protocol.
+This module knows in which order the store is asked, and what an interrupted run may have left there. It
+doesn't know Pulumi's protocol.
 
 A bucket that exists is taken as one's own only where it is empty and has no policy but the one that
 would be written: that is all that an interrupted create can leave. A tag as a mark of ownership would
@@ -18,7 +18,7 @@ from gitops_run.model.store.policy import canonical
 from gitops_run.plugins.gitops_run.declaration import BucketDeclaration
 
 EMPTYING_S = 30.0
-"""For so long a bucket is emptied anew where a writer still adds to it."""
+"""How long a bucket is emptied again while a writer still adds to it."""
 
 
 def create(declared: BucketDeclaration) -> None:
@@ -70,7 +70,7 @@ def delete(declared: BucketDeclaration, *, timeout_s: float = EMPTYING_S) -> Non
         while True:
             try:
                 if declared.force_destroy:
-                    # Closed first: a write amid the removal would bring the bucket back.
+                    # Closed first: a write during the removal would recreate the bucket.
                     store.drop_policy(declared.bucket)
                     store.empty(declared.bucket)
                 store.remove(declared.bucket)
