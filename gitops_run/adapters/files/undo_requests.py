@@ -39,7 +39,7 @@ class UndoRequests:
         self._find = find
 
     async def come(self) -> AsyncIterator[UndoRequest]:
-        """Yield requests as they come. Never ends by itself. Raises BackendError where the disk refuses."""
+        """Yield requests as they come. Never ends on its own. Raises BackendError where the disk refuses."""
         with history_errors(self._history):
             make_private(self._folder)
         with history_errors(self._history):

@@ -136,7 +136,7 @@ class Belief:
 
     @property
     def must_list(self) -> bool:
-        """Say whether the store has to be listed before anything is written to it."""
+        """Say whether the store must be listed before anything is written to it."""
         return self.stored is None
 
     @property
@@ -165,7 +165,7 @@ class Belief:
         return Revision(text=text, token=token, was_live=text in self.revisions)
 
     def needs_fence(self, plan: Plan, source: SourceStatus) -> bool:
-        """Spare the fence where one operation leads from a known tree to the next: never at first.
+        """Skip the fence where one operation leads from a known tree to the next: never at first.
 
         Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
         and the content of the next but one. So the fetch of the last push has to be over, and well: one that
