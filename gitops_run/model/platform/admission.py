@@ -145,8 +145,8 @@ def _requests_policy() -> dict[str, Any]:
             {
                 "expression": f"{named} == request.userInfo.username || "
                 f"({named} == '' && {_annotation('object', REQUEST_ANNOTATION)} == '')",
-                "messageExpression": f"'a request is made in the name of who makes it: {REQUESTED_BY_ANNOTATION} "
-                "has to be ' + request.userInfo.username",
+                "messageExpression": "'a request is made in the name of who makes it: set "
+                f"{REQUESTED_BY_ANNOTATION} to ' + request.userInfo.username",
                 "message": "a request is made in the name of who makes it",
             }
         ],
