@@ -1,7 +1,7 @@
 """What somebody asks of a session, as annotations of its Flux Bucket: made once, carried out once.
 
-Knows how a request is written and read. RBAC decides who may ask, and the platform's admission policy makes sure
-that the name is that of who asks.
+Knows how a request is written and read. RBAC decides who may ask, and an admission policy of the platform
+makes sure that the name is that of who asks.
 """
 
 from __future__ import annotations

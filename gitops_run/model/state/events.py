@@ -283,7 +283,7 @@ class HistoryFailed:
 class RequestAnswered:
     """Somebody asked something of the session.
 
-    request: its id. who: the Kubernetes user. is_accepted: it is carried out now; otherwise message says why not.
+    request: its id. who: the Kubernetes user. is_accepted: it is carried out now; message says why one isn't.
     """
 
     request: str
