@@ -19,6 +19,7 @@ from gitops_run.model.state.events import (
     NamespaceOverridden,
     ObjectsAwaited,
     RecordFailed,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -125,6 +126,8 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.note} {event.message}", *_indented(event.hint)]
         case HistoryFailed():
             return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
+        case RequestAnswered():
+            return _answer_lines(event, marks)
         case UndoFailed():
             return [f"{marks.bad} not undone: {event.message}", *_indented(event.hint)]
         case RecordFailed():
@@ -154,6 +157,13 @@ def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
     took = duration(whole_ms(event.times_ms))
     head = f"{marks.good} save {event.save}: {_files(event.paths)} applied in {took}"
     return [head, *_indented(f"slow: {event.slowest}" if event.slowest else "")]
+
+
+def _answer_lines(event: RequestAnswered, marks: Marks) -> list[str]:
+    asked = f"{event.who or 'somebody'} asks for {event.verb}"
+    if event.is_accepted:
+        return [f"{marks.note} {asked}"]
+    return [f"{marks.bad} {asked}: refused: {event.message}"]
 
 
 def _change_lines(changes: tuple[Change, ...]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -34,11 +34,13 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.names import applied_path
 from gitops_run.model.objects.pruning import prune_question, pruned
 from gitops_run.model.state.belief import Belief, Reported, Revision
 from gitops_run.model.state.events import (
     ObjectsAwaited,
+    RequestAnswered,
     SaveBroken,
     SavePushed,
     SaveUnchanged,
@@ -139,13 +141,38 @@ class SaveLoop:
             self._changes.add(paths)
 
     async def _watch_requests(self) -> None:
-        try:
-            async for request in self._ports.history.requests():
-                self._undo = request
-                self._changes.add(frozenset())
-        except BackendError as error:
-            message = f"no undo that another command asks for is noticed: {error.message}"
-            self._ports.emit(UndoFailed(message=message, hint=error.hint))
+        """Carry out what is asked for from now on, once. Earlier requests were made to another sync."""
+        answered = self._ports.flux.source.request
+        while True:
+            request = self._ports.flux.source.request
+            if request is not None and request != answered:
+                answered = request
+                self._take(request)
+            await self._ports.flux.changed()
+
+    def _take(self, request: Request) -> None:
+        """Begin with what is asked for. An undo whose snapshot isn't kept is refused once that is known."""
+        match request.verb:
+            case Verb.UNDO:
+                self._undo = UndoRequest(revision=request.argument, request=request)
+            case Verb.RETRY:
+                self._pusher.doubt()
+                self._answer(request)
+            case _:
+                self._answer(request, refusal=f"this sync can't {request.verb}: it is of an older version")
+        self._changes.add(frozenset())
+
+    def _answer(self, request: Request | None, refusal: str = "") -> None:
+        if request is not None:
+            self._ports.emit(
+                RequestAnswered(
+                    request=request.id,
+                    verb=request.verb,
+                    who=request.who,
+                    is_accepted=not refusal,
+                    message=refusal,
+                )
+            )
 
     async def _watch_store(self) -> None:
         """Fill a store that began anew without waiting for the next save, which would find it empty."""
@@ -271,8 +298,11 @@ class SaveLoop:
                 earlier = await self._ports.history.snapshot(self._undo.revision)
             except (NotFound, BackendError) as error:
                 self._ports.emit(UndoFailed(message=error.message, hint=error.hint))
+                self._answer(self._undo.request, refusal=error.message)
                 self._undo = None
             else:
+                self._answer(self._undo.request)
+                self._undo = replace(self._undo, request=None)
                 save.undone_to = earlier.taken
                 return earlier
         snapshot = await self._ports.files.snapshot(touched)

@@ -75,6 +75,8 @@ def test_everything_that_a_session_consists_of_is_protected_and_never_applied(ma
 def test_an_owner_may_write_the_annotations_of_fence_and_reconcile_alone() -> None:
     assert set(OWNER_ANNOTATIONS) == {
         "gitops-run.dev/fence",
+        "gitops-run.dev/request",
+        "gitops-run.dev/requested-by",
         "reconcile.fluxcd.io/requestedAt",
         "reconcile.fluxcd.io/forceAt",
         "reconcile.fluxcd.io/resetAt",

@@ -17,6 +17,8 @@ from gitops_run.model.names import (
     FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
     RECORD_MAP,
+    REQUEST_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
     RESET_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
@@ -29,13 +31,21 @@ POLICY_GROUP: Final = "admissionregistration.k8s.io"
 POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 OBJECTS_POLICY: Final = "gitops-run-session-objects"
 PARTS_POLICY: Final = "gitops-run-session-parts"
+REQUESTS_POLICY: Final = "gitops-run-requests"
 SESSION_OBJECTS: Final = (
     (FLUX_SOURCE_GROUP, "buckets"),
     (FLUX_KUSTOMIZE_GROUP, "kustomizations"),
     (FLUX_HELM_GROUP, "helmreleases"),
 )
-OWNER_ANNOTATIONS: Final = (FENCE_ANNOTATION, RECONCILE_ANNOTATION, FORCE_ANNOTATION, RESET_ANNOTATION)
-"""What the loop writes to a session's Flux objects, and what `flux reconcile` does for a person."""
+OWNER_ANNOTATIONS: Final = (
+    FENCE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    FORCE_ANNOTATION,
+    RESET_ANNOTATION,
+    REQUEST_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
+)
+"""What the loop writes to a session's Flux objects, what `flux reconcile` does for a person, and requests."""
 
 _IS_BOUND: Final = (
     "!authorizer.group('rbac.authorization.k8s.io').resource('rolebindings').namespace(request.namespace)"
@@ -76,7 +86,11 @@ _ONLY: Final = "only suspend and the annotations for fence and reconcile"
 
 def policies() -> Mapping[str, dict[str, Any]]:
     """Write the spec of each policy, by name."""
-    return {OBJECTS_POLICY: _objects_policy(), PARTS_POLICY: _parts_policy()}
+    return {
+        OBJECTS_POLICY: _objects_policy(),
+        PARTS_POLICY: _parts_policy(),
+        REQUESTS_POLICY: _requests_policy(),
+    }
 
 
 def binding(name: str) -> dict[str, Any]:
@@ -110,6 +124,43 @@ def _objects_policy() -> dict[str, Any]:
             _change("variables.annotations", "metadata.annotations."),
         ],
     }
+
+
+def _requests_policy() -> dict[str, Any]:
+    """Let a request on a session's Bucket name nobody but the user who makes it, whoever that is."""
+    changed = " || ".join(
+        f"({_annotation('object', name)} != {_annotation('oldObject', name)})"
+        for name in (REQUEST_ANNOTATION, REQUESTED_BY_ANNOTATION)
+    )
+    named = _annotation("object", REQUESTED_BY_ANNOTATION)
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [_rule(FLUX_SOURCE_GROUP, "buckets", "CREATE", "UPDATE")],
+            "objectSelector": _labelled(),
+        },
+        "matchConditions": [
+            {"name": "is-request", "expression": f"oldObject == null ? {named} != '' : ({changed})"}
+        ],
+        "validations": [
+            {
+                "expression": f"{named} == request.userInfo.username || "
+                f"({named} == '' && {_annotation('object', REQUEST_ANNOTATION)} == '')",
+                "messageExpression": "'a request is made in the name of who makes it: set "
+                f"{REQUESTED_BY_ANNOTATION} to ' + request.userInfo.username",
+                "message": "a request is made in the name of who makes it",
+            }
+        ],
+    }
+
+
+def _annotation(variable: str, name: str) -> str:
+    """Read an annotation; "" where there is none."""
+    metadata = f"{variable}.metadata"
+    return (
+        f"(has({metadata}.annotations) && '{name}' in {metadata}.annotations"
+        f" ? {metadata}.annotations['{name}'] : '')"
+    )
 
 
 def _parts_policy() -> dict[str, Any]:

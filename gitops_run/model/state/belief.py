@@ -167,7 +167,7 @@ class Belief:
     def needs_fence(self, plan: Plan, source: SourceStatus) -> bool:
         """Skip the fence where one operation leads from a known tree to the next: never at first.
 
-        Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
+        Flux lists and then downloads: a fetch during which two operations happen would take the list of one tree
         and the content of the next but one. So the fetch of the last push has to be over, and well: one that
         failed is tried again by Flux, at any time.
         """

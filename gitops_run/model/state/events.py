@@ -280,6 +280,20 @@ class HistoryFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered:
+    """Somebody asked something of the session.
+
+    request: its id. who: the Kubernetes user. is_accepted: it is carried out now; message says why one isn't.
+    """
+
+    request: str
+    verb: str
+    who: str
+    is_accepted: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndoFailed:
     """An undo that was asked for can't be done; what is live stays live."""
 
@@ -340,6 +354,7 @@ Event = (
     | StoreReplaced
     | ServiceFailed
     | HistoryFailed
+    | RequestAnswered
     | UndoFailed
     | SnapshotKept
     | WorkTreeSeen

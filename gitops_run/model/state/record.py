@@ -18,6 +18,7 @@ from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
     HealthChanged,
     ObjectsAwaited,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -45,6 +46,7 @@ ITEMS_MAX: Final = 20
 FIELDS_MAX: Final = 4
 PROBLEMS_MAX: Final = 5
 KEPT_MAX: Final = 10
+ANSWERS_MAX: Final = 5
 LOG_MAX: Final = 5
 TEXT_MAX: Final = 500
 NAME_MAX: Final = 253
@@ -141,6 +143,18 @@ class KeptRevision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Say what came of a request. at: when it was answered. The rest is as RequestAnswered has it."""
+
+    request: str
+    verb: str
+    who: str
+    at: str
+    is_accepted: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """Hold what a session's loop has done.
 
@@ -161,6 +175,7 @@ class Record:
     unhealthy: tuple[UnhealthyObject, ...] = ()
     unhealthy_count: int = 0
     kept: tuple[KeptRevision, ...] = ()
+    answers: tuple[Answer, ...] = ()
     branch: str = ""
     commit: str = ""
     is_dirty: bool = False
@@ -209,6 +224,8 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
                 ),
             )
             return replace(record, kept=kept[-KEPT_MAX:])
+        case RequestAnswered():
+            return replace(record, answers=(*record.answers, _answer(event, envelope.ts))[-ANSWERS_MAX:])
         case HealthChanged():
             return _with_health(record, event)
         case ObjectsAwaited():
@@ -348,6 +365,17 @@ def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided)
             waited = f"no verdict within {event.seconds} s: waited for {event.waited_for}"
             said = TargetVerdict(target="", outcome=Outcome.UNDECIDED, message=_cut(waited, TEXT_MAX))
     return event.save, said
+
+
+def _answer(event: RequestAnswered, ts: str) -> Answer:
+    return Answer(
+        request=_cut(event.request, REVISION_MAX),
+        verb=_cut(event.verb, REVISION_MAX),
+        who=_cut(event.who, NAME_MAX),
+        at=ts,
+        is_accepted=event.is_accepted,
+        message=_cut(event.message, TEXT_MAX),
+    )
 
 
 def _find(record: Record, number: int) -> SaveRecord | None:

@@ -65,6 +65,7 @@ def _smaller_summaries(summary: Summary) -> Iterator[Summary]:
         last = replace(summary.last, targets=())
         yield replace(summary, last=last)
         yield (summary := replace(summary, last=replace(last, problem="")))
+    yield (summary := replace(summary, answer=None))
     yield replace(summary, branch="")
 
 
