@@ -17,7 +17,8 @@ from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.document import last_applied, to_document
 from gitops_run.model.state.history import short
-from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms

@@ -34,13 +34,13 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.model.flux.requests import Request, Verb
+from gitops_run.flows.requests import Requests
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import applied_path
 from gitops_run.model.objects.pruning import prune_question, pruned
 from gitops_run.model.state.belief import Belief, Reported, Revision
 from gitops_run.model.state.events import (
     ObjectsAwaited,
-    RequestAnswered,
     SaveBroken,
     SavePushed,
     SaveUnchanged,
@@ -100,14 +100,10 @@ class SaveLoop:
         self._changes = Changes()
         self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
         self._records = Records(
-            RecordPorts(
-                history=ports.history,
-                health=ports.health,
-                flux=ports.flux,
-                emit=ports.emit,
-            )
+            RecordPorts(history=ports.history, health=ports.health, flux=ports.flux, emit=ports.emit)
         )
         self._undo = undo
+        self._requests = Requests(ports.flux, ports.emit)
         self._whole_root_reason = ""
         self._backoff = Backoff()
         self._is_edit = False
@@ -141,38 +137,13 @@ class SaveLoop:
             self._changes.add(paths)
 
     async def _watch_requests(self) -> None:
-        """Carry out what is asked for from now on, once. Earlier requests were made to another sync."""
-        answered = self._ports.flux.source.request
-        while True:
-            request = self._ports.flux.source.request
-            if request is not None and request != answered:
-                answered = request
-                self._take(request)
-            await self._ports.flux.changed()
-
-    def _take(self, request: Request) -> None:
-        """Begin with what is asked for. An undo whose snapshot isn't kept is refused once that is known."""
-        match request.verb:
-            case Verb.UNDO:
+        async for request in self._requests.come():
+            if request.verb == Verb.UNDO:  # one whose snapshot isn't kept is refused once that is known
                 self._undo = UndoRequest(revision=request.argument, request=request)
-            case Verb.RETRY:
+            else:
                 self._pusher.doubt()
-                self._answer(request)
-            case _:
-                self._answer(request, refusal=f"this sync can't {request.verb}: it is of an older version")
-        self._changes.add(frozenset())
-
-    def _answer(self, request: Request | None, refusal: str = "") -> None:
-        if request is not None:
-            self._ports.emit(
-                RequestAnswered(
-                    request=request.id,
-                    verb=request.verb,
-                    who=request.who,
-                    is_accepted=not refusal,
-                    message=refusal,
-                )
-            )
+                self._requests.answer(request)
+            self._changes.add(frozenset())
 
     async def _watch_store(self) -> None:
         """Fill a store that began anew without waiting for the next save, which would find it empty."""
@@ -298,10 +269,10 @@ class SaveLoop:
                 earlier = await self._ports.history.snapshot(self._undo.revision)
             except (NotFound, BackendError) as error:
                 self._ports.emit(UndoFailed(message=error.message, hint=error.hint))
-                self._answer(self._undo.request, refusal=error.message)
+                self._requests.answer(self._undo.request, refusal=error.message)
                 self._undo = None
             else:
-                self._answer(self._undo.request)
+                self._requests.answer(self._undo.request)
                 self._undo = replace(self._undo, request=None)
                 save.undone_to = earlier.taken
                 return earlier

@@ -159,6 +159,10 @@ def sandbox_folder(name: str, base: Path | None = None) -> Path:
     return Path(home, "gitops-run", "sandbox", parse_name(name))
 
 
+_MOVED: Final = ("/plugins/kubernetes/bin", "/sandbox/kubernetes_plugin/bin")
+"""Where sandboxes of 0.1 have the plugin that stands in for Pulumi's, and where it is now."""
+
+
 def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
     """Read what is known of a sandbox that was started before. Raises NotFound."""
     folder = sandbox_folder(name, base)
@@ -174,7 +178,7 @@ def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
         folder=folder,
         ports=facts["ports"],
         binaries={program: Path(path) for program, path in facts["binaries"].items()},
-        path=tuple(map(Path, facts["path"])),
+        path=tuple(Path(folder.replace(*_MOVED)) for folder in facts["path"]),
         variables=facts["variables"],
         node=NodeKind(facts.get("node", NodeKind.SIMULATED)),
         address=facts.get("address", LOOPBACK),

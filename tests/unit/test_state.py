@@ -35,7 +35,8 @@ from gitops_run.model.state.events import (
     TreeIsLive,
     WorkTreeSeen,
 )
-from gitops_run.model.state.record import SAVES_MAX, Outcome, Record, begin_run, fold
+from gitops_run.model.state.record import SAVES_MAX, Record, begin_run, fold
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,

@@ -13,7 +13,8 @@ import msgspec
 
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
-from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps

@@ -14,7 +14,8 @@ from enum import StrEnum
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
 from gitops_run.model.state.envelope import Envelope
-from gitops_run.model.state.record import Outcome, Record, fold
+from gitops_run.model.state.record import Record, fold
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.summary import Summary, summarize
 
 

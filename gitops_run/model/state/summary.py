@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gitops_run.model.state.record import Answer, Outcome, Record, SaveRecord, TargetVerdict
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Answer, Outcome, SaveRecord, TargetVerdict
 from gitops_run.model.state.timings import percentile
 
 SUMMARY_VERSION: Final = 1

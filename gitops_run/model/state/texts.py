@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gitops_run.model.state.record import Record, SaveRecord
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import SaveRecord
 from gitops_run.model.state.summary import Summary
 
 SUMMARY_BYTES_MAX: Final = 4 * 1024
