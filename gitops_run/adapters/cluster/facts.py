@@ -17,13 +17,20 @@ from gitops_run.adapters.cluster.bounds import (
     controllers_of_flux,
     has_policies,
     read_controllers,
+    read_time_rules,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.sessions import present
 from gitops_run.adapters.cluster.states import bound_owner, owner_path
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.names import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
+from gitops_run.model.names import (
+    CREATED_ANNOTATION,
+    EXTENDED_ANNOTATION,
+    OWNER_ANNOTATION,
+    STACK_ANNOTATION,
+    TARGET_ANNOTATION,
+)
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.spec import ClusterFacts
 
@@ -59,7 +66,7 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answers, controllers, is_bound, pod_security = await asyncio.gather(
+    answers, controllers, is_bound, pod_security, time = await asyncio.gather(
         asyncio.gather(
             connection.get("/api/v1/namespaces/kube-system"),
             connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
@@ -72,6 +79,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         read_controllers(connection),
         has_policies(connection),
         allowed_pod_security(connection),
+        read_time_rules(connection),
     )
     system, me, session, binding, installations, own_namespace, *kinds = answers
     flux_namespace, flux = _flux(installations)
@@ -85,6 +93,9 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         controllers=controllers_of_flux(controllers, installations),
         has_policies=is_bound,
         pod_security=pod_security,
+        time=time,
+        created=annotations.get(CREATED_ANNOTATION, ""),
+        extended=annotations.get(EXTENDED_ANNOTATION, ""),
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),

@@ -12,13 +12,18 @@ from typing import Any, Final
 
 from gitops_run.model.names import (
     APPLIER,
+    EXTENDED_ANNOTATION,
     FENCE_ANNOTATION,
     FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
     RECORD_MAP,
     RESET_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
+    SUSPENDED_AT_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
     TOKEN_ACCOUNT,
     TOKEN_TYPE,
 )
@@ -33,8 +38,20 @@ SESSION_OBJECTS: Final = (
     (FLUX_KUSTOMIZE_GROUP, "kustomizations"),
     (FLUX_HELM_GROUP, "helmreleases"),
 )
-OWNER_ANNOTATIONS: Final = (FENCE_ANNOTATION, RECONCILE_ANNOTATION, FORCE_ANNOTATION, RESET_ANNOTATION)
-"""What the loop writes to a session's Flux objects, and what `flux reconcile` does for a person."""
+OWNER_ANNOTATIONS: Final = (
+    FENCE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    FORCE_ANNOTATION,
+    RESET_ANNOTATION,
+    EXTENDED_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
+    SUSPENDED_AT_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
+)
+"""What the loop writes to a session's Flux objects, what `flux reconcile` does for a person, and what extend,
+suspend and resume do. How far an owner may extend is the time policy's to say.
+"""
 
 _IS_BOUND: Final = (
     "!authorizer.group('rbac.authorization.k8s.io').resource('rolebindings').namespace(request.namespace)"
@@ -70,7 +87,7 @@ _CHANGED_ANNOTATIONS: Final = (
     "variables.before[k] == variables.now[k]))"
     f" + variables.before.filter(k, !(k in {_ALLOWED}) && !(k in variables.now))"
 )
-_ONLY: Final = "only suspend and the annotations for fence and reconcile"
+_ONLY: Final = "only suspend and the annotations for fence, reconcile, extend and suspend"
 
 
 def policies() -> Mapping[str, dict[str, Any]]:
