@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
     "extend": ("gitops_run.cli.control:extend", "Let a session live longer."),
+    "gc": ("gitops_run.cli.gc:gc", "Suspend idle sessions, end expired ones, and remove leftovers."),
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
     "platform": ("gitops_run.cli.platform:platform", "Give a cluster what sessions need, Flux first."),

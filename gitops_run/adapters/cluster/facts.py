@@ -33,6 +33,7 @@ from gitops_run.model.names import (
 )
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.session.tombstone import TOMBSTONE_NAMESPACE, read_tombstone, tombstone_name
 
 ANSWER_WITHIN_S: Final = 5.0
 FLUX_AT_LEAST: Final = (2, 7)
@@ -74,6 +75,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
             connection.find(owner_path(namespace)),
             connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
             connection.find(f"/api/v1/namespaces/{namespace}"),
+            connection.find(tombstone_path(namespace)),
             *(present(connection, f"/apis/{version}") for version, _ in _KINDS),
         ),
         read_controllers(connection),
@@ -81,7 +83,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         allowed_pod_security(connection),
         read_time_rules(connection),
     )
-    system, me, session, binding, installations, own_namespace, *kinds = answers
+    system, me, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
@@ -96,10 +98,16 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         time=time,
         created=annotations.get(CREATED_ANNOTATION, ""),
         extended=annotations.get(EXTENDED_ANNOTATION, ""),
+        ended=read_tombstone(stone),
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
     )
+
+
+def tombstone_path(namespace: str) -> str:
+    """Write the API path of the tombstone of a session's namespace."""
+    return f"/api/v1/namespaces/{TOMBSTONE_NAMESPACE}/configmaps/{tombstone_name(namespace)}"
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import NO_LIMITS, NO_RULES, Limits, TimeRules, choose_limits
 from gitops_run.model.session.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.session.settings import PROJECT, Settings
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.store.keys import GivenKeys, KeyPair, refuse_shared_keys
 from gitops_run.model.store.objects import StoreAccess
 
@@ -196,7 +197,7 @@ class ClusterFacts:
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
     that may not be read. pod_security: the least strict level that sessions may have, or "".
     time: the platform's rules for TTL and idle limit. created, extended: of the session of that name, RFC
-    3339, or "". owner, target: of
+    3339, or "". ended: what gc left word of, where it ended the last session of that name. owner, target: of
     the session of that name, or "" where there is none. stack: that declares the session, PROJECT/STACK, or
     "" where the session's namespace doesn't say.
     """
@@ -211,9 +212,15 @@ class ClusterFacts:
     time: TimeRules = NO_RULES
     created: str = ""
     extended: str = ""
+    ended: Tombstone | None = None
     owner: str = ""
     target: str = ""
     stack: str = ""
+
+    @property
+    def is_ended(self) -> bool:
+        """Say whether gc has ended the session without its stack."""
+        return self.ended is not None and not self.has_session
 
     @property
     def has_session(self) -> bool:
