@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ from anyio import to_thread
 from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.collected import list_for_gc, remove_orphans
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.states import list_states
+from gitops_run.adapters.cluster.states import list_states, read_state
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api import sessions
 from gitops_run.api.caller import Caller
-from gitops_run.errors import GitOpsRunError, GuardError, UsageError
+from gitops_run.errors import GitOpsRunError, NotFound, UsageError
 from gitops_run.flows import gc
 from gitops_run.flows.gc import Done
 from gitops_run.model.names import SessionName
@@ -104,21 +104,26 @@ class _Collector:
     user: str
     stacks: frozenset[str]
 
-    async def suspend(self, finding: Finding) -> None:
-        state = _state_of(await self._still(finding))
+    async def suspend(self, finding: Finding) -> bool:
+        state = await self._still_due(finding)
+        if state is None:
+            return False
         why = Suspension(by=self.user, reason=finding.reason, at=write_time(datetime.now(UTC)))
         await control.suspend(self.connection, state, why)
+        return True
 
-    async def end(self, finding: Finding) -> None:
+    async def end(self, finding: Finding) -> bool:
         """End a session as `down` does where its stack is here, else by its labels, and leave word of it."""
-        state = _state_of(await self._still(finding))
+        state = await self._still_due(finding)
+        if state is None:
+            return False
         name = SessionName.parse(state.name)
         if name.text in self.stacks:
             said = {"allowContexts": self.settings.allow_contexts} if self.settings.allow_contexts else {}
             source = Source(origin=Origin.FLAG, values=said)
             sources = await sessions.stack_sources(name, source, self.caller)
             await sessions.down(sessions.ending(name, sources, self.caller), self.caller)
-            return
+            return True
         stone = Tombstone(
             session=name.text,
             namespace=state.namespace,
@@ -127,24 +132,33 @@ class _Collector:
             reason=finding.reason,
         )
         await sessions.down_from_cluster(self._request(name, state), self.caller, stone)
+        return True
 
-    async def remove(self, finding: Finding) -> None:
-        await remove_orphans(self.connection, await self._still(finding))
+    async def remove(self, finding: Finding) -> bool:
+        if self._again(finding, await list_states(self.connection, is_complete=True)) is None:
+            return False
+        await remove_orphans(self.connection, finding)
+        return True
 
-    async def _still(self, finding: Finding) -> Finding:
-        """Look once more: somebody may have extended, saved, resumed or created a session meanwhile.
+    async def _still_due(self, finding: Finding) -> SessionState | None:
+        """Read the session once more: somebody may have extended, saved, resumed or ended it meanwhile."""
+        name, seen = SessionName.parse(finding.session), finding.state
+        if seen is None or seen.is_incomplete:
+            states = await list_states(self.connection, is_complete=True)
+        else:
+            key = SessionKey.of(name, replace(self.settings, namespace=finding.namespace))
+            try:
+                states = (await read_state(self.connection, key),)
+            except NotFound:
+                return None
+        again = self._again(finding, states)
+        return again.state if again else None
 
-        Raises GuardError where the finding doesn't hold any more.
-        """
-        states = await list_states(self.connection, is_complete=True)
-        listing = replace(self.listing, states=states, stored=())
-        for now in collect(listing, datetime.now(UTC)):
-            if (now.kind, now.namespace, now.session) == (finding.kind, finding.namespace, finding.session):
-                return now
-        raise GuardError(
-            f"session {finding.session} has changed since it was listed, and is left as it is",
-            hint="to look again: gitops-run gc",
-        )
+    def _again(self, finding: Finding, states: Sequence[SessionState]) -> Finding | None:
+        """Find the same thing in what is seen now; None where it doesn't hold any more."""
+        now = collect(replace(self.listing, states=states, stored=()), datetime.now(UTC))
+        place = (finding.kind, finding.namespace, finding.session)
+        return next((one for one in now if (one.kind, one.namespace, one.session) == place), None)
 
     def _request(self, name: SessionName, state: SessionState) -> SessionRequest:
         """Describe the session by what the cluster says of it, for somebody who has no stack of it."""
@@ -181,9 +195,3 @@ class _Collector:
                 f"at {place.endpoint}, and its keys {both}"
             )
         return "in-cluster"
-
-
-def _state_of(finding: Finding) -> SessionState:
-    if finding.state is None:
-        raise AssertionError(f"{finding.kind} has no session")
-    return finding.state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import anyio
 import click
@@ -18,7 +19,14 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
 from gitops_run.errors import BackendError
 from gitops_run.flows.gc import Done
-from gitops_run.model.stack.collection import Finding
+from gitops_run.model.stack.collection import Finding, Kind
+
+_DONE: Final = {
+    Kind.IDLE: "suspended",
+    Kind.EXPIRED: "ended",
+    Kind.INCOMPLETE: "ended",
+    Kind.ORPHAN: "removed",
+}
 
 
 @click.command()
@@ -51,11 +59,13 @@ def gc(output: str, *, is_applied: bool, **flags: object) -> None:
 
 def _tell(done: Done) -> None:
     finding = done.finding
-    what = f"{finding.kind} {finding.session}: {finding.reason}"
+    what = f"session {finding.session}: {finding.reason}"
     if done.error:
-        note(f"{what}; failed to {finding.action}: {done.error.message}")
+        note(f"{what}: {done.error.message}")
     elif done.is_done:
-        ok(f"{what}; did {finding.action}")
+        ok(f"{what}: {_DONE[finding.kind]}")
+    elif finding.kind in _DONE:
+        note(f"{what}: left as it is, since it has changed meanwhile")
     else:
         note(what)
 

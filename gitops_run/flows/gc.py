@@ -6,20 +6,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gitops_run.errors import GitOpsRunError, LockedError
+from gitops_run.errors import GitOpsRunError
 from gitops_run.model.stack.collection import Finding, Kind
 
 
 class CollectorPort(Protocol):
-    """Do what one finding calls for."""
+    """Do what one finding calls for; each returns False where it doesn't hold any more."""
 
-    async def suspend(self, finding: Finding) -> None:
+    async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session."""
 
-    async def end(self, finding: Finding) -> None:
+    async def end(self, finding: Finding) -> bool:
         """End a session, with its stack where that is here."""
 
-    async def remove(self, finding: Finding) -> None:
+    async def remove(self, finding: Finding) -> bool:
         """Remove objects whose session is gone."""
 
 
@@ -36,7 +36,7 @@ async def act(
     findings: Sequence[Finding], port: CollectorPort, tell: Callable[[Done], None]
 ) -> tuple[Done, ...]:
     """Do what each finding calls for, and tell each as it is done."""
-    steps: dict[Kind, Callable[[Finding], Awaitable[None]]] = {
+    steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,
@@ -48,11 +48,7 @@ async def act(
         one = Done(finding=finding)
         if step is not None:
             try:
-                await step(finding)
-                one = Done(finding=finding, is_done=True)
-            except LockedError as error:
-                error.hint = error.hint or "somebody else is at work on its stack: run gc again later"
-                one = Done(finding=finding, error=error)
+                one = Done(finding=finding, is_done=await step(finding))
             except GitOpsRunError as error:
                 one = Done(finding=finding, error=error)
         tell(one)

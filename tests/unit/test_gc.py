@@ -109,21 +109,25 @@ class Port:
     """Do what is asked, but for what fails."""
 
     fails: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
     did: list[str] = field(default_factory=list)
 
-    async def suspend(self, finding: Finding) -> None:
-        await self._do("suspend", finding)
+    async def suspend(self, finding: Finding) -> bool:
+        return await self._do("suspend", finding)
 
-    async def end(self, finding: Finding) -> None:
-        await self._do("end", finding)
+    async def end(self, finding: Finding) -> bool:
+        return await self._do("end", finding)
 
-    async def remove(self, finding: Finding) -> None:
-        await self._do("remove", finding)
+    async def remove(self, finding: Finding) -> bool:
+        return await self._do("remove", finding)
 
-    async def _do(self, what: str, finding: Finding) -> None:
+    async def _do(self, what: str, finding: Finding) -> bool:
         if finding.session in self.fails:
             raise GuardError("it is somebody else's")
+        if finding.session in self.changed:
+            return False
         self.did.append(f"{what} {finding.session}")
+        return True
 
 
 def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touched() -> None:
@@ -138,12 +142,17 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
         of(Kind.BUCKET, "d"),
         of(Kind.INCOMPLETE, "e"),
         of(Kind.ORPHAN, "f"),
+        of(Kind.IDLE, "busy again"),
     ]
-    port, told = Port(fails=frozenset({"bad"})), list[Done]()
+    port, told = Port(fails=frozenset({"bad"}), changed=frozenset({"busy again"})), list[Done]()
     done = anyio.run(act, findings, port, told.append)
     assert port.did == ["end a", "suspend b", "end e", "remove f"]
     assert [one.finding.session for one in done if one.error] == ["bad"]
-    assert [one.finding.session for one in done if not one.is_done and not one.error] == ["c", "d"]
+    assert [one.finding.session for one in done if not one.is_done and not one.error] == [
+        "c",
+        "d",
+        "busy again",
+    ]
     assert list(done) == told
 
 
