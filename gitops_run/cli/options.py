@@ -28,6 +28,8 @@ _METAVARS = {
     "substitutefrom": "KIND/NAME",
     "image": "IMAGE",
     "owner": "USER",
+    "ttl": "DURATION",
+    "idlelimit": "DURATION",
 }
 """What flags take, by the end of the setting's key."""
 
@@ -48,6 +50,8 @@ APPLIER_KEYS = (
 SESSION_KEYS = (
     "owner",
     "podSecurity",
+    "ttl",
+    "idleLimit",
     "store",
     "endpoint",
     "region",

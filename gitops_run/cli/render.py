@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gitops_run.cli.text import for_terminal
 from gitops_run.model.objects.change import Change
+from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.events import (
     Event,
     HealthChanged,
@@ -32,6 +33,7 @@ from gitops_run.model.state.events import (
     SaveUndecided,
     SaveUploading,
     ServiceFailed,
+    SessionExpiring,
     SnapshotKept,
     StoreDiffered,
     StoreReplaced,
@@ -132,6 +134,10 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.bad} not undone: {event.message}", *_indented(event.hint)]
         case RecordFailed():
             return [f"{marks.bad} {event.message}", *_indented(event.hint)]
+        case SessionExpiring():
+            left = Duration(max(event.seconds, 1)).rough
+            head = f"{marks.note} the session ends at {event.expires}, in {left}"
+            return [head, *_indented(event.hint)]
         case TreeIsLive() | SnapshotKept() | WorkTreeSeen():
             return []
         case ServiceFailed():

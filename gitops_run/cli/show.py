@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import anyio
 import click
 
 from gitops_run.api import status as api
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.control import suspended_by
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
 from gitops_run.cli.render import SIGNS, counted, duration
 from gitops_run.cli.table import print_table
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.document import last_applied, to_document
+from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
@@ -36,13 +40,24 @@ def list_sessions(output: str, **flags: object) -> None:
     """List the sessions of a cluster."""
     settings = cluster_settings(flags)
     sessions = anyio.run(api.list_sessions, settings.require("kubeconfig"), settings.require("context"))
+    now = datetime.now(UTC)
     if output == "json":
-        print_json([to_document(session) for session in sessions])
+        print_json([to_document(session, now) for session in sessions])
     elif not sessions:
         note(f"there are no sessions on {settings.context}")
     else:
-        heads = ("NAME", "STATE", "OWNER", "TARGET", "BUCKET", "REVISION", "SYNCED BY", "LAST SAVE")
-        print_table(heads, [_row(session) for session in sessions])
+        heads = (
+            "NAME",
+            "STATE",
+            "OWNER",
+            "TARGET",
+            "BUCKET",
+            "REVISION",
+            "SYNCED BY",
+            "TIME LEFT",
+            "LAST SAVE",
+        )
+        print_table(heads, [_row(session, now) for session in sessions])
 
 
 @click.command()
@@ -54,27 +69,50 @@ def status(name: str, output: str, **flags: object) -> None:
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
     session = anyio.run(api.read_session, SessionKey.of(parsed, settings))
+    now = datetime.now(UTC)
     if output == "json":
-        print_json(to_document(session))
+        print_json(to_document(session, now))
     else:
-        print_table(("", ""), status_rows(session))
+        print_table(("", ""), status_rows(session, now))
 
 
-def _row(session: SessionState) -> tuple[str, ...]:
+def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
     place = session.place
     return (
         session.name,
-        phase(session).value,
+        phase(session, now).value,
         _owner(session),
         f"{place.root}/{', '.join(place.targets)}" if place else "",
         place.store if place else "",
         _short(session.source.revision) if session.source else "",
         _person(session.synced_by),
-        _last_save(session.summary.last) if session.summary and session.summary.last else "",
+        time_left_text(session, now),
+        _last_save(session),
     )
 
 
-def _last_save(last: SaveSummary) -> str:
+def time_left_text(session: SessionState, now: datetime) -> str:
+    """Write what is left of TTL and idle limit; "" where there is neither."""
+    left = time_left(session, now)
+    if left is None:
+        return ""
+    ttl = "" if left.left_s is None else _span(left.left_s) if left.left_s > 0 else "over"
+    idle = "" if left.idle_left_s is None else f"idle {_span(max(left.idle_left_s, 0))}"
+    return ", ".join(text for text in (ttl, idle) if text)
+
+
+def _span(seconds: int) -> str:
+    return Duration(seconds).rough
+
+
+def _last_save(session: SessionState) -> str:
+    """Write why the session is suspended, or the newest save."""
+    if why := suspended_by(session):
+        return f"suspended{why}"
+    return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
+
+
+def _newest_save(last: SaveSummary) -> str:
     """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
         problem = last.problem.splitlines()[0]
@@ -86,17 +124,18 @@ def _last_save(last: SaveSummary) -> str:
     return f"{last.outcome}, {last.at}"
 
 
-def status_rows(session: SessionState) -> list[tuple[str, ...]]:
+def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
     """Write what is live in a session as names and values."""
     place, source = session.place, session.source
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
-        ("state", phase(session).value),
+        ("state", phase(session, now).value),
         ("namespace", session.namespace),
         ("owner", _owner(session)),
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
         ("created", session.created),
+        *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),
     ]
     if source is not None:
@@ -107,6 +146,20 @@ def status_rows(session: SessionState) -> list[tuple[str, ...]]:
     for target in session.targets:
         rows += _target_rows(target)
     return [*rows, *_newest_rows(session), *(_record_rows(session.record) if session.record else ())]
+
+
+def _limit_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
+    """Write when the session ends and when it is suspended as idle; nothing where it has no limit."""
+    left = time_left(session, now)
+    rows: list[tuple[str, ...]] = []
+    if left is not None and left.left_s is not None:
+        extended = ", extended" if left.is_extended else ""
+        how = f"in {_span(left.left_s)}" if left.left_s > 0 else f"{_span(-left.left_s)} ago"
+        rows.append(("ends", f"{left.expires}, {how} (TTL {left.ttl}{extended})"))
+    if left is not None and left.idle_limit:
+        when = f"{left.idle_until}" if left.idle_until else "suspended already"
+        rows.append(("idle limit", f"{left.idle_limit}: {when}"))
+    return rows
 
 
 def _newest_rows(session: SessionState) -> list[tuple[str, ...]]:
@@ -122,10 +175,17 @@ def _newest_rows(session: SessionState) -> list[tuple[str, ...]]:
 def _target_rows(target: TargetState) -> list[tuple[str, ...]]:
     return [
         ("applied", target.applied or "nothing yet"),
-        ("suspended", "yes" if target.is_suspended else "no"),
+        ("suspended", _suspended(target)),
         ("objects", str(target.objects)),
         ("verdict", _verdict(target)),
     ]
+
+
+def _suspended(target: TargetState) -> str:
+    if not target.is_suspended:
+        return "no"
+    since = f" since {target.suspended_at}" if target.suspended_at else ""
+    return f"by {target.suspended_by}{since}: {target.suspended_reason}" if target.suspended_by else "yes"
 
 
 def _person(writer: Writer | None) -> str:

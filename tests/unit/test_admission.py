@@ -72,7 +72,7 @@ def test_everything_that_a_session_consists_of_is_protected_and_never_applied(ma
     assert SessionPlace(name="web", namespace="run-web").is_own_part(ref)
 
 
-def test_an_owner_may_write_the_annotations_of_fence_and_reconcile_alone() -> None:
+def test_an_owner_may_write_the_annotations_of_fence_reconcile_extend_and_suspend_alone() -> None:
     assert set(OWNER_ANNOTATIONS) == {
         "gitops-run.dev/fence",
         "gitops-run.dev/request",
@@ -80,6 +80,11 @@ def test_an_owner_may_write_the_annotations_of_fence_and_reconcile_alone() -> No
         "reconcile.fluxcd.io/requestedAt",
         "reconcile.fluxcd.io/forceAt",
         "reconcile.fluxcd.io/resetAt",
+        "gitops-run.dev/extended",
+        "gitops-run.dev/suspended-by",
+        "gitops-run.dev/suspended-reason",
+        "gitops-run.dev/suspended-at",
+        "gitops-run.dev/resumed-at",
     }
 
 

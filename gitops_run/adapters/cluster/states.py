@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from functools import reduce as over
 from typing import Final
 
@@ -36,15 +37,20 @@ from gitops_run.model.names import (
     OWNER_ANNOTATION,
     OWNER_ROLE,
     RECORD_MAP,
+    RESUMED_AT_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
     STORE_SERVER,
+    SUSPENDED_AT_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
     TARGET_ANNOTATION,
     chart_name,
     target_of,
 )
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import read_lifetime
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,
@@ -56,6 +62,7 @@ from gitops_run.model.state.session_state import (
     SessionState,
     SourceSeen,
     SummarySeen,
+    Suspension,
     Writer,
     reduce,
     without_claims,
@@ -137,16 +144,18 @@ def session_kinds() -> tuple[SessionKind, ...]:
     )
 
 
-async def list_states(connection: Connection) -> tuple[SessionState, ...]:
+async def list_states(connection: Connection, *, is_complete: bool = False) -> tuple[SessionState, ...]:
     """List every session of the cluster, by name, and what is left of others. Raises NotFound without Flux.
 
     What this user may not see is left out, but for the Flux Buckets, without which nothing is known.
+    is_complete: nothing is left out; raises BackendError where something would be.
     """
+    look = partial(_existing, connection) if is_complete else connection.find
     first, *others = kinds = session_kinds()
     try:
         listings = await asyncio.gather(
             connection.get(first.path, first.selector),
-            *(connection.find(kind.path, kind.selector) for kind in others),
+            *(look(kind.path, kind.selector) for kind in others),
         )
     except NotFound as error:
         raise NotFound(
@@ -162,6 +171,14 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
     is_label_seen = any(state.has_label for state in states.values())
     found = (trusted(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
     return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
+
+
+async def _existing(connection: Connection, path: str, query: Mapping[str, str]) -> Json:
+    """Get a list; nothing where the cluster doesn't serve its kind."""
+    try:
+        return await connection.get(path, query)
+    except NotFound:
+        return {}
 
 
 def trusted(state: SessionState, *, is_label_seen: bool) -> SessionState:
@@ -222,6 +239,9 @@ def source_fact(live: Json) -> SourceSeen:
         created=annotations.get(CREATED_ANNOTATION, ""),
         store=_store(live["spec"]),
         claimed_owner=annotations.get(OWNER_ANNOTATION, ""),
+        lifetime=read_lifetime(annotations),
+        endpoint=live["spec"].get("endpoint", ""),
+        bucket=live["spec"].get("bucketName", ""),
     )
     return SourceSeen(
         version=_version(live), name=_session_of(live), source=to_source_status(live), place=place
@@ -241,6 +261,7 @@ def applier_fact(live: Json) -> ApplierSeen:
         applier=f"Kustomization {live['metadata']['name']}",
         target=target_of(status.path),
         status=status,
+        suspension=_suspension(live),
     )
 
 
@@ -253,6 +274,7 @@ def release_fact(release: Json, chart: Json) -> ApplierSeen:
         target=target_of(status.path),
         status=status,
         helm=to_helm_values(release),
+        suspension=_suspension(release),
     )
 
 
@@ -315,6 +337,16 @@ def bound_owner(binding: Json) -> str:
     """Read a session's owner from that RoleBinding; "" where there is none."""
     subjects = binding.get("subjects") or ()
     return next((str(one["name"]) for one in subjects if one.get("kind") == "User"), "")
+
+
+def _suspension(applier: Json) -> Suspension:
+    annotations = applier["metadata"].get("annotations") or {}
+    return Suspension(
+        by=annotations.get(SUSPENDED_BY_ANNOTATION, ""),
+        reason=annotations.get(SUSPENDED_REASON_ANNOTATION, ""),
+        at=annotations.get(SUSPENDED_AT_ANNOTATION, ""),
+        resumed_at=annotations.get(RESUMED_AT_ANNOTATION, ""),
+    )
 
 
 def _session_of(live: Json) -> str:

@@ -148,7 +148,7 @@ def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") ->
         return Verdict(
             standing=Standing.SUSPENDED,
             message="the session is suspended: this save is stored, and applied when it is resumed",
-            hint="kubectl patch its Kustomization or HelmRelease: spec.suspend false",
+            hint="to apply it: gitops-run resume NAME",
         )
     if token and status.handled != token:
         return PENDING

@@ -43,6 +43,7 @@ from gitops_run.model.rights.access import (
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import pod_security_labels
+from gitops_run.model.session.limits import time_annotations
 from gitops_run.model.session.spec import (
     AwsStore,
     HelmApplier,
@@ -158,6 +159,7 @@ def source_bucket(spec: SessionSpec) -> Manifest:
         TARGET_ANNOTATION: spec.target,
         ROOT_ANNOTATION: spec.root,
         CREATED_ANNOTATION: spec.created,
+        **time_annotations(spec.limits, spec.created),
     }
     source = {
         "provider": "aws" if isinstance(spec.store, AwsStore) else "generic",

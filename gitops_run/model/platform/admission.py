@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gitops_run.model.names import (
     APPLIER,
+    EXTENDED_ANNOTATION,
     FENCE_ANNOTATION,
     FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
@@ -20,8 +21,12 @@ from gitops_run.model.names import (
     REQUEST_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
     RESET_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
+    SUSPENDED_AT_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
     TOKEN_ACCOUNT,
     TOKEN_TYPE,
 )
@@ -44,8 +49,15 @@ OWNER_ANNOTATIONS: Final = (
     RESET_ANNOTATION,
     REQUEST_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
+    EXTENDED_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
+    SUSPENDED_AT_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
 )
-"""What the loop writes to a session's Flux objects, what `flux reconcile` does for a person, and requests."""
+"""What the loop writes to a session's Flux objects, what `flux reconcile` does for a person, requests, and
+what extend, suspend and resume do. The time policy decides how far an owner may extend.
+"""
 
 _IS_BOUND: Final = (
     "!authorizer.group('rbac.authorization.k8s.io').resource('rolebindings').namespace(request.namespace)"
@@ -81,7 +93,7 @@ _CHANGED_ANNOTATIONS: Final = (
     "variables.before[k] == variables.now[k]))"
     f" + variables.before.filter(k, !(k in {_ALLOWED}) && !(k in variables.now))"
 )
-_ONLY: Final = "only suspend and the annotations for fence and reconcile"
+_ONLY: Final = "only suspend and the annotations for fence, reconcile, extend and suspend"
 
 
 def policies() -> Mapping[str, dict[str, Any]]:

@@ -20,6 +20,8 @@ from gitops_run.model.platform.flux_install import FluxChoice, install
 from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
 from gitops_run.model.rights.lockdown import COMPONENTS
 from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
+from gitops_run.model.session.limits import DURATION_OR_NEVER, NO_RULES, Duration, TimeRules
+from gitops_run.model.session.setting_table import to_attribute
 from gitops_run.model.session.settings import SETTINGS, Origin, Setting, Source, Value, choose
 from gitops_run.model.session.spec import ClusterPin
 
@@ -66,6 +68,19 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
         default=RESTRICTED,
         allowed=LEVELS,
     ),
+    *(
+        Setting(key=key, description=description, pattern=DURATION_OR_NEVER, example=example)
+        for key, description, example in (
+            ("sessionTtl", "The TTL of sessions that set none, such as 3d; else sessionMaxTtl.", "3d"),
+            ("sessionMaxTtl", "The longest TTL that a session may have, extensions included.", "14d"),
+            (
+                "sessionIdleLimit",
+                "The idle limit of sessions that set none; else sessionMaxIdleLimit.",
+                "8h",
+            ),
+            ("sessionMaxIdleLimit", "The longest idle limit that a session may have.", "1d"),
+        )
+    ),
 )
 
 
@@ -82,6 +97,20 @@ class PlatformSettings:
     flux_registry: str | None
     flux_receiver: str | None
     session_pod_security: str = RESTRICTED
+    session_ttl: str | None = None
+    session_max_ttl: str | None = None
+    session_idle_limit: str | None = None
+    session_max_idle_limit: str | None = None
+
+    @property
+    def time(self) -> TimeRules:
+        """Bring the rules for sessions' TTL and idle limit together."""
+        return TimeRules(
+            ttl=Duration.read(self.session_ttl or ""),
+            max_ttl=Duration.read(self.session_max_ttl or ""),
+            idle=Duration.read(self.session_idle_limit or ""),
+            max_idle=Duration.read(self.session_max_idle_limit or ""),
+        )
 
     @property
     def manifests(self) -> str:
@@ -156,7 +185,8 @@ NEEDED_KINDS: Final = (
 class PlatformSpec:
     """Describe one cluster's platform completely.
 
-    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions.
+    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions. time:
+    the rules for their TTL and idle limit.
     """
 
     stack: str
@@ -164,6 +194,7 @@ class PlatformSpec:
     flux: tuple[Manifest, ...]
     version: str
     pod_security: str = RESTRICTED
+    time: TimeRules = NO_RULES
 
 
 def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
@@ -177,7 +208,20 @@ def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
             f"fluxVersion is {settings.flux_version}, and 2.8.0 or later can be installed",
             hint="leave it out to use the tested release",
         )
+    for default, most in (("sessionTtl", "sessionMaxTtl"), ("sessionIdleLimit", "sessionMaxIdleLimit")):
+        _refuse_beyond(settings, default, most)
     return settings
+
+
+def _refuse_beyond(settings: PlatformSettings, default: str, most: str) -> None:
+    """Refuse a default that the maximum doesn't allow. Raises UsageError."""
+    said, limit = (getattr(settings, to_attribute(key)) for key in (default, most))
+    longest = Duration.read(limit or "")
+    if said is None or longest is None:
+        return
+    wanted = Duration.read(said)
+    if wanted is None or wanted > longest:
+        raise UsageError(f"{default} is {said}, and {most} allows {limit}", hint=f"choose at most {limit}")
 
 
 def _refuse_unknown(source: Source) -> None:
@@ -353,6 +397,7 @@ def make_spec(
         flux=flux,
         version=settings.flux_version,
         pod_security=settings.session_pod_security,
+        time=settings.time,
     )
 
 

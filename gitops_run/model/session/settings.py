@@ -72,6 +72,8 @@ class Settings:
     allow_contexts: tuple[str, ...]
     allow_unlocked_flux: bool
     pod_security: str
+    ttl: str | None
+    idle_limit: str | None
     store: str
     endpoint: str | None
     store_image: str

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.state.due import TimeLeft, time_left
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
@@ -50,7 +52,7 @@ class SessionDocument:
     """Hold a session. summary and record are its owner's word, the rest is the cluster's.
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
-    has more. record and timings: of `status` alone.
+    has more. record and timings: of `status` alone. time: None where the session has no limit.
     """
 
     v: int
@@ -74,21 +76,22 @@ class SessionDocument:
     summary: Summary | None
     record: Record | None
     timings: Timings | None
+    time: TimeLeft | None
 
 
-def to_document(state: SessionState) -> dict[str, Any]:
-    """Write a session as JSON."""
-    document: dict[str, Any] = msgspec.to_builtins(_document(state))
+def to_document(state: SessionState, now: datetime) -> dict[str, Any]:
+    """Write a session as JSON, as it is now."""
+    document: dict[str, Any] = msgspec.to_builtins(_document(state, now))
     return document
 
 
-def _document(state: SessionState) -> SessionDocument:
+def _document(state: SessionState, now: datetime) -> SessionDocument:
     place, first = state.place, next(iter(state.targets), None)
     return SessionDocument(
         v=DOCUMENT_VERSION,
         name=state.name,
         namespace=state.namespace,
-        phase=phase(state),
+        phase=phase(state, now),
         owner=state.known_owner,
         is_owner_claimed=state.is_owner_claimed,
         root=place.root if place else "",
@@ -106,6 +109,7 @@ def _document(state: SessionState) -> SessionDocument:
         summary=state.summary,
         record=state.record,
         timings=_timings(state.record) if state.record else None,
+        time=time_left(state, now),
     )
 
 

@@ -329,6 +329,15 @@ class RecordFailed:
     hint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExpiring:
+    """The session's TTL is nearly over, and gc ends it then. expires: RFC 3339. seconds: until that."""
+
+    expires: str
+    seconds: int
+    hint: str
+
+
 Event = (
     SyncStarted
     | SyncEnded
@@ -359,6 +368,7 @@ Event = (
     | SnapshotKept
     | WorkTreeSeen
     | RecordFailed
+    | SessionExpiring
 )
 
 
