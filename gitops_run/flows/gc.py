@@ -35,7 +35,7 @@ class Done:
 async def act(
     findings: Sequence[Finding], port: CollectorPort, tell: Callable[[Done], None]
 ) -> tuple[Done, ...]:
-    """Do what each finding calls for, and tell each as it is done."""
+    """Do what each finding calls for, and report each as it is done."""
     steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,

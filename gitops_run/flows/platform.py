@@ -12,8 +12,8 @@ from typing import Protocol
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.platform import (
-    PlatformFacts,
     PlatformSettings,
     PlatformSpec,
     describe_flux,

@@ -11,7 +11,8 @@ import pytest
 
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
-from gitops_run.model.platform.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
+from gitops_run.model.platform.facts import PlatformFacts
+from gitops_run.model.platform.platform import PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.session.settings import Origin, Source
 from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackOutcome
 from tests.unit.flux_release import release
