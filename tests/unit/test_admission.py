@@ -21,7 +21,7 @@ from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
 from gitops_run.model.platform.objects import maker_rules, platform_objects
-from gitops_run.model.rights.access import applier_rules, owner_rules
+from gitops_run.model.rights.access import account_rules, owner_rules
 from gitops_run.model.session.spec import InClusterStore, KeyPair, SessionSpec
 from tests.unit.test_bounds import CHART, SPEC
 
@@ -43,8 +43,8 @@ def session_manifests() -> tuple[Manifest, ...]:
     pod = server_set(server, "f")["spec"]["template"]
     return (
         manifests.service_account(SPEC),
-        manifests.applier_role(SPEC),
-        manifests.applier_binding(SPEC),
+        manifests.account_role(SPEC),
+        manifests.account_binding(SPEC),
         manifests.owner_role(SPEC),
         manifests.owner_binding(SPEC),
         *manifests.record_maps(SPEC),
@@ -102,7 +102,7 @@ def test_a_maker_holds_whatever_both_roles_hold() -> None:
     for right, names in rights(maker_rules()):
         held.setdefault(right, set()).add(names)
     name = SessionName("web")
-    given = [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
+    given = [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
     for right, names in rights(given):
         assert any(not have or (names and names <= have) for have in held.get(right, ())), right
 
@@ -112,7 +112,7 @@ def test_neither_role_reaches_accounts_tokens_or_into_pods() -> None:
     reached = {
         right
         for right, _ in rights(
-            [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
+            [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
         )
     }
     resources = {resource for _, resource, _ in reached}
@@ -133,7 +133,7 @@ def test_an_owner_takes_and_renews_a_lease_and_never_deletes_one() -> None:
 
 
 def test_only_a_chart_s_account_may_update_and_watch() -> None:
-    verbs = {verb for (_, _, verb), _ in rights(applier_rules(is_helm=False))}
+    verbs = {verb for (_, _, verb), _ in rights(account_rules(is_helm=False))}
     assert verbs == {"create", "delete", "get", "list", "patch"}
 
 

@@ -19,7 +19,7 @@ import anyio
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
 from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
 from gitops_run.errors import GitOpsRunError, ungrouped
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.dry_run import (
     NO_NAMESPACE,
     Finding,
@@ -75,7 +75,7 @@ class ClusterDryRun:
         self._namespace = namespace
         self._discovery = discovery
         self._query = {**_DRY_RUN, "fieldManager": manager}
-        self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{APPLIER}"}
+        self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{ACCOUNT}"}
 
     async def look(self, objects: Sequence[RenderedObject], *, has_dry_run: bool) -> tuple[Look, ...]:
         """Look at each object, in order. Raises TransientError where the cluster fails.
