@@ -202,7 +202,7 @@ def test_a_wrong_passphrase_is_told_with_what_to_set(
         PULUMI_CONFIG_PASSPHRASE_FILE=str(wrong),
     )
     assert refused.code == 2
-    assert "passphrase is not the one of this stack" in refused.err
+    assert "is not the passphrase of this stack" in refused.err
 
 
 def test_a_lock_of_a_living_process_is_told_with_who_and_since_when(engineer: Engineer, session: str) -> None:

@@ -125,5 +125,5 @@ def _maker(metadata: Json) -> str:
     """Name who made an object that bears no mark, from the managers of its fields."""
     managers = sorted({str(entry.get("manager")) for entry in metadata.get("managedFields") or ()} - {"None"})
     if not managers or set(managers) <= set(_MACHINERY):
-        return "was made by Kubernetes itself"
-    return f"was made by someone else, with {', '.join(managers)}"
+        return "was created by Kubernetes itself"
+    return f"was created by someone else, with {', '.join(managers)}"

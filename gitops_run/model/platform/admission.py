@@ -151,7 +151,7 @@ def _parts_policy() -> dict[str, Any]:
             },
             {
                 "expression": f"!variables.isLease || ({_is_proper_lease()})",
-                "message": "the owner may take and renew the session's Lease, not delete it or relabel it",
+                "message": "the owner may take and renew the session's Lease, but not delete or relabel it",
             },
             {
                 "expression": f"!variables.isRecord || ({_is_proper_record()})",

@@ -230,7 +230,8 @@ def parse_spec(
     name = key.name
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
-            f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
+            f"session {name} was created in another cluster (kube-system {settings.cluster}) than "
+            "the one that "
             f"context {key.context!r} leads to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
@@ -267,12 +268,12 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
     if facts.is_of_other_stack(name):
         project, _, stack = facts.stack.partition("/")
         return GuardError(
-            f"session {name} was made by stack {stack} of project {project}",
+            f"session {name} was created by stack {stack} of project {project}",
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(
         f"session {name} exists, but its stack is not in the current backend",
-        hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
+        hint="set PULUMI_BACKEND_URL to the backend that it was created with; if its state is lost: "
         "gitops-run down NAME --from-cluster",
     )
 
