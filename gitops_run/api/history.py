@@ -136,6 +136,6 @@ async def _live_revision(key: SessionKey, caller: Caller) -> str | None:
 
 
 def _applied(session: LiveSession) -> str:
-    """Say which revision is live: none where a later one was pushed and Flux has refused it."""
+    """Report which revision is live: none where a later one was pushed and Flux has refused it."""
     applied = session.applier.applied if session.applier else ""
     return applied if applied == session.source.revision else ""

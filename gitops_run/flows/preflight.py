@@ -300,7 +300,7 @@ class _Judgement:
         self._not_checked: list[str] = []
 
     def judge(self, item: RenderedObject, look: Look) -> None:
-        """Say of one object whether it may be applied, and what that would change."""
+        """Report of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
         if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
             self._not_checked.append(f"{ref}: its annotation makes Flux ignore it")

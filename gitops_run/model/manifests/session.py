@@ -283,6 +283,6 @@ def _ca(ca: str) -> dict[str, str]:
 
 
 def _forward(spec: SessionSpec) -> dict[str, str]:
-    """Say by which pod the store is reached from outside of the cluster, where that is the way."""
+    """Report by which pod the store is reached from outside of the cluster, where that is the way."""
     is_inside = isinstance(spec.store, InClusterStore)
     return {"forward": f"{STORE_SERVER}-0:{STORE_SERVER_PORT}"} if is_inside else {}

@@ -95,7 +95,7 @@ def owner_labels(session: SessionPlace) -> Mapping[str, str]:
 
 
 def foreign_owner(live: Json, session: SessionPlace) -> str:
-    """Say who owns a live object, as a sentence's end: "belongs to Kustomization a/b"; "" where we do."""
+    """Report who owns a live object, as a sentence's end: "belongs to Kustomization a/b"; "" where we do."""
     metadata = live.get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     owners = [

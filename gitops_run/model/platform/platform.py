@@ -268,7 +268,7 @@ def refuse_found(facts: PlatformFacts) -> None:
 
 
 def describe_flux(facts: PlatformFacts) -> str:
-    """Say in a sentence which Flux there is."""
+    """Describe in a sentence which Flux there is."""
     if not facts.has_flux:
         return "no Flux was found" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
@@ -301,7 +301,7 @@ def refuse_other_cluster(settings: PlatformSettings, facts: PlatformFacts) -> No
         raise GuardError(
             f"this platform was created in another cluster (kube-system {settings.cluster}) than the "
             "one that "
-            f"context {settings.context!r} leads to now ({facts.uid})",
+            f"context {settings.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run platform down --cluster-gone",
         )
 

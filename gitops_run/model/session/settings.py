@@ -115,7 +115,7 @@ class Settings:
 
 
 class Origin(StrEnum):
-    """Say where values come from, in words for a person."""
+    """Report where values come from, in words for a person."""
 
     ARGUMENT = "argument"
     FLAG = "flag"

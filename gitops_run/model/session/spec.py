@@ -232,7 +232,7 @@ def parse_spec(
         raise GuardError(
             f"session {name} was created in another cluster (kube-system {settings.cluster}) than "
             "the one that "
-            f"context {key.context!r} leads to now ({facts.uid})",
+            f"context {key.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
     target = settings.target or facts.target

@@ -92,7 +92,7 @@ class TargetVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveRecord:
-    """Hold one save, and what came of it.
+    """Hold one save and its result.
 
     run: which sync made it. at: when the last thing was heard of it, RFC 3339. times_ms: as events have them.
     file_count, change_count, problem_count: of all, where only the first ones are listed. is_healthy: whether
@@ -329,7 +329,7 @@ def _with_health(record: Record, event: HealthChanged) -> Record:
 
 
 def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided) -> tuple[int, TargetVerdict]:
-    """Read what an event says of its save."""
+    """Read a save's verdict from an event."""
     match event:
         case SaveFailed():
             said = TargetVerdict(

@@ -1,7 +1,7 @@
-"""Everything that is known of one session, from whatever was seen last, and how it fares in one word.
+"""Everything that is known of one session, from whatever was seen last, and its state in one word.
 
 One reducer for everybody: terminal, list, status and page. Facts come in any order, late and repeatedly: one
-that is older than what is known changes nothing. Summary and record are the owner's word; the rest is the
+that is older than what is known changes nothing. Summary and record are the owner's claims; the rest is the
 cluster's.
 """
 
@@ -175,12 +175,12 @@ class SessionState:
 
     @property
     def created(self) -> str:
-        """Say when it was made, RFC 3339."""
+        """Report when it was made, RFC 3339."""
         return (self.place.created if self.place else "") or self.namespace_created
 
 
 class Phase(StrEnum):
-    """Describe how a session fares in one word.
+    """Name the state of a session in one word.
 
     new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs.
     """
@@ -249,7 +249,7 @@ def _target(fact: ApplierSeen, applier: ApplierStatus) -> TargetState:
 
 
 def phase(state: SessionState) -> Phase:  # noqa: PLR0911 - one table, the first that fits
-    """Say in one word how a session fares: what needs a person comes first."""
+    """Name a session's state in one word: states that need a person come first."""
     last = state.summary.last if state.summary else None
     outcome = last.outcome if last else None
     unhealthy = state.summary.first_unhealthy_state if state.summary else ""

@@ -169,7 +169,7 @@ def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
 
 
 def cannot_make_keys(access: StoreAccess) -> UsageError:
-    """Say that a store makes no keys, and what to do instead."""
+    """Report that a store makes no keys, and what to do instead."""
     return UsageError(
         f"{access.place} has no admin API that could create keys for this session",
         hint="create a reader's and a writer's key for this session in the store, put them into a file, and: "
