@@ -167,7 +167,7 @@ class ClusterHealth:
         return found
 
     async def _log(self, crash: Crash) -> tuple[str, ...]:
-        """Read the last lines of the container that crashed: of its life before, else of its only one."""
+        """Read the last lines of the container that crashed, of its previous run if there was one."""
         path = f"/api/v1/namespaces/{self._namespace}/pods/{crash.pod}/log"
         query = {"container": crash.container, "tailLines": str(LOG_LINES)}
         for life in ({"previous": "true"}, {}):

@@ -32,7 +32,7 @@ _OWNERS: Final = {"labelSelector": SESSION_LABEL, "fieldSelector": f"metadata.na
 class LiveSession:
     """Hold what a loop needs to know of a session. helm: None where no chart is applied.
 
-    writer: who holds the session's lease, who may have been killed since; else "".
+    writer: who holds the session's lease, who may have been killed since; otherwise "".
     """
 
     name: str

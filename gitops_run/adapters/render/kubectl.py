@@ -61,7 +61,7 @@ class StagedSnapshot(Protocol):
 
 
 def find_kubectl() -> str:
-    """Find the kubectl that was installed with this project, else one on PATH. Raises UsageError."""
+    """Find the kubectl that was installed with this project, otherwise one on PATH. Raises UsageError."""
     bundled = Path(sys.executable).parent / "kubectl"
     found = str(bundled) if bundled.exists() else shutil.which("kubectl")
     if not found:

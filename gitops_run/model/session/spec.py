@@ -224,8 +224,8 @@ def parse_spec(
 ) -> SessionSpec:
     """Make a spec of settings and the cluster's facts. Raises UsageError on what is missing.
 
-    ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
-    the context leads to another cluster than the one that the session was made in.
+    ca: what caFile holds, otherwise empty. The owner is whoever asks where none is set. Raises GuardError
+    where the context leads to another cluster than the one that the session was made in.
     """
     name = key.name
     if settings.cluster and settings.cluster != facts.uid:

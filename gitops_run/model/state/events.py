@@ -150,8 +150,8 @@ class SaveUploading:
 class SaveApplied:
     """Flux has applied exactly this revision, after this save. objects: how many its inventory holds.
 
-    undone_to: when the snapshot was taken that an undo brought back, else "". slowest: of a slow save, the
-    step that took longest and the file behind it, else "".
+    undone_to: when the snapshot was taken that an undo brought back, or "". slowest: of a slow save, the
+    step that took longest and the file behind it, or "".
     """
 
     save: int

@@ -165,7 +165,7 @@ class SessionState:
 
     @property
     def known_owner(self) -> str:
-        """Name who is bound to the owner's Role, else who the owner is by an annotation."""
+        """Name who is bound to the owner's Role, otherwise who the owner is by an annotation."""
         return self.owner or (self.place.claimed_owner if self.place else "")
 
     @property

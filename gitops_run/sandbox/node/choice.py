@@ -17,8 +17,8 @@ from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox, known_sandboxe
 def node_of(folder: Path, wanted: NodeKind | None, tell: Progress) -> NodeKind:
     """Decide which kind of node a sandbox gets.
 
-    wanted: None leaves it to what the sandbox has, else to what the machine can. Raises SandboxError where
-    the wanted kind can't be had.
+    wanted: None leaves it to what the sandbox has, otherwise to what the machine can. Raises SandboxError
+    where the wanted kind can't be had.
     """
     kept = _kept_kind(folder)
     if wanted and kept and wanted is not kept:
