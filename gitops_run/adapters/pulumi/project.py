@@ -70,7 +70,7 @@ class ProjectHome:
 def find_home(
     start: Path, data: Path, environment: Mapping[str, str], kind: ProjectKind = SESSIONS
 ) -> ProjectHome:
-    """Find the project: the nearest Pulumi.yaml of this kind's name, or the tool's own. start: where to begin.
+    """Find the project: the nearest Pulumi.yaml of its kind's name, or the tool's own. start: where to begin.
 
     data: the tool's data directory. The backend is the one that the environment, the project or
     `pulumi login` chose, otherwise files in data; so is the passphrase.
