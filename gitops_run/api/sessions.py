@@ -161,7 +161,7 @@ def _refuse_missing_values(settings: Settings) -> None:
 
 
 async def _with_existing(request: SessionRequest, missing: NotFound) -> NotFound:
-    """Say which sessions exist, where one does not and this user may list them."""
+    """Report which sessions exist, where one does not and this user may list them."""
     key = request.key
     try:
         async with connect(key.kubeconfig, key.context) as connection:

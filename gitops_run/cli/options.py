@@ -104,8 +104,9 @@ def _help(setting: Setting) -> str:
 
 no_preflight_flag = click.option(
     "--no-preflight",
-    "has_no_preflight",
+    "has_dry_run",
     is_flag=True,
+    callback=lambda _context, _option, is_given: not is_given,
     help="Skip the server-side dry run and the diff of each save; Flux then reports what is wrong. "
     "Rendering, ownership of objects and prune limits are still checked.",
 )

@@ -224,7 +224,7 @@ def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
 
 
 def _came_of(save: SaveRecord) -> str:
-    """Describe what came of a save: why it was refused, else of which files it was."""
+    """Describe what came of a save: why it was refused, otherwise of which files it was."""
     healthy = ", healthy" if save.is_healthy else ""
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals

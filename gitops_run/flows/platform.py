@@ -107,7 +107,7 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     left = await ports.cluster.facts()
     if stack in left.stacks:
         raise BackendError(
-            f"the platform {stack} is down, and something that it made is still there",
+            f"the platform {stack} is down, but some of its objects remain",
             hint="to see them: gitops-run platform status",
         )
     return left

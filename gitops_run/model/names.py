@@ -48,7 +48,7 @@ RECORD_MAP = "gitops-run-record"
 LOOP_KEY = "loop"
 """The key of both that the loop writes."""
 
-APPLIER = "flux-run"
+ACCOUNT = "flux-run"
 """ServiceAccount, Role and RoleBinding under which Flux applies the session."""
 OWNER_ROLE = "session-owner"
 """Role and RoleBinding of the session's owner; the latter's subject is who that is."""

@@ -151,7 +151,8 @@ def parse_name(text: str) -> str:
 def sandbox_folder(name: str, base: Path | None = None) -> Path:
     """Return the folder of a sandbox.
 
-    base: the folder that holds sandboxes by name; else $GITOPS_RUN_SANDBOX_DIR, else the user's state folder.
+    base: the folder that holds sandboxes by name; otherwise $GITOPS_RUN_SANDBOX_DIR, otherwise the user's
+    state folder.
     """
     given = base or os.environ.get(STATE_DIR_VARIABLE)
     if given:

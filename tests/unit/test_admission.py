@@ -44,8 +44,8 @@ def session_manifests() -> tuple[Manifest, ...]:
     pod = server_set(server, "f")["spec"]["template"]
     return (
         manifests.service_account(SPEC),
-        manifests.applier_role(SPEC),
-        manifests.applier_binding(SPEC),
+        manifests.account_role(SPEC),
+        manifests.account_binding(SPEC),
         manifests.owner_role(SPEC),
         manifests.owner_binding(SPEC),
         *manifests.record_maps(SPEC),
@@ -110,7 +110,7 @@ def test_a_maker_holds_whatever_both_roles_hold() -> None:
     for right, names in rights(maker_rules()):
         held.setdefault(right, set()).add(names)
     name = SessionName("web")
-    given = [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
+    given = [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
     for right, names in rights(given):
         assert any(not have or (names and names <= have) for have in held.get(right, ())), right
 
@@ -120,7 +120,7 @@ def test_neither_role_reaches_accounts_tokens_or_into_pods() -> None:
     reached = {
         right
         for right, _ in rights(
-            [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
+            [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
         )
     }
     resources = {resource for _, resource, _ in reached}
@@ -141,7 +141,7 @@ def test_an_owner_takes_and_renews_a_lease_and_never_deletes_one() -> None:
 
 
 def test_only_a_chart_s_account_may_update_and_watch() -> None:
-    verbs = {verb for (_, _, verb), _ in rights(applier_rules(is_helm=False))}
+    verbs = {verb for (_, _, verb), _ in rights(account_rules(is_helm=False))}
     assert verbs == {"create", "delete", "get", "list", "patch"}
 
 

@@ -195,7 +195,7 @@ def test_a_platform_with_a_session_is_not_touched() -> None:
 
 def test_after_down_the_cluster_is_asked_again() -> None:
     stage = Stage(FakeCluster([UP, UP]))
-    with pytest.raises(BackendError, match="still there"):
+    with pytest.raises(BackendError, match="some of its objects remain"):
         stage.downs()
     assert Stage(FakeCluster([UP, EMPTY])).downs() == EMPTY
 

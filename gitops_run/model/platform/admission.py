@@ -79,7 +79,7 @@ _IS_LEASE: Final = "request.kind.group == 'coordination.k8s.io' && request.kind.
 _IS_RECORD: Final = (
     "request.kind.group == '' && request.kind.kind == 'ConfigMap' && request.operation == 'UPDATE'"
     f" && object.metadata.name in ['{STATE_MAP}', '{RECORD_MAP}']"
-    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{APPLIER}'"
+    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{ACCOUNT}'"
 )
 _WHICH_PART: Final = (
     "request.kind.kind + ' ' + (object == null ? oldObject : object).metadata.name + "
@@ -204,7 +204,7 @@ def _parts_policy() -> dict[str, Any]:
             {
                 "expression": f"!{_is_token()}",
                 "message": "only a user who may create sessions may create a token of the session's "
-                f"account {APPLIER}",
+                f"account {ACCOUNT}",
             },
             {
                 "expression": "variables.isLease || variables.isRecord || !variables.isPart",
@@ -214,7 +214,7 @@ def _parts_policy() -> dict[str, Any]:
             },
             {
                 "expression": f"!variables.isLease || ({_is_proper_lease()})",
-                "message": "the owner may take and renew the session's Lease, not delete it or relabel it",
+                "message": "the owner may take and renew the session's Lease, but not delete or relabel it",
             },
             {
                 "expression": f"!variables.isRecord || ({_is_proper_record()})",
@@ -237,7 +237,7 @@ def _is_token() -> str:
         "(request.kind.group == '' && request.kind.kind == 'Secret' && object != null && has(object.type)"
         f" && object.type == '{TOKEN_TYPE}' && has(object.metadata.annotations)"
         f" && '{TOKEN_ACCOUNT}' in object.metadata.annotations"
-        f" && object.metadata.annotations['{TOKEN_ACCOUNT}'] == '{APPLIER}')"
+        f" && object.metadata.annotations['{TOKEN_ACCOUNT}'] == '{ACCOUNT}')"
     )
 
 

@@ -26,7 +26,7 @@ from gitops_run.model.rights.access import (
     FLUX_SOURCE_GROUP,
     READ_VERBS,
     Rule,
-    applier_rules,
+    account_rules,
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import (
@@ -95,7 +95,7 @@ def maker_rules() -> list[Rule]:
         _rule("discovery.k8s.io", ["endpointslices"], READ_VERBS),
         *(_rule(group, [resource], _ALL_VERBS) for group, resource in SESSION_OBJECTS),
         _rule(POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS),
-        *applier_rules(is_helm=True),
+        *account_rules(is_helm=True),
         *(_unnamed(rule) for rule in owner_rules(name, name.namespace, is_helm=True)),
         *forward_rules(),  # the server's pod has the same name in every session: no other pod is reached
     ]

@@ -245,7 +245,7 @@ def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
         if other != stack:
             raise GuardError(
                 f"this cluster's platform belongs to stack {other}, not to {stack}",
-                hint=f"use the context that {other} was made with, or take down that one first",
+                hint=f"use the context that {other} was created with, or take down that one first",
             )
 
 
@@ -272,7 +272,7 @@ def refuse_found(facts: PlatformFacts) -> None:
 
 
 def describe_flux(facts: PlatformFacts) -> str:
-    """Say in a sentence which Flux there is."""
+    """Describe in a sentence which Flux there is."""
     if not facts.has_flux:
         return "no Flux was found" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
@@ -303,8 +303,9 @@ def refuse_other_cluster(settings: PlatformSettings, facts: PlatformFacts) -> No
     """Refuse a context that leads to another cluster than the stack was made in. Raises GuardError."""
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
-            f"this platform was made in another cluster (kube-system {settings.cluster}) than the one that "
-            f"context {settings.context!r} leads to now ({facts.uid})",
+            f"this platform was created in another cluster (kube-system {settings.cluster}) than the "
+            "one that "
+            f"context {settings.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run platform down --cluster-gone",
         )
 

@@ -238,14 +238,15 @@ def parse_spec(
 ) -> SessionSpec:
     """Make a spec of settings and the cluster's facts. Raises UsageError on what is missing.
 
-    ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
-    the context leads to another cluster than the one that the session was made in.
+    ca: what caFile holds, otherwise empty. The owner is whoever asks where none is set. Raises GuardError
+    where the context leads to another cluster than the one that the session was made in.
     """
     name = key.name
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
-            f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
-            f"context {key.context!r} leads to now ({facts.uid})",
+            f"session {name} was created in another cluster (kube-system {settings.cluster}) than "
+            "the one that "
+            f"context {key.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
     target = settings.target or facts.target
@@ -282,12 +283,12 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
     if facts.is_of_other_stack(name):
         project, _, stack = facts.stack.partition("/")
         return GuardError(
-            f"session {name} was made by stack {stack} of project {project}",
+            f"session {name} was created by stack {stack} of project {project}",
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(
         f"session {name} exists, but its stack is not in the current backend",
-        hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
+        hint="set PULUMI_BACKEND_URL to the backend that it was created with; if its state is lost: "
         "gitops-run down NAME --from-cluster",
     )
 

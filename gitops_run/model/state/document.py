@@ -1,6 +1,7 @@
 """A session as programs read it: what `list -o json` and `status -o json` print.
 
-The form only grows: a field may be added, none is taken away or changes its meaning. docs/schema.json has it.
+The schema only grows: a field may be added, but none is removed or changes its meaning. docs/schema.json has
+it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDocument:
-    """Hold a session. summary and record are its owner's word, the rest is the cluster's.
+    """Hold a session. summary and record are its owner's claims, the rest is the cluster's.
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
     has more. record and timings: of `status` alone. time: None where the session has no limit.

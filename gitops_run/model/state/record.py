@@ -253,7 +253,7 @@ def _with_health(record: Record, event: HealthChanged) -> Record:
 
 
 def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided) -> tuple[int, TargetVerdict]:
-    """Read what an event says of its save."""
+    """Read a save's verdict from an event."""
     match event:
         case SaveFailed():
             said = TargetVerdict(

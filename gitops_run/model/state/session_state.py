@@ -1,7 +1,7 @@
-"""Everything that is known of one session, from whatever was seen last, and how it fares in one word.
+"""Everything that is known of one session, from whatever was seen last, and its state in one word.
 
 One reducer for everybody: terminal, list, status and page. Facts come in any order, late and repeatedly: one
-that is older than what is known changes nothing. Summary and record are the owner's word; the rest is the
+that is older than what is known changes nothing. Summary and record are the owner's claims; the rest is the
 cluster's.
 """
 
@@ -196,7 +196,7 @@ class SessionState:
 
     @property
     def known_owner(self) -> str:
-        """Name who is bound to the owner's Role, else who the owner is by an annotation."""
+        """Name who is bound to the owner's Role, otherwise who the owner is by an annotation."""
         return self.owner or (self.place.claimed_owner if self.place else "")
 
     @property
@@ -206,7 +206,7 @@ class SessionState:
 
     @property
     def created(self) -> str:
-        """Say when it was made, RFC 3339."""
+        """Report when it was made, RFC 3339."""
         return (self.place.created if self.place else "") or self.namespace_created
 
     @property
@@ -240,7 +240,7 @@ class SessionState:
 
 
 class Phase(StrEnum):
-    """Describe how a session fares in one word.
+    """Name the state of a session in one word.
 
     new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs. expired: its
     TTL is over, and gc ends it. expiring: less than a tenth of its TTL is left.

@@ -1,6 +1,6 @@
 """What a table's row shows of a session's record: small enough for everybody to watch.
 
-It is the owner's word, as the whole record is. At most 4 KB as JSON, whatever the record holds.
+It is the owner's claim, as the whole record is. At most 4 KB as JSON, whatever the record holds.
 """
 
 from __future__ import annotations
