@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace

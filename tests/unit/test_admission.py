@@ -21,7 +21,7 @@ from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
 from gitops_run.model.platform.objects import maker_rules, platform_objects
-from gitops_run.model.rights.access import Rule, applier_rules, owner_rules
+from gitops_run.model.rights.access import Rule, account_rules, owner_rules
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
 from gitops_run.model.store.keys import KeyPair
 from tests.unit.test_bounds import CHART, SPEC

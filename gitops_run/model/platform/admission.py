@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gitops_run.model.names import (
-    APPLIER,
+    ACCOUNT,
     EXTENDED_ANNOTATION,
     FENCE_ANNOTATION,
     FORCE_ANNOTATION,

@@ -82,7 +82,7 @@ def _due(listing: Listing, now: datetime) -> Iterable[Finding]:
 
 
 def _incomplete(listing: Listing, now: datetime) -> Iterable[Finding]:
-    """Find sessions whose up or down has ended amid its work; one that gc was ending is ended at once."""
+    """Find sessions whose up or down has ended during its work; one that gc was ending is ended at once."""
     ended = {stone.namespace: stone for stone in listing.tombstones}
     for state in listing.states:
         if not state.is_incomplete:
