@@ -206,7 +206,7 @@ class Rendered(Helm):
     text: str
 
     def __post_init__(self) -> None:
-        self._namespace, self._discovery = "run-web", KnownDiscovery()
+        self._namespace, self._kinds = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
         self._doubts = Doubts()
         self._loose = frozenset()
