@@ -115,7 +115,7 @@ def _orphans(listing: Listing) -> Iterable[Finding]:
 
 
 def _stored(listing: Listing) -> Iterable[Finding]:
-    """Find buckets and keys of this cluster's sessions that are gone. Their names tell the cluster."""
+    """Find buckets and keys of this cluster's sessions that are gone. Their names contain the cluster."""
     known = {state.name for state in listing.states}
     for stored in listing.stored:
         match = _BUCKET.fullmatch(stored)
