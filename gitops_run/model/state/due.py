@@ -85,12 +85,12 @@ def extended(state: SessionState, by: Duration | None, now: datetime, rules: Tim
     """Say when a session ends that is extended: by a duration, else by its TTL once more.
 
     It is added to the end that the session has, or to now where that is over. Raises UsageError where the
-    session never ends by itself, GuardError beyond the platform's maximum.
+    session never ends on its own, GuardError beyond the platform's maximum.
     """
     ttl, end = state.place.lifetime.limits.ttl if state.place else None, state.ends_at
     if ttl is None or end is None:
         raise UsageError(
-            f"session {state.name} has no TTL: it never ends by itself",
+            f"session {state.name} has no TTL: it never ends on its own",
             hint="to give it one: gitops-run up NAME --ttl 8h",
         )
     try:
