@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from anyio import to_thread
 
@@ -44,13 +45,14 @@ async def apply(settings: Settings, caller: Caller, tell: Callable[[Done], None]
     """Find what is due and what is left behind, and do what that calls for. Raises as find."""
     async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
         listing = await _listing(connection, settings, caller)
-        collector = _Collector(
+        collector = Collector(
             connection=connection,
             listing=listing,
             settings=settings,
             caller=caller,
             user=await control.who_asks(connection),
             stacks=await _stacks_here(listing, caller),
+            now=partial(datetime.now, UTC),
         )
         return await gc.act(collect(listing, datetime.now(UTC)), collector, tell)
 
@@ -94,7 +96,7 @@ async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Collector:
+class Collector:
     """Do what was found. user: who asks, as the cluster says. stacks: the sessions whose stack is here."""
 
     connection: Connection
@@ -103,12 +105,14 @@ class _Collector:
     caller: Caller
     user: str
     stacks: frozenset[str]
+    now: Callable[[], datetime]
 
     async def suspend(self, finding: Finding) -> bool:
+        """Suspend an idle session in the name of whoever asks."""
         state = await self._still_due(finding)
         if state is None:
             return False
-        why = Suspension(by=self.user, reason=finding.reason, at=write_time(datetime.now(UTC)))
+        why = Suspension(by=self.user, reason=finding.reason, at=write_time(self.now()))
         await control.suspend(self.connection, state, why)
         return True
 
@@ -128,13 +132,14 @@ class _Collector:
             session=name.text,
             namespace=state.namespace,
             by=self.user,
-            at=write_time(datetime.now(UTC)),
+            at=write_time(self.now()),
             reason=finding.reason,
         )
         await sessions.down_from_cluster(self._request(name, state), self.caller, stone)
         return True
 
     async def remove(self, finding: Finding) -> bool:
+        """Remove objects whose session is still gone."""
         if self._again(finding, await list_states(self.connection, is_complete=True)) is None:
             return False
         await remove_orphans(self.connection, finding)
@@ -156,7 +161,7 @@ class _Collector:
 
     def _again(self, finding: Finding, states: Sequence[SessionState]) -> Finding | None:
         """Find the same thing in what is seen now; None where it doesn't hold any more."""
-        now = collect(replace(self.listing, states=states, stored=()), datetime.now(UTC))
+        now = collect(replace(self.listing, states=states, stored=()), self.now())
         place = (finding.kind, finding.namespace, finding.session)
         return next((one for one in now if (one.kind, one.namespace, one.session) == place), None)
 
@@ -175,7 +180,7 @@ class _Collector:
             key=SessionKey.of(name, settings),
             settings=settings,
             ca=user_files.read_ca(settings.ca_file),
-            now=write_time(datetime.now(UTC)),
+            now=write_time(self.now()),
         )
 
     def _store(self, name: SessionName, state: SessionState) -> str:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
 
+from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.api import collector, sessions
+from gitops_run.api.caller import Caller
 from gitops_run.errors import GuardError, NotFound
 from gitops_run.flows import lifecycle
 from gitops_run.flows.gc import Done, act
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import write_time
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.session.tombstone import (
     Tombstone,
     read_tombstone,
@@ -23,6 +32,7 @@ from gitops_run.model.session.tombstone import (
 )
 from gitops_run.model.stack.collection import Finding, Kind, Listing, collect
 from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.state.envelope import EventStream, Stamp
 from gitops_run.model.state.session_state import SessionState
 from tests.unit.test_lifecycle_keys import BUCKET, KNOWN, NEW, World, request, up
 from tests.unit.test_limits import CREATED, IDLE_ALONE, LIMITS, TTL_ALONE, session
@@ -154,6 +164,57 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
         "busy again",
     ]
     assert list(done) == told
+
+
+@pytest.mark.parametrize(
+    ("now", "is_ended"),
+    [
+        (session(TTL_ALONE), True),
+        (session(TTL_ALONE, extended_to="2099-01-01T00:00:00Z"), False),
+        (None, False),
+    ],
+)
+def test_gc_looks_again_and_leaves_a_session_that_was_extended_or_ended_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, now: SessionState | None, *, is_ended: bool
+) -> None:
+    ended: list[str] = []
+
+    async def read_state(_: Connection, key: SessionKey) -> SessionState:
+        if now is None:
+            raise NotFound("it is gone")
+        return replace(whole(now), namespace=key.namespace)
+
+    async def down(request: SessionRequest, _: Caller, stone: Tombstone) -> None:
+        ended.append(f"{request.key.namespace}: {stone.reason}")
+
+    monkeypatch.setattr(collector, "read_state", read_state)
+    monkeypatch.setattr(sessions, "down_from_cluster", down)
+    seen = [whole(session(TTL_ALONE))]
+    (finding,) = found(*seen, hours=11)
+    values = {"context": "kind-a", "kubeconfig": "/k"}
+    collecting = collector.Collector(
+        connection=cast(Connection, None),
+        listing=Listing(uid="uid", states=seen),
+        settings=resolve([Source(origin=Origin.FLAG, values=values)]),
+        caller=Caller(
+            environment={},
+            here=Path(),
+            events=EventStream(Stamp("", lambda: "")),
+            report=print,
+            tell=print,
+            confirm=refuse,
+            unfinished=lambda _: nullcontext(),
+        ),
+        user="gc@example.com",
+        stacks=frozenset(),
+        now=lambda: CREATED + timedelta(hours=11),
+    )
+    assert anyio.run(collecting.end, finding) is is_ended
+    assert ended == ([f"run-web: {finding.reason}"] if is_ended else [])
+
+
+async def refuse(_: str) -> bool:
+    return False
 
 
 def test_a_tombstone_is_the_same_after_it_was_in_the_cluster() -> None:
