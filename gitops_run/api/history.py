@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import anyio
 
@@ -35,6 +36,9 @@ from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.state.history import Kept, KeptSnapshot, before, find, short
 from gitops_run.model.state.session_state import SessionState
+
+# A sync answers at once. One that has died loses its Lease within this time.
+ANSWER_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +94,12 @@ async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Cal
 
 
 def _choices(here: Sequence[Kept], state: SessionState) -> Sequence[Kept]:
-    """List what can be brought back: what the sync keeps, where one is live elsewhere."""
+    """List what can be brought back: what the sync keeps, where one is live that keeps it elsewhere."""
     writer = state.synced_by
-    is_elsewhere = writer is not None and writer.is_live and not Holder(writer.holder).is_running_here
-    return state.record.kept if is_elsewhere and state.record else here
+    if writer is None or not writer.is_live or state.record is None:
+        return here
+    # A record lags the history by seconds.
+    return here if here and Holder(writer.holder).is_running_here else state.record.kept
 
 
 async def _ask(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
@@ -108,7 +114,7 @@ async def _ask(connection: Connection, key: SessionKey, state: SessionState, wan
     body = {"metadata": {"annotations": to_annotations(asked)}}
     with ungrouped():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_unless_refused, connection, key, asked)
+            tasks.start_soon(_unless_refused, connection, key, state, asked)
             await connection.patch(source_path(key.namespace, key.name.text), body)
             await _until_applied(connection, key, state, wanted)
             tasks.cancel_scope.cancel()
@@ -121,18 +127,27 @@ async def _user(connection: Connection) -> str:
     return str(answer["status"]["userInfo"]["username"])
 
 
-async def _unless_refused(connection: Connection, key: SessionKey, asked: Request) -> None:
-    """Watch for an answer. Raises ReconcileFailed where it is a refusal."""
+async def _unless_refused(
+    connection: Connection, key: SessionKey, state: SessionState, asked: Request
+) -> None:
+    """Wait for the answer. Raises ReconcileFailed where it is a refusal, WaitTimeout where none comes."""
     path = map_path(key.namespace, STATE_MAP).rpartition("/")[0]
-    async with aclosing(reflect_one(connection, path, STATE_MAP)) as states:
-        async for live in states:
-            summary = to_summary(live) if live else None
-            answer = summary.answer if summary else None
-            if answer is not None and answer.request == asked.id and not answer.is_accepted:
-                raise ReconcileFailed(
-                    f"the sync refuses to undo: {answer.message}",
-                    hint="to see what it keeps: gitops-run status NAME",
-                )
+    with anyio.move_on_after(ANSWER_S):
+        async with aclosing(reflect_one(connection, path, STATE_MAP)) as states:
+            async for live in states:
+                summary = to_summary(live) if live else None
+                answer = summary.answer if summary else None
+                if answer is not None and answer.request == asked.id:
+                    if answer.is_accepted:
+                        return
+                    raise ReconcileFailed(
+                        f"the sync refuses to undo: {answer.message}",
+                        hint="to see what it keeps: gitops-run status NAME",
+                    )
+    raise WaitTimeout(
+        f"the sync of {key.name}, which runs as {_holder(state)}, did not answer within {ANSWER_S:.0f} s",
+        hint="to see whether it still runs: gitops-run status NAME",
+    )
 
 
 async def _until_applied(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
@@ -143,11 +158,14 @@ async def _until_applied(connection: Connection, key: SessionKey, state: Session
             while not _is_applied(flux.source.revision, flux.applier, wanted.revision):
                 await flux.news()
             return
-    holder = state.synced_by.holder if state.synced_by else "nobody"
     raise WaitTimeout(
         f"{short(wanted.revision)} was not applied within {UNDO_S:.0f} s",
-        hint=f"see what the sync of {key.name} reports; it runs as {holder}",
+        hint=f"see what the sync of {key.name} reports; it runs as {_holder(state)}",
     )
+
+
+def _holder(state: SessionState) -> str:
+    return state.synced_by.holder if state.synced_by else "nobody"
 
 
 def _is_applied(fetched: str, applier: ApplierStatus, revision: str) -> bool:

@@ -110,7 +110,7 @@ def test_an_undo_to_what_is_live_does_nothing(session: SharedSession) -> None:
     assert live(session) == "stays"
 
 
-def test_an_undo_is_refused_by_name_while_another_machine_syncs(session: SharedSession) -> None:
+def test_an_undo_names_the_sync_elsewhere_that_does_not_answer(session: SharedSession) -> None:
     with session.syncing() as sync:
         first = applied(session, sync, "here")
         applied(session, sync, "there")
@@ -123,8 +123,8 @@ def test_an_undo_is_refused_by_name_while_another_machine_syncs(session: SharedS
         refused = session.owner.types("undo", session.name, first)
     finally:
         session.owner.kubectl("patch", *lease, json.dumps({"spec": {"holderIdentity": ""}}))
-    assert refused.code == 3
-    assert "bob@elsewhere" in refused.err
+    assert refused.code == 5
+    assert "bob@elsewhere/1/x-1, did not answer" in refused.err
     assert live(session) == "there"
 
 
