@@ -15,7 +15,8 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
-from gitops_run.adapters.files.history import SessionHistory, history_folder
+from gitops_run.adapters.files.history import SessionHistory
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
 from gitops_run.api.sync import SyncRequest, sync_session

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
     "undo": ("gitops_run.cli.history:undo", "Bring an earlier snapshot of a session back."),
     "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
+    "wait": ("gitops_run.cli.wait:wait", "Wait until a session is applied, healthy or gone."),
     "version": ("gitops_run.cli.version:version", "Show the version."),
 }
 """Imported when called: the SDKs behind them take a second to load, and help needs none of them."""

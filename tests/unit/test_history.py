@@ -16,8 +16,9 @@ import anyio
 import pytest
 
 import gitops_run.adapters.files.history as history_module
-from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory, history_folder
+from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory
 from gitops_run.adapters.machine.host import witness
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.errors import BackendError, NotFound, UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey

@@ -58,28 +58,27 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
 
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answers, controllers, is_bound, pod_security = await asyncio.gather(
+    answers, user, controllers, is_bound, pod_security = await asyncio.gather(
         asyncio.gather(
             connection.get("/api/v1/namespaces/kube-system"),
-            connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review),
             present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{key.name}"),
             connection.find(owner_path(namespace)),
             connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
             connection.find(f"/api/v1/namespaces/{namespace}"),
             *(present(connection, f"/apis/{version}") for version, _ in _KINDS),
         ),
+        read_user(connection),
         read_controllers(connection),
         has_policies(connection),
         allowed_pod_security(connection),
     )
-    system, me, session, binding, installations, own_namespace, *kinds = answers
+    system, session, binding, installations, own_namespace, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
     return ClusterFacts(
         uid=system["metadata"]["uid"],
-        user=me["status"]["userInfo"]["username"],
+        user=user,
         flux=flux,
         flux_namespace=flux_namespace,
         controllers=controllers_of_flux(controllers, installations),
@@ -89,6 +88,13 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
     )
+
+
+async def read_user(connection: Connection) -> str:
+    """Ask the cluster who this user is."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    me = await connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    return str(me["status"]["userInfo"]["username"])
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:

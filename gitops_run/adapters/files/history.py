@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,10 +27,8 @@ import anyio.to_thread
 import watchfiles
 
 from gitops_run.adapters.machine.host import parse_witness, witness
-from gitops_run.adapters.machine.user_files import data_directory
 from gitops_run.adapters.machine.watching import until_cancelled
 from gitops_run.errors import BackendError, NotFound, ungrouped
-from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.history import (
     ORDER_DIGITS,
     KeptFile,
@@ -97,12 +95,6 @@ class LaidOut:
     def meant_by(self, path: str) -> str:
         """Name a file as it is: a snapshot that was kept has no links."""
         return path
-
-
-def history_folder(environment: Mapping[str, str], key: SessionKey) -> Path:
-    """Name the folder of a session's history on this machine."""
-    place = hashlib.sha256(f"{key.context}/{key.namespace}".encode()).hexdigest()[:8]
-    return data_directory(environment) / "history" / f"{place}-{key.name}"
 
 
 def forget_history(folder: Path) -> None:

@@ -6,13 +6,15 @@ The form only grows: a field may be added, none is taken away or changes its mea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
 from gitops_run.model.state.record import Outcome, Record, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import Summary
@@ -49,7 +51,8 @@ class SessionDocument:
     """Hold a session. summary and record are its owner's word, the rest is the cluster's.
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
-    has more. record and timings: of `status` alone.
+    has more. record, timings, inventory, conditions and events: of `status` alone. is_gone: of `list --watch`
+    alone: the session has ended.
     """
 
     v: int
@@ -73,11 +76,25 @@ class SessionDocument:
     summary: Summary | None
     record: Record | None
     timings: Timings | None
+    is_gone: bool = False
+    inventory: tuple[ObjectRef, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    events: tuple[ClusterEvent, ...] = ()
 
 
-def to_document(state: SessionState) -> dict[str, Any]:
-    """Write a session as JSON."""
-    document: dict[str, Any] = msgspec.to_builtins(_document(state))
+def to_document(
+    state: SessionState, details: SessionDetails | None = None, *, is_gone: bool = False
+) -> dict[str, Any]:
+    """Write a session as JSON. is_gone: it was as the state says before it ended."""
+    more = details or SessionDetails()
+    whole = replace(
+        _document(state),
+        is_gone=is_gone,
+        inventory=more.inventory,
+        conditions=more.conditions,
+        events=more.events,
+    )
+    document: dict[str, Any] = msgspec.to_builtins(whole)
     return document
 
 

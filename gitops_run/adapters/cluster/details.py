@@ -1,0 +1,22 @@
+"""Read of one session what `status` shows beside its state."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.adapters.cluster.flux import applier_path, release_path, source_path
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.state.details import SessionDetails, to_details
+
+
+async def read_details(connection: Connection, key: SessionKey) -> SessionDetails:
+    """Read what this user may see of inventory, conditions and events. Raises TransientError."""
+    name, namespace = key.name.text, key.namespace
+    source, applier, release, events = await asyncio.gather(
+        connection.find(source_path(namespace, name)),
+        connection.find(applier_path(namespace, name)),
+        connection.find(release_path(namespace, name)),
+        connection.find(f"/api/v1/namespaces/{namespace}/events"),
+    )
+    return to_details((source, applier, release), events.get("items") or ())
