@@ -15,7 +15,9 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.draining import drain
 from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.cluster.hindrances import read_hindrances
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
 from gitops_run.model.names import SESSION_LABEL, SessionName
@@ -25,6 +27,7 @@ from gitops_run.model.rights.access import (
     FLUX_KUSTOMIZE_GROUP,
     FLUX_SOURCE_GROUP,
 )
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.spec import ClusterFacts
@@ -97,6 +100,15 @@ class SessionCluster:
         """
         async with self._connected() as connection:
             await remove_leftovers(connection, (SESSION_LABEL, self._key.name.text), leftovers)
+
+    async def drain(self) -> None:
+        """Stop the session's writer, and resume what was suspended. Raises as drain."""
+        await drain(self._key)
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        """Find what holds the session's end up. Raises TransientError."""
+        async with self._connected() as connection:
+            return await read_hindrances(connection, self._key)
 
     def _connected(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self._key.kubeconfig, self._key.context)
