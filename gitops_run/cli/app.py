@@ -29,6 +29,7 @@ THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 
 COMMANDS: Final = {
     "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
+    "doctor": ("gitops_run.cli.doctor:doctor", "Check this machine and its cluster."),
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
