@@ -37,6 +37,7 @@ check: $(READY)
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
 	@$(BIN)/python -m pytest -q -n 3 tests/unit
 
 bench: $(READY)

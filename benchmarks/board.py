@@ -126,8 +126,9 @@ class _Readers:
             self.taken[number] += 1
 
 
-async def follow(kubeconfig: str, context: str) -> None:
+async def follow(*place: str) -> None:
     """Follow the sessions until one has another writer; print a line when it begins, and the figures."""
+    kubeconfig, context = place
     async with connect(kubeconfig, context) as connection, watch_sessions(connection) as watch:
         readers = _Readers(watch)
         async with anyio.create_task_group() as tasks:

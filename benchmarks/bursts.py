@@ -88,7 +88,7 @@ def write_by_rename(root: Path, _: Path) -> None:
 
 
 def write_with_backup(root: Path, _: Path) -> None:
-    """Probe the folder, move the file to a backup, write it anew, remove the backup, as Vim does."""
+    """Probe the folder, move the file to a backup, write it again, remove the backup, as Vim does."""
     path, backup = root / f"{EDITED}.yaml", root / f"{EDITED}.yaml~"
     (root / "4913").touch()
     (root / "4913").unlink()

@@ -17,7 +17,7 @@ from benchmarks.targets import make_target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Say how many objects a target has and how often each is measured. saves: and floors, in each round.
+    """Describe a target's size and number of measurements. saves: and floors, in each round.
 
     Saves and floors take turns, so that a machine's noisy minute hits both.
     """

@@ -18,7 +18,7 @@ import anyio
 from benchmarks.session import Session
 from benchmarks.store import open_store
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.flux import applier_path, source_path
+from gitops_run.adapters.cluster.paths import applier_path, source_path
 from gitops_run.adapters.store.objects import always
 from gitops_run.flows.ports import Store
 from gitops_run.model.flux.conditions import to_applier_status, to_source_status

@@ -27,7 +27,8 @@ SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: canary}}\nstringData:
 def measure_record(bench: Bench) -> dict[str, Any]:
     """Save again and again, and count what is written."""
     root = make_target(bench.folder / "record", 9)
-    (root / "kustomization.yaml").open("a").write("- canary.yaml\n")
+    kustomization = root / "kustomization.yaml"
+    kustomization.write_text(f"{kustomization.read_text()}  - canary.yaml\n")
     (root / "canary.yaml").write_text(SECRET % "first")
     with session(bench, "record", root) as made:
         written: dict[str, list[str]] = {STATE_MAP: [], RECORD_MAP: []}

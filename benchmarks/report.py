@@ -20,7 +20,7 @@ class Row:
 
     @property
     def is_missed(self) -> bool:
-        """Say whether the figure exceeds its bar."""
+        """Report whether the figure exceeds its bar."""
         return self.value > self.bar
 
 
@@ -68,9 +68,9 @@ def rows(results: Results) -> Iterator[Row]:
     for name, key, bar in PLAIN:
         if key in results:
             yield Row(name=name, value=results[key], bar=bar)
-    for name, key, floor, bar in RATIOS:
+    for name, key, floor, most in RATIOS:
         if key in results and floor in results:
-            yield _ratio(name, results[key], results[floor], bar)
+            yield _ratio(name, results[key], results[floor], most)
     if results.get("rss_saves", SAVES) < SAVES:
         # Fewer saves in the same time are no failure of memory, but the figure is not the one it is named.
         yield Row(name="saves missing of a thousand", value=SAVES - results["rss_saves"], bar=0)

@@ -57,7 +57,7 @@ class News:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Hold how long it has to be quiet.
+    """Hold how long it must be quiet.
 
     edit_ms: where one edited file is all that changed for a while. check_ms: what runs meanwhile takes, and
     starts again with each change.

@@ -131,7 +131,7 @@ def hold(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """Say what is not."""
+    """Describe what is not."""
     console.print("✗", style="red", end=" ")
     console.print(text)
 

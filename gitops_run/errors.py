@@ -25,7 +25,7 @@ INTERRUPTED_EXIT_CODE = 130
 
 
 class GitOpsRunError(Exception):
-    """Say what happened, with values, and what to do next."""
+    """Describe what happened, with values, and what to do next."""
 
     exit_code: ClassVar[int] = 1
 

@@ -2,7 +2,8 @@
 
 The Flux here has what matters of the real one: tokens, one reconciliation of an object at a time,
 a listing and then a fetch that drops what vanished meanwhile, a Kustomization that is triggered by a new
-revision, skips nothing, prunes, and reports. tests/contract holds it to the real thing.
+revision, skips nothing, prunes, and reports. tests/contract/test_ports.py and test_flux_port.py hold each
+fake to the real thing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import anyio
 
@@ -34,6 +36,7 @@ from gitops_run.model.store.objects import StoredObject, flux_revision
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.ignore import Rule
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 BROKEN = b"broken"
@@ -59,6 +62,11 @@ def objects_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """What a tree makes of the cluster: an object for each file of the target."""
     prefix = f"{TARGET}/"
     return {path.removeprefix(prefix): content for path, content in files.items() if path.startswith(prefix)}
+
+
+def contents(snapshot: Snapshot) -> dict[str, bytes]:
+    """Read all files of a snapshot."""
+    return {path: snapshot.read_bytes(path) for path in snapshot.tree.files}
 
 
 async def never_stopped() -> None:
@@ -211,8 +219,9 @@ class FakeCluster:
             await self._resumed()
             token = self.source_token
             if self.fails_to_fetch:
-                failed = {"ready": "False", "reason": "BucketOperationFailed", "message": "no answer"}
-                self.source = replace(self.source, **failed)
+                self.source = replace(
+                    self.source, ready="False", reason="BucketOperationFailed", message="no answer"
+                )
             elif not self.source.is_suspended:
                 self.on_fetch()
                 listed = await self.store.list()
@@ -329,6 +338,7 @@ class FakeSnapshot:
     """Files in memory."""
 
     files: dict[str, bytes]
+    folder: Path = Path()
     problems: tuple[Problem, ...] = ()
     whole_root_reason: str = ""
     remarks: tuple[str, ...] = ()
@@ -391,15 +401,17 @@ class FakeRenderer:
         self.passed: list[dict[str, bytes]] = []
         self.refusal = ""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        del target
         await anyio.sleep(0.04)
         if self.refusal:
             return Problem(message=self.refusal)
-        for path, content in snapshot.files.items():
+        files = contents(snapshot)
+        for path, content in files.items():
             if content == BROKEN:
                 return Problem(path=path, line=1, message="not valid YAML")
-        self.passed.append(dict(snapshot.files))
-        names = sorted(objects_of(snapshot.files))
+        self.passed.append(files)
+        names = sorted(objects_of(files))
         documents = (
             f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: '{name}'\n  namespace: ns\n"
             for name in names
@@ -476,11 +488,11 @@ class FakeHistory:
         self.kept: dict[str, FakeSnapshot] = {}
         self.asked: asyncio.Queue[UndoRequest] = asyncio.Queue()
 
-    async def keep(self, snapshot: FakeSnapshot) -> None:
+    async def keep(self, snapshot: Snapshot) -> None:
         del snapshot
 
-    async def record(self, snapshot: FakeSnapshot, revision: str) -> str:
-        self.kept[revision] = snapshot
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
+        self.kept[revision] = FakeSnapshot(contents(snapshot))
         return "2026-11-26T00:00:00Z"
 
     async def snapshot(self, revision: str) -> FakeSnapshot:

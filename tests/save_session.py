@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 
@@ -23,6 +24,8 @@ from tests.fakes import (
     FakeStore,
     counting_tokens,
 )
+
+E = TypeVar("E", bound=Event)
 
 
 class Session:
@@ -69,7 +72,7 @@ class Session:
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()
 
-    async def says(self, kind: type[Event], count: int = 1) -> Event:
+    async def says(self, kind: type[E], count: int = 1) -> E:
         """Wait until an event of this kind was told this often; return the last one."""
         with anyio.fail_after(600):
             while len(found := [event for event in self.events if isinstance(event, kind)]) < count:
@@ -79,7 +82,7 @@ class Session:
     async def quiet(self) -> None:
         await anyio.sleep(30)
 
-    def told(self, kind: type[Event]) -> list[Event]:
+    def told(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
 

@@ -29,7 +29,7 @@ def schema() -> dict[str, Any]:
     session, state, record, *kinds = roots
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": "session: list and status. state, record: ConfigMaps. events: JSON Lines, beside v, seq, "
+        "$comment": "session: list and status. state, record: ConfigMaps. events: JSON Lines, with v, seq, "
         "ts, session and type.",
         "session": session,
         "state": state,

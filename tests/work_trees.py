@@ -6,7 +6,8 @@ from pathlib import Path
 
 import anyio
 
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
+from gitops_run.model.tree.snapshot import Snapshot
 
 
 def write(root: Path, path: str, content: str = "") -> Path:

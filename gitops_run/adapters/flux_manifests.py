@@ -31,7 +31,7 @@ async def read_manifests(place: str) -> tuple[dict[str, Any], ...]:
     except yaml.YAMLError as error:
         raise UsageError(f"{place} is not YAML: {type(error).__name__}", hint=_HINT) from error
     if not documents or not all(_is_object(one) for one in documents):
-        raise UsageError(f"{place} doesn't hold manifests of Kubernetes", hint=_HINT)
+        raise UsageError(f"{place} contains no Kubernetes manifests", hint=_HINT)
     return tuple(documents)
 
 
@@ -40,7 +40,7 @@ async def _read(path: str) -> str:
         async with await anyio.open_file(path, "rb") as file:
             return _decoded(await file.read(MANIFESTS_BYTES_MAX + 1), path)
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+        reason = getattr(error, "strerror", None) or "it is not a string"
         raise UsageError(f"{Path(path)} can't be read: {reason}", hint=_HINT) from error
 
 
@@ -69,8 +69,8 @@ async def _download(url: str) -> str:
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         reason = str(error) or f"no answer within {DOWNLOAD_S:.0f} s"
         raise BackendError(
-            f"Flux's manifests can't be had from {url}: {reason}",
-            hint="in a closed network, bring install.yaml along: --flux-manifests FILE",
+            f"Flux's manifests can't be downloaded from {url}: {reason}",
+            hint="in a closed network, provide install.yaml: --flux-manifests FILE",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Who calls this room: where they are, and how they are told and asked.
+"""The caller of this package: its directory and environment, and its functions for reports and questions.
 
 This room reads no environment, asks for no current directory and prints nothing: all of it comes from here.
 Paths in requests are absolute; a relative one is taken as the operating system does.
@@ -28,7 +28,7 @@ class Caller:
     """Hold what a caller brings.
 
     environment: their variables. here: their current directory. events: takes those of a sync, for whoever
-    listens. tell: takes what Pulumi does with each resource.
+    listens. `tell` takes what Pulumi does with each resource.
     """
 
     environment: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Tell which snapshots a session can go back to, and bring one back.
+"""List the snapshots that a session can go back to, and apply one again.
 
 A process that syncs the session here is asked to bring one back; where none does, this one pushes it.
 """
@@ -30,7 +30,7 @@ from gitops_run.model.state.history import KeptSnapshot, before, find, short
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """Say what an undo did.
+    """Describe what an undo did.
 
     by: "sync" where a running one did it, "undo" where this process did, "" where it was live already.
     """
@@ -69,7 +69,7 @@ async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Cal
         session = await read_session(connection, key)
         wanted = _wanted(past.kept(), rev, session, key)
         if wanted.revision == _applied(session):
-            caller.report(f"{short(wanted.revision)} is what is live: there is nothing to undo")
+            caller.report(f"{short(wanted.revision)} is already live: there is nothing to undo")
             return Undone(snapshot=wanted, by="")
         if Holder(session.writer).is_running_here:
             with past.asking(wanted.revision):
@@ -97,7 +97,7 @@ async def _until_applied(
 
 
 def _is_applied(fetched: str, applier: ApplierStatus, revision: str) -> bool:
-    """Say whether Flux has applied what it fetched. Raises ReconcileFailed where it can't or may not."""
+    """Report whether Flux has applied what it fetched. Raises ReconcileFailed where it can't or may not."""
     if fetched != revision:
         return False
     verdict = applier_verdict(applier, revision=revision)
@@ -117,7 +117,7 @@ def _wanted(
 def _nothing_kept(key: SessionKey) -> NotFound:
     return NotFound(
         f"session {key.name} has no history on this machine",
-        hint="it is kept for each save that Flux has applied: gitops-run sync NAME",
+        hint="a snapshot is kept for each save that Flux has applied: gitops-run sync NAME",
     )
 
 
@@ -132,7 +132,7 @@ async def _live_revision(key: SessionKey, caller: Caller) -> str | None:
         async with connect(key.kubeconfig, key.context) as connection:
             return _applied(await read_session(connection, key))
     except (BackendError, NotFound) as error:
-        caller.report(f"which one is live is not known: {error.message}")
+        caller.report(f"the live snapshot is not known: {error.message}")
         return None
 
 

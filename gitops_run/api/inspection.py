@@ -19,11 +19,12 @@ from gitops_run.adapters.render.children import Limits
 from gitops_run.adapters.render.helm import Helm
 from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.errors import UsageError
-from gitops_run.flows.ports import Emit, Renderer, Snapshot
+from gitops_run.flows.ports import Emit, Renderer
 from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.text.masking import Masker
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.sandbox.first_use import ensure_chart_programs
 
 # A controller of Flux applies under its own name.
@@ -53,7 +54,7 @@ def root_of(session: LiveSession, named: Path | None, history: Path, here: Path)
     if is_namesake:
         return around
     raise UsageError(
-        f"session {session.name} watches a directory {session.root!r}, and this is {around}",
+        f"session {session.name} watches a directory {session.root!r}, but this one is {around}",
         hint="name that directory: --root DIR",
     )
 
@@ -69,7 +70,7 @@ def render_limits(settings: Settings) -> Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """Say how a session's files are inspected.
+    """Describe how a session's files are inspected.
 
     work: a folder for rendering, made when needed. environment: variables that say which sandbox is in use.
     masker: learns what the session has of Secrets. emit: takes what a person should know of a snapshot.
@@ -87,7 +88,7 @@ class RenewedInspector:
     """Compose an inspector, and again once `up` has changed what the session does with its files."""
 
     def __init__(self, compose: Callable[[], Awaitable[Inspector]], generation: Callable[[], int]) -> None:
-        """generation: tells the present one of the session's Kustomization or HelmRelease."""
+        """generation: returns the current one of the session's Kustomization or HelmRelease."""
         self._compose = compose
         self._generation = generation
         self._inspector: tuple[int, Inspector] | None = None

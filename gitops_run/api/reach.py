@@ -45,7 +45,7 @@ class RenewedStore:
         self._store = make(writer)
 
     def admitting(self) -> AbstractContextManager[None]:
-        """Let a store that began anew be written to while inside."""
+        """Allow writes to a replaced, empty store while inside."""
         return self._store.admitting()
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
@@ -59,7 +59,7 @@ class RenewedStore:
         return await self._unless_replaced(self._store.put_many(objects, permit, over))
 
     async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
-        """Say whether the store heeds conditions. key, content: as Store has it."""
+        """Report whether the store heeds conditions. key, content: as Store has it."""
         return await self._unless_replaced(self._store.heeds_conditions(key, content, permit))
 
     async def delete(self, keys: Iterable[str], permit: Permit) -> None:
@@ -77,7 +77,7 @@ class RenewedStore:
                 raise
             raise TransientError(
                 "the key that writes this session's bucket was replaced",
-                hint="nothing to do: the save is made again with the new key",
+                hint="nothing to do: the save is retried with the new key",
             ) from refused
 
     async def _has_another_key(self) -> bool:

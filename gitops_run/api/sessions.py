@@ -79,7 +79,7 @@ def ending(
 ) -> SessionRequest:
     """Gather what a session is ended with.
 
-    has_cluster: whether the cluster is asked, so that the kubeconfig has to be usable. Raises UsageError.
+    has_cluster: whether the cluster is asked, so that the kubeconfig must be usable. Raises UsageError.
     """
     if has_cluster:
         sources = _with_context(sources, _home(caller).stack_file(name.text))
@@ -162,9 +162,9 @@ async def _with_existing(request: SessionRequest, missing: NotFound) -> NotFound
 
 
 def _at_work(request: SessionRequest, command: str) -> str:
-    """Say what a process leaves that doesn't wait for Pulumi."""
+    """Describe what a process leaves that doesn't wait for Pulumi."""
     name = request.key.name
-    return f"Pulumi may still be at work on session {name}; to go on once it has ended: {command}"
+    return f"Pulumi may still be running for session {name}; to continue once it has ended: {command}"
 
 
 def _forgotten(request: SessionRequest, receipt: Receipt, caller: Caller) -> Receipt:

@@ -1,6 +1,7 @@
 """Choose the settings of what works on one pinned cluster.
 
-Reads what the caller says, their environment and settings file, and the stack file near where they are.
+This module reads what the caller says, their environment and settings file, and the stack file near where
+they are.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _no_stack() -> Source:
 
 
 def _nearest_stack_file(name: SessionName, caller: Caller) -> Path | None:
-    """Find the stack file of a session: beside the nearest project, or in the user's data directory."""
+    """Find the stack file of a session: next to the nearest project, or in the user's data directory."""
     here, data = caller.here, user_files.data_directory(caller.environment) / "project"
     candidates = [folder / "stacks" / f"Pulumi.{name}.yaml" for folder in (here, *here.parents, data)]
     return next((path for path in candidates if path.is_file()), None)

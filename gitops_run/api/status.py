@@ -1,4 +1,4 @@
-"""Tell what a cluster says of one session."""
+"""Report the state of one session, and what is around it."""
 
 from __future__ import annotations
 

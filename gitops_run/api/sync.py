@@ -1,7 +1,7 @@
 """Sync a session: compose its save loop, and run it until it's cancelled.
 
-Needs no Pulumi state: what it must know comes from the cluster, the writer's key from a Secret that only
-the session's owner may read.
+This module needs no Pulumi state: what it must know comes from the cluster, the writer's key from a Secret
+that only the session's owner may read.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _Reached = TypeVar("_Reached")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRequest:
-    """Say what to sync. root: None for the session's, found from where the caller is.
+    """Describe what to sync. root: None for the session's, found from where the caller is.
 
     undo_to: the revision of an earlier snapshot that is pushed instead of the root, once; "" for none.
     """
@@ -181,7 +181,7 @@ class _Opened:
 
     @property
     def started(self) -> SyncStarted:
-        """Say what is synced to where."""
+        """Describe what is synced to where."""
         return SyncStarted(
             namespace=self.key.namespace,
             context=self.key.context,

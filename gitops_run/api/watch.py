@@ -1,8 +1,8 @@
 """Watch all sessions of a cluster: one watch for each kind, whatever the number of readers.
 
-Puts what the watches tell on a board. What this user may not see is named, and the rest is shown. Where a
-user may see some sessions only, these are watched one by one; what may be read of them and not watched, such
-as a Lease by its owner, is read again.
+This module puts the facts from the watches on a board. Collections that this user may not see are named, the
+rest is shown. Where a user may see some sessions only, these are watched one by one; what may be read of them
+and not watched, such as a Lease by its owner, is read again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SessionWatch:
                 yield self._shown(snapshot.states)
 
     def take(self, kind: SessionKind, news: News) -> None:
-        """Post what a watch tells."""
+        """Post the facts of a watch."""
         match news:
             case Listed(items):
                 for live in items:
@@ -62,7 +62,7 @@ class SessionWatch:
                 self._miss(kind, namespace or name, name)
 
     async def end_leases(self) -> None:
-        """Notice Leases that ran out without a word, until cancelled: no watch tells that."""
+        """Notice Leases that expired, until cancelled: no watch reports that."""
         while True:
             await anyio.sleep(LOOK_AGAIN_S)
             for namespace, live in self._leases.items():
@@ -176,6 +176,6 @@ async def _follow(
             is_started = True
 
 
-def _reduced(state: SessionState | None, told: tuple[str, Fact]) -> SessionState:
-    namespace, fact = told
+def _reduced(state: SessionState | None, seen: tuple[str, Fact]) -> SessionState:
+    namespace, fact = seen
     return reduce(state or SessionState(namespace=namespace), fact)

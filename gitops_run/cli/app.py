@@ -30,16 +30,16 @@ THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 COMMANDS: Final = {
     "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
     "doctor": ("gitops_run.cli.doctor:doctor", "Check this machine and its cluster."),
-    "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it is left."),
+    "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it remains."),
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
-    "platform": ("gitops_run.cli.platform:platform", "Give a cluster what sessions need, Flux first."),
-    "run": ("gitops_run.cli.run:run", "Make a session on a directory, sync it, and end it."),
-    "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane without a cluster."),
-    "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why not."),
+    "platform": ("gitops_run.cli.platform:platform", "Prepare a cluster for sessions, including Flux."),
+    "run": ("gitops_run.cli.run:run", "Create a session on a directory, sync it, and end it."),
+    "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane on this machine."),
+    "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why it is not."),
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
-    "undo": ("gitops_run.cli.history:undo", "Bring an earlier snapshot of a session back."),
-    "up": ("gitops_run.cli.lifecycle:up", "Make a session, or bring it up to date."),
+    "undo": ("gitops_run.cli.history:undo", "Apply an earlier snapshot of a session again."),
+    "up": ("gitops_run.cli.lifecycle:up", "Create or update a session."),
     "wait": ("gitops_run.cli.wait:wait", "Wait until a session is applied, healthy or gone."),
     "version": ("gitops_run.cli.version:version", "Show the version."),
 }
@@ -94,7 +94,7 @@ class _LazyGroup(click.Group):
 @click.version_option(VERSION, prog_name="gitops-run")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(*, debug: bool) -> None:
-    """Start a session on a directory: every save goes through Flux to your cluster."""
+    """Start a session on a directory: Flux applies every save to your cluster."""
     del debug
     help_without_command()
     context = click.get_current_context()
@@ -192,7 +192,7 @@ def _refuse_a_folder_that_is_gone() -> None:
     try:
         Path.cwd()
     except OSError as error:
-        raise UsageError("the folder that you are in is gone", hint="cd to one that exists") from error
+        raise UsageError("the current folder no longer exists", hint="cd to one that exists") from error
 
 
 def _fail(message: str, hint: str, *, is_debug: bool) -> None:

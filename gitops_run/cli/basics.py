@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 json_flag = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="The output format."
 )
 
 

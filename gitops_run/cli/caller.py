@@ -39,7 +39,7 @@ def this_caller(events: EventStream | None = None, *, is_prune_allowed: bool = F
 
 
 def tell_step(event: StackEvent) -> None:
-    """Tell a resource that was made, changed or removed."""
+    """Report a resource that was created, changed or removed."""
     if not isinstance(event, ResourceStep):
         note(event.text)
     elif event.phase == "done" and event.operation != "same":

@@ -13,7 +13,7 @@ import click
 from gitops_run.api.diff import diff as inspect
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import place_of, told, with_completed_hints
+from gitops_run.cli.hints import completed_here, place_of, with_completed_hints
 from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
@@ -30,7 +30,11 @@ DIFFERENT = 1
 
 @click.command()
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), help="What is saved; else the git work tree here.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The directory that is saved; by default the git work tree.",
+)
 @settings_flags(*CLUSTER_KEYS, *RENDER_KEYS)
 @json_flag
 def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
@@ -60,7 +64,7 @@ def diff(name: str, root: Path | None, output: str, **flags: object) -> int:
 def print_difference(found: Preflight, namespace: str) -> None:
     """Print what a save would change. namespace: the session's."""
     for line in _lines(found, namespace):
-        click.echo(painted(told(line), sys.stdout))
+        click.echo(painted(completed_here(line), sys.stdout))
 
 
 def _lines(found: Preflight, namespace: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 from gitops_run.api.doctor import doctor as api_doctor
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import told
+from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import flag_source, settings_flags
 from gitops_run.cli.output import print_json
 from gitops_run.cli.signals import until_interrupted
@@ -52,4 +52,4 @@ def _print(finding: Finding) -> None:
     mark = {Level.OK: marks.good, Level.WARNING: marks.note, Level.PROBLEM: marks.bad}[finding.level]
     click.echo(painted(lines_after(mark, f"{finding.area} {finding.check}: {finding.message}"), sys.stdout))
     if finding.hint:
-        click.echo(lines_after(" ", told(finding.hint)))
+        click.echo(lines_after(" ", completed_here(finding.hint)))

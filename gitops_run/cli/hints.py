@@ -94,7 +94,7 @@ def completed(hint: str, place: Place) -> str:
     return COMMAND.sub(lambda found: _completed(found[0], place), hint)
 
 
-def told(hint: str) -> str:
+def completed_here(hint: str) -> str:
     """Complete a hint by what the running command knows."""
     return completed(hint, place_of(click.get_current_context(silent=True)))
 

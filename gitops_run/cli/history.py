@@ -43,7 +43,7 @@ def history(name: str, output: str, **flags: object) -> None:
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
 def undo(name: str, rev: str | None, output: str, **flags: object) -> None:
-    """Bring an earlier snapshot of session NAME back: REV, or the one before what is live.
+    """Apply an earlier snapshot of session NAME again: REV, or the one before the live one.
 
     REV is the beginning of a revision, as history lists it. Your files stay as they are.
     """
@@ -56,7 +56,7 @@ def undo(name: str, rev: str | None, output: str, **flags: object) -> None:
         print_json({"undone_to": undone.snapshot.revision, "taken": undone.snapshot.taken, "by": undone.by})
     elif undone.by == "sync":
         click.echo(f"undone to {short(undone.snapshot.revision)} of {undone.snapshot.taken}")
-        click.echo("  your files are as they were; the next save applies them again")
+        click.echo("  your files are unchanged; the next save applies them again")
 
 
 def _row(kept: Sequence[KeptSnapshot], number: int, live: str | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from gitops_run.api import sessions
 from gitops_run.api.caller import Caller
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import know_place, told
+from gitops_run.cli.hints import completed_here, know_place
 from gitops_run.cli.options import CLUSTER_KEYS, SESSION_KEYS, flag_source, settings_flags
 from gitops_run.cli.output import note, ok, print_json
 from gitops_run.cli.signals import until_interrupted
@@ -29,11 +29,13 @@ from gitops_run.model.session.spec import SessionSpec
 @click.command()
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The directory to watch; by default the git work tree."
+)
 @settings_flags(*CLUSTER_KEYS, *SESSION_KEYS)
 @json_flag
 def up(name: str, path: Path | None, root: Path | None, output: str, **flags: object) -> None:
-    """Make session NAME, which applies PATH, or bring it up to its settings."""
+    """Create session NAME, which applies PATH, or update it to its settings."""
     parsed = SessionName.parse(name)
     request = request_to_make(parsed, {**sessions.place_of(path, root), **said(flags)})
     note(beginning(request))
@@ -43,12 +45,14 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
         print_json(_to_json(spec))
     else:
         click.echo(f"session {name}: namespace {spec.namespace}, bucket {spec.bucket}")
-        click.echo(told("  to save into it: gitops-run sync NAME"))
+        click.echo(completed_here("  to push saves to it: gitops-run sync NAME"))
 
 
 @click.command()
 @click.argument("name")
-@click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: end the rest.")
+@click.option(
+    "--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster no longer exists: end the rest."
+)
 @click.option(
     "--from-cluster",
     "is_state_lost",
@@ -58,11 +62,11 @@ def up(name: str, path: Path | None, root: Path | None, output: str, **flags: ob
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
 def down(name: str, output: str, *, is_cluster_gone: bool, is_state_lost: bool, **flags: object) -> None:
-    """End session NAME: everything of it goes, and the cluster and the store are asked whether it went."""
+    """End session NAME: remove all of it, and have the cluster and the store confirm that it is gone."""
     if is_cluster_gone and is_state_lost:
         raise UsageError(
             "--cluster-gone and --from-cluster exclude each other",
-            hint="--from-cluster asks the cluster, and --cluster-gone doesn't",
+            hint="--from-cluster needs the cluster, and --cluster-gone is for one that no longer exists",
         )
     parsed, caller = SessionName.parse(name), this_caller()
     sources = known_sources(parsed, flags)
@@ -70,7 +74,7 @@ def down(name: str, output: str, *, is_cluster_gone: bool, is_state_lost: bool, 
     run = partial(anyio.run, partial(until_interrupted, says=_stopping(f"gitops-run down {name}")))
     if is_cluster_gone:
         receipt = run(sessions.down_without_cluster, request, caller)
-        ok(f"session {name} is down; its cluster was not asked")
+        ok(f"session {name} is down; its cluster was not queried")
     else:
         receipt = run(sessions.down_from_cluster if is_state_lost else sessions.down, request, caller)
     if output == "json":
@@ -97,20 +101,20 @@ def request_to_make(name: SessionName, flags: Mapping[str, object]) -> SessionRe
 
 
 def beginning(request: SessionRequest) -> str:
-    """Say what takes the next seconds, before the first of it is done."""
+    """Describe what takes the next seconds, before the first of it is done."""
     place = f"session {request.key.name} on {request.key.context}"
     return f"preparing {place}: namespace, bucket, keys, Flux objects"
 
 
 async def make_session(request: SessionRequest, caller: Caller) -> SessionSpec:
-    """Make a session, telling each resource as it's done."""
+    """Create a session, and report each resource once it is done."""
     spec = await sessions.up(request, caller)
     ok(f"session {request.key.name} is up")
     return spec
 
 
 def _stopping(command: str) -> str:
-    return f"Pulumi finishes what it is doing; to go on later: {command}"
+    return f"Pulumi finishes its current work; to continue later: {command}"
 
 
 def print_receipt(receipt: Receipt) -> None:

@@ -102,8 +102,8 @@ no_preflight_flag = click.option(
     "--no-preflight",
     "has_no_preflight",
     is_flag=True,
-    help="Spare the API server's dry run of each save, and its diff; Flux then tells what is wrong. "
-    "Rendering, others' objects and prune limits are checked all the same.",
+    help="Skip the server-side dry run and the diff of each save; Flux then reports what is wrong. "
+    "Rendering, ownership of objects and prune limits are still checked.",
 )
 
 

@@ -63,12 +63,12 @@ def _json(value: object, indent: int | None = None) -> str:
 
 
 def note(text: str) -> None:
-    """Tell progress, beside the results."""
+    """Report progress, on stderr."""
     _beside(marks_for(sys.stderr).note, text)
 
 
 def ok(text: str) -> None:
-    """Tell that something was done, beside the results."""
+    """Report that something was done, on stderr."""
     _beside(marks_for(sys.stderr).good, text)
 
 

@@ -23,12 +23,14 @@ CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
 FLUX_KEYS: Final = ("fluxVersion", "fluxManifests", "fluxRegistry", "fluxReceiver")
 _SESSION_KEYS: Final = ("sessionPodSecurity",)
 
-_which_stack = click.option("--stack", "named", help="The stack's name; else made from the context's.")
+_which_stack = click.option(
+    "--stack", "named", help="The stack's name; by default derived from the context's."
+)
 
 
 @click.group(invoke_without_command=True)
 def platform() -> None:
-    """Give a cluster what sessions need: Flux, locked down, roles, and a rule that owners can't bend."""
+    """Prepare a cluster for sessions: Flux with lockdown, roles, and admission policies for owners."""
     help_without_command()
 
 
@@ -37,7 +39,7 @@ def platform() -> None:
 @settings_flags(*CLUSTER_KEYS, *FLUX_KEYS, *_SESSION_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def up(named: str | None, output: str, **flags: object) -> None:
-    """Make the platform, or bring it up to its settings. A Flux that is found is never changed."""
+    """Create or update the platform. An existing Flux is never changed."""
     request = _cluster_request(named, flags)
     anyio.run(until_interrupted, api.up, request, this_caller())
     ok(f"platform {request.stack} is up")
@@ -46,15 +48,17 @@ def up(named: str | None, output: str, **flags: object) -> None:
 
 @platform.command()
 @_which_stack
-@click.option("--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster is no more: forget it.")
+@click.option(
+    "--cluster-gone", "is_cluster_gone", is_flag=True, help="The cluster no longer exists: forget it."
+)
 @settings_flags(*CLUSTER_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def down(named: str | None, output: str, *, is_cluster_gone: bool, **flags: object) -> None:
-    """Take away what the platform's stack made. Refused while sessions live."""
+    """Remove what the platform's stack created. This is refused while sessions exist."""
     request = _request(named, flags)
     if is_cluster_gone:
         anyio.run(until_interrupted, api.down_without_cluster, request, this_caller())
-        ok(f"platform {request.stack} is forgotten; its cluster was not asked")
+        ok(f"platform {request.stack} is forgotten; its cluster was not queried")
         return
     api.refuse_kubeconfig(request.settings)
     left = anyio.run(until_interrupted, api.down, request, this_caller())
@@ -66,7 +70,7 @@ def down(named: str | None, output: str, *, is_cluster_gone: bool, **flags: obje
 @settings_flags(*CLUSTER_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def status(output: str, **flags: object) -> None:
-    """Show what a cluster has of a platform, as far as you may read it."""
+    """Show the state of a cluster's platform, as far as you may read it."""
     request = _cluster_request(None, flags)
     _print(to_status(anyio.run(api.facts, request.settings)), request, output)
 
@@ -75,7 +79,7 @@ def status(output: str, **flags: object) -> None:
 @settings_flags(*FLUX_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def images(output: str, **flags: object) -> None:
-    """List the images that platform and sessions run, for a closed network's registry. Asks no cluster."""
+    """List the images of platform and sessions, for a closed network's registry. No cluster is needed."""
     settings = api.choose_alone(flag_source(flags, PLATFORM_SETTINGS), this_caller())
     found = anyio.run(api.images, settings)
     if output == "json":

@@ -66,24 +66,25 @@ PLAIN_MARKS = Marks(good="ok", bad="failed", note="-")
 
 
 def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one table
-    """Write an event for a person; nothing for what the next event tells anyway."""
+    """Write an event for a person; nothing for facts that the next event repeats."""
     match event:
         case SyncStarted():
             place = f"{event.root}/{event.target}" if event.target != "." else event.root
             return [f"{marks.note} syncing {place} to {event.namespace} on {event.context}"]
         case SyncEnded():
-            return [f"{marks.note} stopped; to go on: {event.how_to_go_on}"]
+            return [f"{marks.note} stopped; to continue: {event.how_to_go_on}"]
         case LeaseAwaited():
             return [f"{marks.note} waiting up to {event.seconds} s for the lease of {event.holder}"]
         case ObjectsAwaited():
             return [f"{marks.note} nothing to apply in {event.target} yet: add a manifest"]
         case SaveBroken():
             head = (
-                f"{marks.bad} save {event.save}: {_files(event.paths)} not pushed, what was live stays live"
+                f"{marks.bad} save {event.save}: {_files(event.paths)} not pushed, the live state "
+                "is unchanged"
             )
             return [head, *_problem_lines(event.problems)]
         case SaveUnchanged():
-            return [f"{marks.good} save {event.save}: as it was last pushed, nothing to push"]
+            return [f"{marks.good} save {event.save}: equal to the last push, nothing to push"]
         case SaveUploading():
             size, files = size_text(event.size), counted(event.files, "file")
             return [f"{marks.note} save {event.save}: uploading {size} in {files}, {event.percent} % done"]
@@ -119,7 +120,7 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case StoreDiffered():
             return [f"{marks.bad} save {event.save}: {event.message}; pushing again"]
         case StoreReplaced():
-            return [f"{marks.note} {event.message}: filling its bucket again"]
+            return [f"{marks.note} {event.message}: refilling its bucket"]
         case WatchLimited():
             return [f"{marks.note} {event.message}", *_indented(event.hint)]
         case HistoryFailed():
@@ -131,7 +132,7 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case TreeIsLive() | SnapshotKept() | WorkTreeSeen():
             return []
         case ServiceFailed():
-            head = f"{marks.bad} {event.message}; trying again in {event.seconds} s"
+            head = f"{marks.bad} {event.message}; retrying in {event.seconds} s"
             return [head, *_indented(event.hint)]
 
 
@@ -149,7 +150,7 @@ def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
     if event.undone_to:
         took = duration(whole_ms(event.times_ms))
         head = f"{marks.good} save {event.save}: undone to {event.undone_to} in {took}"
-        return [head, "  your files are as they were: the next save applies them again"]
+        return [head, "  your files are unchanged: the next save applies them again"]
     took = duration(whole_ms(event.times_ms))
     head = f"{marks.good} save {event.save}: {_files(event.paths)} applied in {took}"
     return [head, *_indented(f"slow: {event.slowest}" if event.slowest else "")]

@@ -13,7 +13,7 @@ from gitops_run.api.sessions import down, place_of
 from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import told
+from gitops_run.cli.hints import completed_here
 from gitops_run.cli.lifecycle import beginning, make_session, print_receipt, request_to_make, said
 from gitops_run.cli.options import (
     CLUSTER_KEYS,
@@ -32,11 +32,13 @@ from gitops_run.model.session.request import SessionRequest
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--name", help="The session's name; else made from the directory's.")
-@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree.")
-@click.option("--keep", "is_kept", is_flag=True, help="Leave the session when interrupted.")
-@click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
-@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@click.option("--name", help="The session's name; by default derived from the directory's.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The directory to watch; by default the git work tree."
+)
+@click.option("--keep", "is_kept", is_flag=True, help="Keep the session when interrupted.")
+@click.option("--take-over", "is_take_over", is_flag=True, help="Take over the session from another writer.")
+@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Allow a save to delete most objects.")
 @no_preflight_flag
 @settings_flags(*CLUSTER_KEYS, *SESSION_KEYS, *LOOP_KEYS)
 @json_flag
@@ -52,7 +54,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
     has_no_preflight: bool,
     **flags: object,
 ) -> None:
-    """Make a session that applies PATH, sync it until interrupted, and end it."""
+    """Create a session that applies PATH, sync it until interrupted, and end it."""
     place = place_of(path, root)
     parsed = SessionName.parse(name) if name else _name_for(place)
     request = request_to_make(parsed, {**place, **said(flags)})
@@ -64,7 +66,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         has_dry_run=not has_no_preflight,
     )
     caller = this_caller(event_stream(output, parsed.text), is_prune_allowed=is_prune_allowed)
-    note(f"{beginning(request)}; Ctrl-C {'leaves it' if is_kept else 'ends it'}")
+    note(f"{beginning(request)}; Ctrl-C {'keeps it' if is_kept else 'ends it'}")
     try:
         says = LETTING_GO if is_kept else f"session {parsed} ends"
         anyio.run(partial(until_interrupted, says=says), _up_and_sync, request, syncing, caller)
@@ -85,19 +87,19 @@ async def _up_and_sync(request: SessionRequest, syncing: SyncRequest, caller: Ca
 
 
 def _end(request: SessionRequest, caller: Caller) -> None:
-    note(f"ending session {request.key.name}; interrupt again to leave it as it is")
+    note(f"ending session {request.key.name}; interrupt again to leave it unfinished")
     ending = partial(until_interrupted, is_interrupted=True)
     try:
         print_receipt(anyio.run(ending, down, request, caller))
     except NotFound:
-        note("nothing was made yet")
+        note("nothing was created yet")
     except KeyboardInterrupt:
         note(_left(request.key.name))
         raise
 
 
 def _left(name: SessionName) -> str:
-    return told(f"left as it is; to end it: gitops-run down {name}")
+    return completed_here(f"left unchanged; to end it: gitops-run down {name}")
 
 
 def _name_for(place: dict[str, str]) -> SessionName:

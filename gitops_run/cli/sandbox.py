@@ -33,7 +33,7 @@ _base = click.option(
     "--state-dir",
     "base",
     type=click.Path(path_type=Path, file_okay=False),
-    help=f"Where sandboxes are kept. [env: {state.STATE_DIR_VARIABLE}]",
+    help=f"The folder of all sandboxes. [env: {state.STATE_DIR_VARIABLE}]",
 )
 
 
@@ -45,7 +45,7 @@ def _which(command: Command) -> Command:
 
 @click.group(invoke_without_command=True)
 def sandbox() -> None:
-    """Run a control plane without a cluster: Kubernetes, Flux and an S3 store, on this machine."""
+    """Run a control plane on this machine: Kubernetes, Flux and an S3 store."""
     help_without_command()
 
 
@@ -56,7 +56,7 @@ def sandbox() -> None:
     type=click.Choice([AUTO, *(kind.value for kind in state.NodeKind)]),
     default=AUTO,
     show_default=True,
-    help="Whether pods run in containers, or a simulated node says that they do.",
+    help="Run pods in containers (real), or only simulate them.",
 )
 def start(name: str, base: Path | None, node: str) -> None:
     """Start a sandbox; the first time, build its programs."""
@@ -65,23 +65,23 @@ def start(name: str, base: Path | None, node: str) -> None:
     ok(f"sandbox {name} is ready after {time.monotonic() - began:.1f} s: context {started.context}")
     note(f'to use it here: eval "$(gitops-run sandbox env --name {name})"')
     if started.node is state.NodeKind.REAL:
-        note("then bring Flux into the cluster: gitops-run platform up")
+        note("then install Flux in the cluster: gitops-run platform up")
 
 
 @sandbox.command()
 @_which
 def stop(name: str, base: Path | None) -> None:
-    """End every process of a sandbox; its state is kept."""
+    """Stop all processes of a sandbox, and keep its state."""
     lifecycle.stop(name, base)
     ok(f"sandbox {name} is stopped; its state is kept in {state.load(name, base).folder}")
-    note(f"to go on with it: gitops-run sandbox start --name {name}")
+    note(f"to continue it: gitops-run sandbox start --name {name}")
     note(f"to remove its state too: gitops-run sandbox delete --name {name}")
 
 
 @sandbox.command()
 @_which
 def delete(name: str, base: Path | None) -> None:
-    """End a sandbox and remove its state: its cluster, its buckets and its keys.
+    """Stop a sandbox and remove its state: its cluster, its buckets and its keys.
 
     What sessions in it have on this machine stays until `gitops-run down NAME --cluster-gone`.
     """
@@ -92,7 +92,7 @@ def delete(name: str, base: Path | None) -> None:
 @_base
 @json_flag
 def list_sandboxes(base: Path | None, output: str) -> None:
-    """List the sandboxes of this machine, whether they run or not."""
+    """List the sandboxes of this machine, running or not."""
     found = sorted(state.known_sandboxes(state.sandboxes_folder(base)), key=lambda one: one.name)
     rows = [(one, lifecycle.is_up(one.folder)) for one in found]
     if output == "json":
@@ -113,7 +113,7 @@ def list_sandboxes(base: Path | None, output: str) -> None:
 @_which
 @json_flag
 def status(name: str, base: Path | None, output: str) -> None:
-    """Show how each part is, and where each program comes from."""
+    """Show the state of each part, and the origin of each program."""
     found = status_of(name, base)
     if output == "json":
         print_json(_status_document(found))
@@ -135,10 +135,10 @@ def status(name: str, base: Path | None, output: str) -> None:
 
 @sandbox.command()
 @_which
-@click.option("--lines", default=50, show_default=True, help="How many of each log's last lines.")
+@click.option("--lines", default=50, show_default=True, help="The number of lines from the end of each log.")
 @click.argument("parts", nargs=-1)
 def logs(name: str, base: Path | None, lines: int, parts: tuple[str, ...]) -> None:
-    """Show the end of the logs, of all parts or of those named."""
+    """Show the end of the logs, of all parts or of the named ones."""
     folder = state.load(name, base).folder
     known = sorted(path.stem for path in (folder / "logs").glob("*.log"))
     for part in parts or known:
@@ -159,7 +159,7 @@ def kubeconfig(name: str, base: Path | None) -> None:
 @_which
 @json_flag
 def env(name: str, base: Path | None, output: str) -> None:
-    """Print what a shell needs to use the sandbox, to be evaluated."""
+    """Print the environment for using the sandbox, for a shell to evaluate."""
     found = with_stand_in(state.load(name, base), has_plugin=has_kubernetes_plugin(os.environ))
     if output == "json":
         print_json(found.env)

@@ -116,7 +116,7 @@ def _screen(output: str) -> Screen:
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
 def status(name: str, output: str, *, has_all_objects: bool, **flags: object) -> None:
-    """Show what is live in session NAME, or why not."""
+    """Show what is live in session NAME, or why it is not."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
     session, details = anyio.run(api.read_session, SessionKey.of(parsed, settings))
@@ -182,7 +182,7 @@ def _cut(text: str) -> str:
 
 
 def _last_save(last: SaveSummary) -> str:
-    """Write the newest save with what a person has to fix, else how long it took."""
+    """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
         return f"{last.outcome}: {_cut(last.problem)}"
     if last.outcome is Outcome.APPLIED:
@@ -268,7 +268,7 @@ def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
 
 
 def _came_of(save: SaveRecord) -> str:
-    """Say what came of a save: why it was refused, else of which files it was."""
+    """Describe what came of a save: why it was refused, else of which files it was."""
     healthy = ", healthy" if save.is_healthy else ""
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals

@@ -2,7 +2,7 @@
 
 A terminal that is stopped (Ctrl-S) or a pipe that nobody reads holds the thread that writes to it, and
 nothing else: the event loop goes on, and with it the Lease's renewal. What the stream's encoding can't
-represent is replaced. Knows nothing of what is written.
+represent is replaced. This module knows nothing of what is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, TextIO
 LAST_WORDS_S: Final = 0.3
 """How long a terminal that takes nothing may hold up the end."""
 _GONE: Final = errno.EIO
-"""What a write to a terminal says that has hung up: there is nobody left to tell."""
+"""The error of a write to a closed terminal: nobody is left to read."""
 
 
 class _Lane:
@@ -109,7 +109,7 @@ def drain(seconds: float | None) -> bool:
 
 
 def lost() -> OSError | None:
-    """Say why something that was said could not be written; a reader that has gone wants no more."""
+    """Explain why something that was said could not be written; a reader that has gone wants no more."""
     errors = (lane.error for lane in _lanes())
     return next((error for error in errors if error and error.errno not in {_GONE, errno.EPIPE}), None)
 
@@ -121,12 +121,12 @@ def leave(code: int) -> NoReturn:
 
 
 @contextmanager
-def output_failing(tell: Callable[[OSError], None]) -> Iterator[None]:
-    """Be told, by another thread, when a stream can't be written any more."""
+def output_failing(report: Callable[[OSError], None]) -> Iterator[None]:
+    """Call back, from another thread, when a stream can't be written any more."""
     for lane in _lanes():
-        lane.on_failure = tell
+        lane.on_failure = report
         if lane.error is not None:
-            tell(lane.error)
+            report(lane.error)
     try:
         yield
     finally:

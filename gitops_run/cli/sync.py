@@ -30,9 +30,11 @@ LETTING_GO = "the sync stops, and the session stays"
 
 @click.command()
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), help="What to watch; else the git work tree here.")
-@click.option("--take-over", "is_take_over", is_flag=True, help="Take the session from another writer.")
-@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Let a save delete most objects.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The directory to watch; by default the git work tree."
+)
+@click.option("--take-over", "is_take_over", is_flag=True, help="Take over the session from another writer.")
+@click.option("--allow-prune", "is_prune_allowed", is_flag=True, help="Allow a save to delete most objects.")
 @no_preflight_flag
 @settings_flags(*CLUSTER_KEYS, *LOOP_KEYS)
 @json_flag
@@ -46,7 +48,7 @@ def sync(  # noqa: PLR0913 - one argument for each flag
     has_no_preflight: bool,
     **flags: object,
 ) -> None:
-    """Push every save to session NAME, until interrupted; the session stays."""
+    """Push every save to session NAME until interrupted. The session stays."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
     request = SyncRequest(

@@ -1,7 +1,7 @@
 """What a stream can show: marks and colours on a terminal, plain words everywhere else.
 
-Knows NO_COLOR (no-color.org), TERM=dumb, and encodings that lack the marks. Colours say nothing that the
-marks don't say.
+This module knows NO_COLOR (no-color.org), TERM=dumb, and encodings that lack the marks. Colours say nothing
+that the marks don't say.
 """
 
 from __future__ import annotations

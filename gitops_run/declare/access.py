@@ -8,8 +8,8 @@ from typing import Any
 
 import pulumi
 
-from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import KubernetesObject, after
+from gitops_run.declare.session_bucket import SessionBucket
 from gitops_run.model.manifests import session as manifests
 from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.session.spec import KustomizeApplier, SessionSpec

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from gitops_run.declare.bucket import SessionBucket
 from gitops_run.declare.objects import after
+from gitops_run.declare.session_bucket import SessionBucket
 from gitops_run.model.session.spec import AwsStore, SessionSpec
 from gitops_run.model.store.keys import KeyPair
 from gitops_run.model.store.policy import account_policy

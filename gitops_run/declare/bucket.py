@@ -1,36 +1,21 @@
 """The session's S3 bucket, with a key that reads it and a key that writes it.
 
-Knows the three kinds of store: a server beside the session, any S3 endpoint, through the project's own
-plugin, and AWS.
+This module knows the three kinds of store: a server in the session's namespace, any S3 endpoint, through the
+project's own plugin, and AWS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pulumi
 
 from gitops_run.declare.bucket_keys import BucketKeys
 from gitops_run.declare.cluster_bucket import declare_cluster_bucket
 from gitops_run.declare.s3_bucket import S3Bucket
+from gitops_run.declare.session_bucket import SessionBucket
 from gitops_run.model.session.spec import AwsStore, InClusterStore, S3Store, SessionSpec
 from gitops_run.model.store.keys import KeyPair
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionBucket:
-    """Hold the bucket and its keys.
-
-    made: what has to be there before the keys are of use. server: what has to run before Flux is to
-    fetch; what else a session has is made meanwhile. ca: PEM, "" where nobody needs one.
-    """
-
-    made: tuple[pulumi.Resource, ...]
-    reader: pulumi.Output[KeyPair]
-    writer: pulumi.Output[KeyPair]
-    ca: pulumi.Output[str]
-    server: tuple[pulumi.Resource, ...] = ()
 
 
 def declare_bucket(

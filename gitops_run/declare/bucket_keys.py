@@ -1,6 +1,7 @@
 """The resource BucketKeys of this project's own plugin, for programs.
 
-Knows the names on both sides. The plugin, gitops_run.plugins.gitops_run, makes the accounts at the store.
+This module knows the names on both sides. The plugin, gitops_run.plugins.gitops_run, makes the accounts at
+the store.
 """
 
 from __future__ import annotations

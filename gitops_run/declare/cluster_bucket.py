@@ -1,7 +1,7 @@
-"""A session's bucket beside the session: an S3 server in its namespace, with a CA and accounts of its own.
+"""A session's bucket in the cluster: an S3 server in its namespace, with its own CA and accounts.
 
-Knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket and its
-accounts from its first second on, and all of it goes with the namespace.
+This module knows what is made before what. Nothing outside of the cluster is asked: the server has its bucket
+and its accounts from its first second on, and all of it goes with the namespace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gitops_run.model.manifests.store_server import ServerCredentials, StoreServ
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
 
 START_WITHIN = "3m"
-"""One small image has to come: a pod that isn't ready by then won't be."""
+"""Only one small image is pulled: a pod that isn't ready by then won't become ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +37,7 @@ def declare_cluster_bucket(
     cluster: pulumi.ResourceOptions,
 ) -> ClusterBucket:
     """Declare the server. opts: for what is no object of the cluster. cluster: for what is."""
-    server = StoreServer(
-        namespace=spec.namespace,
-        bucket=spec.bucket,
-        region=store.region,
-        image=store.image,
-        flux_namespace=store.flux_namespace,
-        labels=labels,
-    )
+    server = _server(spec, store, labels)
     made = MadeCredentials(
         f"{spec.name}-credentials", server_names=store_server.server_names(spec.namespace), opts=opts
     )
@@ -73,3 +66,14 @@ def declare_cluster_bucket(
         pulumi.ResourceOptions.merge(after(cluster, secret), soon),  # it waits for the pod as well
     )
     return ClusterBucket(made=(secret, closed, pod, service), credentials=credentials)
+
+
+def _server(spec: SessionSpec, store: InClusterStore, labels: Mapping[str, str]) -> StoreServer:
+    return StoreServer(
+        namespace=spec.namespace,
+        bucket=spec.bucket,
+        region=store.region,
+        image=store.image,
+        flux_namespace=store.flux_namespace,
+        labels=labels,
+    )

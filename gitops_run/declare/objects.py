@@ -1,7 +1,8 @@
 """A manifest as a Pulumi resource.
 
-Knows how pulumi-kubernetes names the types of objects, so that one function declares every kind. The classes
-of pulumi_kubernetes do the same for 0.3 s of imports. Source: pulumi-kubernetes 4.34, type tokens in states.
+This module knows how pulumi-kubernetes names the types of objects, so that one function declares every kind.
+The classes of pulumi_kubernetes do the same for 0.3 s of imports. Source: pulumi-kubernetes 4.34, type tokens
+in states.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pulumi
 from gitops_run.model.manifests.session import Manifest
 
 DELETE_WITHIN = "3m"
-"""A finalizer that hangs is told after this, not after the plugin's ten minutes."""
+"""A finalizer that hangs is reported after this, not after the plugin's ten minutes."""
 
 
 class KubernetesObject(pulumi.CustomResource):

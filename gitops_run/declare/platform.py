@@ -1,7 +1,7 @@
 """A platform as one Pulumi component.
 
-Knows the order: a namespace and kinds before what lies in them, accounts and rights before the controllers,
-and the rule for sessions' objects last; the other way round when it goes.
+This module knows the order: a namespace and kinds before what lies in them, accounts and rights before the
+controllers, and the rule for sessions' objects last; the other way round when it goes.
 """
 
 from __future__ import annotations

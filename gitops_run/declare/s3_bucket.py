@@ -1,6 +1,6 @@
 """The resource S3Bucket of this project's own plugin, for programs.
 
-Knows the inputs' names on both sides. The plugin, gitops_run.plugins.gitops_run, does the work.
+This module knows the inputs' names on both sides. The plugin, gitops_run.plugins.gitops_run, does the work.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The resource ServerCredentials of this project's own plugin, for programs.
 
-Knows the names on both sides. The plugin, gitops_run.plugins.gitops_run, makes what it holds.
+This module knows the names on both sides. The plugin, gitops_run.plugins.gitops_run, makes what it holds.
 """
 
 from __future__ import annotations

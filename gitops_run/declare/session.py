@@ -1,10 +1,9 @@
 """A session as one Pulumi component.
 
-Knows the order: what is declared after another goes before it, so that the drain comes first, which stops the
-writer and lifts a suspension, and the applier is removed while the
-account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and,
-last, the Namespace. An S3 server of the session's own starts while the access is made, and only Flux waits
-for it.
+This module knows the order: what is declared after another goes before it, so that the drain comes first,
+which stops the writer and resumes what is suspended. Then the applier is removed while the account that
+prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last, the
+Namespace. An S3 server of the session's own starts while the access is made, and only Flux waits for it.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def _install_plugin() -> None:
 
 
 def outputs(spec: SessionSpec) -> SessionOutputs:
-    """Tell where everything of a session is."""
+    """List the outputs of a session: where everything is."""
     return SessionOutputs(
         namespace=spec.namespace,
         bucket=spec.bucket,

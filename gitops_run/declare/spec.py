@@ -1,6 +1,6 @@
-"""What makes a session, from settings and from what the session's cluster tells: for Pulumi programs.
+"""The description of a session, from settings and facts about its cluster: for Pulumi programs.
 
-Knows where settings stand and which cluster to ask. Refuses what `gitops-run up` refuses.
+This module knows where settings stand and which cluster to ask. It refuses what `gitops-run up` refuses.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from gitops_run.model.stack.project import stack_file
 
 
 def read_spec(name: str, **settings: object) -> SessionSpec:
-    """Describe a session by settings, and fill in what its cluster tells.
+    """Describe a session by settings, and fill in facts from its cluster.
 
     settings: as the settings file has them, in Python's spelling (target, context, allow_contexts); the
-    environment and the settings file say what is left out. The cluster tells its UID, where Flux is, and who
-    asks, who becomes the owner where none is named. Changes nothing. Raises GitOpsRunError where
+    environment and the settings file say what is left out. The cluster provides its UID, where Flux is, and
+    who asks, who becomes the owner where none is named. Changes nothing. Raises GitOpsRunError where
     `gitops-run up` would refuse the session.
     """
     said = user_files.argument_source(settings)

@@ -13,7 +13,7 @@ class Backoff:
         self._next_s = FIRST_S
 
     def next_s(self) -> float:
-        """Say how long to wait after one more failure, in seconds."""
+        """Describe how long to wait after one more failure, in seconds."""
         now_s, self._next_s = self._next_s, min(self._next_s * 2, MAX_S)
         return now_s
 

@@ -1,8 +1,8 @@
 """Facts in, newest state out, for any number of readers.
 
-Knows when a state is news, and whom to wake. Knows neither what is reduced nor where facts come from.
-Nothing is queued: a reader takes the newest state when it comes for it, so that a slow one costs nobody
-anything. Everything happens in the thread of one event loop.
+This module knows when a state is news, and whom to wake. It knows neither what is reduced nor where facts
+come from. Nothing is queued: a reader takes the newest state when it comes for it, so that a slow one costs
+nobody anything. Everything happens in the thread of one event loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a snapshot to the objects that Flux would apply: rendered, substituted, told apart.
+"""From a snapshot to the objects that Flux would apply: rendered, substituted, identified.
 
 What a save doesn't change isn't parsed again: documents are known by their text.
 """
@@ -12,7 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import yaml
 
-from gitops_run.flows.ports import Renderer, Snapshot
+from gitops_run.flows.ports import Renderer
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.charts.build import NotRenderableError
 from gitops_run.model.objects.identity import (
@@ -40,6 +40,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.text.yaml_limits import LESS_YAML, ExcessError, may_expand, refuse_excess
 from gitops_run.model.tree.kustomize import MANIFEST_SUFFIXES
 from gitops_run.model.tree.places import Sources, line_of_key, locate_incomplete, locate_last, locate_text
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry
 
 _ANY_VARIABLE = "${"
@@ -71,7 +72,7 @@ class Completing(Protocol):
         ...
 
     def doubt(self, digest: str) -> str:
-        """Say why a document may be another once Flux renders it; "" where it isn't. digest: of its text."""
+        """Explain why Flux may render a document differently, or "". digest: of its text."""
         ...
 
 
@@ -129,7 +130,7 @@ class Builder:
     async def build(self, snapshot: Snapshot) -> Built:
         """Render a snapshot's target, or say what is wrong with it.
 
-        Raises TransientError where a renderer has to ask the cluster, and that fails.
+        Raises TransientError if a renderer must ask the cluster and that fails.
         """
         if problem := await self._find_excess(snapshot):
             return Built(problems=(problem,))
@@ -142,11 +143,11 @@ class Builder:
             return Built(problems=(_with_ignore_rule(named, snapshot),))
         documents = [await self._completed(*read) for read in await self._read(rendered)]
         objects = tuple(item for document in documents for item in document.objects)
-        lost, twins = [one for one in documents if one.failure or one.dropped], _twins(objects)
+        lost, duplicates = [one for one in documents if one.failure or one.dropped], _duplicates(objects)
         problems: tuple[Problem, ...] = ()
         dropped: tuple[str, ...] = ()
-        if lost or twins:
-            located = partial(self._located, snapshot, lost, twins)
+        if lost or duplicates:
+            located = partial(self._located, snapshot, lost, duplicates)
             problems, dropped = await off_the_loop(located, snapshot_size(snapshot))
         unevaluated = {
             item.ref: document.unevaluated
@@ -179,7 +180,7 @@ class Builder:
         return problem
 
     def _located(
-        self, snapshot: Snapshot, lost: Sequence[_Document], twins: Sequence[ObjectRef]
+        self, snapshot: Snapshot, lost: Sequence[_Document], duplicates: Sequence[ObjectRef]
     ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
         """Find the places of what is wrong, and of what Flux drops."""
         sources = sources_of(snapshot, self._target)
@@ -189,7 +190,7 @@ class Builder:
             for document in lost
             if document.incomplete is not None and document.dropped
         )
-        return (*found, *(_twin(ref, sources) for ref in twins)), dropped
+        return (*found, *(_duplicate(ref, sources) for ref in duplicates)), dropped
 
     async def _read(self, rendered: str) -> list[tuple[str, _Document]]:
         """Read what is new, by the digests of the texts; forget what isn't rendered any more."""
@@ -217,7 +218,7 @@ class Builder:
             self._masker.learn(known[name] for name in variables_in_secret(item.body) if name in known)
 
     async def _completed(self, digest: str, document: _Document) -> _Document:
-        """Fill in anew each time: the cluster may have learned a kind since."""
+        """Fill in again each time: the cluster may have learned a kind since."""
         if not isinstance(self._renderer, Completing):
             return document
         objects = [await self._renderer.complete(item) for item in document.objects]
@@ -262,7 +263,7 @@ class Builder:
                 path = self._renderer.origin(path, self._target)
             line = line_of_key(document.key, document.text, sources.text(path)) if document.key else None
             return Problem(
-                path=path, line=line, message=f"what this renders to can't be applied: {document.failure}"
+                path=path, line=line, message=f"the rendered output can't be applied: {document.failure}"
             )
         if document.incomplete is not None:
             path, line = locate_incomplete(document.incomplete, sources)
@@ -302,7 +303,7 @@ def _told(document: _Document, text: str) -> str:
     """Keep what stands around a variable to ourselves where it could be part of a secret."""
     kinds = {item.ref.kind for item in document.objects}
     if "Secret" in kinds or (document.incomplete is not None and document.incomplete.kind == "Secret"):
-        return "a ${…} in it can't be replaced here, and is not shown"
+        return "a ${…} in it can't be substituted here, and is not shown"
     return text
 
 
@@ -328,7 +329,7 @@ def _excess_in(snapshot: Snapshot, entries: Sequence[FileEntry]) -> Problem | No
 
 
 def _may_be_parsed(path: str) -> bool:
-    """Say whether a renderer may read a file as YAML: by its suffix, or for want of one (Kustomization)."""
+    """Report whether renderers may read a file as YAML: by its suffix, or without one (Kustomization)."""
     return path.endswith(MANIFEST_SUFFIXES) or "." not in path.rpartition("/")[2]
 
 
@@ -349,7 +350,7 @@ def sources_of(snapshot: Snapshot, target: str) -> Sources:
     return Sources(files=tuple(files), target=target)
 
 
-def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
+def _duplicates(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
     """List what occurs more than once in one version: Flux would apply one over the other.
 
     In two versions it does so too, but kustomize and helm call these two objects.
@@ -363,9 +364,11 @@ def _twins(objects: tuple[RenderedObject, ...]) -> list[ObjectRef]:
     return list(found)
 
 
-def _twin(ref: ObjectRef, sources: Sources) -> Problem:
+def _duplicate(ref: ObjectRef, sources: Sources) -> Problem:
     path, line = locate_last(ref, sources)
-    return Problem(path=path, line=line, message=f"{ref} is there more than once", hint="remove one of them")
+    return Problem(
+        path=path, line=line, message=f"{ref} is defined more than once", hint="remove one of them"
+    )
 
 
 def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
@@ -375,5 +378,5 @@ def _with_ignore_rule(problem: Problem, snapshot: Snapshot) -> Problem:
     return replace(
         problem,
         message=f"the target needs this file, but an ignore rule hides it: {rule}",
-        hint=f"change the rule, or bring the file back with: !{problem.path.rpartition('/')[2]}",
+        hint=f"change the rule, or include the file again with: !{problem.path.rpartition('/')[2]}",
     )

@@ -11,7 +11,7 @@ import anyio
 EDIT_SHARE: Final = 0.6
 """How much of the quiet time is enough for one edited file (docs/decisions/0007-settle.md)."""
 REST_SHARE: Final = 2.5
-"""How many quiet times have to pass before one edited file is believed to be no part of a burst."""
+"""The quiet times that must pass before one edited file doesn't count as part of a burst."""
 
 
 class Changes:
@@ -24,7 +24,7 @@ class Changes:
 
     @property
     def is_pending(self) -> bool:
-        """Say whether something changed since the last take."""
+        """Report whether something changed since the last take."""
         return self._news.is_set()
 
     def add(self, paths: frozenset[str]) -> None:

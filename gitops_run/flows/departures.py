@@ -1,4 +1,4 @@
-"""What a save takes out of the cluster, told apart: deleted, replaced under a new name, or left in place."""
+"""What a save removes from the cluster: deleted, replaced under a new name, or left in place."""
 
 from __future__ import annotations
 

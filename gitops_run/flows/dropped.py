@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 
-from gitops_run.flows.ports import ClusterLook, Snapshot
+from gitops_run.flows.ports import ClusterLook
 from gitops_run.model.objects.dry_run import Look
 from gitops_run.model.objects.flux_apply import drops_unknown_fields
 from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.text.field_paths import without_field
 from gitops_run.model.tree.flux_generator import dropped_fields, kustomization_file
+from gitops_run.model.tree.snapshot import Snapshot
 
 
 class DroppedFields:

@@ -9,9 +9,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gitops_run.errors import TransientError, ungrouped
-from gitops_run.flows.ports import Emit, Flux, Snapshot
-from gitops_run.flows.verdict import Revision, wait_for_apply, wait_for_fetch
+from gitops_run.flows.ports import Emit, Flux
+from gitops_run.flows.verdict import wait_for_apply, wait_for_fetch
 from gitops_run.model.flux.conditions import Standing, Verdict, applier_verdict
+from gitops_run.model.state.belief import Revision
 from gitops_run.model.state.events import (
     SaveApplied,
     SaveFailed,
@@ -21,6 +22,7 @@ from gitops_run.model.state.events import (
     Times,
 )
 from gitops_run.model.state.timings import slowest
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import Plan
 
 

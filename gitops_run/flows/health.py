@@ -1,7 +1,7 @@
-"""Follow the health of what a save applied, beside the loop, and tell what changes.
+"""Follow the health of what a save applied, alongside the loop, and report changes.
 
-Never waits for health: a newer save takes an older one's place at once. What is on its way is told only
-when it takes longer than a rollout that nobody notices; what has failed is told at once.
+Never waits for health: a newer save takes an older one's place at once. An object in progress is reported
+only when it takes longer than an unremarkable rollout; a failure is reported at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gitops_run.model.objects.identity import ObjectRef, parse_inventory_id
 from gitops_run.model.state.events import HealthChanged, SaveHealthy, SavePartlyHealthy
 
 GRACE_S = 1.0
-"""How long something may be on its way before that is told."""
+"""How long an object may be in progress before that is reported."""
 RETRY_S = 2.0
 _GOING = frozenset({HealthState.MISSING, HealthState.TERMINATING})
 
@@ -44,7 +44,7 @@ class HealthWatch(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class _Following:
-    """Hold one applied save. seen: None before the first look. late_at: when what waits is told."""
+    """Hold one applied save. seen: None before the first look. late_at: when pending objects are reported."""
 
     save: Save
     revision: str
@@ -61,12 +61,12 @@ class _Following:
 
 
 class HealthFollower:
-    """Follow one save at a time; remember what was told of each object from save to save."""
+    """Follow one save at a time; remember what was reported of each object from save to save."""
 
     def __init__(self, watch: HealthWatch, emit: Emit) -> None:
         self._watch = watch
         self._emit = emit
-        self._told: dict[ObjectRef, Health] = {}
+        self._reported: dict[ObjectRef, Health] = {}
         self._leaving: frozenset[str] = frozenset()
         self._following: _Following | None = None
         self._scope = anyio.CancelScope()
@@ -91,7 +91,7 @@ class HealthFollower:
         objects = tuple(parse_inventory_id(entry, known.get(entry, "v1")) for entry in inventory)
         self._following = _Following(save=save, revision=revision, objects=objects)
         kept = frozenset(objects)
-        self._told = {ref: health for ref, health in self._told.items() if ref in kept}
+        self._reported = {ref: health for ref, health in self._reported.items() if ref in kept}
         self._leaving = frozenset()
         self._scope.cancel()
         self._applied.set()
@@ -108,7 +108,7 @@ class HealthFollower:
                     await anyio.sleep(RETRY_S)
 
     async def _follow(self, following: _Following) -> None:
-        """Look and tell until the cluster fails."""
+        """Look and report until the cluster fails."""
         try:
             with ungrouped():
                 async with anyio.create_task_group() as tasks:
@@ -132,13 +132,13 @@ class HealthFollower:
                 await news.wait()
 
     def _tell(self, following: _Following, seen: Seen) -> float:
-        """Tell what there is to tell now, and say when to look again."""
+        """Report what is due now, and return when to look again."""
         now = anyio.current_time()
         for ref in set(following.late_at) - set(seen):
             del following.late_at[ref]
         for ref, health in seen.items():
             if self._is_due(following, ref, health, now):
-                self._told[ref] = health
+                self._reported[ref] = health
                 self._emit(
                     HealthChanged(ref=ref, health=health.state.value, message=health.message, log=health.log)
                 )
@@ -146,15 +146,15 @@ class HealthFollower:
         return min((at for at in following.late_at.values() if at > now), default=math.inf)
 
     def _is_due(self, following: _Following, ref: ObjectRef, health: Health, now: float) -> bool:
-        """Decide whether an object's health is told now; what is on its way gets some time first."""
-        told = self._told.get(ref)
+        """Decide whether an object's health is reported now; an object in progress gets some time first."""
+        reported = self._reported.get(ref)
         if health.is_ready:
             following.late_at.pop(ref, None)
-            return told is not None and not told.is_ready
+            return reported is not None and not reported.is_ready
         if health.state in _GOING and ref.inventory_id in self._leaving:
             return False
         late_at = following.late_at.setdefault(ref, now + GRACE_S)
-        if told is not None and (told.state, told.message) == (health.state, health.message):
+        if reported is not None and (reported.state, reported.message) == (health.state, health.message):
             return False
         if health.state is not HealthState.FAILED and now < late_at:
             return False
@@ -162,7 +162,7 @@ class HealthFollower:
         return True
 
     def _tell_healthy(self, following: _Following) -> None:
-        """Tell once that all is ready, or as much of it as can be watched."""
+        """Report once that all is ready, or as much of it as can be watched."""
         seen, save, revision = following.seen, following.save, following.revision
         if following.is_told_healthy or seen is None or not all(health.is_ready for health in seen.values()):
             return

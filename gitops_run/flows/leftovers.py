@@ -37,7 +37,7 @@ class StacksPort(Protocol):
         """Remove an empty stack."""
 
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
-        """Read what a stack tells of its session."""
+        """Read a stack's outputs about its session."""
 
     async def discard(self, name: str) -> None:
         """Forget a stack whose resources are gone, whatever its state says."""
@@ -103,5 +103,5 @@ class Leftovers:
         if pending:
             await self.stacks.clear_pending(self.stack)
         named = ", ".join(f"{leftover.kind} {leftover.name}" for leftover in found)
-        self.tell(StackNotice(text=f"cleaned up what an interrupted run left undecided: {named}"))
+        self.tell(StackNotice(text=f"cleaned up what an interrupted run left pending: {named}"))
         return True

@@ -1,6 +1,6 @@
 """A session's beginning and end: guard, look, declare; destroy, look again.
 
-Decides nothing about Pulumi, the cluster or the store: they stand behind ports.
+This module decides nothing about Pulumi, the cluster or the store: they stand behind ports.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class KeysPort(Protocol):
 
 
 class Undecided(Enum):
-    """Say what a store may still have of a session: nothing, an empty bucket, or all of it."""
+    """Describe what a store may still have of a session: nothing, an empty bucket, or all of it."""
 
     NOTHING = auto()
     EMPTY = auto()
@@ -214,14 +214,14 @@ async def down_without_cluster(request: SessionRequest, ports: Ports, tell: Tell
 def _proven(key: SessionKey, receipt: Receipt) -> Receipt:
     if receipt.left:
         raise BackendError(
-            f"session {key.name} is down, and this is still there: {', '.join(receipt.left)}",
-            hint="see what holds it, and remove it by hand",
+            f"session {key.name} is down, but these remain: {', '.join(receipt.left)}",
+            hint="find out what blocks the deletion, and remove it by hand",
         )
     if receipt.unseen:
         raise BackendError(
-            f"session {key.name} is down, and you may not see whether this is gone: "
+            f"session {key.name} is down, but you may not check whether these are gone: "
             + ", ".join(receipt.unseen),
-            hint=f"ask somebody who may look: kubectl get namespace {key.namespace}",
+            hint=f"ask somebody with more rights to run: kubectl get namespace {key.namespace}",
         )
     return receipt
 
@@ -233,7 +233,7 @@ async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Recei
         stored = await to_thread.run_sync(partial(_look_into_store, spec.store, spec.bucket, ports, left))
     except BackendError as error:
         raise BackendError(
-            f"session {spec.name} is down, and nobody could look whether anything of it is left: "
+            f"session {spec.name} is down, but it could not be checked whether these remain: "
             + error.message,
             hint=error.hint,
         ) from error
@@ -250,7 +250,7 @@ async def _look(request: SessionRequest, ports: Ports) -> tuple[SessionSpec, Clu
 async def _refuse_other_stack(name: SessionName, facts: ClusterFacts, ports: Ports, tell: Tell) -> None:
     """Refuse a session whose stack isn't here, before a stack of its name is made. Raises GuardError.
 
-    A stack that tells nothing was interrupted before it was done, where the session is its own.
+    A stack without outputs was interrupted before it was done, where the session is its own.
     """
     try:
         told = await ports.stacks.outputs(name.text, tell)
@@ -294,7 +294,7 @@ def _look_into_store(store: Store, bucket: str, ports: Ports, left: Undecided) -
     """
     if not isinstance(store, S3Store):
         is_unknown = isinstance(store, AwsStore) and left is Undecided.ALL
-        what, why = f"bucket {bucket} and its users on AWS", "its state was lost: look for them there"
+        what, why = f"bucket {bucket} and its users on AWS", "its state was lost: check for them there"
         return (ReceiptLine(what=what, is_gone=False, unseen=why),) if is_unknown else ()
     with ports.open_store(store.access) as buckets:
         is_there = buckets.exists(bucket)

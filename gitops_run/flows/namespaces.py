@@ -15,11 +15,11 @@ from functools import partial
 import yaml
 
 from gitops_run.flows.building import SOURCES_BYTES_MAX
-from gitops_run.flows.ports import Snapshot
 from gitops_run.flows.threads import give_up_if_cancelled, off_the_loop
 from gitops_run.model.objects.identity import RenderedObject, compose_documents, find_scalar
 from gitops_run.model.state.events import NamedNamespace
 from gitops_run.model.tree.kustomize import KUSTOMIZATION_FILES, MANIFEST_SUFFIXES
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry
 
 _NAMES_ONE = re.compile(r"""namespace["']?[ \t]*:[ \t]*["']?[\w$]""")
@@ -107,5 +107,5 @@ def _names(objects: Iterable[RenderedObject]) -> Mapping[str, str]:
 
 
 def _is_applied(one: NamedNamespace, applied: Mapping[str, str]) -> bool:
-    """Say whether a manifest is one of what is applied; kustomize may have added to its name."""
+    """Report whether a manifest is one of what is applied; kustomize may have added to its name."""
     return one.name in applied.get(one.kind, "") if one.kind else bool(applied)

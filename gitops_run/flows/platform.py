@@ -1,6 +1,6 @@
 """A platform's beginning and end: guard, look, declare; refuse while it is in use, destroy, look again.
 
-Decides nothing about Pulumi or the cluster: they stand behind ports.
+This module decides nothing about Pulumi or the cluster: they stand behind ports.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ async def up(stack: str, settings: PlatformSettings, ports: PlatformPorts, tell:
         tell(StackNotice(text=describe_flux(facts)))
     leftovers = _leftovers(stack, ports, tell)
     if has_lost(facts, stack) and not await leftovers.clean_up():
-        tell(StackNotice(text="something of this platform is missing: it is made"))
+        tell(StackNotice(text="something of this platform is missing: it is recreated"))
         await ports.stacks.clear_pending(stack)
     config = to_platform_config(replace(settings, cluster=spec.cluster.uid))
 
@@ -108,7 +108,7 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     if stack in left.stacks:
         raise BackendError(
             f"the platform {stack} is down, and something that it made is still there",
-            hint="to see what: gitops-run platform status",
+            hint="to see them: gitops-run platform status",
         )
     return left
 

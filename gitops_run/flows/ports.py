@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import anyio
@@ -20,37 +19,10 @@ from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.store.objects import StoredObject
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.problem import Problem
-from gitops_run.model.tree.ignore import Rule
-from gitops_run.model.tree.tree import Tree
+from gitops_run.model.tree.snapshot import Snapshot
 
 Emit = Callable[[Event], None]
 """Takes an event and returns at once."""
-
-
-class Snapshot(Protocol):
-    """One state of the root, stable while the next one isn't taken."""
-
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102
-    @property
-    def folder(self) -> Path: ...  # noqa: D102
-    @property
-    def problems(self) -> tuple[Problem, ...]: ...  # noqa: D102
-    @property
-    def whole_root_reason(self) -> str: ...  # noqa: D102
-    @property
-    def remarks(self) -> tuple[str, ...]: ...  # noqa: D102
-    def read_bytes(self, path: str) -> bytes: ...  # noqa: D102
-    def read_text(self, path: str) -> str | None: ...  # noqa: D102
-    def hidden_by(self, path: str) -> Rule | None: ...  # noqa: D102
-    def meant_by(self, path: str) -> str: ...  # noqa: D102
-
-
-class EarlierSnapshot(Snapshot, Protocol):
-    """A snapshot that was live before. taken: when it was kept, RFC 3339."""
-
-    @property
-    def taken(self) -> str: ...  # noqa: D102
 
 
 class Files(Protocol):
@@ -80,7 +52,7 @@ class Store(Protocol):
     """The session's S3 bucket."""
 
     def admitting(self) -> AbstractContextManager[None]:
-        """Let a store that began anew, in this one's place, be written to while inside.
+        """Allow writes to an empty store that has replaced this one while inside.
 
         Outside, writing waits and fails: one object in an empty store must not be what Flux fetches.
         """
@@ -101,7 +73,7 @@ class Store(Protocol):
         ...
 
     async def heeds_conditions(self, key: str, content: bytes, permit: Permit) -> bool:
-        """Say whether the store heeds the conditions of put_many, by a put that changes nothing.
+        """Report whether the store heeds the conditions of put_many, by a put that changes nothing.
 
         key, content: of an object that the store holds.
         """
@@ -184,7 +156,7 @@ class Lease(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """Say whether it was taken over: then it stays lost for this holder."""
+        """Report whether it was taken over: then it stays lost for this holder."""
         ...
 
     async def ensure(self) -> None:
@@ -221,8 +193,8 @@ class History(Protocol):
         """
         ...
 
-    async def snapshot(self, revision: str) -> EarlierSnapshot:
-        """Lay out an earlier snapshot, whole, in a folder of its own. Raises NotFound."""
+    async def snapshot(self, revision: str) -> Snapshot:
+        """Lay out an earlier snapshot, whole, in a folder of its own, with `taken`. Raises NotFound."""
         ...
 
     def requests(self) -> AsyncIterator[UndoRequest]:

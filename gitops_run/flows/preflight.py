@@ -16,7 +16,7 @@ from gitops_run.flows.building import Builder, Built, snapshot_size
 from gitops_run.flows.departures import find_departures
 from gitops_run.flows.dropped import DroppedFields, look_as_flux_applies
 from gitops_run.flows.namespaces import NamespaceFinder
-from gitops_run.flows.ports import ClusterLook, Emit, Renderer, Snapshot
+from gitops_run.flows.ports import ClusterLook, Emit, Renderer
 from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
 from gitops_run.model.names import APPLIER
@@ -40,6 +40,7 @@ from gitops_run.model.state.events import NamedNamespace, NamespaceOverridden
 from gitops_run.model.text.masking import Masker
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.places import locate
+from gitops_run.model.tree.snapshot import Snapshot
 
 _CIPHERTEXT = (
     "SOPS has encrypted its values, and without a key Flux applies them encrypted: "
@@ -64,7 +65,7 @@ class Live:
 class Preflight:
     """Hold what a snapshot would apply and change, or why it may not be pushed.
 
-    not_checked: lines for a person about what only Flux can tell. digests: of every rendered object.
+    not_checked: lines for a person about what only Flux knows. digests: of every rendered object.
     overridden: what names a namespace other than the session's. spared: entries of the inventory that the
     save lacks, and that stay or may stay in the cluster, or are replaced under another name. is_rendered:
     False where only Flux can render the target, so that none of the others is known.
@@ -82,7 +83,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectionSettings:
-    """Say what is inspected for which session.
+    """Describe what is inspected for which session.
 
     variables: what is substituted after the build; None where nothing is. has_dry_run: False leaves the API
     server's opinion to Flux.
@@ -96,11 +97,11 @@ class InspectionSettings:
     is_chart: bool = False
 
     def is_marked(self, body: Mapping[str, Any], name: str, value: str) -> bool:
-        """Say whether an object tells kustomize-controller something; helm-controller doesn't listen."""
+        """Report whether an object has this annotation for kustomize-controller."""
         return not self.is_chart and has_mark(body, f"{KUSTOMIZE_LABEL}/{name}", value)
 
     def leaves_alone(self, body: Mapping[str, Any]) -> bool:
-        """Say whether an object, live or not, tells Flux not to apply it."""
+        """Report whether an annotation of an object, live or not, keeps Flux from applying it."""
         return self.is_marked(body, "reconcile", "disabled") or self.is_marked(body, "ssa", "Ignore")
 
 
@@ -178,7 +179,7 @@ class Inspector:
         return await off_the_loop(mask, snapshot_size(snapshot))
 
     def _decrypted(self, built: Built, live: Live) -> Built:
-        """Tell apart what only Flux can read, where the session has a key for it."""
+        """Separate what only Flux can read, if the session has a key for it."""
         if not self._settings.has_decryption_key:
             return built
         found = as_decrypted(built.objects, live.inventory, live.versions)
@@ -213,7 +214,7 @@ class Inspector:
         )
 
     def _tell_overridden(self, found: tuple[NamedNamespace, ...]) -> None:
-        """Tell what names another namespace, but not again at each save."""
+        """Report manifests that name another namespace, but not again in each save."""
         new = tuple(one for one in found if one.identity not in self._overridden)
         self._overridden = frozenset(one.identity for one in found)
         if new:
@@ -222,7 +223,7 @@ class Inspector:
     async def _looks(
         self, changed: Sequence[RenderedObject], built: Built
     ) -> list[tuple[RenderedObject, Look]]:
-        """Ask the cluster about what changed: by a dry run where that can tell something."""
+        """Ask the cluster about what changed: by a dry run if that can find something."""
         tried: list[RenderedObject] = []
         read: list[RenderedObject] = []
         for item in changed:
@@ -303,10 +304,10 @@ class _Judgement:
         """Say of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
         if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
-            self._not_checked.append(f"{ref}: it tells Flux to leave it alone")
+            self._not_checked.append(f"{ref}: its annotation makes Flux ignore it")
             return
         if look.live is not None and self._settings.is_marked(item.body, "ssa", "IfNotPresent"):
-            self._not_checked.append(f"{ref}: it is there, and tells Flux to leave it then")
+            self._not_checked.append(f"{ref}: it exists, and its annotation makes Flux ignore it then")
             return
         if look.live is not None and ref.inventory_id not in self._known:
             owner = foreign_owner(look.live, session)
@@ -324,15 +325,15 @@ class _Judgement:
         self._tell_change(item, look, is_recreated=is_forced and not refused)
 
     def _tell_change(self, item: RenderedObject, look: Look, *, is_recreated: bool) -> None:
-        """Say what applying an object would change, or why that can't be told."""
+        """Describe what applying an object would change, or why that can't be determined."""
         ref = item.ref
         if is_recreated:
             self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
         elif look.is_hidden and not look.findings:
-            reason = f"{APPLIER} may not read it, so nobody knows whether it is there and whose it is"
+            reason = f"{APPLIER} may not read it, so its existence and its owner are unknown"
             self._not_checked.append(f"{ref}: {reason}")
         elif look.result is not None and look.live is not None and ref.inventory_id in self._twofold:
-            reason = "it is there in several API versions, and the one that Flux applies last stays"
+            reason = "it is defined in several API versions, and the one that Flux applies last wins"
             self._not_checked.append(f"{ref} ({ref.api_version}): {reason}")
         elif look.result is not None:
             change = find_change(ref, look.live, look.result)
@@ -344,9 +345,10 @@ class _Judgement:
             self._not_checked.append(f"{ref}: {reason}")
 
     def _once(self, ref: ObjectRef, finding: Finding) -> str:
-        """Tell of a field that the API server takes now, and not once the object has another version."""
+        """Report a field that the API server accepts now, but not once the object has another version."""
         place = self._refusals.place(ref, finding.field)
-        return f"{ref}: {finding.field} ({place}): Flux applies it once and refuses it then: {finding.hint}"
+        what = f"{ref}: {finding.field} ({place})"
+        return f"{what}: Flux applies it once and refuses it afterwards: {finding.hint}"
 
     def _dropped(self, item: RenderedObject, look: Look) -> list[str]:
         """List what Flux leaves out of an object that it applies."""
@@ -354,18 +356,18 @@ class _Judgement:
         found = [f"{ref}: Flux drops the unknown field {name} ({place(name)})" for name in look.dropped]
         if not self._settings.is_chart and drops_labels(item.body):
             labels = "metadata.labels"
-            found.append(f"{ref}: Flux drops {labels} ({place(labels)}): one of them is not text")
+            found.append(f"{ref}: Flux drops {labels} ({place(labels)}): one of them is not a string")
         return found
 
     def _tell_ciphertext(self, item: RenderedObject) -> None:
-        """Say what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
+        """Describe what a dry run doesn't show of an object that holds or names what SOPS has encrypted."""
         if reason := self._built.naming_encrypted.get(item.ref):
             self._not_checked.append(f"{item.ref}: {reason}")
         elif not self._settings.has_decryption_key and holds_ciphertext(item.body):
             self._not_checked.append(f"{item.ref}: {_CIPHERTEXT}")
 
     def result(self) -> Preflight:
-        """Bring the findings together; what can't be asked for at all is told once."""
+        """Bring the findings together; what can't be asked for at all is reported once."""
         objects = tuple(item.ref for item in self._built.objects)
         return Preflight(
             objects=objects,
@@ -375,17 +377,17 @@ class _Judgement:
         )
 
     def _is_forced(self, item: RenderedObject, look: Look) -> bool:
-        """Say whether Flux recreates an object whose change is refused: it or the live one has a mark."""
+        """Report whether Flux recreates an object whose change is refused: it or the live one has a mark."""
         marked = (item.body, look.live or {})
         return any(self._settings.is_marked(body, "force", "enabled") for body in marked)
 
     def _is_for_flux(self, item: RenderedObject, finding: Finding) -> bool:
-        """Say whether a finding is no fault of the save; then it's not checked, and the reason is told."""
+        """Report whether a finding is not the save's fault; its reason is reported as not checked."""
         ref, reason = item.ref, ""
         if finding.obstacle is Obstacle.KIND and (ref.group, ref.kind) in self._new_kinds:
-            reason = "its kind comes with this save"
+            reason = "this save creates its kind"
         elif finding.obstacle is Obstacle.NAMESPACE and ref.namespace in self._new_namespaces:
-            reason = "its namespace comes with this save"
+            reason = "this save creates its namespace"
         if reason:
             self._not_checked.append(f"{ref}: {reason}")
         is_left_to_flux = not self._settings.has_dry_run and finding.obstacle is not Obstacle.IMPERSONATION
@@ -400,5 +402,5 @@ def _new_kinds(objects: Iterable[RenderedObject]) -> Iterable[tuple[str, str]]:
 
 
 def _distinct(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Tell an object that stands in two API versions once."""
+    """Report an object that is defined in two API versions once."""
     return tuple({(one.object, one.action, one.fields): one for one in changes}.values())

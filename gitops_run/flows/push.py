@@ -1,26 +1,26 @@
 """Bring the store from one whole tree to the next, and ask Flux for it.
 
-docs/save-protocol.md, steps 2 to 5. Knows what the store holds, as far as nobody else writes to it, and
-which revisions were live before.
+docs/save-protocol.md, steps 2 to 5. Keeps the sync's `Belief` in step with what was done; what follows from
+that is decided in `model.state.belief`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.follow import Save
-from gitops_run.flows.ports import Emit, Flux, Lease, Snapshot, Store
-from gitops_run.flows.verdict import Revision
+from gitops_run.flows.ports import Emit, Flux, Lease, Store
 from gitops_run.model.names import STORE_PREFIX
+from gitops_run.model.state.belief import Belief, Revision, Stored, digests, etags
 from gitops_run.model.state.events import SaveUploading, StoreDiffered
-from gitops_run.model.store.objects import StoredObject, flux_revision, store_difference
-from gitops_run.model.tree.tree import Plan, Tree, diff, edited_file
+from gitops_run.model.store.objects import store_difference
+from gitops_run.model.tree.snapshot import Snapshot
+from gitops_run.model.tree.tree import Plan, Tree, diff
 
 BATCH = 100
 """Files whose contents are held in memory at a time."""
@@ -33,16 +33,8 @@ ROUNDS = 3
 """How often one push writes the difference between its tree and a listing before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """Hold what is stored at a path. An object that was listed is known by its ETag alone."""
-
-    digest: str = field(compare=False)
-    etag: str
-
-
 class Pusher:
-    """Write trees to one session's store. One at a time."""
+    """Write trees to one session's store, one at a time. belief: what is known of it and of Flux."""
 
     def __init__(
         self, store: Store, flux: Flux, lease: Lease, emit: Emit, new_token: Callable[[], str]
@@ -52,34 +44,19 @@ class Pusher:
         self._lease = lease
         self._emit = emit
         self._new_token = new_token
-        self._published: dict[str, _Stored] | None = None
-        self._revisions: set[str] = set()
-        self._last_token = ""
-        self._last_revision = ""
-        self._doubts = 0
-        self._has_conditions: bool | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Say whether nothing that is known was ever pushed."""
-        return not self._published
+        self.belief = Belief()
 
     def doubt(self) -> None:
-        """Forget what the store holds: something failed, or somebody else wrote to it."""
-        self._published = None
-        self._doubts += 1
+        """Take nothing for granted in the next push: something failed."""
+        self.belief = self.belief.doubted()
 
     def holds(self, tree: Tree) -> bool:
         """Say whether this tree is what was pushed last."""
-        return self._published is not None and _digests(self._published) == tree.digests
-
-    def is_edit(self, tree: Tree) -> bool:
-        """Say whether the content of one file is all that differs from what was pushed last."""
-        return bool(edited_file(_digests(self._published or {}), tree))
+        return self.belief.holds(tree)
 
     def plan(self, tree: Tree) -> Plan:
         """Plan the way from what is known to be in the store to a tree."""
-        return diff(_digests(self._published or {}), tree.digests)
+        return self.belief.plan(tree)
 
     async def push(self, snapshot: Snapshot, save: Save) -> Revision:
         """Write the difference, behind a fence where it takes more than one operation; mark save's steps.
@@ -90,50 +67,48 @@ class Pusher:
         What the store holds is in doubt until the end. Raises LockedError where the lease was lost,
         GuardError where the fence was.
         """
-        if not self._revisions:
-            self._revisions |= {self._flux.source.revision, self._flux.applier.applied}
         mark, token = f"{self._lease.holder}/{save.number}", self._new_token()
-        published, needs_fence = self._published, self._needs_fence(save.plan)
-        self._published = None
-        doubts = self._doubts
+        before, source = self.belief, self._flux.source
+        self.belief = before.begun(save.number, live=(source.revision, self._flux.applier.applied))
         with ExitStack() as admitted:
-            if needs_fence:
+            if before.needs_fence(save.plan, source):
                 await self._fence(save, mark, admitted)
             published = await self._brought_to(
-                snapshot, save, published, partial(self._fence, save, mark, admitted)
+                snapshot, save, before, partial(self._fence, save, mark, admitted)
             )
         save.mark("uploaded")
         if save.is_fenced:
             await self._flux.release(mark, token)
         else:
             await self._flux.request_fetch(token)
-        # What came into doubt after the last listing stays so: another store may stand there by now.
-        self._published = published if self._doubts == doubts else None
-        revision = self._revision(published, token)
-        self._last_token, self._last_revision = token, revision.text
+        # What came into doubt since the push began stays so: another store may stand there by now.
+        revision = self.belief.revision(published, token)
+        self.belief = self.belief.pushed(published, revision)
         return revision
 
     async def _brought_to(
-        self,
-        snapshot: Snapshot,
-        save: Save,
-        published: dict[str, _Stored] | None,
-        fence: Callable[[], Awaitable[None]],
-    ) -> dict[str, _Stored]:
-        """Write until a listing shows just the snapshot. published: what is known to be stored.
+        self, snapshot: Snapshot, save: Save, before: Belief, fence: Callable[[], Awaitable[None]]
+    ) -> Mapping[str, Stored]:
+        """Write until a listing shows just the snapshot. before: what was believed as the push began.
 
         Raises TransientError where the store's listings never show what was put.
         """
+        published = None if before.must_list else dict(before.stored or {})
         for _ in range(ROUNDS):
             if published is None:
                 published = await self._listed()
-                save.plan = diff(_digests(published), snapshot.tree.digests)
+                save.plan = diff(digests(published), snapshot.tree.digests)
             # What others did to the store meanwhile, or since the last save, must not reach Flux.
-            found = await self._written(snapshot, save, published)
+            replacing = before.put_while_listing(save.plan, is_fenced=save.is_fenced)
+            if replacing:
+                found = await self._replaced(snapshot, replacing, published)
+            else:
+                await self._write(snapshot, save, published)
+                found = await self._listed()
             if found == published:
                 await self._try_conditions(snapshot, save, published)
                 return published
-            difference = store_difference(_etags(published), _etags(found))
+            difference = store_difference(etags(published), etags(found))
             self._emit(
                 StoreDiffered(save=save.number, message=f"the store holds something else: {difference}")
             )
@@ -144,26 +119,16 @@ class Pusher:
             hint="find out who else writes to the bucket, or what changes its listings: a gateway, a cache",
         )
 
-    async def _written(
-        self, snapshot: Snapshot, save: Save, published: dict[str, _Stored]
-    ) -> Mapping[str, _Stored]:
-        """Write a save's plan, and list the store; published is kept in step with what was written."""
-        path = save.plan.puts[0] if save.plan.is_single and save.plan.puts else ""
-        if path in published and self._has_conditions and not save.is_fenced:
-            return await self._replaced(snapshot, path, published)
-        await self._write(snapshot, save, published)
-        return await self._listed()
-
     async def _replaced(
-        self, snapshot: Snapshot, path: str, published: dict[str, _Stored]
-    ) -> Mapping[str, _Stored]:
+        self, snapshot: Snapshot, path: str, published: dict[str, Stored]
+    ) -> Mapping[str, Stored]:
         """Replace one object while the store is listed, which spares a round trip.
 
         The store takes it only in the place of the known one: in a store that was emptied after the listing
         it would be all that Flux finds. So what counts is the listing with either of the two.
         """
         before, key, began = published[path], f"{STORE_PREFIX}{path}", anyio.current_time()
-        found: dict[str, _Stored] = {}
+        found: dict[str, Stored] = {}
 
         async def look() -> None:
             found.update(await self._listed())
@@ -172,22 +137,23 @@ class Pusher:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(look)
                 content = {key: snapshot.read_bytes(path)}
-                etags = await self._store.put_many(content, self._lease.ensure, {key: before.etag})
+                taken = await self._store.put_many(content, self._lease.ensure, {key: before.etag})
         digest = snapshot.tree.files[path].digest
         # What wasn't taken may be there all the same, by an attempt whose answer was lost: its MD5 tells.
-        published[path] = _Stored(digest, etags.get(key, digest))
-        if key not in etags or anyio.current_time() - began > LISTING_S:
+        published[path] = Stored(digest, taken.get(key, digest))
+        if key not in taken or anyio.current_time() - began > LISTING_S:
             return await self._listed()
         return found | {path: published[path]} if found.get(path) == before else found
 
-    async def _try_conditions(self, snapshot: Snapshot, save: Save, published: Mapping[str, _Stored]) -> None:
+    async def _try_conditions(self, snapshot: Snapshot, save: Save, published: Mapping[str, Stored]) -> None:
         """Find out once whether the store heeds conditions: behind a fence, by a put that changes nothing."""
-        if self._has_conditions is not None or not save.is_fenced or not published:
+        if self.belief.heeds_conditions is not None or not save.is_fenced or not published:
             return
         path = min(published, key=lambda name: snapshot.tree.files[name].size)
         key, content = f"{STORE_PREFIX}{path}", snapshot.read_bytes(path)
         with suppress(TransientError):
-            self._has_conditions = await self._store.heeds_conditions(key, content, self._lease.ensure)
+            are_heeded = await self._store.heeds_conditions(key, content, self._lease.ensure)
+            self.belief = self.belief.with_conditions(are_heeded=are_heeded)
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
         """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""
@@ -197,40 +163,19 @@ class Pusher:
             save.mark("fenced")
             admitted.enter_context(self._store.admitting())
 
-    def _revision(self, published: Mapping[str, _Stored], token: str) -> Revision:
-        text = flux_revision(
-            StoredObject(key=f"{STORE_PREFIX}{path}", etag=stored.etag, size=0)
-            for path, stored in published.items()
-        )
-        revision = Revision(text=text, token=token, was_live=text in self._revisions)
-        self._revisions.add(text)
-        return revision
-
-    def _needs_fence(self, plan: Plan) -> bool:
-        """Spare the fence where one operation leads from a known tree to the next: never at first.
-
-        Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
-        and the content of the next but one. So the fetch of the last push has to be over, and well: one that
-        failed is tried again by Flux, at any time.
-        """
-        is_one_step = self._published is not None and plan.is_single
-        source = self._flux.source
-        is_settled = source.handled == self._last_token and source.revision == self._last_revision
-        return not is_one_step or source.is_suspended or not is_settled
-
-    async def _listed(self) -> dict[str, _Stored]:
+    async def _listed(self) -> dict[str, Stored]:
         """List the store; what has no business there is removed."""
         found = await self._store.list()
         strangers = [stored.key for stored in found if not stored.key.startswith(STORE_PREFIX)]
         if strangers:
             await self._store.delete(strangers, self._lease.ensure)
         return {
-            stored.key.removeprefix(STORE_PREFIX): _Stored(stored.etag, stored.etag)
+            stored.key.removeprefix(STORE_PREFIX): Stored(stored.etag, stored.etag)
             for stored in found
             if stored.key.startswith(STORE_PREFIX)
         }
 
-    async def _write(self, snapshot: Snapshot, save: Save, published: dict[str, _Stored]) -> None:
+    async def _write(self, snapshot: Snapshot, save: Save, published: dict[str, Stored]) -> None:
         """Put, then delete, but for what stands in a put's way; published is kept in step."""
         plan = save.plan
         sizes = {path: snapshot.tree.files[path].size for path in plan.puts}
@@ -240,10 +185,10 @@ class Pusher:
             batch = plan.puts[start : start + BATCH]
             self._report_upload(save.number, sizes, plan.puts[:start])
             contents = {f"{STORE_PREFIX}{path}": snapshot.read_bytes(path) for path in batch}
-            etags = await self._store.put_many(contents, self._lease.ensure)
+            taken = await self._store.put_many(contents, self._lease.ensure)
             for path in batch:
                 digest = snapshot.tree.files[path].digest
-                published[path] = _Stored(digest, etags[f"{STORE_PREFIX}{path}"])
+                published[path] = Stored(digest, taken[f"{STORE_PREFIX}{path}"])
         await self._delete([path for path in plan.deletes if path not in shadowing], published)
 
     def _report_upload(self, save: int, sizes: Mapping[str, int], done: Sequence[str]) -> None:
@@ -254,17 +199,9 @@ class Pusher:
         percent = 100 * sum(sizes[path] for path in done) // max(whole, 1)
         self._emit(SaveUploading(save=save, files=len(sizes), size=whole, percent=percent))
 
-    async def _delete(self, paths: Sequence[str], published: dict[str, _Stored]) -> None:
+    async def _delete(self, paths: Sequence[str], published: dict[str, Stored]) -> None:
         if not paths:
             return
         await self._store.delete([f"{STORE_PREFIX}{path}" for path in paths], self._lease.ensure)
         for path in paths:
             del published[path]
-
-
-def _digests(stored: Mapping[str, _Stored]) -> dict[str, str]:
-    return {path: entry.digest for path, entry in stored.items()}
-
-
-def _etags(stored: Mapping[str, _Stored]) -> dict[str, str]:
-    return {path: entry.etag for path, entry in stored.items()}

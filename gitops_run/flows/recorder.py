@@ -1,6 +1,6 @@
 """Fold a sync's events into the session's record, and publish it for everybody who may see the session.
 
-Never holds up a save: writing is a task of its own, and a failed write is told once. The small state is
+Never holds up a save: writing is a task of its own, and a failed write is reported once. The small state is
 written soon after something is decided, the record seldom: each write costs the cluster its size.
 """
 

@@ -1,6 +1,6 @@
 """What is left of a save once Flux has applied it: its snapshot, and the health of its objects.
 
-All of it beside the loop: nothing here holds up a save, and a disk that refuses ends no sync.
+All of this runs alongside the loop: nothing here delays a save, and a disk that refuses ends no sync.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from anyio.abc import TaskGroup
 from gitops_run.errors import BackendError
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.ports import Emit, Flux, History, Snapshot
+from gitops_run.flows.ports import Emit, Flux, History
 from gitops_run.model.state.events import HistoryFailed, SnapshotKept
+from gitops_run.model.tree.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Records:
         self._kept.set()
 
     def pushed(self, tasks: TaskGroup, save: Save) -> None:
-        """Begin to keep a snapshot's contents: `kept` tells when another may take their place."""
+        """Begin to keep a snapshot's contents: `kept` ends when another may take their place."""
         self._kept = anyio.Event()
         tasks.start_soon(self._keep, save, self._kept)
 
@@ -69,7 +70,7 @@ class Records:
             self._ports.emit(SnapshotKept(revision=revision, taken=taken))
 
     async def _unless_refused(self, work: Awaitable[None]) -> None:
-        """Do something to the history; tell once where the disk refuses."""
+        """Do something to the history; report once if the disk refuses."""
         try:
             await work
         except BackendError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.flows.ports import Snapshot
 from gitops_run.model.names import APPLIER
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
@@ -13,6 +12,7 @@ from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.text.yaml_words import unquoted_hint
 from gitops_run.model.tree.places import Sources, locate
+from gitops_run.model.tree.snapshot import Snapshot
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
@@ -36,8 +36,8 @@ class Refusals:
         """Write what the cluster finds wrong with an object."""
         if finding.obstacle is Obstacle.IMPERSONATION:
             return Problem(
-                message=f"you may not ask what {APPLIER} may do: an older gitops-run made this session",
-                hint="bring it up to date: gitops-run up NAME",
+                message=f"you may not impersonate {APPLIER}: an older gitops-run created this session",
+                hint="update it: gitops-run up NAME",
             )
         message, hint = self._told(ref, look, finding)
         path, line = locate(ref, self.sources, finding.field)
@@ -49,11 +49,11 @@ class Refusals:
         """Write a finding and what to do about it."""
         match finding.obstacle:
             case Obstacle.KIND:
-                return finding.message, "check its apiVersion and kind, or install what brings the kind"
+                return finding.message, "check its apiVersion and kind, or install what provides the kind"
             case Obstacle.NAMESPACE:
                 return (
                     f"there is no namespace {ref.namespace}",
-                    "leave the namespace out: the session sets it",
+                    "remove the namespace: the session sets it",
                 )
             case Obstacle.RIGHT:
                 return self._missing_right(ref, look), _REMOVE
@@ -73,7 +73,7 @@ class Refusals:
         if not look.is_namespaced:
             return _WHOLE_CLUSTER
         if ref.namespace not in ("", namespace):
-            return f"it lies in namespace {ref.namespace}, and the session may apply in {namespace} only"
+            return f"it is in namespace {ref.namespace}, and the session may apply in {namespace} only"
         return f"the session's ServiceAccount {APPLIER} has no right to apply {look.resource}"
 
     def of_foreign(self, ref: ObjectRef, owner: str) -> Problem:
@@ -82,7 +82,7 @@ class Refusals:
         return Problem(
             path=path,
             line=line,
-            message=f"{ref} {owner}: a session never takes over what it didn't make",
+            message=f"{ref} {owner}: a session never takes over objects that it did not create",
             hint="rename it, or remove it from the target",
         )
 
@@ -95,5 +95,5 @@ class Refusals:
 
     @cached_property
     def sources(self) -> Sources:
-        """Read the sources only where something has to be found in them."""
+        """Read the sources only if something must be found in them."""
         return sources_of(self._snapshot, self._target)

@@ -1,14 +1,15 @@
 """The save loop: from a settled change on disk to a revision that Flux was asked to apply.
 
 docs/save-protocol.md is its law. The loop decides when a snapshot is taken, checked and pushed;
-`flows.preflight` decides whether it may be, `flows.verdict` what became of it. It never waits for a
-verdict: that runs beside it, and a newer save ends it.
+`flows.preflight` decides whether it may be, `flows.verdict` what became of it, and `model.state.belief` what
+follows from what is known of the store and the cluster. It never waits for a verdict: that runs beside it,
+and a newer save ends it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,7 +27,6 @@ from gitops_run.flows.ports import (
     Flux,
     History,
     Lease,
-    Snapshot,
     SteadyStore,
     Store,
     StoreWatch,
@@ -34,10 +34,9 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.flows.verdict import Expected, Revision
 from gitops_run.model.names import applied_path
-from gitops_run.model.objects.identity import ObjectRef
-from gitops_run.model.objects.pruning import is_large_prune, pruned
+from gitops_run.model.objects.pruning import prune_question, pruned
+from gitops_run.model.state.belief import Belief, Reported, Revision
 from gitops_run.model.state.events import (
     ObjectsAwaited,
     SaveBroken,
@@ -52,11 +51,10 @@ from gitops_run.model.state.events import (
 )
 from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 
 FINISH_S = 5.0
 """How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""
-HEALS_MAX = 3
-"""How often in a row a store that differs is put right before a person is asked to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +107,16 @@ class SaveLoop:
         )
         self._undo = undo
         self._whole_root_reason = ""
-        self._known: Mapping[ObjectRef, str] = {}
-        self._expected = Expected()
-        self._count = 0
-        self._heals = 0
-        self._differed_last = 0
         self._backoff = Backoff()
-        self._is_broken = False
-        self._is_told_live = False
         self._is_edit = False
+
+    @property
+    def _belief(self) -> Belief:
+        return self._pusher.belief
+
+    @_belief.setter
+    def _belief(self, belief: Belief) -> None:
+        self._pusher.belief = belief
 
     async def run(self) -> None:
         """Save until cancelled. Raises LockedError when the lease is lost, NotFound when the session is."""
@@ -152,8 +151,7 @@ class SaveLoop:
         """Fill a store that began anew without waiting for the next save, which would find it empty."""
         while True:
             message = await self._ports.store_watch.replaced()
-            self._pusher.doubt()
-            self._expected = Expected()
+            self._belief = self._belief.replaced()
             self._ports.emit(StoreReplaced(message=message))
             self._backoff.reset()
             self._changes.add(frozenset())
@@ -170,7 +168,7 @@ class SaveLoop:
         while True:
             if generation != self._ports.flux.applier.generation:
                 generation = self._ports.flux.applier.generation
-                self._known = {}
+                self._belief = self._belief.with_checked({})
                 self._changes.add(frozenset())
             path = self._ports.flux.applier.path
             if path not in ("", expected):
@@ -179,13 +177,14 @@ class SaveLoop:
                     hint="to sync what it applies: gitops-run sync NAME",
                 )
             source = self._ports.flux.source
-            if self._expected.is_betrayed_by(source):
-                self._put_right(tasks, self._count, f"Flux fetched {source.revision or 'nothing'}")
+            self._belief = self._belief.fetched(source)
+            if self._belief.is_contradicted_by(source):
+                self._put_right(tasks, self._belief.save, f"Flux fetched {source.revision or 'nothing'}")
             await self._ports.flux.changed()
 
     async def _save_for_ever(self, tasks: TaskGroup) -> None:
         def try_again(error: TransientError | WaitTimeout) -> None:
-            self._doubt()
+            self._pusher.doubt()
             self._retry_later(tasks, error.message, error.hint)
 
         concerns = Concerns(
@@ -205,7 +204,7 @@ class SaveLoop:
 
     async def _save_once(self, tasks: TaskGroup, follower: Follower) -> None:
         await self._changes.arrived()
-        save = Save(self._count + 1, anyio.current_time())
+        save = Save(self._belief.save + 1, anyio.current_time())
         snapshot, checked = await self._settled(save)
         save.plan = self._pusher.plan(snapshot.tree)
         if self._pusher.holds(snapshot.tree) and not snapshot.problems:
@@ -252,7 +251,7 @@ class SaveLoop:
     async def _check(self, touched: frozenset[str], save: Save, found: list[_Checked]) -> None:
         snapshot = await self._snapshot(touched, save)
         save.mark("scanned")
-        self._is_edit = not snapshot.problems and self._pusher.is_edit(snapshot.tree)
+        self._is_edit = not snapshot.problems and self._belief.is_edit(snapshot.tree)
         if not snapshot.problems and self._pusher.holds(snapshot.tree):
             found.append((snapshot, None))
             return
@@ -260,7 +259,7 @@ class SaveLoop:
             found.append((snapshot, Preflight()))
             return
         applier = self._ports.flux.applier
-        live = Live(digests=self._known, inventory=applier.inventory, versions=applier.versions)
+        live = Live(digests=self._belief.checked, inventory=applier.inventory, versions=applier.versions)
         found.append((snapshot, await self._ports.inspector.inspect(snapshot, live, save.mark)))
 
     async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
@@ -291,34 +290,25 @@ class SaveLoop:
         await anyio.sleep(seconds)
         self._changes.add(frozenset())
 
-    def _doubt(self) -> None:
-        """Take nothing for granted in the next save: not the store, not what the API server once said."""
-        self._pusher.doubt()
-        self._known = {}
-
     def _put_right(self, tasks: TaskGroup, save: int, found: str) -> None:
         """Push again over a store that somebody else has written to."""
-        self._doubt()
-        self._expected = Expected()
-        self._heals = self._heals + 1 if self._differed_last == save - 1 else 1
-        self._differed_last = save
+        self._belief = self._belief.contradicted(save)
         message = f"the store holds something else than what was pushed: {found}"
         self._ports.emit(StoreDiffered(save=save, message=message))
-        if self._heals <= HEALS_MAX:
+        if self._belief.heals_at_once:
             self._changes.add(frozenset())
         else:
             self._retry_later(tasks, message, "find out who else writes to the session's bucket")
 
     def _tell_unchanged(self) -> None:
-        if self._is_broken:
-            self._ports.emit(SaveUnchanged(save=self._count))
-        elif not self._is_told_live:
+        if self._belief.reported is Reported.BROKEN:
+            self._ports.emit(SaveUnchanged(save=self._belief.save))
+        elif self._belief.reported is Reported.PUSHED:
             self._ports.emit(TreeIsLive(revision=self._ports.flux.source.revision))
-        self._is_broken, self._is_told_live = False, True
+        self._belief = self._belief.unchanged()
 
     def _tell_broken(self, save: Save, problems: tuple[Problem, ...]) -> None:
-        self._is_broken, self._is_told_live = True, False
-        self._count = save.number
+        self._belief = self._belief.broken(save.number)
         # What a broken target needs isn't known: files that only seem to be gone aren't named.
         paths = save.plan.puts or tuple(sorted({problem.path for problem in problems if problem.path}))
         self._ports.emit(
@@ -331,18 +321,15 @@ class SaveLoop:
         if not checked.is_rendered:
             return ()
         if not checked.objects:
-            if not inventory and self._pusher.is_empty:
+            if not inventory and self._belief.is_empty:
                 return None
             return (
                 Problem(message="nothing left to apply", hint="to end the session: gitops-run down NAME"),
             )
         left = pruned(checked.objects, inventory)
         gone = [ref for ref in left if ref.inventory_id not in checked.spared]
-        if not is_large_prune(len(gone), len(inventory), self._settings.prune_limit_percent):
-            return ()
-        names = ", ".join(str(ref) for ref in gone[:3])
-        question = f"this save would delete {len(gone)} of {len(inventory)} objects ({names}, …)"
-        if await self._is_confirmed(f"{question}. Delete them?"):
+        question = prune_question(gone, len(inventory), self._settings.prune_limit_percent)
+        if not question or await self._is_confirmed(f"{question}. Delete them?"):
             return ()
         hint = (
             "if that is meant: gitops-run sync NAME --allow-prune; a run has to be kept for that, with --keep"
@@ -389,14 +376,11 @@ class SaveLoop:
 
     async def _push(self, snapshot: Snapshot, save: Save, checked: Preflight) -> Revision:
         """Push a checked snapshot; what was refused once it is pushed can't be taken back."""
-        self._count, save.snapshot = save.number, snapshot
-        self._expected = Expected()
+        save.snapshot = snapshot
         if checked.is_rendered:
             self._ports.health.leaving(pruned(checked.objects, self._ports.flux.applier.inventory))
         revision = await self._pusher.push(snapshot, save)
-        self._expected = Expected(revision)
-        self._is_broken, self._is_told_live = False, False
-        self._known = checked.digests
+        self._belief = self._belief.with_checked(checked.digests)
         self._tell_pushed(save, revision.text, checked)
         return revision
 

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from gitops_run.errors import NotFound, ReconcileFailed, WaitTimeout, ungrouped
-from gitops_run.flows.ports import Emit, Snapshot
+from gitops_run.flows.ports import Emit
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.state.events import (
     Event,
@@ -23,6 +23,7 @@ from gitops_run.model.state.events import (
     SaveSuspended,
 )
 from gitops_run.model.state.history import UndoRequest, short
+from gitops_run.model.tree.snapshot import Snapshot
 
 UNDO_S: Final = 60.0
 _Outcome = SaveApplied | SaveBroken | SaveFailed | SaveSuspended | ObjectsAwaited

@@ -1,7 +1,7 @@
 """What a session is: its name, and the names of everything that belongs to it.
 
-Knows how one session's objects are called in the cluster and in the store, so that the program that
-declares them and the loop that finds them again agree. Knows nothing of how either is reached.
+This module knows how one session's objects are called in the cluster and in the store, so that the program
+that declares them and the loop that finds them again agree. It knows nothing of how either is reached.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TOKEN_ACCOUNT = "kubernetes.io/service-account.name"  # noqa: S105 - an annotati
 FLUX_NAMESPACE = "flux-system"
 """Where Flux's own installer puts it; facts of a cluster may say otherwise."""
 STORE_SERVER = "gitops-run-bucket"
-"""StatefulSet, Service, Secret and NetworkPolicy of the S3 server, where it runs beside the session."""
+"""StatefulSet, Service, Secret and NetworkPolicy of the S3 server, if it runs in the session's namespace."""
 STORE_SERVER_PORT = 9000
 STORE_PREFIX = "src/"
 """Every object of a session lies under this prefix, so that an emptied store never prunes."""

@@ -1,6 +1,7 @@
-"""Serve a Pulumi plugin to the engine that started it, until it is told to stop or the engine is gone.
+"""Serve a Pulumi plugin to the engine that started it, until it is asked to stop or the engine is gone.
 
-Knows how the engine finds a plugin: by the port that it prints first. Refuses to know any resource.
+This module knows how the engine finds a plugin: by the port that it prints first. It doesn't know any
+resource.
 Source: pulumi 3.259, sdk/go/common/resource/plugin.
 """
 
@@ -36,7 +37,7 @@ def serve(make: Callable[[], ResourceProviderServicer]) -> None:
 
     The engine gives each plugin a process group of its own, so Ctrl-C in a terminal doesn't come here: an
     interrupt is the engine's way to end the plugin, and it waits five seconds before it kills. An engine
-    that is killed leaves its plugins behind without a word: only a new parent tells.
+    that is killed leaves its plugins behind without a signal: only a new parent process shows it.
     """
     # Blocked before there is a second thread, so in every one, and waited for: none is lost that way.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)

@@ -1,5 +1,5 @@
 """A Kubernetes control plane with Flux and an S3 store, as plain processes on the loopback interface.
 
-Knows how its programs are built from pinned sources, how they are started, watched and stopped, and
-where a sandbox keeps its state. Knows nothing of sessions.
+This module knows how its programs are built from pinned sources, how they are started, watched and stopped,
+and where a sandbox keeps its state. It knows nothing of sessions.
 """

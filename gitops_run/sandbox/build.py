@@ -28,7 +28,7 @@ from gitops_run.sandbox.programs import Group, Kept, Program, module_version
 from gitops_run.sandbox.work import WorkDone, duration
 
 Progress = Callable[[str], None]
-"""Receives one line of text whenever there is something to tell a person who waits."""
+"""Receives one line of text whenever there is something to report to a person who waits."""
 
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """The linker would drop what debuggers read anyway; not to write it saves a tenth of the compiler's time."""
@@ -125,7 +125,7 @@ def _announcement(groups: Sequence[Group], share: float) -> str:
 
 
 class _Told:
-    """Take in what Go says while a group is built, and tell a person now and then."""
+    """Take in what Go says while a group is built, and report progress now and then."""
 
     def __init__(self, tell: Progress, work: WorkDone, group: Group) -> None:
         self._tell = tell

@@ -62,11 +62,11 @@ NODE_CLIENTS = (
     # As kubeadm has it: what the API server shows to the kubelet, for logs, exec and forwards.
     Client(file="kubelet-client", user="kube-apiserver-kubelet-client", groups=(ADMINISTRATORS,)),
 )
-"""Those of a real node, beside CLIENTS."""
+"""Those of a real node, in addition to CLIENTS."""
 
 
 def clients_of(sandbox: Sandbox) -> tuple[Client, ...]:
-    """Return the clients that a sandbox's cluster has by itself."""
+    """Return the clients that every sandbox's cluster has."""
     return CLIENTS + NODE_CLIENTS if sandbox.node is NodeKind.REAL else CLIENTS
 
 

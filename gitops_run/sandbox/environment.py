@@ -33,7 +33,7 @@ _INHERITED_TOO = re.compile(
     r"|GO(?:MAXPROCS|GC|MEMLIMIT|DEBUG|CACHE|ENV|MODCACHE|PATH|PROXY|SUMDB|NOSUMDB|NOPROXY|PRIVATE|TMPDIR)"
     r"|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH"
 )
-"""What those that live on need besides what every child inherits."""
+"""What long-lived processes need in addition to what every child inherits."""
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -49,7 +49,7 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _has_credentials(name: str, value: str) -> bool:
-    """Say whether an address may hold a password: a private proxy of Go modules often has one."""
+    """Report whether an address may hold a password: a private proxy of Go modules often has one."""
     return name == "GOPROXY" and "@" in value
 
 
@@ -109,7 +109,7 @@ def shell_lines(sandbox: Sandbox) -> str:
 
 
 def write_cluster_settings(sandbox: Sandbox) -> None:
-    """Write the settings file for a cluster that has no store beside it: sessions bring their own."""
+    """Write the settings file for a cluster without a store: sessions create their own."""
     settings = {"kubeconfig": str(sandbox.kubeconfig), "context": sandbox.context}
     write_private(sandbox.settings, yaml.safe_dump(settings, sort_keys=False))
 

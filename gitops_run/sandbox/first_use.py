@@ -1,8 +1,8 @@
-"""Build what only charts need: ahead of time beside a running sandbox, or when a chart first needs it.
+"""Build what only charts need: ahead of time alongside a running sandbox, or when a chart first needs it.
 
-Runs as `python -m gitops_run.sandbox.first_use`, a process of its own that can be ended at any moment: what
-it had compiled by then is kept. The sandbox's supervisor starts it with `--ahead`, records it, and ends it
-with the sandbox.
+This module runs as `python -m gitops_run.sandbox.first_use`, a process of its own that can be ended at any
+moment: what it had compiled by then is kept. The sandbox's supervisor starts it with `--ahead`, records it,
+and ends it with the sandbox.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def ensure_chart_programs(environment: Mapping[str, str]) -> None:
 
 
 def is_needed() -> bool:
-    """Say whether anything is left to build."""
+    """Report whether anything is left to build."""
     return bool(missing(CHART_GROUPS))
 
 

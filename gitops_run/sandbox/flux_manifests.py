@@ -1,6 +1,6 @@
 """Flux's install.yaml, as a release is built: upstream's kustomizations over the controllers' manifests.
 
-A release composes them from files of other releases, by URL; here those lie beside it, from the pinned
+A release composes them from files of other releases, by URL; here those are next to it, from the pinned
 modules. Only the controllers that the sandbox builds are in it. Source: flux2 2.9, manifests/install.
 """
 

@@ -1,4 +1,4 @@
-"""What the supervisor tells: the present state of each part, and every event in order.
+"""What the supervisor reports: the present state of each part, and every event in order.
 
 Two files in the sandbox's folder: run/processes.json, replaced at each change, and events.jsonl, to
 which one line a fact is added. Until everything is ready the same lines go to standard output, where
@@ -43,11 +43,11 @@ class Journal:
         self._change(part, {"pid": process.pid if process else None}, state="started")
 
     def ready(self, part: str, seconds: float) -> None:
-        """Tell that a part, or a step, is ready, that long after it was started."""
+        """Report that a part, or a step, is ready, that long after it was started."""
         self._change(part, {"seconds": round(seconds, 2)}, state="ready")
 
     def crashed(self, part: str, code: int, tail: str) -> None:
-        """Tell that a part ended by itself.
+        """Report that a part ended unasked.
 
         code: its exit code, negative for a signal.
         """
@@ -56,13 +56,13 @@ class Journal:
         self._change(part, {"exit_code": code, "log": tail}, state="crashed")
 
     def ended(self, part: str) -> None:
-        """Tell that a process has done its work, and forget it."""
+        """Report that a process has done its work, and forget it."""
         self._change(part, {}, state="ended")
         self._state["parts"].pop(part)
         self._write_state()
 
     def all_ready(self) -> None:
-        """Tell the starter that everything is ready, and tell it nothing after that."""
+        """Report to the starter that everything is ready, and report nothing after that."""
         self._state["ready"] = True
         self._change(SUPERVISOR, {}, state="ready")
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Start and stop a sandbox, and tell how it is.
+"""Start and stop a sandbox, and report its state.
 
 The start reads as a recipe: programs, what a former run left, ports, keys, files, supervisor, ready.
 The supervisor does the watching; here one waits for what it says.
@@ -128,7 +128,7 @@ def delete(name: str = DEFAULT_NAME, base: Path | None = None) -> Path:
 
 
 def is_up(folder: Path) -> bool:
-    """Tell whether a sandbox's supervisor runs and everything has been ready."""
+    """Report whether a sandbox's supervisor runs and everything has been ready."""
     state = read_state(folder)
     supervisor = recorded_processes(state).get(SUPERVISOR)
     return bool(state["ready"]) and supervisor is not None and is_running(supervisor)
@@ -231,7 +231,7 @@ def _supervise(sandbox: Sandbox, tell: Progress) -> None:
         raise
     finally:
         cast("IO[bytes]", supervisor.stdout).close()
-    supervisor.returncode = 0  # it lives on; nobody has to wait for it
+    supervisor.returncode = 0  # it lives on; nobody needs to wait for it
 
 
 def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> None:
@@ -261,7 +261,7 @@ def _wait_until_ready(sandbox: Sandbox, lines: IO[bytes], tell: Progress) -> Non
 
 
 def _events(lines: IO[bytes], deadline: float) -> Iterator[dict[str, Any]]:
-    """Yield what the supervisor tells, until it ends or the deadline passes."""
+    """Yield the supervisor's reports, until it ends or the deadline passes."""
     buffered = b""
     while (left := deadline - time.monotonic()) > 0 and select.select([lines], [], [], left)[0]:
         chunk = os.read(lines.fileno(), 65536)

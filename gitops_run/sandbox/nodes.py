@@ -68,7 +68,7 @@ def node() -> dict[str, Any]:
 
 
 def has_ready_node(answer: Mapping[str, Any], since: datetime | None = None) -> bool:
-    """Tell whether a list of nodes has one that is ready.
+    """Report whether a list of nodes has one that is ready.
 
     since: the moment before which its own word doesn't count, since a former run may have left it.
     """

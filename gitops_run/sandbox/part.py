@@ -15,7 +15,7 @@ class Part:
     """Describe one process of the sandbox.
 
     health: an address that answers 200 once the part is ready, or that of a unix socket where it listens.
-    identity: what to show it, where it asks. after: names of parts that have to be ready before.
+    identity: what to show it, where it asks. after: names of parts that must be ready before.
     environment: added to the supervisor's own.
     """
 

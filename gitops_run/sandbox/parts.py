@@ -1,7 +1,7 @@
-"""The parts of a sandbox: the command line of each, what it waits for, and where it tells its health.
+"""The parts of a sandbox: the command line of each, what it waits for, and where it reports its health.
 
-Knows flags, as values; starts nothing. Every part listens on the loopback interface only, or with a real
-node on the node's own address, keeps its data in the sandbox's folder, and gets secrets by file or
+This module knows flags, as values; starts nothing. Every part listens on the loopback interface only, or with
+a real node on the node's own address, keeps its data in the sandbox's folder, and gets secrets by file or
 environment, never as an argument.
 """
 
@@ -42,7 +42,7 @@ def parts_of(sandbox: Sandbox, administrator: Account) -> tuple[Part, ...]:
 
 
 def applier_arguments(sandbox: Sandbox) -> dict[str, tuple[str, ...]]:
-    """List what the controllers that apply are told of tenancy, as they are told it."""
+    """List the tenancy flags of the controllers that apply."""
     return {name: flags(_flux_options(sandbox, name)) for name in (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)}
 
 

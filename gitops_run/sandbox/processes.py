@@ -20,7 +20,7 @@ _AFTER_KILL_S = 5.0
 
 
 def resident_bytes(pid: int) -> int | None:
-    """Return how much memory a process holds, None where it can't be told."""
+    """Return how much memory a process holds, None if it is unknown."""
     with suppress(OSError, IndexError, ValueError):
         return int((_PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return None

@@ -3,7 +3,7 @@
 One group is one folder under toolchain/, with a go.mod and a go.sum of its own, so that a new release of one
 program rebuilds no other. The modules that the groups share have the same versions in all of them, and Go's
 cache then compiles each package once; what determines a program's output has the version that its own release
-names. Knows names and packages; building them is build.py's work.
+names. This module knows names and packages; building them is build.py's work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Name files of a module's source that are kept beside the programs built from it.
+    """Name files of a module's source that are kept next to the programs built from it.
 
     group: the folder under toolchain/ whose go.mod pins the module's version.
     files: glob patterns within the module. into: the folder that receives them, "" for the programs' own.
@@ -133,7 +133,7 @@ _KWOK_STAGES = Kept(
     into="stages",
 )
 
-# The script that starts a program's Python has to match the SDK, not the language host: the host comes
+# The script that starts a program's Python must match the SDK, not the language host: the host comes
 # from the last release that has it in this module (3.78.1), the script from the release of the engine.
 _LANGUAGE_SCRIPT = Kept(
     group="pulumi",
@@ -192,7 +192,7 @@ CHART_GROUPS = (
         variables=(f"helm.sh/helm/v4/internal/version.version={_HELM}",),
     ),
 )
-"""What a session with a chart needs besides."""
+"""What a session with a chart needs in addition."""
 
 PULUMI_GROUPS = (
     Group(

@@ -1,7 +1,7 @@
 """Find out whether Pulumi has its kubernetes plugin here, and try to install it where it hasn't.
 
-Knows where Pulumi keeps plugins. A failed try is remembered for a while, so that a machine without a network
-doesn't wait for one at each start; a plugin that comes in any other way is found at once.
+This module knows where Pulumi keeps plugins. A failed try is remembered for a while, so that a machine
+without a network doesn't wait for one at each start; a plugin that comes in any other way is found at once.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def kubernetes_plugin(environment: Mapping[str, str]) -> Path:
 
 
 def has_kubernetes_plugin(environment: Mapping[str, str]) -> bool:
-    """Say whether Pulumi has the kubernetes plugin of the version that programs ask for."""
+    """Report whether Pulumi has the kubernetes plugin of the version that programs ask for."""
     program = kubernetes_plugin(environment)
     is_partial = program.parent.with_name(f"{program.parent.name}.partial").exists()
     return program.is_file() and not is_partial
 
 
 def ensure_kubernetes_plugin(sandbox: Sandbox, pulumi: Path) -> bool:
-    """Say whether Pulumi has the plugin, after a try to install it where none has failed within an hour."""
+    """Report whether Pulumi has the plugin; try to install it unless that failed within an hour."""
     if has_kubernetes_plugin(os.environ):
         return True
     memory = sandbox.folder / "kubernetes-plugin.json"

@@ -1,7 +1,7 @@
 """Take secrets out of a sandbox's logs and objects, before they leave it.
 
-Knows where values can be learned: the cluster's Secrets, what Kustomizations substitute, the store's keys. A
-value that was refused is in no Secret and yet in logs: the forms of messages keep that out.
+This module knows where values can be learned: the cluster's Secrets, what Kustomizations substitute, the
+store's keys. A value that was refused is in no Secret and yet in logs: the forms of messages keep that out.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ STATE_DIR_VARIABLE = "GITOPS_RUN_SANDBOX_DIR"
 
 
 class NodeKind(StrEnum):
-    """Tell what stands behind the sandbox's node: nothing, which kwok simulates, or containers."""
+    """Report what is behind the sandbox's node: nothing, which kwok simulates, or containers."""
 
     SIMULATED = "simulated"
     REAL = "real"
@@ -152,9 +152,9 @@ def sandbox_folder(name: str, base: Path | None = None) -> Path:
 
     base: the folder that holds sandboxes by name; else $GITOPS_RUN_SANDBOX_DIR, else the user's state folder.
     """
-    told = base or os.environ.get(STATE_DIR_VARIABLE)
-    if told:
-        return Path(told).absolute() / parse_name(name)
+    given = base or os.environ.get(STATE_DIR_VARIABLE)
+    if given:
+        return Path(given).absolute() / parse_name(name)
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home, "gitops-run", "sandbox", parse_name(name))
 

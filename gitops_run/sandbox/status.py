@@ -20,7 +20,7 @@ _EVENTS_READ = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartStatus:
-    """Tell how one part is.
+    """Report the state of one part.
 
     state: "ready", "started", "crashed" (about to be started again), or "gone" (ended with nobody to see it).
     """
@@ -34,7 +34,7 @@ class PartStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramStatus:
-    """Tell which file a program is, and where it comes from."""
+    """Report the file of a program, and its origin."""
 
     name: str
     path: str
@@ -43,7 +43,7 @@ class ProgramStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxStatus:
-    """Tell how a sandbox is.
+    """Report the state of a sandbox.
 
     is_up: everything has been ready, and every part is; what is built ahead of its first use doesn't count.
     crashes: the last ones of this run, oldest first, each with time, part, exit_code and the end of its log.

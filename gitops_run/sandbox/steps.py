@@ -1,4 +1,4 @@
-"""What has to be done in a sandbox beside starting its parts, before it is ready."""
+"""What a sandbox needs in addition to running parts before it is ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DNS_STEP = "name server"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Describe a step: what it waits for, what it does once, and what tells that it is done."""
+    """Describe a step: what it waits for, what it does once, and what shows that it is done."""
 
     name: str
     after: tuple[str, ...]

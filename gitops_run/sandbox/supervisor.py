@@ -1,9 +1,9 @@
 """The process that owns a sandbox's parts: starts them in order, watches them, starts a crashed one again.
 
-Runs as `python -m gitops_run.sandbox.supervisor NAME BASE LOCK`, in a session of its own; LOCK is a file
-descriptor that is closed once the supervisor is recorded. Tells its starter,
-by lines of JSON on standard output, what happens until everything is ready; after that the journal in
-the sandbox's folder holds it. Ends itself and every part on SIGTERM.
+This module runs as `python -m gitops_run.sandbox.supervisor NAME BASE LOCK`, in a session of its own; LOCK is
+a file descriptor that is closed once the supervisor is recorded. Reports to its starter, by lines of JSON on
+standard output, what happens until everything is ready; after that the journal in the sandbox's folder holds
+it. It ends itself and every part on SIGTERM.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LONGEST_BACKOFF_S = 30.0
 _STEADY_AFTER_S = 60.0
 _PATIENCE_S = 4.0
 _LOG_LIMIT_BYTES = 16_000_000
-"""A log longer than this is begun anew when its part is started."""
+"""A log longer than this is truncated when its part is started."""
 
 
 class Supervisor:
@@ -92,7 +92,7 @@ class Supervisor:
             backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
 
     async def _run_once(self, part: Part) -> None:
-        """Run a part until it ends by itself, and tell how it ended."""
+        """Run a part until it ends, and report how it ended."""
         path = self._sandbox.folder / "logs" / f"{part.name}.log"
         is_long = path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES
         with path.open("wb" if is_long else "ab") as log:
@@ -154,7 +154,7 @@ class Supervisor:
 
 
 def _is_built(sandbox: Sandbox, part: Part) -> bool:
-    """Say whether the program of a part is there: what only charts need is built later."""
+    """Report whether the program of a part is there: what only charts need is built later."""
     program = sandbox.binaries.get(part.name)
     return program is None or program.exists()
 

@@ -82,7 +82,7 @@ class ApiServer:
             return _answer(connection, f"GET {path}")
 
     def serves(self, definition: Mapping[str, Any]) -> bool:
-        """Tell whether a CustomResourceDefinition's served versions can be discovered by now."""
+        """Report whether a CustomResourceDefinition's served versions can be discovered by now."""
         spec = definition["spec"]
         served = [version["name"] for version in spec["versions"] if version["served"]]
         with closing(self._connect()) as connection:
@@ -98,7 +98,7 @@ class ApiServer:
         return True
 
     def is_ok(self, path: str) -> bool:
-        """Tell whether the answer is 200, whatever it says."""
+        """Report whether the answer is 200, whatever it says."""
         with closing(self._connect()) as connection:
             connection.request("GET", path)
             return connection.getresponse().status == http.client.OK

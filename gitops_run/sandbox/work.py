@@ -1,7 +1,8 @@
 """How far a build has come, and how long it will still take: counted in the CPU time that each group costs.
 
-Knows what the groups are known to cost, and what Go says while it compiles. Within a group the packages
-count, since Go names each as it begins with it; an interrupted build remembers how many it had compiled.
+This module knows what the groups are known to cost, and what Go says while it compiles. Within a group the
+packages count, since Go names each as it begins with it; an interrupted build remembers how many it had
+compiled.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class WorkDone:
 
     @property
     def share(self) -> float:
-        """Say how much of the whole work is done, from 0 to 1."""
+        """Describe how much of the whole work is done, from 0 to 1."""
         return (self._finished + self._share_of(self._group) * self._group.work.cpu_s) / self._total
 
     def begin(self, group: Group) -> None:
@@ -73,7 +74,7 @@ class WorkDone:
 
     @property
     def compiled(self) -> int:
-        """Say how many packages of the present group are compiled."""
+        """Describe how many packages of the present group are compiled."""
         return self._compiled.get(self._group.name, 0)
 
     def finish(self) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import yaml
 
+from gitops_run.adapters.machine.host import is_running
 from gitops_run.errors import NotFound
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.journal import read_state, recorded_processes
-from gitops_run.sandbox.processes import is_running, wait_until
+from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox, write_private
 from tests.conftest import homes
 from tests.people import COMMAND

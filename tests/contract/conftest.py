@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import uuid
@@ -37,6 +38,7 @@ def struct(values: Mapping[str, Any]) -> Struct:
 
 
 LISTENS_S = 30.0
+KUBECTL_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +158,29 @@ def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
     with socket.socket() as asking:
         return asking.connect_ex((host, int(port))) == 0
+
+
+@pytest.fixture
+def kubectl(sandbox: Sandbox) -> Callable[..., str]:
+    def run(*arguments: str, documents: str = "") -> str:
+        result = subprocess.run(
+            ["kubectl", *arguments],
+            env={**os.environ, **sandbox.env},
+            input=documents,
+            capture_output=True,
+            text=True,
+            timeout=KUBECTL_S,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def namespace(kubectl: Callable[..., str], new_name: Callable[[], str]) -> Iterator[str]:
+    name = new_name()
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")

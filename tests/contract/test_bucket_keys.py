@@ -244,7 +244,7 @@ def test_a_key_that_may_not_make_keys_is_reported_without_its_secret(
     with pytest.raises(grpc.RpcError) as refused:
         create(plugin, {**declared, **user})
 
-    assert "does not let the access key" in refused.value.details()
+    assert "does not let the access key" in str(refused.value.details())
     assert accounts.writer.secret_key not in str(refused.value)
 
 

@@ -98,8 +98,7 @@ def test_values_files_for_a_chart_without_values_are_refused_as_by_flux(render: 
         {"chart/templates/a.yaml": VERSION, "dev.yaml": ""}, values_files=("dev.yaml",)
     ).problems
     assert (
-        problem.message
-        == "the chart has no values.yaml, and Flux needs one where a session names values files"
+        problem.message == "the chart has no values.yaml, and Flux needs one if a session names values files"
     )
 
 
@@ -170,7 +169,7 @@ def test_what_is_live_is_rendered_as_it_was_released(render: Render) -> None:
     ("template", "told"),
     [
         ('{{ (lookup "v1" "Secret" "ns" "x").data }}', "lookup"),
-        ("{{ .Release.Revision }}", "the number of the release"),
+        ("{{ .Release.Revision }}", "the release number"),
         ("'{{ now }}'", "the time"),
         ("{{ randAlphaNum 9 }}", "randAlphaNum"),
         ("{{ uuidv4 }}", "uuidv4"),
@@ -236,7 +235,7 @@ def test_a_dependency_elsewhere_in_the_root_is_put_into_the_chart(
 
 def switched_off(api_version: str, declared_in: str) -> dict[str, str]:
     """A chart whose one dependency, which has such a one too, is switched off by its condition."""
-    files = {}
+    files: dict[str, str] = {}
     for folder, dependency in (("chart", "dep"), ("chart/charts/dep", "inner")):
         chart = f"apiVersion: {api_version}\nname: {folder.rpartition('/')[2]}\nversion: 0.3.0\n"
         declared = f"dependencies:\n  - {{name: {dependency}, version: 0.3.0, condition: {dependency}.is}}\n"
@@ -303,7 +302,7 @@ def test_a_text_that_keeps_its_last_lines_ends_as_the_template_has_it(render: Re
     ("entry", "told"),
     [
         ('name: dep, version: 9.0.0, repository: "file://../dep"', "another version"),
-        ('name: dep, version: 0.3.0, repository: "file://../gone"', "no chart is there"),
+        ('name: dep, version: 0.3.0, repository: "file://../gone"', "there is no chart"),
         ('name: dep, version: 0.3.0, repository: "@mine"', "Flux fetches none from @mine"),
     ],
 )

@@ -40,13 +40,13 @@ def problem_of(template: str, tmp_path: Path) -> str:
 
 def test_a_key_that_a_template_has_twice_is_refused_at_its_line(tmp_path: Path) -> None:
     assert problem_of("data:\n  k: {{ .Release.Name }}\n  k: b\n", tmp_path) == (
-        "app/templates/a.yaml:8: what this renders to can't be applied: the key k is there twice"
+        "app/templates/a.yaml:8: the rendered output can't be applied: the key k occurs twice"
     )
 
 
 def test_a_port_as_a_key_is_refused_in_a_template(tmp_path: Path) -> None:
     assert problem_of("data:\n  8080: http\n", tmp_path) == (
-        "app/templates/a.yaml: what this renders to can't be applied: a key is not text"
+        "app/templates/a.yaml: the rendered output can't be applied: a key is not a string"
     )
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
+from gitops_run.adapters.files.snapshot import FolderSnapshot
 from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 Files = Mapping[str, str]
@@ -331,7 +333,9 @@ def whole(root: Path, stage: Path, *, has_links: bool) -> Snapshot:
     """All of a root, links as they are or as their content."""
     shutil.copytree(root, stage, symlinks=has_links)
     paths = [file.relative_to(stage).as_posix() for file in stage.rglob("*") if file.is_file()]
-    return Snapshot(folder=stage, tree=Tree.of(FileEntry(path=path, size=0, digest="") for path in paths))
+    return FolderSnapshot(
+        folder=stage, tree=Tree.of(FileEntry(path=path, size=0, digest="") for path in paths)
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -13,44 +11,16 @@ import yaml
 from gitops_run.adapters.store.admin import StoreAdmin
 from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.model.store.objects import flux_revision
-from gitops_run.sandbox.state import Sandbox
 from tests.contract.conftest import StoreAccounts
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 60
 NAMES = (
     *("Z", "a-b", "a/b", "a b", " a", "a ", "100%", "a%20b", "a#b", "a?b", "a+b", "~a", "a&b=c;d", "a*b"),
     *("'\"", "<a>", "back\\slash", "日本/😀", "...", ".hidden", ".sourceignore", "ä", "a:b"),
     unicodedata.normalize("NFC", "é"),
     unicodedata.normalize("NFD", "é"),
 )
-
-
-@pytest.fixture
-def kubectl(sandbox: Sandbox) -> Callable[..., str]:
-    def run(*arguments: str, documents: str = "") -> str:
-        result = subprocess.run(
-            ["kubectl", *arguments],
-            env={**os.environ, **sandbox.env},
-            input=documents,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    return run
-
-
-@pytest.fixture
-def namespace(kubectl: Callable[..., str], new_name: Callable[[], str]) -> Iterator[str]:
-    name = new_name()
-    kubectl("create", "namespace", name)
-    yield name
-    kubectl("delete", "namespace", name, "--wait=false")
 
 
 async def test_flux_reports_the_revision_that_was_foretold_whatever_the_files_are_called(
@@ -86,14 +56,8 @@ async def test_flux_reports_the_revision_that_was_foretold_whatever_the_files_ar
     }
 
     kubectl("apply", "-f", "-", documents=yaml.safe_dump_all([secret, bucket]))
-    kubectl(
-        "wait",
-        "bucket/bucket",
-        "-n",
-        namespace,
-        "--for=jsonpath={.status.artifact.revision}",
-        "--timeout=30s",
-    )
+    fetched = ("--for=jsonpath={.status.artifact.revision}", "--timeout=30s")
+    kubectl("wait", "bucket/bucket", "-n", namespace, *fetched)
 
     reported = kubectl("get", "bucket/bucket", "-n", namespace, "-o", "jsonpath={.status.artifact.revision}")
     assert reported == flux_revision(await store.list())

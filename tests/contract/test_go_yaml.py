@@ -24,9 +24,9 @@ TAGGED = (PROGRAM.parent / "tagged.txt").read_text().splitlines()
 """Texts with a tag or in quotes."""
 
 DOCUMENTS = {
-    "a key that is there twice": "x: {a: 1, a: 2}\n",
-    "a key of the object that is there twice": "x: 1\nx: 2\n",
-    "a key that is there twice within a list": "x: [{a: 1, a: 1}]\n",
+    "a key that occurs twice": "x: {a: 1, a: 2}\n",
+    "a key of the object that occurs twice": "x: 1\nx: 2\n",
+    "a key that occurs twice within a list": "x: [{a: 1, a: 1}]\n",
     "two keys that are the same number": "x: {1: a, 0x1: b}\n",
     "what is merged in": "b: &b {a: 1, c: 2}\nx: {<<: *b, a: 3}\n",
     "what is merged in after": "b: &b {a: 1, c: 2}\nx: {a: 3, <<: *b}\n",

@@ -138,20 +138,20 @@ CASES: dict[str, tuple[Files, str, str]] = {
         "sub",
         NO_FOLDER,
     ),
-    "a key that is there twice": (
+    "a key that occurs twice": (
         in_target("resources: [dup.yaml]\n", dup=TWICE),
         "app/dup.yaml:7",
-        "the key k is there twice",
+        "the key k occurs twice",
     ),
-    "a key that is there twice in a base": (
+    "a key that occurs twice in a base": (
         in_base("resources: [dup.yaml]\n", dup=f"{config_map('b')}---\n{TWICE}"),
         "base/dup.yaml:14",
-        "the key k is there twice",
+        "the key k occurs twice",
     ),
-    "a key that is there twice in a plain folder": (
+    "a key that occurs twice in a plain folder": (
         {"app/b.yaml": config_map("b"), "app/dup.yaml": TWICE},
         "app/dup.yaml:7",
-        "the key k is there twice",
+        "the key k occurs twice",
     ),
     "a name with a space": (
         in_target("resources: ['a b.yaml']\n", **{"a b": "kind: ConfigMap\n"}),

@@ -113,8 +113,9 @@ def source_of(group: str, module: str, version: str) -> Path:
 
 
 def go(group: str, *arguments: str) -> str:
-    command = [choose_go(installed_go(), (1, 26, 0)).path, *arguments]
+    command: list[str | Path] = [choose_go(installed_go(), (1, 26, 0)).path, *arguments]
     folder, environment = group_named(group).folder, build_environment(os.environ)
-    return subprocess.run(
+    finished = subprocess.run(
         command, cwd=folder, env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    )
+    return finished.stdout

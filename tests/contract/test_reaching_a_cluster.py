@@ -107,13 +107,13 @@ async def ask(kubeconfig: str) -> None:
     ("script", "settings", "words"),
     [
         ("echo 'your session has expired' >&2; exit 3", {}, "ended with 3: your session has expired"),
-        ("exit 1", {}, "ended with 1, without a word"),
+        ("exit 1", {}, "ended with 1, without a message"),
         ("echo hunter2", {}, "has printed no ExecCredential"),
         ('echo \'{"apiVersion": "v0", "status": {}}\'', {}, "speaks v0"),
         (prints(""), {}, "neither a token nor a certificate"),
         (prints("t"), {"interactiveMode": "Always"}, "has to ask at a terminal"),
         ("", {"command": "no-such-login", "installHint": "get it"}, "is not installed: get it"),
-        ("exec sleep 9", {}, r"has printed none within 0 s"),
+        ("exec sleep 9", {}, r"has printed no credentials within 0 s"),
     ],
 )
 async def test_a_plugin_that_gives_no_credentials_is_named_with_its_reason(
@@ -228,8 +228,8 @@ async def test_credentials_that_are_refused_are_no_outage_at_first_and_may_be_me
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        ("403 Forbidden", r"the proxy 127\.0\.0\.1:\d+ refuses the way to api\.far \(403 Forbidden\)"),
-        ("407 Proxy Authentication Required", r"asks who you are \(407\)"),
+        ("403 Forbidden", r"the proxy 127\.0\.0\.1:\d+ refuses to connect to api\.far \(403 Forbidden\)"),
+        ("407 Proxy Authentication Required", r"requires authentication \(407\)"),
         ("502 Bad Gateway", r"doesn't reach api\.far \(502 Bad Gateway\)"),
     ],
 )
@@ -280,9 +280,9 @@ async def test_a_certificate_of_an_unknown_authority_is_distinguished_from_one_f
         address = f"https://127.0.0.1:{server.port}"
         trusted = {"certificate-authority": str(pki / "ca.crt")}
         await ask(kubeconfig(tmp_path, address, **trusted))
-        with pytest.raises(BackendError, match="is by an authority that context 'far' doesn't know"):
+        with pytest.raises(BackendError, match="is by an authority unknown to context 'far'"):
             await ask(kubeconfig(tmp_path, address, **{"certificate-authority": str(other / "ca.crt")}))
-        with pytest.raises(BackendError, match="is for another name") as refused:
+        with pytest.raises(BackendError, match="is valid for another name") as refused:
             await ask(kubeconfig(tmp_path, address, **trusted, **{"tls-server-name": "api.far"}))
     assert not isinstance(refused.value, TransientError)  # down takes a cluster that may come back for gone
 

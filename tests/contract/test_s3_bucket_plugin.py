@@ -177,7 +177,7 @@ def test_an_error_has_its_hint_and_no_secret(plugin: ResourceProviderStub, decla
     with pytest.raises(grpc.RpcError) as refused:
         create(plugin, {**declared, "secretKey": "not-the-right-one"})
 
-    assert "is wrong\nhint: check the secret key" in refused.value.details()
+    assert "is wrong\nhint: check the secret key" in str(refused.value.details())
     assert "not-the-right-one" not in str(refused.value)
 
 
@@ -298,7 +298,7 @@ def test_a_full_bucket_that_may_not_be_emptied_stays_as_it_is(
     create(plugin, kept)
     put(admin_store, kept["bucket"], "a")
 
-    with pytest.raises(grpc.RpcError, match="is not to be emptied\nhint: set force_destroy=True"):
+    with pytest.raises(grpc.RpcError, match="must not be emptied\nhint: set force_destroy=True"):
         delete(plugin, kept)
 
     assert not admin_store.is_empty(kept["bucket"])

@@ -9,11 +9,11 @@ import pytest
 
 import gitops_run
 
-PLUGINS = Path(gitops_run.__file__).parent / "plugins"
+PACKAGE = Path(gitops_run.__file__).parent
 
 
 @pytest.mark.parametrize(
-    "program", sorted(PLUGINS.glob("*/bin/pulumi-resource-*")), ids=lambda path: path.name
+    "program", sorted(PACKAGE.glob("*/*/bin/pulumi-resource-*")), ids=lambda path: path.name
 )
 def test_a_plugin_ends_when_the_engine_that_started_it_is_killed(program: Path, tmp_path: Path) -> None:
     engine = subprocess.Popen(

@@ -17,11 +17,12 @@ from typing import Any, Self
 
 import anyio
 
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.tree.kustomize import KUSTOMIZATION_FILES
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.generated.drafts import GeneratedTree
 
 NAMESPACE = "run-x"

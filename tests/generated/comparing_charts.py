@@ -10,11 +10,12 @@ from typing import Any
 
 import anyio
 
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.render.helm import Helm
 from gitops_run.flows.building import Builder, Built
 from gitops_run.model.charts.build import revision_of, version_suffix
 from gitops_run.model.flux.helm_release import HelmValues, ReleaseFacts
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.charts import KnownDiscovery, KnownRelease
 from tests.generated.comparing import NAMESPACE, Compared, Finding, Object, Oracle, exact, identity, misplaced
 from tests.generated.drafts import GeneratedTree

@@ -55,7 +55,7 @@ def common_labels(draft: Draft, folder: str, body: Body) -> None:
     )
 
 
-def annotations(draft: Draft, folder: str, body: Body) -> None:
+def common_annotations(draft: Draft, folder: str, body: Body) -> None:
     taken = values() if draft.happens(8) else strings()
     body["commonAnnotations"] = draft.draw(
         st.dictionaries(st.sampled_from(("a", "x.io/b")), taken, max_size=2)
@@ -385,7 +385,18 @@ def variables(draft: Draft, folder: str, body: Body) -> None:
 
 
 FEATURES: tuple[Feature, ...] = (
-    *(prefix, namespace, labels, common_labels, annotations, images, replicas, patches, patches, old_patches),
+    *(
+        prefix,
+        namespace,
+        labels,
+        common_labels,
+        common_annotations,
+        images,
+        replicas,
+        patches,
+        patches,
+        old_patches,
+    ),
     *(config_map_generator, config_map_generator, secret_generator, generator_options, replacements),
     *(replacements, transformers, generators, configurations, crds, openapi, build_metadata, sort_options),
     variables,

@@ -30,7 +30,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _plain(dumper: yaml.SafeDumper, value: Plain) -> yaml.Node:
-    tag = dumper.resolve(yaml.ScalarNode, str(value), (True, False))
+    tag: str = dumper.resolve(yaml.ScalarNode, str(value), (True, False))  # type: ignore[no-untyped-call]
     return dumper.represent_scalar(tag, str(value))
 
 

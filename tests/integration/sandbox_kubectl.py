@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,7 +14,7 @@ from gitops_run.sandbox.state import Sandbox
 
 def run_kubectl(sandbox: Sandbox, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig)}
-    command = [sandbox.binaries["kubectl"], *arguments]
+    command: list[str | Path] = [sandbox.binaries["kubectl"], *arguments]
     return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
 
 

@@ -68,7 +68,7 @@ def create(path: str, kind: str, name: str, **more: Any) -> Request:
     """Make an object. more: its other fields; labels, annotations and finalizers go into its metadata."""
     marks = {key: more.pop(key) for key in ("labels", "annotations", "finalizers") if key in more}
     group = path.removeprefix("/apis/").partition("/namespaces")[0] if path.startswith("/apis/") else "v1"
-    body = {"apiVersion": group, "kind": kind, "metadata": {"name": name, **marks}, **more}
+    body: dict[str, Any] = {"apiVersion": group, "kind": kind, "metadata": {"name": name, **marks}, **more}
     return Request(method="POST", path=path, body=body)
 
 

@@ -158,7 +158,7 @@ def test_a_link_that_leaves_the_root_is_named(session: SharedSession, tmp_path: 
     with session.syncing() as sync:
         (session.root / "link.yaml").symlink_to(outside)
         problem = sync.tells("save_broken")["problems"][0]
-        assert (problem["path"], problem["message"]) == ("link.yaml", "this link leads out of the root")
+        assert (problem["path"], problem["message"]) == ("link.yaml", "this link points outside the root")
 
 
 def test_a_name_that_a_key_can_not_hold_is_named(session: SharedSession) -> None:

@@ -59,7 +59,7 @@ def test_a_session_whose_state_is_lost_is_ended_by_its_labels_with_its_bucket(
     refused = person.types("down", "lost")
     assert (refused.code, "gitops-run down lost --from-cluster" in refused.err) == (6, True)
     ended = person.succeeds("down", "lost", "--from-cluster").err
-    assert "what lost applied in run-lost: gone" in ended
+    assert "the objects that lost applied in run-lost: gone" in ended
     assert "S3 bucket gitops-run-lost" in ended
     assert "run-lost" not in person.names("namespace")
     assert not state_of("lost", tmp_path).exists()

@@ -140,14 +140,15 @@ def test_a_session_whose_account_was_deleted_first_is_ended(
 def test_a_session_whose_passphrase_is_lost_is_ended_by_its_labels_while_it_is_synced(
     made: str, admin: Person, in_root: Person
 ) -> None:
-    lost = {"PULUMI_CONFIG_PASSPHRASE": LOST, "PULUMI_CONFIG_PASSPHRASE_FILE": ""}
-    refused = admin.types("down", made, **lost)
+    known = {key: value for key, value in admin.env.items() if key != "PULUMI_CONFIG_PASSPHRASE_FILE"}
+    forgetful = Person(env={**known, "PULUMI_CONFIG_PASSPHRASE": LOST}, cwd=admin.cwd)
+    refused = forgetful.types("down", made)
     assert refused.code == 2
     assert f"gitops-run down {made} --from-cluster" in refused.err
     with in_root.leaves_running("sync", made) as sync:
         sync.tells("save_applied")
         suspend(admin, made)
-        ended = admin.types("down", made, "--from-cluster", "-o", "json", **lost)
+        ended = forgetful.types("down", made, "--from-cluster", "-o", "json")
         assert sync.ends() == 7
     assert ended.code == 0, ended.err
     assert is_gone(admin, made)

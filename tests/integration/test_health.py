@@ -81,7 +81,8 @@ def add(session: SharedSession, name: str, selector: str = "") -> None:
 
 def worker_pod(admin: Person, namespace: str) -> str:
     pods = admin.get("pods", namespace)
-    return next(name for pod in pods if (name := pod["metadata"]["name"]).startswith("worker-"))
+    names = (str(pod["metadata"]["name"]) for pod in pods)
+    return next(name for name in names if name.startswith("worker-"))
 
 
 def write_status(admin: Person, namespace: str, pod: str, *, ready: str, **container: Any) -> None:

@@ -57,7 +57,7 @@ def test_pipes_and_patterns_that_backtrack_end_nothing(session: SharedSession) -
         os.mkfifo(session.root / ".gitignore")
         save(session, sync, "one")
         os.mkfifo(session.root / "pipe.yaml")
-        assert refused(sync)["message"] == "this is no file"
+        assert refused(sync)["message"] == "this is not a regular file"
         (session.root / "pipe.yaml").unlink()
         save(session, sync, "two")
 

@@ -300,7 +300,14 @@ def cluster_ip(sandbox: Sandbox) -> str:
 @contextmanager
 def forwarded(sandbox: Sandbox, target: str) -> Iterator[str]:
     """Forward a free port of the host's to port 8080 of a pod."""
-    command = [sandbox.binaries["kubectl"], "port-forward", target, ":8080", "-n", NAMESPACE]
+    command: list[str | Path] = [
+        sandbox.binaries["kubectl"],
+        "port-forward",
+        target,
+        ":8080",
+        "-n",
+        NAMESPACE,
+    ]
     environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as forward:
         assert forward.stdout

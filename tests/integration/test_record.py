@@ -148,7 +148,7 @@ def test_a_session_of_an_earlier_version_is_synced_without_a_record_and_that_is_
         sync.interrupt()
     engineer.kubectl("create", "-f", str(kept))
     (failed,) = [event for event in sync.told if event["type"] == "record_failed"]
-    assert "nobody else sees what is saved here" in failed["message"]
+    assert "others can't see this session's saves" in failed["message"]
     assert f"gitops-run up {session.name}" in failed["hint"]
 
 

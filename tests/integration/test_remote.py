@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,10 @@ class Far:
     def live(self) -> str:
         found = self.near.get("configmaps", NAMESPACE)
         return next((item["data"]["value"] for item in found if item["metadata"]["name"] == "far"), "")
+
+    def shows(self, value: str, event: object) -> bool:
+        del event
+        return self.live() == value
 
     @contextmanager
     def kubeconfig(self, changes: Mapping[str, object]) -> Iterator[None]:
@@ -123,7 +128,7 @@ def test_a_connection_that_is_cut_again_and_again_loses_no_save(far: Far, sync: 
         value = f"cut-again-{number}"
         far.save(value)
         far.network.cut()
-        sync.tells_until(lambda _, value=value: far.live() == value, "save_applied", patience_s=90)
+        sync.tells_until(partial(far.shows, value), "save_applied", patience_s=90)
 
 
 def test_a_login_that_expires_during_a_sync_is_renewed_however_slow_it_is(far: Far, sync: Running) -> None:
@@ -159,7 +164,7 @@ def test_a_login_that_fails_during_a_sync_is_named_and_the_sync_goes_on_after_it
 CAUSES = {
     "proxy": r"the proxy 127.0.0.1:",
     "plugin": "./login, which gets the credentials of user 'dev', ended with 1: not logged in",
-    "authority": "is by an authority that context 'far' doesn't know",
+    "authority": "is by an authority unknown to context 'far'",
 }
 
 

@@ -154,7 +154,7 @@ def test_a_token_of_another_account_can_not_become_one_of_the_session_s(inside: 
     status, message = inside.ask("account", patch(f"{path}/turned", {"metadata": {"annotations": FLUX_RUN}}))
     assert inside.ask("account", delete(f"{path}/turned"))[0] == 200
     assert status == 422
-    assert "a token of its account" in message
+    assert "a token of the session's account" in message
 
 
 def test_an_object_that_an_administrator_labels_as_a_part_is_protected(inside: Cluster) -> None:
@@ -223,7 +223,7 @@ def test_a_target_with_kinds_of_the_session_s_own_is_applied_pruned_and_taken_do
             TARGET["settings.yaml"].replace("{name", f"{{labels: {{{LABEL}: a}}, name")
         )
         (problem,) = sync.tells("save_broken")["problems"]
-        assert "marks what the session itself is made of" in problem["message"]
+        assert "marks the session's own objects" in problem["message"]
     cluster.maker.succeeds("down", "kinds")
 
 

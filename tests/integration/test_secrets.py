@@ -144,7 +144,7 @@ def variables(tmp_path: Path) -> Path:
 
 
 def edits(root: Path) -> Iterator[str]:
-    """Break and mend the root in one way after another, and name the event that each has to get."""
+    """Break and fix the root in one way after another, and name the event that each has to get."""
     secret, env = root / "secret.yaml", root / "values.env"
     plain = secret.read_text()
     secret.write_text(yaml.safe_dump({**SECRET, "stringData": {"pin": "${PIN:0:6}"}}))
@@ -257,9 +257,9 @@ def test_an_export_of_the_sandbox_holds_no_value_even_of_what_was_refused(
     person.succeeds("down", "exported")
     with tarfile.open(tmp_path / "out.tar.gz") as archive:
         texts = {
-            entry.name: file.read().decode(errors="replace")
+            entry.name: content.read().decode(errors="replace")
             for entry in archive.getmembers()
-            if (file := archive.extractfile(entry))
+            if (content := archive.extractfile(entry))
         }
     assert "run-exported" in texts["objects/kustomizations.json"]
     canaries = [*CANARIES, *store_keys(sandbox)]

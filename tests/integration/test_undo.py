@@ -45,7 +45,7 @@ def test_an_undo_amid_a_sync_brings_the_earlier_state_back_and_leaves_the_files(
         first = applied(session, sync, "first")
         applied(session, sync, "second")
         undone = session.owner.succeeds("undo", session.name)
-        assert "your files are as they were" in undone.out
+        assert "your files are unchanged" in undone.out
         assert sync.tells("save_applied")["revision"] == first
         assert live(session) == "first"
         assert "second" in (session.root / "undone.yaml").read_text()

@@ -21,8 +21,9 @@ from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
 from gitops_run.model.platform.objects import maker_rules, platform_objects
-from gitops_run.model.rights.access import applier_rules, owner_rules
-from gitops_run.model.session.spec import InClusterStore, KeyPair, SessionSpec
+from gitops_run.model.rights.access import Rule, applier_rules, owner_rules
+from gitops_run.model.session.spec import InClusterStore, SessionSpec
+from gitops_run.model.store.keys import KeyPair
 from tests.unit.test_bounds import CHART, SPEC
 
 KEY = KeyPair(access_key="AK", secret_key="hunter2")
@@ -88,7 +89,7 @@ def test_each_policy_has_its_binding_and_refuses_what_it_can_not_judge() -> None
         assert written["ValidatingAdmissionPolicy", name]["spec"]["failurePolicy"] == "Fail"
 
 
-def rights(rules: list[manifests.Rule]) -> Iterator[tuple[Right, frozenset[str]]]:
+def rights(rules: list[Rule]) -> Iterator[tuple[Right, frozenset[str]]]:
     """List each right as group, resource and verb, with the names that it is bound to."""
     for rule in rules:
         for group in rule["apiGroups"]:

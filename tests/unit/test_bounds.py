@@ -81,7 +81,7 @@ def test_one_unlocked_installation_of_two_is_refused() -> None:
 
 def test_a_flux_that_can_not_be_checked_is_refused_as_such() -> None:
     error = refused(SPEC, replace(FACTS, controllers=()))
-    assert error.message.startswith("it can't be seen whether this cluster's Flux is locked down")
+    assert error.message.startswith("it can't be determined whether this cluster's Flux is locked down")
 
 
 def test_a_chart_needs_a_helm_controller_that_can_be_checked_and_a_directory_does_not() -> None:
@@ -108,7 +108,7 @@ def test_a_session_that_exists_is_brought_up_to_date_on_an_unlocked_flux_and_tha
     facts = replace(FACTS, controllers=(), owner=OWNER, target=".")
     refuse_unlocked(SPEC, facts, is_allowed=False)
     (told,) = warnings(SPEC, facts)
-    assert "can't be seen" in told
+    assert "can't be determined" in told
 
 
 def test_a_session_for_somebody_else_tells_what_the_missing_policies_would_add() -> None:
@@ -191,10 +191,10 @@ class FakeCluster:
 
 def ports(stacks: FakeStacks, facts: ClusterFacts) -> lifecycle.Ports:
     return lifecycle.Ports(
-        stacks=stacks,
+        stacks=stacks,  # type: ignore[arg-type]  # without what only a takeover asks
         cluster=FakeCluster(facts),
-        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
-        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type]
+        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type]
         declare=lambda _: None,
     )
 

@@ -16,6 +16,7 @@ from gitops_run.flows.building import Builder, Built, sources_of
 from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fakes import FakeSnapshot
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -33,7 +34,7 @@ class Renderer:
     text: str = OBJECT
     rendered: list[str] = field(default_factory=list)
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         self.rendered.append(target)
         return self.text
 
@@ -85,7 +86,7 @@ def test_what_is_no_yaml_is_left_to_the_renderer(text: str) -> None:
 
 def test_what_renders_to_a_bomb_is_refused() -> None:
     (problem,) = build(Builder(Renderer(OBJECT + BOMB), ".", None), {}).problems
-    assert problem.message.startswith("a rendered object is too much")
+    assert problem.message.startswith("a rendered object exceeds a limit")
 
 
 def test_a_large_rendering_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_a_key_that_a_template_has_twice_is_refused_at_its_second_line() -> None
     files = {"app/templates/a.yaml": f"{OBJECT}data:\n  k: {{{{ .Values.a }}}}\n  k: b\n"}
     (problem,) = build(Builder(Renderer(template("data:\n  k: a\n  k: b\n")), "app", None), files).problems
     assert str(problem) == (
-        "app/templates/a.yaml:7: what this renders to can't be applied: the key k is there twice"
+        "app/templates/a.yaml:7: the rendered output can't be applied: the key k occurs twice"
     )
 
 

@@ -146,7 +146,7 @@ def test_helm_as_a_generator_is_refused_too() -> None:
 @pytest.mark.parametrize("path", ["../../x.yaml", "/etc/x.yaml", "../../../x"])
 def test_a_path_out_of_the_root_is_refused_with_file_and_line(path: str) -> None:
     (problem,) = of(f"resources:\n- {path}").problems
-    assert str(problem) == f"app/kustomization.yaml:2: {path} leads out of the root"
+    assert str(problem) == f"app/kustomization.yaml:2: {path} is outside the root"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_kustomizations_that_name_one_another_in_a_long_row_are_refused() -> Non
     row = {f"{number}/kustomization.yaml": f"resources: [../{number + 1}]" for number in range(1_000)}
     found = ClosureFinder().find("0", Root(row))
     messages = [problem.message for problem in found.problems]
-    assert "what it names leads through too many kustomizations" in messages
+    assert "its references lead through too many kustomizations" in messages
 
 
 @given(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
+from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.diagnosis import read_denied, read_skew_s
 from gitops_run.adapters.machine.facts import ask_version, free_mb
 from gitops_run.errors import BackendError, GuardError, UsageError
@@ -135,12 +136,12 @@ class Api:
 
 
 def test_rights_that_are_missing_are_named_by_what_they_are_for() -> None:
-    wanted = {
+    wanted: Mapping[str, Rights] = {
         "make sessions": Rights((("create", "", "secrets"), ("create", "source.x", "buckets")), "ask"),
         "list sessions": Rights((("list", "", "namespaces"),), "ask"),
     }
     api = Api({"secrets": True, "buckets": False, "namespaces": True})
-    denied = anyio.run(read_denied, api, wanted)
+    denied = anyio.run(read_denied, cast("Connection", api), wanted)
     assert denied == {"make sessions": ["create buckets.source.x"], "list sessions": []}
     found = judge_rights(denied, "jane")
     assert [(one.check, one.level) for one in found] == [
@@ -150,8 +151,8 @@ def test_rights_that_are_missing_are_named_by_what_they_are_for() -> None:
 
 
 def test_the_difference_of_clocks_comes_from_the_answer_s_date() -> None:
-    assert anyio.run(read_skew_s, Api(ahead_s=-100)) == pytest.approx(100, abs=1)
-    assert anyio.run(read_skew_s, Api()) == pytest.approx(0, abs=1)
+    assert anyio.run(read_skew_s, cast("Connection", Api(ahead_s=-100))) == pytest.approx(100, abs=1)
+    assert anyio.run(read_skew_s, cast("Connection", Api())) == pytest.approx(0, abs=1)
 
 
 def test_a_program_is_looked_for_on_the_path_of_the_caller(tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def test_what_asks_nobody_imports_no_library_that_is_slow(arguments: list[str]) 
     assert modules.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("module", ["gitops_run", "gitops_run.cli.app"])
+def test_the_package_and_its_command_line_import_no_sdk(module: str) -> None:
+    assert imported_by(f"import {module}").isdisjoint({*HEAVY, "google", "grpc", "minio", "watchfiles"})
+
+
 def test_list_imports_only_the_way_to_a_cluster() -> None:
     assert imported_by("import gitops_run.cli.show").isdisjoint(_NEVER_NEEDED_BY_LIST)
 

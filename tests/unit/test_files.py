@@ -80,9 +80,9 @@ def test_a_link_within_the_root_is_followed_as_content(root: Path, work_tree: Wo
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("/etc/hostname", "this link leads out of the root"),
-        ("nowhere", "this link leads nowhere"),
-        (".", "this link leads back to a folder that holds it"),
+        ("/etc/hostname", "this link points outside the root"),
+        ("nowhere", "this link points to nothing"),
+        (".", "this link points to a folder that contains it"),
     ],
 )
 def test_a_link_that_can_not_be_followed_is_a_problem(
@@ -112,7 +112,7 @@ def test_the_root_is_the_git_work_tree_that_holds_the_target(root: Path) -> None
 
 
 def test_a_target_outside_the_named_root_is_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="doesn't lie within"):
+    with pytest.raises(UsageError, match="is not within"):
         find_root(tmp_path, root)
 
 
@@ -162,7 +162,7 @@ def test_a_needed_file_behind_a_link_out_of_the_root_is_refused_by_name(root: Pa
     shutil.rmtree(root / "shared")
     (root / "shared").symlink_to("/etc")
     (problem,) = snapshot(app).problems
-    assert str(problem) == "shared: this link leads out of the root"
+    assert str(problem) == "shared: this link points outside the root"
 
 
 def test_a_needed_file_in_an_ignored_directory_is_hidden_by_a_rule_that_is_known(
@@ -243,7 +243,9 @@ def test_a_name_that_no_store_can_hold_is_refused(root: Path, work_tree: WorkTre
 
 def test_a_pipe_in_a_files_place_is_a_problem_and_nothing_hangs(root: Path, work_tree: WorkTree) -> None:
     os.mkfifo(root / "a.yaml")
-    assert [str(problem) for problem in snapshot(work_tree).problems] == ["a.yaml: this is no file"]
+    assert [str(problem) for problem in snapshot(work_tree).problems] == [
+        "a.yaml: this is not a regular file"
+    ]
 
 
 def test_the_exclude_file_of_a_git_worktree_lies_in_the_directory_that_all_share(

@@ -42,7 +42,7 @@ def test_a_cron_job_has_metadata_in_both_of_its_templates() -> None:
         "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n"
         "spec: {jobTemplate: {spec: {template: {spec: {}}}}}\n"
     )
-    inner = {"metadata": {}, "spec": {"template": {"metadata": {}, "spec": {}}}}
+    inner: dict[str, object] = {"metadata": {}, "spec": {"template": {"metadata": {}, "spec": {}}}}
     assert sent(cron)["spec"]["jobTemplate"] == inner
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 
 from gitops_run.flows.follow import Concerns, Follower, Save
-from gitops_run.flows.verdict import Revision
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.state.belief import Revision
 from gitops_run.model.state.events import (
     Event,
     SaveApplied,
@@ -59,7 +59,7 @@ async def test_a_save_that_was_superseded_is_never_reported_as_applied() -> None
         del arguments
 
     cluster = FakeCluster(FakeStore())
-    concerns = Concerns(fetched=lambda: None, differs=ignore, fails=ignore, applied=ignore)
+    concerns = Concerns(fetched=lambda: None, differs=lambda *_: None, fails=lambda *_: None, applied=ignore)
     follower = Follower(FakeFlux(cluster), told.append, 120, concerns)
     revision = Revision(text="sha256:a", token="t", was_live=False)
     async with anyio.create_task_group() as tasks:
@@ -78,7 +78,7 @@ async def after_a_failure(cluster: FakeCluster, told: list[Event], *, is_superse
     async def ignore(*arguments: Any) -> None:
         del arguments
 
-    concerns = Concerns(fetched=lambda: None, differs=ignore, fails=ignore, applied=ignore)
+    concerns = Concerns(fetched=lambda: None, differs=lambda *_: None, fails=lambda *_: None, applied=ignore)
     follower = Follower(FakeFlux(cluster), told.append, 120, concerns)
     revision = Revision(text="sha256:a", token="t", was_live=False)
     async with anyio.create_task_group() as tasks:

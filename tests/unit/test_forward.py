@@ -17,7 +17,8 @@ from anyio.abc import SocketStream
 
 from gitops_run.adapters.cluster import forward as module
 from gitops_run.adapters.cluster.connection import connect
-from gitops_run.adapters.cluster.forward import PodForward, PodPort, forward_to_pod, to_state
+from gitops_run.adapters.cluster.forward import PodForward, PodPort, forward_to_pod
+from gitops_run.adapters.cluster.pod_state import PodState, to_state
 
 pytestmark = pytest.mark.anyio
 TARGET = PodPort(namespace="run-web", pod="server-0", port=9000)
@@ -215,7 +216,7 @@ async def test_a_connection_waits_for_a_pod_that_is_not_ready(tmp_path: Path) ->
 async def shown(api: ApiServer, forward: PodForward, pod: dict[str, Any] | None) -> None:
     """Show a pod until the forward has seen it: its watch may just begin."""
     with anyio.fail_after(PATIENCE_S):
-        while forward._pod != (to_state(pod) if pod else module.PodState()):
+        while forward._pod != (to_state(pod) if pod else PodState()):
             api.show(pod)
             await anyio.wait_all_tasks_blocked()
 

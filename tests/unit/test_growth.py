@@ -17,7 +17,7 @@ from types import FrameType
 import anyio
 import pytest
 
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows.follow import Save
@@ -38,6 +38,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.flux_generator import generated_kustomization, with_namespace
 from gitops_run.model.tree.kustomize import generated_resources
 from gitops_run.model.tree.places import Sources, locate, locate_last, locate_text
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import diff
 from tests.fake_cluster_checks import FakeCluster, inspector
 from tests.fakes import FakeCluster as FakeControllers

@@ -139,7 +139,7 @@ def test_a_release_tells_with_what_its_chart_is_rendered() -> None:
         (
             "Error: YAML parse error on shop/templates/x.yaml: error converting YAML to JSON: line 6: no",
             "deploy/templates/x.yaml",
-            "what this renders to is not valid YAML: line 6: no",
+            "the rendered output is not valid YAML: line 6: no",
         ),
         (
             (
@@ -206,7 +206,7 @@ class Rendered(Helm):
     text: str
 
     def __post_init__(self) -> None:
-        self._namespace, self._discovery = "run-web", KnownDiscovery()
+        self._namespace, self._kinds = "run-web", KnownDiscovery()
         self._values = HelmValues(release_name="shop", values_files=())
         self._doubts = Doubts()
         self._loose = frozenset()
@@ -240,7 +240,7 @@ def test_a_chart_s_objects_are_known_as_flux_s_inventory_has_them(manifest: str,
 def test_an_object_is_the_same_with_and_without_the_session_s_namespace() -> None:
     bare = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
     problems = built(bare, bare.replace("name: a", "name: a, namespace: run-web")).problems
-    assert [problem.message for problem in problems] == ["ConfigMap run-web/a is there more than once"]
+    assert [problem.message for problem in problems] == ["ConfigMap run-web/a is defined more than once"]
 
 
 def test_a_chart_s_objects_bear_the_marks_that_helm_applies_them_with() -> None:

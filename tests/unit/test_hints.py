@@ -26,8 +26,8 @@ SOURCE = Path(gitops_run.__file__).parent
 PLACE = Place(name="web", root="/home/al/my app", target="deploy", cluster=("--context", "kind-dev"))
 NO_HINTS = (
     "# Written by gitops-run",
-    "an older gitops-run made",
-    "who made the session may: gitops-run up'",
+    "an older gitops-run created",
+    "a user who may create sessions can: ",
     "gitops-run bucket",
     "gitops-run sandbox web",
 )

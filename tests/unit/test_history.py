@@ -14,8 +14,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+import watchfiles
 
-import gitops_run.adapters.files.history as history_module
+import gitops_run.adapters.files.undo_requests as history_module
 from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory
 from gitops_run.adapters.machine.host import witness
 from gitops_run.adapters.machine.remembered import history_folder
@@ -291,7 +292,7 @@ def test_a_request_is_seen_where_the_folder_can_not_be_watched(
         raise ExceptionGroup("", [RuntimeError(reason)])
         yield
 
-    monkeypatch.setattr(history_module.watchfiles, "awatch", refused)
+    monkeypatch.setattr(watchfiles, "awatch", refused)
     monkeypatch.setattr(history_module, "LOOK_AGAIN_S", 0.01)
 
     async def ask() -> list[str]:
@@ -350,7 +351,7 @@ def test_a_revision_is_found_by_its_beginning(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc", "xyz1", "sha256:", "../..", "a" * 65])
 def test_what_is_no_beginning_of_a_revision_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no revision"):
+    with pytest.raises(UsageError, match="not a revision"):
         find(kept("abcd"), text)
 
 

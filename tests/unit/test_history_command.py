@@ -71,7 +71,7 @@ def test_history_lists_even_where_the_cluster_does_not_answer(environment: dict[
     with_history(environment)
     result = types(environment, "history", "web")
     assert result.exit_code == 0
-    assert "which one is live is not known" in result.stderr
+    assert "the live snapshot is not known" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["REVISION", "WHEN", "FILES", "CHANGED"]
     assert lines[1].startswith(revision_of(B).removeprefix("sha256:")[:12])

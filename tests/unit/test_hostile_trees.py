@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -118,13 +118,13 @@ def test_folders_of_any_size_are_refused(
     for number in range(7):
         write(root, f"{folder.format(number)}/{number}.yaml")
     problems = snapshot(work_tree).problems
-    assert problems[0].message == "with this folder, more than 6 files and folders lie in what is needed"
+    assert problems[0].message == "with this folder, more than 6 files and folders are needed"
 
 
 def test_folders_of_any_depth_are_refused(root: Path, work_tree: WorkTree) -> None:
     write(root, "a/" * 200 + "a.yaml")
     (problem,) = snapshot(work_tree).problems
-    assert problem.message == "this folder lies deeper than 128 others"
+    assert problem.message == "this folder is nested deeper than 128 others"
 
 
 def test_deep_folders_that_are_ignored_are_no_problem(root: Path, work_tree: WorkTree) -> None:
@@ -164,7 +164,9 @@ def test_a_root_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
         find_root(folder)
 
 
-async def batch_after_each(work_tree: WorkTree, changes: list[Callable[[], object]]) -> list[frozenset[str]]:
+async def batch_after_each(
+    work_tree: WorkTree, changes: Sequence[Callable[[], object]]
+) -> list[frozenset[str]]:
     """Make changes one by one, and wait for the batch that each causes."""
     found = []
     await work_tree.snapshot()

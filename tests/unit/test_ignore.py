@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from gitops_run.model.tree.ignore import ignoring, matcher
 
+NO_FILES: dict[str, str] = {}
+
 
 def test_git_itself_is_never_part_of_a_session() -> None:
-    assert matcher({}.get).hidden_by(".git/config") is not None
+    assert matcher(NO_FILES.get).hidden_by(".git/config") is not None
 
 
 def test_a_rule_names_its_file_and_line() -> None:

@@ -234,7 +234,7 @@ def test_keys_that_the_stack_knew_nothing_of_are_removed_at_the_end_and_others_s
 
 def test_a_key_that_can_not_be_removed_is_reported_as_left() -> None:
     world = World(facts=KNOWN, accounts={*KEYS}, stuck=frozenset(KEYS[:1]))
-    with pytest.raises(BackendError, match=f"still there: S3 key {KEYS[0]}"):
+    with pytest.raises(BackendError, match=f"these remain: S3 key {KEYS[0]}"):
         anyio.run(lifecycle.down, request(), world.ports, print)
 
 

@@ -53,7 +53,7 @@ def applied(**fields: object) -> SaveApplied:
         ),
         (
             SaveBroken(save=2, paths=TWO, problems=(), times_ms={}),
-            "✗ save 2: 2 files not pushed, what was live stays live",
+            "✗ save 2: 2 files not pushed, the live state is unchanged",
         ),
         (
             SaveFailed(

@@ -157,8 +157,8 @@ def test_the_sessions_of_this_machine_are_those_of_its_stacks_and_of_its_memory(
         ("broken", "["),
     ):
         (stacks / f"Pulumi.{name}.yaml").write_text(f"config: {config}\n")
-    name = SessionName.parse("kept")
-    key = SessionKey(kubeconfig="", context="kind-dev", namespace=name.namespace, name=name)
+    kept = SessionName.parse("kept")
+    key = SessionKey(kubeconfig="", context="kind-dev", namespace=kept.namespace, name=kept)
     history_folder(environment, key).mkdir(parents=True)
     assert set(own_places("kind-dev", environment, tmp_path)) == {
         WEB,

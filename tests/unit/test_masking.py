@@ -137,7 +137,7 @@ def test_what_repeats_lines_literals_and_objects_is_taken_out(message: str, left
     [
         (
             '{"kind":"Secret","metadata":{"name":"t","namespace":"a"},"data":{"c4nary":1}}',
-            "Secret t is there",
+            "Secret t is defined",
         ),
         ('{"c4nary":1}', "two objects become one"),
     ],

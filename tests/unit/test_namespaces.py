@@ -17,8 +17,9 @@ from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Pref
 from gitops_run.model.objects.dry_run import Finding, Obstacle
 from gitops_run.model.state.events import Event, NamedNamespace, NamespaceOverridden
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fake_cluster_checks import PLACE, FakeCluster
-from tests.fakes import FakeSnapshot
+from tests.fakes import FakeSnapshot, contents
 
 NOTHING = Live(digests={}, inventory=())
 KUSTOMIZATION = "app/kustomization.yaml"
@@ -27,10 +28,10 @@ KUSTOMIZATION = "app/kustomization.yaml"
 class AsFluxRenders:
     """A renderer for plain manifests that sets the session's namespace, as Flux's targetNamespace does."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         return "---\n".join(
             yaml.safe_dump({**item, "metadata": {**item["metadata"], "namespace": "ns"}})
-            for path, text in sorted(snapshot.files.items())
+            for path, text in sorted(contents(snapshot).items())
             if path.startswith(f"{target}/") and not path.endswith("kustomization.yaml")
             for document in yaml.safe_load_all(text)
             for item in document.get("items", [document])
@@ -40,8 +41,8 @@ class AsFluxRenders:
 class AsHelmRenders(AsFluxRenders):
     """A renderer that leaves namespaces as they are."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
-        return snapshot.files["app/a.yaml"].decode()
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        return snapshot.read_bytes("app/a.yaml").decode()
 
 
 @dataclass
@@ -128,7 +129,7 @@ def test_files_that_are_too_large_to_be_searched_are_left_out(monkeypatch: pytes
 
 
 def test_a_save_that_is_refused_tells_it_too() -> None:
-    refuses = {"a": (Finding(obstacle=Obstacle.CONTENT, message="no"),)}
+    refuses: dict[str, tuple[Finding, ...]] = {"a": (Finding(obstacle=Obstacle.CONTENT, message="no"),)}
     inspection = Inspection(cluster=FakeCluster(refuses=refuses))
     assert inspection.of({"app/a.yaml": manifest("production")}).problems
     assert len(inspection.named) == 1
@@ -178,7 +179,7 @@ def test_members_of_a_list_are_told_and_so_is_json() -> None:
 
 def test_a_prefixed_name_is_found() -> None:
     class Prefixed(AsFluxRenders):
-        async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+        async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
             return str(await super().render(snapshot, target)).replace("name: a", "name: dev-a")
 
     inspection = Inspection(renderer=Prefixed())

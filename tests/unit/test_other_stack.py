@@ -86,8 +86,8 @@ def _run(flow: Flow, stacks: FakeStacks, cluster: FakeCluster) -> None:
     ports = lifecycle.Ports(
         stacks=stacks,  # type: ignore[arg-type]
         cluster=cluster,  # type: ignore[arg-type]
-        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
-        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type,return-value]
+        open_store=lambda _: nullcontext(None),  # type: ignore[arg-type]
+        open_keys=lambda _: nullcontext(None),  # type: ignore[arg-type]
         declare=lambda _: None,
     )
     key = SessionKey.of(SessionName.parse("web"), settings)
@@ -110,7 +110,7 @@ def test_a_session_that_another_stack_made_is_refused_with_the_name_of_that_stac
 @pytest.mark.parametrize("stack", ["", "gitops-run/web"])
 def test_a_session_without_a_stack_in_this_backend_is_refused(flow: Flow, stack: str) -> None:
     stacks = FakeStacks(None)
-    with pytest.raises(GuardError, match="its stack isn't in the backend"):
+    with pytest.raises(GuardError, match="its stack is not in the current backend"):
         _run(flow, stacks, FakeCluster(stack))
     assert stacks.calls == []
 

@@ -70,7 +70,7 @@ def test_what_a_killed_run_has_made_of_flux_is_ours() -> None:
 
 
 def test_another_stack_s_platform_is_refused_with_its_name() -> None:
-    with pytest.raises(GuardError, match="team's"):
+    with pytest.raises(GuardError, match="belongs to stack team"):
         needs_manifests("kind-dev", said(), replace(FOUND, stacks=("team",)))
 
 
@@ -107,7 +107,7 @@ def test_a_flux_without_a_kind_that_sessions_need_is_refused() -> None:
 def test_a_flux_whose_controllers_run_elsewhere_is_taken_and_told() -> None:
     facts = replace(FOUND, components=(), version="")
     assert not needs_manifests("kind-dev", said(), facts)
-    assert "no controller of it was seen" in to_status(facts).flux
+    assert "no controller was found" in to_status(facts).flux
 
 
 def test_nothing_is_decided_on_what_may_not_be_read() -> None:
@@ -226,7 +226,7 @@ def test_a_status_says_what_may_not_be_read_instead_of_missing() -> None:
 
 def test_a_status_of_a_cluster_that_may_not_be_read_does_not_say_that_nothing_is_there() -> None:
     told = dict(rows(to_status(replace(EMPTY, unread=("CustomResourceDefinitions", "Deployments")))))
-    assert (told["platform"], told["flux"]) == ("none was seen", "no Flux was seen")
+    assert (told["platform"], told["flux"]) == ("none was seen", "no Flux was found")
     told = dict(rows(to_status(EMPTY)))
     assert (told["platform"], told["flux"]) == ("none", "there is no Flux")
 

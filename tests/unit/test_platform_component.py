@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import pulumi
 import pytest
 
@@ -30,7 +33,7 @@ def declare(recorder: Recorder, spec: PlatformSpec) -> dict[str, set[str]]:
 
     def record(args: pulumi.ResourceTransformationArgs) -> None:
         needed = args.opts.depends_on or []
-        after[args.name] = {resource._name for resource in needed}  # type: ignore[union-attr]
+        after[args.name] = {resource._name for resource in cast("Sequence[pulumi.Resource]", needed)}
 
     run(recorder, lambda: Platform(spec, pulumi.ResourceOptions(transformations=[record])))
     return after
@@ -65,7 +68,7 @@ def test_the_platform_s_objects_go_to_the_pinned_cluster(recorder: Recorder) -> 
     (cluster,) = [args for args in recorder.declared.values() if args.typ == "pulumi:providers:kubernetes"]
     assert (cluster.inputs["context"], cluster.inputs["clusterIdentifier"]) == ("kind-dev", "uid")
     objects = [args for args in recorder.declared.values() if args.typ.startswith("kubernetes:")]
-    assert all("$pulumi:providers:kubernetes::dev::" in args.provider for args in objects)
+    assert all("$pulumi:providers:kubernetes::dev::" in str(args.provider) for args in objects)
 
 
 def test_flux_s_kinds_are_waited_for(recorder: Recorder) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
+from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
 from gitops_run.model.platform.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.session.settings import Origin, Source
@@ -31,7 +31,7 @@ DONE = StackOutcome(outputs={}, changed=1, has_pending=False)
 class FakeStacks:
     """Stacks that remember what they were told. failures: what the next runs raise, first one first."""
 
-    failures: list[Exception] = field(default_factory=list)
+    failures: list[GitOpsRunError] = field(default_factory=list)
     pending: tuple[PendingObject, ...] = ()
     calls: list[str] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,10 @@ class Stage:
             return tuple(release())
 
         return PlatformPorts(
-            stacks=self.stacks, cluster=self.cluster, read_manifests=read, declare=self.declared.append
+            stacks=self.stacks,  # type: ignore[arg-type]  # a platform has no outputs
+            cluster=self.cluster,
+            read_manifests=read,
+            declare=self.declared.append,
         )
 
     def ups(self) -> PlatformSpec:
@@ -149,7 +152,7 @@ def test_what_was_lost_is_looked_for_before_it_is_made_anew() -> None:
 
 
 def test_what_a_killed_engine_still_made_after_the_first_cleaning_is_cleaned_up_too() -> None:
-    exists = [GuardError("it exists"), GuardError("it exists")]
+    exists: list[GitOpsRunError] = [GuardError("it exists"), GuardError("it exists")]
     stage = Stage(FakeCluster([EMPTY]), FakeStacks(exists, (LOST,)))
     stage.ups()
     assert stage.stacks.calls == ["up", "clear", "up", "clear", "up"]

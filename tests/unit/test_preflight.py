@@ -16,8 +16,9 @@ from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.objects.pruning import is_kept, is_large_prune, pruned
 from gitops_run.model.objects.substitution import Variables
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.fake_cluster_checks import FakeCluster, inspector
-from tests.fakes import FakeSnapshot
+from tests.fakes import FakeSnapshot, contents
 
 NOTHING = Live(digests={}, inventory=())
 
@@ -25,14 +26,14 @@ NOTHING = Live(digests={}, inventory=())
 class AsItIs:
     """A renderer for files that are rendered already."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
-        return "---\n".join(content.decode() for content in snapshot.files.values())
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
+        return "---\n".join(content.decode() for content in contents(snapshot).values())
 
 
 class Nothing:
     """A renderer for which there is nothing to render."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         return ""
 
 
@@ -128,7 +129,7 @@ def test_a_kind_that_comes_with_the_save_is_not_checked_and_another_is_refused()
     )
     widget = manifest("W", "w", api="x.io/v1")
     cluster = refusing("w", Obstacle.KIND, "the cluster has no kind W in x.io/v1")
-    assert inspect(crd, widget, cluster=cluster).not_checked == ("W ns/w: its kind comes with this save",)
+    assert inspect(crd, widget, cluster=cluster).not_checked == ("W ns/w: this save creates its kind",)
     assert messages(inspect(widget, cluster=cluster)) == [
         "app/0.yaml:1: W ns/w: the cluster has no kind W in x.io/v1"
     ]
@@ -140,7 +141,7 @@ def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
     found = inspect(manifest("Namespace", "other", namespace=""), other, cluster=cluster)
     assert (found.problems, found.not_checked) == (
         (),
-        ("ConfigMap other/c: its namespace comes with this save",),
+        ("ConfigMap other/c: this save creates its namespace",),
     )
     assert "there is no namespace other" in messages(inspect(other, cluster=cluster))[0]
 
@@ -151,7 +152,7 @@ def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
         (manifest("ClusterRole", "r", namespace=""), "belongs to the whole cluster"),
         (
             manifest("Role", "r", namespace="other"),
-            "lies in namespace other, and the session may apply in ns only",
+            "is in namespace other, and the session may apply in ns only",
         ),
         (manifest("Role", "r"), "the session's ServiceAccount flux-run has no right to apply roles"),
     ],
@@ -171,7 +172,7 @@ def test_an_object_of_someone_else_is_refused_with_and_without_dry_run() -> None
     cluster.has(ref("ConfigMap", "a"), metadata={"managedFields": [{"manager": "kubectl-edit"}]})
     expected = (
         "app/0.yaml:1: ConfigMap ns/a was made by someone else, with kubectl-edit: "
-        "a session never takes over what it didn't make"
+        "a session never takes over objects that it did not create"
     )
     assert messages(inspect(A, cluster=cluster)) == [expected]
     assert messages(inspect(A, cluster=cluster, has_dry_run=False)) == [expected]
@@ -207,7 +208,7 @@ def token_of(account: str) -> str:
 
 def test_what_claims_to_be_a_part_of_the_session_by_its_label_is_refused() -> None:
     (problem,) = inspect(labelled("ConfigMap", "a", "gitops-run.dev/session")).problems
-    assert "gitops-run.dev/session, which marks what the session itself is made of" in problem.message
+    assert "gitops-run.dev/session, which marks the session's own objects" in problem.message
 
 
 def test_a_token_of_the_session_s_account_is_refused_and_one_of_another_account_is_not() -> None:
@@ -250,7 +251,7 @@ def test_unknown_fields_of_a_native_kind_are_dropped_as_by_flux_and_told_with_th
 def test_labels_that_flux_drops_are_told_with_their_line() -> None:
     found = inspect(A.replace("\ndata:", "\n  labels: {a: 5, b: c}\ndata:"))
     assert found.not_checked == (
-        "ConfigMap ns/a: Flux drops metadata.labels (app/0.yaml:6): one of them is not text",
+        "ConfigMap ns/a: Flux drops metadata.labels (app/0.yaml:6): one of them is not a string",
     )
     assert (told(found), found.problems) == ([("ConfigMap ns/a", "create")], ())
 
@@ -278,7 +279,7 @@ def test_unknown_fields_that_reach_the_api_server_are_refused(text: str, setting
 class OfFluxAlone:
     """A renderer of a chart whose parts Flux fetches."""
 
-    async def render(self, snapshot: FakeSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         raise NotRenderableError("Flux fetches its dependency dep")
 
 
@@ -408,7 +409,7 @@ def test_two_of_the_same_are_found_in_lists_too() -> None:
         f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: {n}, namespace: ns}}}}\n" for n in "ca"
     )
     listed = f"apiVersion: v1\nkind: ConfigMapList\nitems:\n{items}"
-    assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is there more than once"]
+    assert messages(inspect(A, listed)) == ["app/1.yaml:5: ConfigMap ns/a is defined more than once"]
 
 
 def test_an_object_in_two_versions_of_its_api_is_no_twin_as_for_kustomize() -> None:

@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -17,7 +18,7 @@ from gitops_run.cli.app import main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_stream, note, ok
 from gitops_run.cli.render import PLAIN_MARKS, SIGNS, lines
-from gitops_run.cli.show import print_table
+from gitops_run.cli.table import print_table
 from gitops_run.flows.preflight import Preflight
 from gitops_run.model.objects.change import Change, FieldChange
 from gitops_run.model.objects.identity import ObjectRef
@@ -78,7 +79,7 @@ def test_an_event_is_as_many_lines_as_it_is_written_in(kind: type) -> None:
 @given(HOSTILE)
 def test_what_is_told_begins_with_its_mark_and_goes_on_below_it(text: str) -> None:
     for tell in (note, ok):
-        first, *more = printed(lambda tell=tell: tell(text))
+        first, *more = printed(partial(tell, text))
         assert first.startswith(("- ", "ok "))
         assert all(line.startswith("  ") for line in more)
 

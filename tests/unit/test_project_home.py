@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.pulumi import project
+from gitops_run.adapters.machine.private_files import create_private
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.errors import BackendError
 
@@ -60,5 +60,5 @@ def test_a_private_file_that_the_disk_refuses_is_named_and_not_left_cut_off(
 
     monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(BackendError, match="stack can't be written: No space left on device"):
-        project.write_private(tmp_path / "stack", "text")
+        create_private(tmp_path / "stack", "text")
     assert not (tmp_path / "stack").exists()

@@ -67,7 +67,7 @@ def test_what_the_cluster_no_longer_has_is_gone_and_so_is_a_kind_that_it_does_no
 def test_what_is_there_is_left_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pods = f"{NAMESPACE}/pods"
     receipt = receipt_of(monkeypatch, {NAMESPACE: {}, pods: {"items": [{"metadata": {"name": "p"}}]}})
-    assert receipt.left == ("what web applied in run-web: p", "Namespace run-web")
+    assert receipt.left == ("the objects that web applied in run-web: p", "Namespace run-web")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_seen_is_named_though_something_else_may_not_be_seen(monkeypatch
         f"{NAMESPACE}/secrets": FORBIDDEN,
         f"{NAMESPACE}/pods": {"items": [{"metadata": {"name": "p"}}]},
     }
-    assert "what web applied in run-web: p" in receipt_of(monkeypatch, answers).left
+    assert "the objects that web applied in run-web: p" in receipt_of(monkeypatch, answers).left
 
 
 @pytest.mark.parametrize("path", [BUCKET, f"{NAMESPACE}/pods", NAMESPACE])
@@ -161,12 +161,12 @@ def end(cluster: FakeCluster) -> tuple[Receipt | GitOpsRunError, list[str]]:
     settings = resolve([Source(origin=Origin.FLAG, values=values)])
     request = SessionRequest(key=SessionKey.of(KEY.name, settings), settings=settings, ca="", now="now")
     ports = Ports(
-        stacks=stacks,
-        cluster=cluster,
+        stacks=stacks,  # type: ignore[arg-type]  # what ending one asks of it
+        cluster=cluster,  # type: ignore[arg-type]
         open_store=no_store,
         open_keys=no_store,
         declare=lambda _: None,
-    )  # type: ignore[arg-type]
+    )
     try:
         return asyncio.run(down(request, ports, lambda _: None)), stacks.calls
     except GitOpsRunError as error:
@@ -185,14 +185,14 @@ def test_a_session_of_which_nobody_may_see_whether_it_is_gone_is_not_told_gone()
     found, _ = end(FakeCluster((hidden,)))
     assert isinstance(found, BackendError)
     assert found.exit_code == 6
-    assert "you may not see whether this is gone: Namespace run-web (forbidden)" in found.message
+    assert "you may not check whether these are gone: Namespace run-web (forbidden)" in found.message
     assert "kubectl get namespace run-web" in found.hint
 
 
 def test_a_cluster_that_fails_after_the_end_leaves_it_open_whether_all_is_gone() -> None:
     found, calls = end(FakeCluster(TransientError("no answer", hint="look at it")))
     assert isinstance(found, BackendError)
-    assert "session web is down, and nobody could look whether anything of it is left" in found.message
+    assert "session web is down, but it could not be checked whether these remain" in found.message
     assert (found.hint, calls) == ("look at it", ["destroy", "forget"])
 
 

@@ -90,7 +90,7 @@ async def reflected(api: ApiServer, count: int) -> list[News]:
 
 @scenario
 async def test_what_is_there_comes_first_and_then_each_change() -> None:
-    changes = [
+    changes: Script = [
         ("ADDED", pod("b", 6)),
         ("MODIFIED", pod("a", 7)),
         ("DELETED", pod("b", 8)),
@@ -110,7 +110,7 @@ async def test_what_is_there_comes_first_and_then_each_change() -> None:
 def test_a_watch_that_ends_goes_on_where_it_was_without_a_list(end: Script) -> None:
     @scenario
     async def main() -> None:
-        after = [("MODIFIED", pod("a", 9)), float("inf")]
+        after: Script = [("MODIFIED", pod("a", 9)), float("inf")]
         api = ApiServer([(5, [])], [("ADDED", pod("a", 7)), *end], after)
         assert await reflected(api, 3) == [Listed(()), Seen(pod("a", 7)), Seen(pod("a", 9))]
         assert api.asked == ["list", "5", "7"]

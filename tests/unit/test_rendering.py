@@ -164,7 +164,7 @@ def test_a_rendering_that_exceeds_a_limit_names_the_file_that_is_large(
 def test_output_that_is_no_text_is_a_problem_of_the_save(rendered: Callable[[str], str | Problem]) -> None:
     problem = rendered(r"printf 'a: \377'")
     assert isinstance(problem, Problem)
-    assert problem.message == "what this renders to is not UTF-8"
+    assert problem.message == "the rendered output is not UTF-8"
 
 
 def test_a_crash_is_told_without_the_stacks_of_go(rendered: Callable[[str], str | Problem]) -> None:

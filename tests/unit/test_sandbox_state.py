@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -121,6 +122,10 @@ def test_the_stand_in_is_on_the_path_only_where_the_real_plugin_is_not(sandbox: 
     assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in real.variables
     assert without.path[-1] == STAND_IN
     assert without.variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+
+
+def test_the_stand_in_is_a_program_that_pulumi_finds_and_may_run() -> None:
+    assert shutil.which("pulumi-resource-kubernetes", path=str(STAND_IN))
 
 
 def test_a_shell_reads_the_environment_whatever_characters_are_in_it(

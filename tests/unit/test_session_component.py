@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -50,8 +50,8 @@ class Recorder(pulumi.runtime.Mocks):
         made = {name: f"{name}-made" for name in outputs}
         return f"{args.name}-id", {**args.inputs, **made}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], None]:
+        return {}, None
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def declare(recorder: Recorder, spec: SessionSpec) -> dict[str, set[str]]:
 
     def record(args: pulumi.ResourceTransformationArgs) -> None:
         needed = args.opts.depends_on or []
-        after[args.name] = {resource._name for resource in needed}  # type: ignore[union-attr]
+        after[args.name] = {resource._name for resource in cast("Sequence[pulumi.Resource]", needed)}
 
     run(recorder, lambda: Session(spec, pulumi.ResourceOptions(transformations=[record])))
     return after
@@ -140,7 +140,7 @@ def test_every_object_goes_to_the_pinned_cluster(recorder: Recorder) -> None:
     assert cluster.inputs["context"] == "kind-a"
     assert cluster.inputs["clusterIdentifier"] == "uid"
     objects = [args for args in recorder.declared.values() if args.typ.startswith("kubernetes:")]
-    assert all("$pulumi:providers:kubernetes::web::" in args.provider for args in objects)
+    assert all("$pulumi:providers:kubernetes::web::" in str(args.provider) for args in objects)
 
 
 def test_the_types_are_those_of_pulumi_kubernetes(recorder: Recorder) -> None:

@@ -21,7 +21,7 @@ from tests.unit.test_lifecycle_keys import BASE, GIVEN, NAME, World
 WRONG: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "context": ({"context": "far"}, {}, "context 'far'"),
     "cluster": ({"cluster": "another"}, {}, "was made in another cluster"),
-    "owner": ({}, {"owner": "joe", "target": "deploy"}, "is joe's"),
+    "owner": ({}, {"owner": "joe", "target": "deploy"}, "belongs to joe"),
     "target": ({"target": "other"}, {"target": "deploy"}, "applies deploy, not other"),
     "pod security": ({"podSecurity": "baseline"}, {"pod_security": "restricted"}, "podSecurity baseline"),
     "flux": ({"allowUnlockedFlux": False}, {}, "locked down"),

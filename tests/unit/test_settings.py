@@ -114,7 +114,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
 
 @pytest.mark.parametrize("endpoint", ["http://s3:9000", "s3:9000", "https://s3/bucket", "https://"])
 def test_an_endpoint_is_https_and_has_no_path(endpoint: str) -> None:
-    with pytest.raises(UsageError, match="allowed is a form like https://"):
+    with pytest.raises(UsageError, match="allowed is a value like https://"):
         resolve([source(Origin.FILE, endpoint=endpoint)])
 
 
@@ -132,7 +132,7 @@ def test_what_is_pinned_can_not_be_said_otherwise(key: str) -> None:
         "applier": ("kustomize", "helm"),
     }
     pinned, other = values.get(key, ("one", "two"))
-    with pytest.raises(GuardError, match="fixed when a session is made"):
+    with pytest.raises(GuardError, match="fixed when a session is created"):
         resolve([source(Origin.ENVIRONMENT, **{key: other}), source(Origin.STACK, **{key: pinned})])
 
 

@@ -152,7 +152,8 @@ def test_a_field_of_a_newer_version_is_left_out(event: Event) -> None:
 def test_an_event_of_a_newer_version_is_none_and_what_is_no_event_is_refused() -> None:
     head = {"v": 1, "seq": 1, "ts": "", "session": "web"}
     assert from_json({**head, "type": "save_teleported"}) is None
-    for text in ({}, [], "x", {**head, "type": "save_superseded", "save": "one"}):
+    refused: tuple[object, ...] = ({}, [], "x", {**head, "type": "save_superseded", "save": "one"})
+    for text in refused:
         with pytest.raises(ValueError, match="not an event"):
             from_json(text)
 

@@ -11,14 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from gitops_run.adapters.pulumi import copies
 from gitops_run.adapters.pulumi.copies import StateCopy, StateLostError
 from gitops_run.errors import BackendError
 from gitops_run.model.stack.events import KnownResources, PendingObject
 from gitops_run.model.stack.state import known_resources
 
 COMPLETE = json.dumps({"version": 3, "checkpoint": {"latest": {"resources": []}}}).encode()
-FORMS = {".json": bytes, ".json.gz": gzip.compress}
+FORMS: dict[str, Callable[[bytes], bytes]] = {".json": bytes, ".json.gz": gzip.compress}
 
 
 @pytest.fixture(params=FORMS)
@@ -86,7 +85,7 @@ def test_a_copy_is_synced_before_it_counts_and_is_its_owners_alone(
 
         return noted
 
-    monkeypatch.setattr(copies.os, "fsync", noting("sync", os.fsync))
+    monkeypatch.setattr(os, "fsync", noting("sync", os.fsync))
     monkeypatch.setattr(Path, "replace", noting("rename", Path.replace))
     copy.keep()
     copy.keep()
@@ -101,7 +100,7 @@ def test_a_disk_without_room_for_the_copy_is_an_error_before_anything_runs(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(copies.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BackendError, match="can't be written: No space left on device") as refused:
         copy.keep()
     assert f"complete/gitops-run/{state.name}" in refused.value.message
@@ -133,5 +132,5 @@ def test_a_disk_without_room_for_another_state_is_named(
     state: Path, copy: StateCopy, blocks: int, *, is_full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = SimpleNamespace(f_bavail=blocks, f_frsize=4096)
-    monkeypatch.setattr(copies.os, "statvfs", lambda _: disk)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
     assert copy.full_disk() == (str(state.parents[2]) if is_full else "")

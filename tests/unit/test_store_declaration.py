@@ -34,7 +34,7 @@ def test_what_is_required_and_missing_is_named(name: str) -> None:
         ("endpoint", "127.0.0.1:9000", "must be https://host:port"),
         ("endpoint", "https://store/path", "without a path"),
         ("endpoint", "https://store:nonsense", "must be https://host:port"),
-        ("versioning", True, "is no input"),
+        ("versioning", True, "is not an input"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(name: str, value: object, reason: str) -> None:

@@ -15,6 +15,7 @@ from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.state.events import Event, SaveApplied
 from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.tree.snapshot import Snapshot
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
@@ -51,11 +52,12 @@ class Past:
     files: dict[str, bytes]
     recorded: list[str] = field(default_factory=list)
 
-    async def keep(self, snapshot: FakeSnapshot) -> None:
+    async def keep(self, snapshot: Snapshot) -> None:
         """Have it already."""
 
-    async def record(self, snapshot: FakeSnapshot, revision: str) -> None:
+    async def record(self, snapshot: Snapshot, revision: str) -> str:
         self.recorded.append(revision)
+        return ""
 
     async def snapshot(self, revision: str) -> Earlier:
         if revision != revision_of(self.files):

@@ -20,7 +20,7 @@ def write(path: Path, text: str, mode: int = 0o600) -> Path:
 
 def test_a_secret_in_the_clear_in_a_stack_s_file_is_refused_unshown(tmp_path: Path) -> None:
     file = write(tmp_path / "stacks/Pulumi.web.yaml", "config: {'gitops-run:secretKey': hunter2}")
-    with pytest.raises(UsageError, match="secretKey in the clear") as refused:
+    with pytest.raises(UsageError, match="secretKey in plain text") as refused:
         read_stack_file(file)
     assert "hunter2" not in refused.value.message + refused.value.hint
 
@@ -39,7 +39,7 @@ def test_a_settings_file_with_secrets_that_others_may_read_is_refused(tmp_path: 
     file = write(tmp_path / "settings.yaml", "secretKey: hunter2", 0o644)
     with pytest.raises(UsageError) as refused:
         settings_sources({"GITOPS_RUN_SETTINGS": str(file)})
-    assert refused.value.hint == f"close it: chmod 600 {file}"
+    assert refused.value.hint == f"restrict it: chmod 600 {file}"
 
 
 def test_a_settings_file_without_secrets_may_be_open(tmp_path: Path) -> None:

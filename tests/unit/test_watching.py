@@ -11,10 +11,12 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import watchfiles
 
 import gitops_run.adapters.files.work_tree as work_tree_module
-from gitops_run.adapters.files import Snapshot, WorkTree
+from gitops_run.adapters.files import WorkTree
 from gitops_run.model.state.events import WatchLimited
+from gitops_run.model.tree.snapshot import Snapshot
 from tests.work_trees import snapshot, write
 
 
@@ -32,7 +34,8 @@ async def a_change_after_the_root_was_replaced(root: Path, work_tree: WorkTree) 
                 pass
         tasks.start_soon(anyio.to_thread.run_sync, (root / "new").write_bytes, b"1")
         with anyio.fail_after(20):
-            return await anext(batches)
+            batch = await anext(batches)
+    return batch
 
 
 def test_a_root_that_is_replaced_is_watched_again(root: Path, work_tree: WorkTree) -> None:
@@ -161,7 +164,7 @@ def test_folders_that_the_system_does_not_watch_are_looked_at_now_and_then(
 
     told: list[WatchLimited] = []
     monkeypatch.setattr(work_tree_module, "POLL_S", 0.01)
-    monkeypatch.setattr(work_tree_module.watchfiles, "awatch", refuse)
+    monkeypatch.setattr(watchfiles, "awatch", refuse)
     work_tree = WorkTree(root, tmp_path / "stage", "app", report=told.append)
 
     async def edits_seen() -> None:
@@ -181,14 +184,14 @@ def test_folders_that_the_system_does_not_watch_are_looked_at_now_and_then(
 def test_the_system_s_watch_is_taken_again_once_it_is_there(
     root: Path, app: WorkTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, refusals = work_tree_module.watchfiles.awatch, [RuntimeError("OS file watch limit reached.")]
+    watch, refusals = watchfiles.awatch, [RuntimeError("OS file watch limit reached.")]
 
     def limited(*folders: str, **options: Any) -> Any:
         if refusals:
             raise refusals.pop()
         return watch(*folders, **options)
 
-    monkeypatch.setattr(work_tree_module.watchfiles, "awatch", limited)
+    monkeypatch.setattr(watchfiles, "awatch", limited)
 
     async def edit_seen() -> frozenset[str]:
         await app.snapshot()
@@ -197,6 +200,7 @@ def test_the_system_s_watch_is_taken_again_once_it_is_there(
             assert await anext(batches) == frozenset()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(anyio.to_thread.run_sync, write, root, "shared/a.yaml", "new")
-                return await anext(batches)
+                batch = await anext(batches)
+        return batch
 
     assert anyio.run(edit_seen) == {"shared/a.yaml"}

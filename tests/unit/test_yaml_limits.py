@@ -110,5 +110,5 @@ def test_a_number_of_any_size_is_read_as_kubernetes_reads_it(text: str, value: o
 
 
 def test_a_text_without_anchors_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(yaml_limits.yaml, "parse")
+    monkeypatch.delattr(yaml, "parse")
     refuse_excess("kind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: 1\n" * 15)

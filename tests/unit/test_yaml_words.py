@@ -10,7 +10,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.text.yaml_words import REPLACED, unquoted_hint
 from gitops_run.model.tree.kustomize import explain_failure, yaml_problem
 
-TAB = "a tab indents this line, and YAML takes spaces alone"
+TAB = "this line is indented with a tab, and YAML allows only spaces"
 
 
 def fault_of(text: str) -> Problem:
@@ -29,7 +29,7 @@ def fault_of(text: str) -> Problem:
 )
 def test_a_tab_is_named_with_its_line(text: str, line: int) -> None:
     found = fault_of(text)
-    assert (found.message, found.line, found.hint) == (TAB, line, "replace the tab by spaces")
+    assert (found.message, found.line, found.hint) == (TAB, line, "replace the tab with spaces")
 
 
 def test_another_fault_keeps_the_parser_s_words() -> None:

@@ -1,7 +1,7 @@
 """What of a cluster keeps sessions' owners in bounds: how Flux's controllers run, and the admission policies.
 
-Changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install manifests,
-admissionregistration.k8s.io/v1.
+This module changes nothing, and decides nothing: model/session/bounds.py does. Sources: Flux 2.7's install
+manifests, admissionregistration.k8s.io/v1.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.paths import deployments_path, path_of
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.platform.admission import POLICY_GROUP, policies
 from gitops_run.model.rights.lockdown import (
@@ -23,7 +24,7 @@ from gitops_run.model.rights.lockdown import (
 from gitops_run.model.rights.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
-_DEPLOYMENTS: Final = "/apis/apps/v1/deployments"
+_ADMISSION: Final = f"{POLICY_GROUP}/v1"
 _POLICIES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 _CONTAINER: Final = "manager"
 
@@ -34,7 +35,7 @@ async def read_controllers(connection: Connection) -> tuple[tuple[str, Controlle
     Returns each with its namespace; nothing where there are none, or where they may not be read.
     """
     named = [{"fieldSelector": f"metadata.name={name}"} for name in _APPLIERS]
-    listings = await asyncio.gather(*(connection.find(_DEPLOYMENTS, query) for query in named))
+    listings = await asyncio.gather(*(connection.find(deployments_path(), query) for query in named))
     return tuple(
         (
             str(item["metadata"]["namespace"]),
@@ -64,20 +65,20 @@ def declared_controllers(namespaces: Json) -> tuple[Controller, ...]:
 
 async def has_policies(connection: Connection) -> bool | None:
     """Ask whether the platform's policies are in force; None where that may not be read."""
-    paths = [f"/apis/{POLICY_GROUP}/v1/{kind}/{name}" for kind in _POLICIES for name in policies()]
+    paths = [path_of(_ADMISSION, kind, name=name) for kind in _POLICIES for name in policies()]
     found = await asyncio.gather(*(_is_there(connection, path) for path in paths))
     return None if None in found else all(found)
 
 
 async def allowed_pod_security(connection: Connection) -> str:
     """Read the least strict Pod Security that the platform allows; "" where it doesn't say, or to nobody."""
-    path = f"/apis/{POLICY_GROUP}/v1/{_POLICIES[0]}/{POD_SECURITY_POLICY}"
+    path = path_of(_ADMISSION, _POLICIES[0], name=POD_SECURITY_POLICY)
     metadata = (await connection.find(path)).get("metadata", {})
     return str((metadata.get("annotations") or {}).get(LEVEL_ANNOTATION, ""))
 
 
 def _arguments(deployment: Json) -> tuple[str, ...]:
-    """Read a controller's arguments, wherever its manifest has them; other containers may stand beside it."""
+    """Read a controller's arguments, wherever its manifest has them; the pod may have other containers."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     container = next((one for one in containers if one["name"] == _CONTAINER), containers[0])
     return (*(container.get("command") or ()), *(container.get("args") or ()))

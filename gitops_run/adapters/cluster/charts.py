@@ -1,4 +1,4 @@
-"""What a cluster tells a chart: its version, its kinds, and the release that is there."""
+"""What a chart can see of its cluster: its version, its kinds, and the release that is there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json, Request, refusal
-from gitops_run.adapters.cluster.flux import chart_path, release_path
+from gitops_run.adapters.cluster.paths import chart_path, release_path
 from gitops_run.model.charts.capabilities import Capabilities
 from gitops_run.model.flux.helm_release import ReleaseFacts, to_release_facts
 from gitops_run.model.names import chart_name

@@ -14,7 +14,7 @@ for _name in ("kubernetes", "kubernetes.aio"):
     if _name not in sys.modules and (_spec := find_spec(_name)) is not None:
         sys.modules[_name] = module_from_spec(_spec)
 
-from kubernetes.aio.client import ApiClient, Configuration  # noqa: E402 - the package has to be there first
+from kubernetes.aio.client import ApiClient, Configuration  # noqa: E402 - the package must be imported first
 from kubernetes.aio.config.config_exception import ConfigException  # noqa: E402
 from kubernetes.aio.config.kube_config import KubeConfigLoader  # noqa: E402
 

@@ -1,8 +1,8 @@
 """One connection to one context of one kubeconfig, whatever happens to be current.
 
-Knows requests, watches and how the API server's answers map to our errors. Knows no kind of object. Uses
-the kubernetes client for what kubeconfigs can hold (certificates, tokens, exec plugins) and for HTTP, not
-its generated classes: they would cost a second of imports for each command.
+This module knows requests, watches and how the API server's answers map to our errors. It knows no kind of
+object. It uses the kubernetes client for what kubeconfigs can hold (certificates, tokens, exec plugins) and
+for HTTP, not its generated classes: they would cost a second of imports for each command.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 
 from gitops_run.adapters.cluster.client import ApiClient, Configuration
 from gitops_run.adapters.cluster.credentials import Credentials
@@ -27,6 +28,7 @@ from gitops_run.adapters.cluster.failures import (
     outage,
     unauthorized,
 )
+from gitops_run.adapters.cluster.http_sessions import HttpSessions
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
 
 REQUEST_S: Final = 8.0
@@ -41,12 +43,6 @@ EVENT_BYTES_MAX: Final = 8 * 1024 * 1024
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 """What a pod sends through a forward at once; container runtimes send 32 KiB."""
 WEBSOCKET_CLOSE_S: Final = 1.0
-IDLE_S: Final = 55.0
-"""How long a connection is kept for the next request: API servers end it after 90 s, proxies after 60."""
-SESSIONS_MAX: Final = 3
-"""How many certificates back a watch may go on that was opened with one."""
-READ_BUFFER_BYTES: Final = 2 * 1024 * 1024
-"""As the client has it: events of a watch exceed aiohttp's own buffer."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -87,8 +83,7 @@ class Connection:
         self._credentials = credentials
         self._way = way
         self._has_answered = False
-        self._generation = 0
-        self._sessions: list[aiohttp.ClientSession] = []
+        self._sessions = HttpSessions(api)
         self.context = way.context
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
@@ -198,7 +193,7 @@ class Connection:
     async def _open_websocket(self, path: str, protocol: str) -> aiohttp.ClientWebSocketResponse:
         """Open a websocket with the client's own TLS and credentials, as its own ws_client does."""
         _, url, headers, *_ = await self._api.param_serialize("GET", path, auth_settings=["BearerToken"])
-        await self._prepare()
+        await self._sessions.prepare(self._credentials.generation)
         rest = self._api.rest_client
         session: aiohttp.ClientSession = rest.pool_manager
         return await session.ws_connect(
@@ -261,39 +256,18 @@ class Connection:
         response.close()
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(
-                f"the API server of context {self.context!r} is starting", hint="nothing: it is tried again"
+                f"the API server of context {self.context!r} is starting",
+                hint="nothing: the request is retried automatically",
             )
         if response.status == HTTPStatus.FORBIDDEN:
             raise TransientError(
-                f"the API server of context {self.context!r} doesn't even say whether it is ready",
-                hint="it is starting, or this user may do nothing there: kubectl auth whoami",
+                f"the API server of context {self.context!r} does not report whether it is ready",
+                hint="it may be starting, or this user may have no rights there: kubectl auth whoami",
             )
-
-    async def _prepare(self) -> None:
-        """Open connections with the present certificate; what is waited for on others stays open."""
-        rest, configuration = self._api.rest_client, self._api.configuration
-        generation = self._credentials.generation
-        if rest.pool_manager is not None and self._generation == generation:
-            return
-        if rest.pool_manager is not None and configuration.cert_file:
-            rest.ssl_context.load_cert_chain(configuration.cert_file, configuration.key_file)
-        if rest.pool_manager is None or configuration.cert_file:
-            connector = aiohttp.TCPConnector(
-                limit=rest.maxsize, ssl=rest.ssl_context, keepalive_timeout=IDLE_S
-            )
-            rest.pool_manager = aiohttp.ClientSession(
-                connector=connector, trust_env=True, read_bufsize=READ_BUFFER_BYTES
-            )
-            self._sessions.append(rest.pool_manager)
-        self._generation = generation
-        for outdated in self._sessions[:-SESSIONS_MAX]:
-            await outdated.close()
-        self._sessions = self._sessions[-SESSIONS_MAX:]
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions:
-            await session.close()
+        await self._sessions.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -332,7 +306,7 @@ class Connection:
             body=as_go_writes(request.body) if is_read_as_yaml else request.body,
             auth_settings=["BearerToken"],
         )
-        await self._prepare()
+        await self._sessions.prepare(self._credentials.generation)
         answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response
@@ -407,13 +381,15 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
         except OSError as error:  # ssl.SSLError is one
             raise UsageError(
                 f"the certificates of context {context!r} in {kubeconfig} can't be used",
-                hint="check certificate-authority, client-certificate and client-key: each has to be PEM",
+                hint="check certificate-authority, client-certificate and client-key: each must be PEM",
             ) from error
-        async with api:
-            connection = Connection(api, credentials, way)
-            try:
-                yield connection
-            finally:
+        connection = Connection(api, credentials, way)
+        try:
+            yield connection
+        finally:
+            with anyio.CancelScope(shield=True):  # a caller that is cancelled closes its connections too
                 await connection.close()
+                await api.close()
+                await anyio.lowlevel.checkpoint()  # asyncio closes transports in its next turn
     finally:
         await credentials.close()

@@ -50,11 +50,11 @@ class Credentials:
 
     @property
     def is_awaited(self) -> bool:
-        """Say whether a plugin runs that nothing can go on without."""
+        """Report whether a plugin runs that nothing can go on without."""
         return self._is_needed and self._running is not None and not self._running.done()
 
     def has_failed(self, error: BackendError) -> bool:
-        """Say whether this is how a plugin failed."""
+        """Report whether this is how a plugin failed."""
         return self._failure is not None and self._failure[1] is error
 
     async def load(self) -> None:

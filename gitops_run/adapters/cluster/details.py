@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.flux import applier_path, release_path, source_path
+from gitops_run.adapters.cluster.paths import applier_path, path_of, release_path, source_path
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.details import SessionDetails, to_details
 
@@ -17,6 +17,6 @@ async def read_details(connection: Connection, key: SessionKey) -> SessionDetail
         connection.find(source_path(namespace, name)),
         connection.find(applier_path(namespace, name)),
         connection.find(release_path(namespace, name)),
-        connection.find(f"/api/v1/namespaces/{namespace}/events"),
+        connection.find(path_of("v1", "events", namespace)),
     )
     return to_details((source, applier, release), events.get("items") or ())

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.adapters.cluster.paths import path_of
 from gitops_run.model.platform.diagnosis import Rights
 
-_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_REVIEWS: Final = path_of("authorization.k8s.io/v1", "selfsubjectaccessreviews")
 
 
 async def read_version(connection: Connection) -> str:

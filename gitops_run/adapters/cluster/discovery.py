@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.paths import group_path
 from gitops_run.errors import NotFound
 from gitops_run.model.objects.identity import ObjectRef, Resource
 
@@ -31,27 +31,11 @@ class Discovery:
 
     async def _asked(self, ref: ObjectRef) -> Resource | None:
         try:
-            listing = await self._connection.get(_group_path(ref))
+            listing = await self._connection.get(group_path(ref.group, ref.version))
         except NotFound:
             return None
         self._known[ref.group, ref.version] = _resources(listing)
         return self._known[ref.group, ref.version].get(ref.kind)
-
-
-def object_path(ref: ObjectRef, resource: Resource, namespace: str) -> str:
-    """Write an object's path. namespace: of an object that names none, but needs one."""
-    return f"{collection_path(ref, resource, namespace)}/{quote(ref.name, safe='')}"
-
-
-def collection_path(ref: ObjectRef, resource: Resource, namespace: str) -> str:
-    """Write the path of all objects of a kind that lie where this one does."""
-    where = f"/namespaces/{quote(ref.namespace or namespace, safe='')}" if resource.is_namespaced else ""
-    return f"{_group_path(ref)}{where}/{resource.plural}"
-
-
-def _group_path(ref: ObjectRef) -> str:
-    group, version = quote(ref.group, safe=""), quote(ref.version, safe="")
-    return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 
 def _resources(listing: Json) -> Mapping[str, Resource]:
@@ -60,3 +44,8 @@ def _resources(listing: Json) -> Mapping[str, Resource]:
         for entry in listing["resources"]
         if "/" not in entry["name"]
     }
+
+
+def served_kinds(listing: Json) -> frozenset[str]:
+    """Read which kinds a version of an API has from its listing, which may be empty."""
+    return frozenset(resource["kind"] for resource in listing.get("resources", ()))

@@ -14,9 +14,15 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json, connect
-from gitops_run.adapters.cluster.flux import applier_path, release_path, source_path
 from gitops_run.adapters.cluster.lease import RENEW_S, Holder
-from gitops_run.adapters.cluster.sessions import lease_path, present
+from gitops_run.adapters.cluster.paths import (
+    applier_path,
+    lease_path,
+    namespace_path,
+    release_path,
+    source_path,
+)
+from gitops_run.adapters.cluster.sessions import present
 from gitops_run.adapters.cluster.states import is_over
 from gitops_run.errors import WaitTimeout
 from gitops_run.model.names import ENDING_ANNOTATION, FENCE_ANNOTATION
@@ -51,7 +57,7 @@ async def drain(key: SessionKey, *, cluster: str = "", within_s: float = DRAIN_S
 
 async def _is_other(connection: Connection, cluster: str) -> bool:
     """Say whether this is another cluster; one that doesn't tell who it is may be the right one."""
-    system = await connection.find("/api/v1/namespaces/kube-system")
+    system = await connection.find(namespace_path("kube-system"))
     return bool(cluster and system) and system["metadata"]["uid"] != cluster
 
 

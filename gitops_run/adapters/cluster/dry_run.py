@@ -1,7 +1,7 @@
 """What the cluster has of an object, and what the API server would make of it: asked as Flux asks.
 
 Every request is made in the name of the session's ServiceAccount, so that rights are Flux's and not those
-of whoever sits here. The server fills in the account's groups by itself; asking with groups would take a
+of the user. The server fills in the account's groups itself; asking with groups would take a
 right on groups of the whole cluster. Nothing is ever written: each patch is a dry run.
 """
 
@@ -17,7 +17,8 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
-from gitops_run.adapters.cluster.discovery import Discovery, collection_path, object_path
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.cluster.paths import collection_path, object_path, secret_path
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.model.names import APPLIER
 from gitops_run.model.objects.dry_run import (
@@ -45,13 +46,13 @@ _NAME_MAX: Final = 30
 _UNTAKEN: Final = "recreated-dfjt7"
 """What is added to a name, of which _NAME_MAX letters stay, to ask for an object that isn't there."""
 CONFLICTS_MAX: Final = 3
-"""How often in a row an answer 409 has to come before somebody else's change isn't its cause."""
+"""A 409 that comes this often in a row is not caused by somebody else's change."""
 _DRY_RUN: Final = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenSecrets:
-    """Say what is to be learned of Secrets. names: of those that variables come from."""
+    """Describe what is to be learned of Secrets. names: of those that variables come from."""
 
     masker: Masker = field(default_factory=Masker)
     names: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ class ClusterDryRun:
 
     async def _learn(self, name: str) -> None:
         """Learn the values of a Secret that variables come from; one that can't be read teaches nothing."""
-        path = f"/api/v1/namespaces/{self._namespace}/secrets/{name}"
+        path = secret_path(self._namespace, name)
         _, answer = await self._connection.ask(Request(method="GET", path=path, headers=self._headers))
         self._masker.learn(of_object(answer))
 

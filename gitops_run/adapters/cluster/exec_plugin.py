@@ -1,7 +1,8 @@
 """Credentials by a kubeconfig's exec plugin: a program that logs in and prints a token or a certificate.
 
-Knows the protocol and how its failures read. What the plugin prints as credentials is never quoted; of its
-error output, the end is. The kubernetes client runs plugins too, but hides their failures and asks as nobody.
+This module knows the protocol and how its failures read. What the plugin prints as credentials is never
+quoted; of its error output, the end is. The kubernetes client runs plugins too, but hides their failures and
+asks as nobody.
 Source: client.authentication.k8s.io/v1; client-go 1.36, plugin/pkg/client/auth/exec.
 """
 
@@ -69,7 +70,7 @@ class ExecPlugin:
         """Say that it gave no credentials, and what helps."""
         return BackendError(
             f"{self.name}, which gets the credentials of user {self.user!r}, {what}",
-            hint=f"log in as it wants; then this must work: kubectl --context {self.context} auth whoami",
+            hint=f"log in as it requires; then this must work: kubectl --context {self.context} auth whoami",
         )
 
 
@@ -92,7 +93,7 @@ def find_plugin(kubeconfig: Kubeconfig, context: str) -> ExecPlugin | None:
 async def run_plugin(plugin: ExecPlugin) -> Credential:
     """Run a plugin. Raises BackendError where it gives no credentials within PLUGIN_S."""
     if plugin.settings.get("interactiveMode") == "Always":
-        raise plugin.failure("has to ask at a terminal, and can't here")
+        raise plugin.failure("needs to ask at a terminal, and there is none here")
     command = [_program(plugin), *map(str, plugin.settings.get("args") or ())]
     try:
         with anyio.fail_after(PLUGIN_S):
@@ -105,7 +106,7 @@ async def run_plugin(plugin: ExecPlugin) -> Credential:
             )
     except OSError as error:
         if isinstance(error, TimeoutError):
-            raise plugin.failure(f"has printed none within {PLUGIN_S:.0f} s") from error
+            raise plugin.failure(f"has printed no credentials within {PLUGIN_S:.0f} s") from error
         raise plugin.failure(f"can't be started: {error.strerror}") from error
     if ended.returncode:
         raise plugin.failure(f"ended with {ended.returncode}{_quoted(ended.stderr)}")
@@ -149,7 +150,7 @@ def _parsed(plugin: ExecPlugin, output: bytes) -> Credential:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise plugin.failure("has printed no ExecCredential") from None  # its text may have a token
     if version != plugin.settings.get("apiVersion"):
-        raise plugin.failure(f"speaks {_shortened(str(version))}, and its kubeconfig names another version")
+        raise plugin.failure(f"speaks {_shortened(str(version))}, but its kubeconfig names another version")
     if not found.token and not (found.certificate and found.key):
         raise plugin.failure("has printed neither a token nor a certificate with its key")
     return found
@@ -165,7 +166,7 @@ def _moment(text: object) -> datetime | None:
 
 def _quoted(errors: bytes) -> str:
     text = errors.decode("utf-8", "replace").strip()
-    return f": {_shortened(text)}" if text else ", without a word"
+    return f": {_shortened(text)}" if text else ", without a message"
 
 
 def _shortened(text: str) -> str:

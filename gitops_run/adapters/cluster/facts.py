@@ -1,7 +1,8 @@
-"""What a cluster tells before anything is made in it: that it is the one, who asks, and which Flux it has.
+"""Facts about a cluster before anything is created in it: its identity, the user, and its Flux.
 
-Knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels its
-installation. Changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install manifests.
+This module knows which contexts a kubeconfig has, the API server's word on who a user is, and how Flux labels
+its installation. It changes nothing. Sources: Kubernetes' authentication.k8s.io/v1, Flux 2.7's install
+manifests.
 """
 
 from __future__ import annotations
@@ -19,8 +20,18 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.discovery import served_kinds
+from gitops_run.adapters.cluster.paths import (
+    KUSTOMIZATIONS,
+    SOURCES,
+    namespace_path,
+    owner_path,
+    path_of,
+    source_path,
+    version_path,
+)
 from gitops_run.adapters.cluster.sessions import present
-from gitops_run.adapters.cluster.states import bound_owner, owner_path
+from gitops_run.adapters.cluster.states import bound_owner
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.names import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
@@ -31,8 +42,8 @@ ANSWER_WITHIN_S: Final = 5.0
 FLUX_AT_LEAST: Final = (2, 7)
 
 _KINDS: Final = (
-    ("source.toolkit.fluxcd.io/v1", "Bucket"),
-    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
+    (SOURCES, "Bucket"),
+    (KUSTOMIZATIONS, "Kustomization"),
 )
 _INSTALL_HINT: Final = "install it: gitops-run platform up"
 
@@ -60,12 +71,12 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
     answers, user, controllers, is_bound, pod_security = await asyncio.gather(
         asyncio.gather(
-            connection.get("/api/v1/namespaces/kube-system"),
-            present(connection, f"/apis/{_KINDS[0][0]}/namespaces/{namespace}/buckets/{key.name}"),
+            connection.get(namespace_path("kube-system")),
+            present(connection, source_path(namespace, key.name.text)),
             connection.find(owner_path(namespace)),
-            connection.find("/api/v1/namespaces", {"labelSelector": "app.kubernetes.io/part-of=flux"}),
-            connection.find(f"/api/v1/namespaces/{namespace}"),
-            *(present(connection, f"/apis/{version}") for version, _ in _KINDS),
+            connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+            connection.find(namespace_path(namespace)),
+            *(present(connection, version_path(version)) for version, _ in _KINDS),
         ),
         read_user(connection),
         read_controllers(connection),
@@ -93,12 +104,12 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
 async def read_user(connection: Connection) -> str:
     """Ask the cluster who this user is."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    me = await connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    me = await connection.create(path_of(review["apiVersion"], "selfsubjectreviews"), review)
     return str(me["status"]["userInfo"]["username"])
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:
-    """Read where Flux is, and its version, as far as its namespace's labels tell."""
+    """Read where Flux is, and its version, as far as its namespace's labels show."""
     for item in namespaces.get("items", ()):
         version = item["metadata"].get("labels", {}).get("app.kubernetes.io/version")
         if version:
@@ -107,13 +118,13 @@ def _flux(namespaces: Json) -> tuple[str, str]:
 
 
 def _refuse_flux(version: str, kinds: list[Json]) -> None:
-    """Refuse a Flux that is too old, where it can be told, or that lacks a kind in the version we use."""
+    """Refuse a Flux that is too old, if that is known, or that lacks a kind in the version we use."""
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers and (int(numbers[1]), int(numbers[2])) < FLUX_AT_LEAST:
         raise UsageError(
-            f"this cluster's Flux is {version}, and 2.7 or later is needed",
-            hint="upgrade it as it was installed",
+            f"this cluster's Flux is {version}, and 2.7 or later is required",
+            hint="upgrade it the way it was installed",
         )
     for (api_version, kind), found in zip(_KINDS, kinds, strict=True):
-        if kind not in {resource["kind"] for resource in found.get("resources", ())}:
+        if kind not in served_kinds(found):
             raise UsageError(f"this cluster has no {kind} in {api_version}", hint=_INSTALL_HINT)

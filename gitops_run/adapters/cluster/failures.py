@@ -1,6 +1,6 @@
 """What it means that an API server could not be asked, or refuses: from aiohttp's errors to ours.
 
-Knows the client's errors and what helps a person. Holds no connection.
+This module knows the client's errors and what helps a person. It holds no connection.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class AnswerTooLargeError(Exception):
 
 
 def outage(error: Exception, way: Way, *, has_answered: bool) -> BackendError | None:
-    """Say why a cluster could not be asked; None for an error that is none of the network's.
+    """Explain why a cluster could not be asked; None for an error that is none of the network's.
 
-    What a person has to mend is worth another try too, and proves nothing about what is in the cluster. Only
+    A fault that a person must fix is retried too, and proves nothing about what is in the cluster. Only
     a certificate that was never trusted is final: something answers there, so that nobody waits for it, and
     nobody takes the cluster for gone.
     """
@@ -73,8 +73,8 @@ def _cause(error: Exception, way: Way) -> tuple[str, str] | None:
     cluster, found = f"the cluster of context {way.context!r}", None
     match error:
         case AnswerTooLargeError():
-            message = f"{cluster} answers with far more than was asked for: {error}"
-            found = message, "look at what answers there: is it an API server?"
+            message = f"{cluster} returns far more data than expected: {error}"
+            found = message, "check whether an API server runs there"
         case aiohttp.ClientConnectorCertificateError():
             found = _untrusted(error.certificate_error, way)
         case aiohttp.ClientHttpProxyError():
@@ -92,7 +92,7 @@ def _cause(error: Exception, way: Way) -> tuple[str, str] | None:
 
 def _unconnected(error: aiohttp.ClientConnectorError, way: Way) -> tuple[str, str]:
     if isinstance(error, aiohttp.ClientSSLError):
-        message = f"no TLS can be agreed upon with {way.server}: {_reason(error.os_error)}"
+        message = f"no TLS connection can be negotiated with {way.server}: {_reason(error.os_error)}"
         return message, "check the server of that context: is it an API server's https address?"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         message = f"the proxy {way.shown_proxy} can't be reached: {_reason(error.os_error)}"
@@ -107,7 +107,7 @@ def _untrusted(error: Exception, way: Way) -> tuple[str, str]:
     reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
     if code in _NO_ISSUER:
         return (
-            f"the certificate of {way.server} is by an authority that context {way.context!r} doesn't know",
+            f"the certificate of {way.server} is by an authority unknown to context {way.context!r}",
             f"set certificate-authority of that cluster in {way.kubeconfig}; a proxy may need its own there",
         )
     if code in _EXPIRED:
@@ -117,8 +117,8 @@ def _untrusted(error: Exception, way: Way) -> tuple[str, str]:
         )
     if code in _OTHER_NAME:
         return (
-            f"the certificate of {way.server} is for another name: {reason}",
-            f"set tls-server-name of that cluster in {way.kubeconfig} to a name that it is for",
+            f"the certificate of {way.server} is valid for another name: {reason}",
+            f"set tls-server-name of that cluster in {way.kubeconfig} to a name in the certificate",
         )
     return (
         f"the certificate of {way.server} is not trusted: {reason}",
@@ -130,16 +130,16 @@ def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, way: Way) -> tuple[st
     proxy = f"the proxy {way.shown_proxy}"
     if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return (
-            f"{proxy} asks who you are (407)",
-            "write that into proxy-url or HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
+            f"{proxy} requires authentication (407)",
+            "put the credentials into proxy-url or HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
         )
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return (
-            f"{proxy} refuses the way to {way.host} ({error.status} {error.message})",
-            f"have it allowed there, or go without the proxy: NO_PROXY={way.host}",
+            f"{proxy} refuses to connect to {way.host} ({error.status} {error.message})",
+            f"allow the host there, or bypass the proxy: NO_PROXY={way.host}",
         )
     return (
-        f"{proxy} doesn't reach {way.host} ({error.status} {error.message})",
+        f"{proxy} can't reach {way.host} ({error.status} {error.message})",
         "check that the cluster runs and that the proxy reaches it",
     )
 
@@ -149,7 +149,7 @@ def unauthorized(way: Way, *, has_answered: bool, plugin: str = "") -> GitOpsRun
     source = f"which {plugin} got" if plugin else f"of {way.kubeconfig}"
     kind = TransientError if has_answered else BackendError
     return kind(
-        f"the cluster of context {way.context!r} doesn't take the credentials {source}: "
+        f"the cluster of context {way.context!r} rejects the credentials {source}: "
         "they have expired, or were revoked",
         hint=f"log in again; then this must work: kubectl --context {way.context} auth whoami",
     )
@@ -170,6 +170,6 @@ def message_of(text: bytes) -> str:
 
 
 def proxy_problem(url: str) -> str:
-    """Say why a proxy can't be used; "" where it can, or there is none."""
+    """Explain why a proxy can't be used; "" where it can, or there is none."""
     scheme = urlsplit(url).scheme
     return f"its proxy-url is {scheme}://, and only http and https work" if scheme not in _PROXIES else ""

@@ -3,8 +3,8 @@
 A Kustomization applies a directory; a HelmRelease applies a chart, with a HelmChart between it and
 the Bucket.
 
-Writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence annotation, and
-the reconcile annotation) and nothing else.
+This module writes what the save protocol gives to the loop (the Bucket's spec.suspend with the fence
+annotation, and the reconcile annotation) and nothing else.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gitops_run.adapters.cluster.connection import (
     Json,
     RejectedError,
 )
+from gitops_run.adapters.cluster.paths import applier_path, chart_path, release_path, source_path
 from gitops_run.adapters.cluster.post_build import PostBuild, to_post_build
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import GuardError, NotFound, WaitTimeout, ungrouped
@@ -38,26 +39,6 @@ FENCE_S: Final = 20.0
 LOOK_S: Final = 3.0
 """A watch whose connection was dropped without a word is silent for longer than anybody waits."""
 _GONE = "the session was destroyed"
-
-
-def source_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a Flux Bucket, or of all in a namespace."""
-    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/buckets/{name}".rstrip("/")
-
-
-def applier_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a Kustomization, or of all in a namespace."""
-    return f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{namespace}/kustomizations/{name}".rstrip("/")
-
-
-def release_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a HelmRelease, or of all in a namespace."""
-    return f"/apis/helm.toolkit.fluxcd.io/v2/namespaces/{namespace}/helmreleases/{name}".rstrip("/")
-
-
-def chart_path(namespace: str, name: str = "") -> str:
-    """Write the API path of a HelmChart, or of all in a namespace."""
-    return f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/helmcharts/{name}".rstrip("/")
 
 
 class FluxLists:
@@ -81,7 +62,7 @@ class FluxLists:
         return live
 
     def post_build(self, key: SessionKey) -> PostBuild:
-        """Say what the listed Kustomization does after the build; nothing where there is none."""
+        """Describe what the listed Kustomization does after the build; nothing where there is none."""
         listed = self._lists.get(applier_path(key.namespace), {})
         return next((to_post_build(live) for live in listed.get("items", ())), PostBuild())
 
@@ -141,7 +122,7 @@ class WatchedFlux:
         if not self._is_gone:
             await self._news.wait()
         if self._is_gone:
-            raise NotFound(_GONE, hint="to make it again: gitops-run up NAME PATH")
+            raise NotFound(_GONE, hint="to recreate it: gitops-run up NAME PATH")
 
     async def news(self) -> None:
         """Wait for the next change; look for oneself where the watches are silent for LOOK_S.
@@ -213,7 +194,7 @@ class WatchedFlux:
             await self._connection.patch(self._source_path, body, JSON_PATCH)
         except RejectedError as error:
             raise GuardError(
-                "the fence of this session is not ours any more: another writer has taken it over",
+                "another writer has taken over the fence of this session",
                 hint="to see who: gitops-run status NAME; to take it back: gitops-run sync NAME --take-over",
             ) from error
 

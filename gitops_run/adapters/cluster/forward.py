@@ -6,9 +6,8 @@ works. One that comes while the pod isn't ready is held for a while; and to a po
 nothing leads before whoever writes expects it. Bytes are passed on as they are:
 whoever connects speaks TLS with the pod itself.
 
-Source: cri-streaming 0.36, pkg/streaming/portforward/websocket.go. The API server hands the websocket
-through to the pod's container runtime, as it has done since 1.5; the newer SPDY within a websocket (1.31)
-would save handshakes, for a protocol of its own.
+The API server hands the websocket (channel.py) through to the pod's container runtime, as it has done since
+1.5; the newer SPDY within a websocket (1.31) would save handshakes, for a protocol of its own.
 """
 
 from __future__ import annotations
@@ -23,25 +22,21 @@ from typing import Final
 import aiohttp
 import anyio
 
-from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.channel import CHUNK_BYTES, PROTOCOL, pass_on
+from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.lease import boottime
+from gitops_run.adapters.cluster.paths import pod_path
+from gitops_run.adapters.cluster.pod_state import PodState, to_state
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, NotFound, TransientError, ungrouped
 
-PROTOCOL: Final = "v4.channel.k8s.io"
 LOOPBACK: Final = "127.0.0.1"
 HOLD_S: Final = 10.0
 """How long a connection waits for the pod: as long as one request to a store may take."""
 RETRY_S: Final = 0.2
-HALF_CLOSED_S: Final = 2.0
-"""This protocol can't say that one direction has ended: the other one is ended after this."""
 SLEEP_CHECK_S: Final = 1.0
 SLEPT_S: Final = 5.0
 """Connections that were open in so long a sleep are closed: nobody may be at their other end any more."""
-CLOSING_S: Final = 1.0
-CHUNK_BYTES: Final = 64 * 1024
-
-_DATA, _ERROR = 0, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +51,6 @@ class PodPort:
         return f"{self.namespace}/{self.pod}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodState:
-    """Hold what is known of the pod. trouble: why it isn't ready."""
-
-    uid: str = ""
-    is_ready: bool = False
-    trouble: str = "it doesn't exist"
-
-
 class PodForward:
     """Forward connections to one pod. Made by `forward_to_pod`."""
 
@@ -74,7 +60,7 @@ class PodForward:
         self._connection = connection
         self._target = target
         self._clock = clock
-        self._pods = f"/api/v1/namespaces/{target.namespace}/pods"
+        self._pods = pod_path(target.namespace)
         self._pod = PodState(trouble="it was not seen yet")
         self._ready_uid = ""
         self._served_uid = ""
@@ -120,7 +106,7 @@ class PodForward:
             with anyio.fail_after(HOLD_S):
                 channel = await self._connect()
             self._refused = ""
-            await self._pass_on(reader, writer, channel)
+            await pass_on(reader, writer, channel, self._open)
         except (TimeoutError, BackendError, NotFound) as error:
             # The end of the connection is all that its client can be told.
             self._refused = error.message if isinstance(error, BackendError) else ""
@@ -171,82 +157,6 @@ class PodForward:
                 return await self._connection.websocket(path, {"ports": str(self._target.port)}, PROTOCOL)
             except (TransientError, NotFound):
                 await anyio.sleep(RETRY_S)
-
-    async def _pass_on(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        channel: aiohttp.ClientWebSocketResponse,
-    ) -> None:
-        """Pass bytes both ways. Each way reads on only when the other end has taken what was read."""
-
-        async def upwards() -> None:
-            try:
-                while data := await reader.read(CHUNK_BYTES):
-                    await channel.send_bytes(bytes([_DATA]) + data)
-                await anyio.sleep(HALF_CLOSED_S)
-            except (OSError, aiohttp.ClientError):
-                pass  # an end is gone, and with it the connection
-            both.cancel_scope.cancel()
-
-        async def downwards() -> None:
-            try:
-                async for data in _received(channel):
-                    writer.write(data)
-                    await writer.drain()
-            except OSError:
-                pass  # the local end is gone
-            both.cancel_scope.cancel()
-
-        try:
-            async with anyio.create_task_group() as both:
-                self._open.add(both.cancel_scope)
-                both.start_soon(upwards)
-                both.start_soon(downwards)
-        finally:
-            self._open.discard(both.cancel_scope)
-            with anyio.move_on_after(CLOSING_S, shield=True):
-                await channel.close()
-
-
-async def _received(channel: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
-    """Yield what the pod sends, until it or the way to it ends.
-
-    Both streams begin with the port's number, two bytes. On the second one there is an error or nothing.
-    """
-    skip = 2
-    async for message in channel:
-        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-            continue
-        number, data = message.data[0], message.data[1:]
-        if number == _DATA:
-            if data[skip:]:
-                yield data[skip:]
-            skip = max(skip - len(data), 0)
-        elif number == _ERROR and len(data) > 2:
-            return
-
-
-def to_state(live: Json) -> PodState:
-    """Read what a pod is, and why it isn't ready."""
-    metadata, status = live["metadata"], live.get("status") or {}
-    if "deletionTimestamp" in metadata:
-        return PodState(uid=metadata["uid"], trouble="it is being deleted")
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
-    is_ready = conditions.get("Ready", {}).get("status") == "True"
-    return PodState(uid=metadata["uid"], is_ready=is_ready, trouble="" if is_ready else _trouble(status))
-
-
-def _trouble(status: Json) -> str:
-    """Say what a pod waits for: its container's word, else its scheduler's, else its phase."""
-    for container in status.get("containerStatuses") or ():
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason"):
-            return f"{waiting['reason']} {waiting.get('message', '')}".strip()
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message") or condition.get("reason") or "it has no node")
-    return str(status.get("phase") or "it is new")
 
 
 @asynccontextmanager

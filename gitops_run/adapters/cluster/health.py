@@ -14,7 +14,8 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.discovery import Discovery, collection_path
+from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.cluster.paths import collection_path, path_of, pod_path
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, ungrouped
 from gitops_run.model.health.pod_troubles import LOG_LINES, Surroundings, explained_health
@@ -27,7 +28,7 @@ PODS: Final = "pods"
 REPLICA_SETS: Final = "replicasets"
 EVENTS: Final = "events"
 GATHER_S: Final = 0.1
-"""How long after a judgement the next one waits for more to come: a rollout tells of thousands of changes."""
+"""How long after a judgement the next one waits for more to come: a rollout causes thousands of changes."""
 GATHER_SHARE: Final = 4.0
 """How many times as long as the judgement took: one of 3,000 workloads takes 0.1 s, and each change asks."""
 
@@ -116,15 +117,15 @@ class ClusterHealth:
         self._include(view, path, ref.kind, api_version)
 
     def _add_surroundings(self, view: _View) -> None:
-        """Follow pods and events beside objects that they tell of."""
+        """Follow pods and events alongside the objects that they describe."""
         kinds = {ref.kind for ref in view.places}
-        core, apps = (f"{root}/namespaces/{self._namespace}" for root in ("/api/v1", "/apis/apps/v1"))
+        ns = self._namespace
         if any(is_workload(ref) for ref in view.places):
-            self._include(view, f"{core}/{PODS}", "Pod", "v1")
+            self._include(view, path_of("v1", PODS, ns), "Pod", "v1")
         if "Deployment" in kinds:
-            self._include(view, f"{apps}/{REPLICA_SETS}", "ReplicaSet", "apps/v1")
+            self._include(view, path_of("apps/v1", REPLICA_SETS, ns), "ReplicaSet", "apps/v1")
         if "PersistentVolumeClaim" in kinds or any(is_workload(ref) for ref in view.places):
-            self._include(view, f"{core}/{EVENTS}", "Event", "v1")
+            self._include(view, path_of("v1", EVENTS, ns), "Event", "v1")
 
     def _include(self, view: _View, path: str, kind: str, api_version: str) -> None:
         if path not in view.collections:
@@ -140,11 +141,11 @@ class ClusterHealth:
             async with aclosing(reflect(self._connection, collection.path)) as all_news:
                 async for news in all_news:
                     collection.update(news)
-                    view.tell()
+                    view.report()
         except (BackendError, NotFound):
             collection.is_refused = True
             self._refused.add(collection.path)
-            view.tell()
+            view.report()
 
     async def _with_logs(
         self, seen: Mapping[ObjectRef, Health], last: Mapping[ObjectRef, Health]
@@ -168,7 +169,7 @@ class ClusterHealth:
 
     async def _log(self, crash: Crash) -> tuple[str, ...]:
         """Read the last lines of the container that crashed: of its life before, else of its only one."""
-        path = f"/api/v1/namespaces/{self._namespace}/pods/{crash.pod}/log"
+        path = f"{pod_path(self._namespace, crash.pod)}/log"
         query = {"container": crash.container, "tailLines": str(LOG_LINES)}
         for life in ({"previous": "true"}, {}):
             try:
@@ -188,7 +189,7 @@ class _View:
         self.collections: dict[str, _Collection] = {}
         self.news = anyio.Event()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         self.news.set()
         self.news = anyio.Event()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.flux import applier_path, release_path, source_path
+from gitops_run.adapters.cluster.paths import applier_path, namespace_path, path_of, release_path, source_path
 from gitops_run.model.rights.access import APPLICABLE
 from gitops_run.model.session.hindrance import Hindrance, hindrances
 from gitops_run.model.session.key import SessionKey
@@ -15,7 +15,7 @@ from gitops_run.model.session.key import SessionKey
 async def read_hindrances(connection: Connection, key: SessionKey) -> tuple[Hindrance, ...]:
     """Find what holds a session's end up, as far as this user may see it. Raises TransientError."""
     namespace, *listings = await asyncio.gather(
-        connection.find(f"/api/v1/namespaces/{key.namespace}"),
+        connection.find(namespace_path(key.namespace)),
         *(connection.find(path) for path in _collections(key.namespace)),
     )
     objects = [
@@ -31,4 +31,4 @@ def _collections(namespace: str) -> Iterator[str]:
         yield path(namespace)
     for group, resources in APPLICABLE:
         for resource in resources:
-            yield f"{'/apis/' + group if group else '/api'}/v1/namespaces/{namespace}/{resource}"
+            yield path_of(f"{group}/v1" if group else "v1", resource, namespace)

@@ -1,8 +1,8 @@
 """The right to write to a session, as a Kubernetes Lease that one writer holds at a time.
 
-Knows how to take, renew, check and release it. Reads time from a clock that runs on while a laptop
-sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed for
-its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
+This module knows how to take, renew, check and release it. It reads time from a clock that runs on while a
+laptop sleeps, and never compares two machines' clocks: another's lease has run out when it was not renewed
+for its whole duration while we watched. Source: coordination.k8s.io/v1; client-go's leader election.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json
+from gitops_run.adapters.cluster.paths import lease_path
 from gitops_run.adapters.machine.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
 from gitops_run.model.names import ENDING_ANNOTATION, MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
@@ -49,12 +50,12 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Say whether it was a process of this host that runs no more."""
+        """Report whether it was a process of this host that runs no more."""
         return self._pid_here is not None and not is_alive(self._pid_here)
 
     @property
     def is_running_here(self) -> bool:
-        """Say whether it is a process of this user on this host that runs."""
+        """Report whether it is a process of this user on this host that runs."""
         is_mine = self._person.rpartition("@")[0] == getpass.getuser()
         return is_mine and self._pid_here is not None and is_alive(self._pid_here)
 
@@ -73,7 +74,7 @@ class Holder:
 
 
 def _machine() -> str:
-    """Tell this machine, since its last boot, and this container from others of the same host name."""
+    """Identify this machine since its last boot, and this container, among others of the same host name."""
     boot, processes = boot_id(), process_namespace()
     if not (boot and processes):
         return "host"
@@ -98,8 +99,7 @@ class SessionLease:
         now: Callable[[], float] = boottime,
     ) -> None:
         self._connection = connection
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._path = f"{self._collection}/{name}"
+        self._collection, self._path = lease_path(namespace), lease_path(namespace, name)
         self._name = name
         self._holder = holder or Holder.of_this_process()
         self._now = now
@@ -116,7 +116,7 @@ class SessionLease:
 
     @property
     def is_lost(self) -> bool:
-        """Say whether it was taken over: then it stays lost for this holder."""
+        """Report whether it was taken over: then it stays lost for this holder."""
         return self._lost is not None
 
     async def take(self, emit: Callable[[Event], None], *, take_over: bool = False) -> None:
@@ -244,7 +244,7 @@ class SessionLease:
         return True
 
     async def _outwait(self, other: str, emit: Callable[[Event], None]) -> None:
-        """Wait until the old holder can't believe any more that it holds the lease."""
+        """Wait until the lease has expired in the old holder's own view."""
         emit(LeaseAwaited(holder=other, seconds=DURATION_S))
         deadline = self._now() + DURATION_S
         while self._now() < deadline:

@@ -12,8 +12,7 @@ from dataclasses import replace
 from functools import reduce as over
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.flux import source_path
-from gitops_run.adapters.cluster.record import map_path
+from gitops_run.adapters.cluster.paths import map_path, namespace_path, path_of, source_path
 from gitops_run.adapters.cluster.states import (
     LABELLED,
     NAMESPACES,
@@ -42,7 +41,7 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
         )
     except NotFound as error:
         raise NotFound(
-            f"the cluster of context {connection.context!r} has no Flux, and so no sessions",
+            f"the cluster of context {connection.context!r} has no Flux, and therefore no sessions",
             hint="install it: gitops-run platform up",
         ) from error
     found: dict[str, list[Fact]] = {}
@@ -71,9 +70,7 @@ async def located(connection: Connection, place: SessionAt) -> SessionAt | None:
     """
     namespace = place.namespace
     try:
-        buckets = await connection.get(
-            f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{namespace}/buckets", LABELLED
-        )
+        buckets = await connection.get(source_path(namespace), LABELLED)
     except TransientError:
         raise
     except (NotFound, BackendError):
@@ -83,7 +80,7 @@ async def located(connection: Connection, place: SessionAt) -> SessionAt | None:
         if place.is_named:
             raise
         return None
-    items = buckets.get("items") or (await connection.find(f"/api/v1/namespaces/{namespace}"),)
+    items = buckets.get("items") or (await connection.find(namespace_path(namespace)),)
     name = next((name for live in items if (name := session_of(live))), "")
     return replace(place, name=name) if name else None
 
@@ -120,7 +117,9 @@ async def _may_list_all(connection: Connection) -> bool:
         "spec": {"resourceAttributes": attributes},
     }
     try:
-        answer = await connection.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        answer = await connection.create(
+            path_of("authorization.k8s.io/v1", "selfsubjectaccessreviews"), review
+        )
     except TransientError:
         raise
     except (NotFound, BackendError):
@@ -130,7 +129,7 @@ async def _may_list_all(connection: Connection) -> bool:
 
 async def _session_namespaces(connection: Connection) -> tuple[str, ...]:
     """List the namespaces with a session's label; none where this user may not list namespaces."""
-    listed = await connection.find("/api/v1/namespaces", LABELLED)
+    listed = await connection.find(namespace_path(), LABELLED)
     return tuple(live["metadata"]["name"] for live in listed.get("items") or ())
 
 
@@ -142,11 +141,11 @@ def shown(states: Iterable[SessionState], *, is_label_seen: bool | None = None) 
     every = tuple(states)
     if is_label_seen is None:
         is_label_seen = any(state.has_label for state in every)
-    found = (believed(state, is_label_seen=is_label_seen) for state in every if state.name)
+    found = (trusted(state, is_label_seen=is_label_seen) for state in every if state.name)
     return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
 
 
-def believed(state: SessionState, *, is_label_seen: bool) -> SessionState:
+def trusted(state: SessionState, *, is_label_seen: bool) -> SessionState:
     """Take an owner's word only of a namespace with a session's label.
 
     is_label_seen: whether this user may see the labels of namespaces at all.
@@ -162,7 +161,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
     except NotFound as error:
         raise NotFound(
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
-            hint="to see what there is: gitops-run list",
+            hint="to list the sessions: gitops-run list",
         ) from error
     found, record = await asyncio.gather(
         _objects_within(connection, SessionAt(namespace, name)),
@@ -170,7 +169,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
     )
     facts = [*_facts_of(found), *([record_fact(record)] if record else [])]
     is_label_seen = any(live and kind.name == NAMESPACES for kind, live in found)
-    return believed(_reduced(namespace, facts), is_label_seen=is_label_seen)
+    return trusted(_reduced(namespace, facts), is_label_seen=is_label_seen)
 
 
 async def _objects_within(connection: Connection, place: SessionAt) -> tuple[tuple[SessionKind, Json], ...]:

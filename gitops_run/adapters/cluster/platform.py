@@ -1,7 +1,8 @@
-"""What a cluster tells of its platform: its Flux, what stands beside it, and who uses it. Changes nothing.
+"""The state of a cluster's platform: its Flux, its other objects, and its users. Changes nothing.
 
-Knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is named, never
-guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install manifests.
+This module knows the paths of these kinds, and that a reader may be allowed some of them only: the rest is
+named, never guessed. Sources: Kubernetes' apiextensions and admissionregistration v1, Flux 2.9's install
+manifests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,18 @@ from typing import Any, Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.discovery import served_kinds
+from gitops_run.adapters.cluster.paths import (
+    KUSTOMIZATIONS,
+    RBAC,
+    RELEASES,
+    SOURCES,
+    deployments_path,
+    namespace_path,
+    path_of,
+    plural_of,
+    version_path,
+)
 from gitops_run.adapters.cluster.remains import remove_leftovers
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, NotFound, TransientError
@@ -30,25 +43,21 @@ ANSWER_WITHIN_S: Final = 15.0
 _TRIES: Final = 8
 _PAUSE_S: Final = 0.25
 _PART_OF_FLUX: Final = {"labelSelector": "app.kubernetes.io/part-of=flux"}
-_CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_EXTENSIONS: Final = "apiextensions.k8s.io/v1"
 _DEFINITIONS: Final = (
     f"buckets.{FLUX_SOURCE_GROUP}",
     f"kustomizations.{FLUX_KUSTOMIZE_GROUP}",
     f"helmreleases.{FLUX_HELM_GROUP}",
 )
-_ADMISSION: Final = f"/apis/{POLICY_GROUP}/v1"
-_POLICIES: Final = {
-    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
-    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
-}
-_ROLES: Final = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+_ADMISSION: Final = f"{POLICY_GROUP}/v1"
+_POLICIES: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 _USES: Final = (
-    ("source.toolkit.fluxcd.io/v1", "gitrepositories", "GitRepository"),
-    ("source.toolkit.fluxcd.io/v1", "ocirepositories", "OCIRepository"),
-    ("source.toolkit.fluxcd.io/v1", "helmrepositories", "HelmRepository"),
-    ("source.toolkit.fluxcd.io/v1", "buckets", "Bucket"),
-    ("kustomize.toolkit.fluxcd.io/v1", "kustomizations", "Kustomization"),
-    ("helm.toolkit.fluxcd.io/v2", "helmreleases", "HelmRelease"),
+    (SOURCES, "gitrepositories", "GitRepository"),
+    (SOURCES, "ocirepositories", "OCIRepository"),
+    (SOURCES, "helmrepositories", "HelmRepository"),
+    (SOURCES, "buckets", "Bucket"),
+    (KUSTOMIZATIONS, "kustomizations", "Kustomization"),
+    (RELEASES, "helmreleases", "HelmRelease"),
 )
 
 
@@ -88,14 +97,14 @@ class _Reader:
     async def read(self) -> PlatformFacts:
         """Read everything at once, as far as it may be read."""
         system, namespaces, crds, controllers, uses = await asyncio.gather(
-            self._get("Namespace kube-system", "/api/v1/namespaces/kube-system"),
-            self._list("Namespaces", "/api/v1/namespaces", _PART_OF_FLUX),
+            self._get("Namespace kube-system", namespace_path("kube-system")),
+            self._list("Namespaces", namespace_path(), _PART_OF_FLUX),
             self._definitions(),
             self._controllers(),
             self._uses(),
         )
         kinds, bounds, roles, admission = await asyncio.gather(
-            self._kinds(), self._policies(), self._roles(), self._get(POLICY_GROUP, _ADMISSION)
+            self._kinds(), self._policies(), self._roles(), self._get(POLICY_GROUP, version_path(_ADMISSION))
         )
         ours = [*crds, *controllers]
         labelled = (*ours, *bounds.values(), *roles)
@@ -112,38 +121,38 @@ class _Reader:
             sessions=sessions,
             others=others,
             unread=tuple(sorted(set(self._unread))),
-            can_bound=_POLICIES.keys() <= {one["kind"] for one in admission.get("resources", ())},
+            can_bound=served_kinds(admission).issuperset(_POLICIES),
         )
 
     async def _definitions(self) -> list[Json]:
-        found = await asyncio.gather(
-            *(self._get("CustomResourceDefinitions", f"{_CRDS}/{name}") for name in _DEFINITIONS)
-        )
+        kind = "CustomResourceDefinitions"
+        places = [path_of(_EXTENSIONS, kind.lower(), name=name) for name in _DEFINITIONS]
+        found = await asyncio.gather(*(self._get(kind, path) for path in places))
         return [one for one in found if one]
 
     async def _controllers(self) -> list[Json]:
         """Find Flux's controllers by their names, in any namespace: labels differ by who installed it."""
         named = [{"fieldSelector": f"metadata.name={name}"} for name in COMPONENTS]
-        path = "/apis/apps/v1/deployments"
+        path = deployments_path()
         listings = await asyncio.gather(*(self._list("Deployments", path, query) for query in named))
         return [one for listing in listings for one in listing]
 
     async def _kinds(self) -> tuple[str, ...]:
         versions = [needed.split()[0] for needed in NEEDED_KINDS]
-        listings = await asyncio.gather(*(self._get(version, f"/apis/{version}") for version in versions))
+        listings = await asyncio.gather(*(self._get(version, version_path(version)) for version in versions))
         served = {
-            f"{version} {resource['kind']}"
+            f"{version} {kind}"
             for version, listing in zip(versions, listings, strict=True)
-            for resource in listing.get("resources", ())
+            for kind in served_kinds(listing)
         }
         return tuple(kind for kind in NEEDED_KINDS if kind in served)
 
     async def _policies(self) -> dict[str, Json]:
         """Read what there is of the admission policies, by kind and name."""
         places = {
-            f"{kind} {name}": f"{_ADMISSION}/{plural}/{name}"
+            f"{kind} {name}": path_of(_ADMISSION, plural_of(kind), name=name)
             for name in POLICY_NAMES
-            for kind, plural in _POLICIES.items()
+            for kind in _POLICIES
         }
         found = await asyncio.gather(*(self._get(what, path) for what, path in places.items()))
         return {what: one for what, one in zip(places, found, strict=True) if one}
@@ -151,14 +160,14 @@ class _Reader:
     async def _roles(self) -> list[Json]:
         names = (VIEWER_ROLE, MAKER_ROLE)
         found = await asyncio.gather(
-            *(self._get(f"ClusterRole {name}", f"{_ROLES}/{name}") for name in names)
+            *(self._get(f"ClusterRole {name}", path_of(RBAC, "clusterroles", name=name)) for name in names)
         )
         return [one for one in found if one]
 
     async def _uses(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """List what uses Flux: the sessions, and the rest."""
         listings = await asyncio.gather(
-            *(self._list(f"{kind} objects", f"/apis/{version}/{plural}") for version, plural, kind in _USES)
+            *(self._list(f"{kind} objects", path_of(version, plural)) for version, plural, kind in _USES)
         )
         sessions, others = set(), set()
         for (_, _, kind), listing in zip(_USES, listings, strict=True):
@@ -210,7 +219,7 @@ def _component(deployment: Json) -> Component:
 
 
 def _version(objects: Sequence[Json]) -> str:
-    """Read the version from the first label that tells it."""
+    """Read the version from the first label that has it."""
     versions = ((one["metadata"].get("labels") or {}).get(VERSION_LABEL, "") for one in objects)
     return str(next((version for version in versions if version), ""))
 

@@ -1,7 +1,7 @@
 """A session's state and record: the ConfigMaps that its loop writes and everybody else reads.
 
-Knows their paths and who owns which key. What they hold is the owner's word: it is read only of a session,
-and proves nothing. Source: Kubernetes server-side apply.
+This module knows who owns which key. What they hold is the owner's word: it is read only of a
+session, and proves nothing. Source: Kubernetes server-side apply.
 """
 
 from __future__ import annotations
@@ -9,20 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import APPLY_PATCH, ConflictError, Connection, Json
+from gitops_run.adapters.cluster.paths import map_path
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import LOOP_KEY, RECORD_MAP, STATE_MAP
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.summary import Summary
 from gitops_run.model.state.texts import parse_record, parse_summary
 
-ALL_STATES: Final = "/api/v1/configmaps"
 ONLY_STATES: Final = {"fieldSelector": f"metadata.name={STATE_MAP}"}
 _AS_LOOP: Final = "?fieldManager=gitops-run-loop&force=true"
-
-
-def map_path(namespace: str, name: str) -> str:
-    """Write the API path of one of the two."""
-    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
 
 
 class RecordMaps:
@@ -52,7 +47,8 @@ class RecordMaps:
             raise
         except (BackendError, NotFound) as error:
             raise BackendError(
-                f"nobody else sees what is saved here: ConfigMap {self._namespace}/{name} can't be written: "
+                f"others can't see this session's saves: ConfigMap {self._namespace}/{name} can't be "
+                "written: "
                 f"{error.message}",
                 hint="if the session or its platform is older than this program: gitops-run up NAME; "
                 "gitops-run platform up",

@@ -1,6 +1,7 @@
 """A collection of the cluster, from a list and then watches, through cuts, restarts and expired versions.
 
-Knows how a watch goes on. Knows no kind of object, and keeps none: of each it remembers uid and version.
+This module knows how a watch goes on. It knows no kind of object, and keeps none: of each it remembers uid
+and version.
 Source: client-go 0.34, tools/cache/reflector.go; Kubernetes, API concepts. Unlike client-go it notices a
 history that was replaced by an older one (kubernetes/kubernetes#107457: a restored etcd) and watches that
 end at once without an error (projectcalico/typha#227).
@@ -24,7 +25,7 @@ FIRST_S: Final = 0.25
 MAX_S: Final = 4.0
 """Between these is the wait after a failure. Jitter halves it at most, so that not all come back together."""
 STEADY_S: Final = 1.0
-"""A watch that told nothing and was shorter than this has failed, whatever its end was."""
+"""A watch without events that was shorter than this has failed, whatever its end was."""
 STUCK: Final = 5
 """After as many failures in a row the watch begins with a list: its version may be what fails."""
 
@@ -64,7 +65,7 @@ async def reflect(
 
     selector: fieldSelector and labelSelector, as the API has them. listing: a list of the same that was read
     already, to go on from. What passes is tried again quietly, the
-    first list too. A list that has to be repeated is given out as the changes since; only where it is older
+    first list too. A repeated list is delivered as the changes since; only where it is older
     than what was seen, as after a restored etcd, Listed comes again. No object is followed by a state of
     the same or an older resourceVersion. Raises NotFound where the kind isn't served, BackendError where
     this user may not list or watch it, at any time. Close it with aclosing where it is left early.
@@ -117,7 +118,7 @@ class _Given:
         self._objects: dict[tuple[str, str], tuple[str, str]] = {}
 
     def relisted(self, listing: Json) -> Iterator[News]:
-        """Say what a list tells beyond what was given out."""
+        """List the changes of a list since the last delivery."""
         version, items = listing["metadata"]["resourceVersion"], tuple(listing["items"] or ())
         if not self.version or _is_older(version, self.version):
             self._objects = {_key(live): _state(live) for live in items}
@@ -134,7 +135,7 @@ class _Given:
             yield from self._seen(live)
 
     def told(self, kind: str, live: Json) -> Iterator[News]:
-        """Say what an event of a watch tells. Raises ExpiredError, and TransientError on other errors."""
+        """Translate an event of a watch. Raises ExpiredError, and TransientError on other errors."""
         if kind == "ERROR":
             is_expired = live.get("code") == HTTPStatus.GONE
             raise (ExpiredError if is_expired else TransientError)(str(live.get("message")))
@@ -174,7 +175,7 @@ class _Pace:
 
     @property
     def is_stuck(self) -> bool:
-        """Say whether so much failed in a row that a list is worth a try."""
+        """Report whether so much failed in a row that a list is worth a try."""
         return self._failures >= STUCK
 
     def begin(self) -> None:

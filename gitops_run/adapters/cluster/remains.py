@@ -1,7 +1,7 @@
 """What is left of a session in its cluster: looked for when it ends, removed where a killed run left it.
 
-Knows the paths of the kinds that a session is made of and may apply. Never removes what doesn't carry the
-session's label.
+This module knows the kinds that a session is made of and may apply. It never removes what
+doesn't carry the session's label.
 """
 
 from __future__ import annotations
@@ -18,6 +18,17 @@ from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.draining import drain
 from gitops_run.adapters.cluster.facts import read_facts
 from gitops_run.adapters.cluster.hindrances import read_hindrances
+from gitops_run.adapters.cluster.paths import (
+    KUSTOMIZATIONS,
+    RELEASES,
+    SOURCES,
+    applier_path,
+    namespace_path,
+    path_of,
+    plural_of,
+    release_path,
+    source_path,
+)
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
 from gitops_run.model.names import SESSION_LABEL, SessionName
@@ -25,7 +36,6 @@ from gitops_run.model.rights.access import (
     APPLICABLE,
     FLUX_HELM_GROUP,
     FLUX_KUSTOMIZE_GROUP,
-    FLUX_SOURCE_GROUP,
 )
 from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
@@ -43,9 +53,9 @@ _MADE_IN_A_NAMESPACE: Final = (
     ("v1", "ServiceAccount"),
     ("rbac.authorization.k8s.io/v1", "Role"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
-    (f"{FLUX_SOURCE_GROUP}/v1", "Bucket"),
-    (f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
-    (f"{FLUX_HELM_GROUP}/v2", "HelmRelease"),
+    (SOURCES, "Bucket"),
+    (KUSTOMIZATIONS, "Kustomization"),
+    (RELEASES, "HelmRelease"),
 )
 """What a session declares, first what is needed by what comes later."""
 
@@ -68,11 +78,11 @@ class SessionCluster:
         name, namespace = self._key.name, self._key.namespace
         async with self._connected() as connection:
             *within, around = await asyncio.gather(
-                _is_gone(connection, f"Kustomization {name}", _kustomization(name, namespace)),
-                _is_gone(connection, f"HelmRelease {name}", _release(name, namespace)),
-                _is_gone(connection, f"Bucket {name}", _source(name, namespace)),
+                _is_gone(connection, f"Kustomization {name}", applier_path(namespace, name.text)),
+                _is_gone(connection, f"HelmRelease {name}", release_path(namespace, name.text)),
+                _is_gone(connection, f"Bucket {name}", source_path(namespace, name.text)),
                 _are_gone(connection, name, namespace),
-                _is_gone(connection, f"Namespace {namespace}", f"/api/v1/namespaces/{namespace}"),
+                _is_gone(connection, f"Namespace {namespace}", namespace_path(namespace)),
             )
             if around.is_gone:
                 within = [ReceiptLine(what=one.what, is_gone=True) if one.unseen else one for one in within]
@@ -128,7 +138,7 @@ async def remove_leftovers(
         except TimeoutError as error:
             raise WaitTimeout(
                 f"{leftover.kind} {leftover.name} is still there after {GONE_WITHIN_S:.0f} s",
-                hint=f"see what holds it: kubectl get {leftover.kind} {leftover.name} -o yaml",
+                hint=f"to see what blocks its deletion: kubectl get {leftover.kind} {leftover.name} -o yaml",
             ) from error
 
 
@@ -139,7 +149,7 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
         live = await connection.get(f"{collection}/{leftover.name}")
         if (live["metadata"].get("labels") or {}).get(key) != value:
             raise GuardError(
-                f"{leftover.kind} {leftover.name} exists already, and it is not {value}'s",
+                f"{leftover.kind} {leftover.name} already exists, and does not belong to {value}",
                 hint="choose another session name, or remove it yourself",
             )
         await connection.delete(f"{collection}/{leftover.name}")
@@ -162,25 +172,7 @@ async def _labelled(
 
 
 def _collection(leftover: PendingObject) -> str:
-    root = "/apis" if "/" in leftover.api_version else "/api"
-    place = f"/namespaces/{leftover.namespace}" if leftover.namespace else ""
-    return f"{root}/{leftover.api_version}{place}/{_plural(leftover.kind.lower())}"
-
-
-def _plural(kind: str) -> str:
-    return f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
-
-
-def _source(name: SessionName, namespace: str) -> str:
-    return f"/apis/{FLUX_SOURCE_GROUP}/v1/namespaces/{namespace}/buckets/{name}"
-
-
-def _kustomization(name: SessionName, namespace: str) -> str:
-    return f"/apis/{FLUX_KUSTOMIZE_GROUP}/v1/namespaces/{namespace}/kustomizations/{name}"
-
-
-def _release(name: SessionName, namespace: str) -> str:
-    return f"/apis/{FLUX_HELM_GROUP}/v2/namespaces/{namespace}/helmreleases/{name}"
+    return path_of(leftover.api_version, plural_of(leftover.kind), leftover.namespace)
 
 
 async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
@@ -200,11 +192,11 @@ async def _are_gone(connection: Connection, name: SessionName, namespace: str) -
         for group in (FLUX_KUSTOMIZE_GROUP, FLUX_HELM_GROUP)
     ]
     paths = [
-        f"{'/apis/' + group if group else '/api'}/v1/namespaces/{namespace}/{resource}"
+        path_of(f"{group}/v1" if group else "v1", resource, namespace)
         for group, resources in APPLICABLE
         for resource in resources
     ]
-    what = f"what {name} applied in {namespace}"
+    what = f"the objects that {name} applied in {namespace}"
     answers = await asyncio.gather(
         *(_look(connection, path, applied) for path in paths for applied in selectors), return_exceptions=True
     )

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, replace
-from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.flux import FluxLists, applier_path, chart_path, release_path, source_path
+from gitops_run.adapters.cluster.flux import FluxLists
 from gitops_run.adapters.cluster.forward import PodPort
+from gitops_run.adapters.cluster.paths import (
+    applier_path,
+    chart_path,
+    lease_path,
+    release_path,
+    secret_path,
+    source_path,
+)
 from gitops_run.errors import BackendError, NotFound
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.names import (
-    OWNER_ROLE,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     TARGET_ANNOTATION,
@@ -22,10 +28,6 @@ from gitops_run.model.names import (
 )
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.store.objects import StoreAccess
-
-_ALL: Final = "/apis/source.toolkit.fluxcd.io/v1/buckets"
-_RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
-_OWNERS: Final = {"labelSelector": SESSION_LABEL, "fieldSelector": f"metadata.name={OWNER_ROLE}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,6 @@ class LiveSession:
     helm: HelmValues | None = None
 
 
-def lease_path(namespace: str, name: str) -> str:
-    """Write the API path of a session's Lease."""
-    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}"
-
-
 async def read_session(
     connection: Connection, key: SessionKey, lists: FluxLists | None = None
 ) -> LiveSession:
@@ -64,7 +61,7 @@ async def read_session(
     except NotFound as error:
         raise NotFound(
             f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
-            hint="to see what there is: gitops-run list",
+            hint="to list the sessions: gitops-run list",
         ) from error
     applier = await present(flux, applier_path(namespace, name))
     lease = await present(connection, lease_path(namespace, name))
@@ -118,7 +115,7 @@ async def read_writer_access(connection: Connection, namespace: str) -> WriterAc
 
     Raises BackendError where this user may not read it: it is the owner's alone.
     """
-    path = f"/api/v1/namespaces/{namespace}/secrets/{WRITER_SECRET}"
+    path = secret_path(namespace, WRITER_SECRET)
     data = {
         key: base64.b64decode(value).decode() for key, value in (await connection.get(path))["data"].items()
     }

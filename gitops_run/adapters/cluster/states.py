@@ -1,7 +1,7 @@
 """What a cluster shows of its sessions, as facts: from labels, annotations and statuses, never from files.
 
-Knows where each fact stands, and that a reader may see some of them only. Which of them count, and what they
-come to, the reducer decides.
+This module knows where each fact stands, and that a reader may see some of them only. Which of them count,
+and what they come to, the reducer decides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import Json
 from gitops_run.adapters.cluster.lease import DURATION_S
-from gitops_run.adapters.cluster.record import ALL_STATES, ONLY_STATES, to_record, to_summary
+from gitops_run.adapters.cluster.paths import (
+    RBAC,
+    applier_path,
+    chart_path,
+    lease_path,
+    map_path,
+    namespace_path,
+    path_of,
+    release_path,
+    source_path,
+)
+from gitops_run.adapters.cluster.record import ONLY_STATES, to_record, to_summary
 from gitops_run.model.flux.conditions import to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import to_helm_values, to_release_status
 from gitops_run.model.names import (
@@ -41,7 +52,6 @@ from gitops_run.model.state.session_state import (
     Writer,
 )
 
-RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 SOURCES: Final = "Buckets"
 NAMESPACES: Final = "Namespaces"
 LEASES: Final = "Leases"
@@ -66,11 +76,11 @@ def _by_session(place: SessionAt) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKind:
-    """Say where objects of one kind are, in all namespaces, and what each tells.
+    """Describe the collection of one kind, in all namespaces, and how its objects become facts.
 
-    to_fact: makes a fact of an object, None where it says nothing by itself. to_absence: makes one of the
+    to_fact: makes a fact of an object, None if it is no fact on its own. to_absence: makes one of the
     name of an object that is gone; None where the whole session goes with it. object_name: of the one object
-    of this kind that tells of the session in a place. namespace, object_path: of it, in what `within` made.
+    of this kind that describes the session in a place. namespace, object_path: of it, in what `within` made.
     """
 
     name: str
@@ -83,7 +93,7 @@ class SessionKind:
     object_path: str = ""
 
     def namespace_of(self, live: Json) -> str:
-        """Name the namespace that an object tells of."""
+        """Name the namespace that an object describes."""
         metadata = live["metadata"]
         return str(metadata.get("namespace") or metadata["name"])
 
@@ -99,26 +109,25 @@ class SessionKind:
 
 
 def session_kinds() -> tuple[SessionKind, ...]:
-    """List what tells of sessions, the Flux Buckets first, without which nothing is known."""
+    """List the collections that describe sessions, the Flux Buckets first, without which nothing is known."""
     releases = _Releases()
-    flux = "toolkit.fluxcd.io"
     return (
         SessionKind(
             name=SOURCES,
-            path=f"/apis/source.{flux}/v1/buckets",
+            path=source_path(),
             to_fact=source_fact,
             to_absence=lambda _: SourceSeen(version=0, source=None),
         ),
         SessionKind(
             name=NAMESPACES,
-            path="/api/v1/namespaces",
+            path=namespace_path(),
             to_fact=namespace_fact,
             to_absence=None,
             object_name=lambda place: place.namespace,
         ),
         SessionKind(
             name="RoleBindings",
-            path=f"{RBAC}/rolebindings",
+            path=path_of(RBAC, "rolebindings"),
             to_fact=owner_fact,
             to_absence=lambda _: OwnerSeen(version=0, owner=""),
             selector={**LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"},
@@ -126,19 +135,19 @@ def session_kinds() -> tuple[SessionKind, ...]:
         ),
         SessionKind(
             name="Kustomizations",
-            path=f"/apis/kustomize.{flux}/v1/kustomizations",
+            path=applier_path(),
             to_fact=applier_fact,
             to_absence=lambda name: ApplierSeen(version=0, applier=f"Kustomization {name}"),
         ),
         SessionKind(
             name="HelmReleases",
-            path=f"/apis/helm.{flux}/v2/helmreleases",
+            path=release_path(),
             to_fact=releases.release_fact,
             to_absence=lambda name: ApplierSeen(version=0, applier=f"HelmRelease {name}"),
         ),
         SessionKind(
             name="HelmCharts",
-            path=f"/apis/source.{flux}/v1/helmcharts",
+            path=chart_path(),
             to_fact=releases.chart_fact,
             to_absence=releases.chart_absence,
             selector={},
@@ -146,13 +155,13 @@ def session_kinds() -> tuple[SessionKind, ...]:
         ),
         SessionKind(
             name=LEASES,
-            path="/apis/coordination.k8s.io/v1/leases",
+            path=lease_path(),
             to_fact=lease_fact,
             to_absence=lambda _: LeaseSeen(version=0, writer=None),
         ),
         SessionKind(
             name="ConfigMaps",
-            path=ALL_STATES,
+            path=map_path(),
             to_fact=summary_fact,
             to_absence=lambda _: SummarySeen(version=0, summary=None),
             selector=ONLY_STATES,
@@ -247,7 +256,7 @@ def lease_fact(live: Json) -> LeaseSeen:
 
 
 def is_over(renewed: str) -> bool:
-    """Say whether a Lease that was renewed then has run out. renewed: RFC 3339; what isn't has run out."""
+    """Report whether a Lease that was renewed then has run out. renewed: RFC 3339; what isn't has run out."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(renewed)
     except (ValueError, TypeError):
@@ -263,11 +272,6 @@ def summary_fact(live: Json) -> SummarySeen:
 def record_fact(live: Json) -> RecordSeen:
     """Read the ConfigMap of a session's record."""
     return RecordSeen(version=_version(live), record=to_record(live))
-
-
-def owner_path(namespace: str) -> str:
-    """Write the API path of the RoleBinding whose subject is a session's owner."""
-    return f"{RBAC}/namespaces/{namespace}/rolebindings/{OWNER_ROLE}"
 
 
 def bound_owner(binding: Json) -> str:
@@ -288,7 +292,7 @@ def _version(live: Json) -> int:
 
 
 def _store(bucket: Json) -> str:
-    """Tell the kind of a session's store by where its Flux Bucket fetches from."""
+    """Determine the kind of a session's store from the endpoint of its Flux Bucket."""
     if bucket.get("provider") == "aws":
         return "aws"
     return "in-cluster" if str(bucket["endpoint"]).startswith(f"{STORE_SERVER}.") else "s3"

@@ -1,7 +1,7 @@
 """What one scan sees of a root: files, folders and links by their paths, without what is hidden.
 
-Knows stat and links. A link within the root is its content, one that leaves it is a problem for whoever needs
-it. Each path is looked at once, so that a scan is of one mind about it.
+This module knows stat and links. A link within the root is its content, one that leaves it is a problem for
+whoever needs it. Each path is looked at once, so that a scan is of one mind about it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RootDisk:
     _names_left: int = field(default_factory=lambda: NAMES_MAX)
 
     def look(self, path: str) -> Found | None:
-        """Say what is at a path; None where nothing is, or an ignore rule hides it."""
+        """Describe what is at a path; None where nothing is, or an ignore rule hides it."""
         if path not in self._found:
             self._found[path] = self._look(path) if path.count("/") < DEPTH_MAX else self._deep(path)
         return self._found[path]
@@ -65,8 +65,8 @@ class RootDisk:
         self._names_left -= len(names)
         if self._names_left < 0:
             self._names_left = 0
-            message = f"with this folder, more than {NAMES_MAX} files and folders lie in what is needed"
-            hint = "name a smaller target or --root, or ignore what isn't needed in .sourceignore"
+            message = f"with this folder, more than {NAMES_MAX} files and folders are needed"
+            hint = "name a smaller target or --root, or ignore unneeded files in .sourceignore"
             problem = Problem(path=folder, message=message, hint=hint)
             self._found[folder] = Found(is_folder=True, problem=problem)
             return []
@@ -143,7 +143,7 @@ class RootDisk:
             return found
         if not found.is_folder:
             return None
-        message = f"this folder lies deeper than {DEPTH_MAX} others"
+        message = f"this folder is nested deeper than {DEPTH_MAX} others"
         return Found(problem=Problem(path=above, message=message, hint=f"move it, or {ignoring(above)}"))
 
     def _classify(self, path: str, real: str) -> Found | None:
@@ -157,7 +157,7 @@ class RootDisk:
         return self._usable(path, status)
 
     def _usable(self, path: str, status: os.stat_result) -> Found:
-        """Tell files and folders from pipes, sockets and devices."""
+        """Distinguish files and folders from pipes, sockets and devices."""
         is_dir = stat.S_ISDIR(status.st_mode)
         if not is_dir and not stat.S_ISREG(status.st_mode):
             return Found(
@@ -174,11 +174,11 @@ class RootDisk:
             real = os.path.realpath(link, strict=True)
         except FileNotFoundError:
             hint = f"correct it, or {ignoring(path)}"
-            return Found(problem=Problem(path=path, message="this link leads nowhere", hint=hint))
+            return Found(problem=Problem(path=path, message="this link points to nothing", hint=hint))
         if not f"{real}/".startswith(f"{self.root.rstrip('/')}/"):
             return Found(is_folder=is_dir, problem=_leaves_root(path))
         if is_dir and real in self._trail(path):
-            message = "this link leads back to a folder that holds it"
+            message = "this link points to a folder that contains it"
             return Found(is_folder=True, problem=Problem(path=path, message=message))
         self.hops.add(real)
         self._real[path], self._status[path] = real, Path(real).stat()
@@ -197,7 +197,7 @@ class RootDisk:
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a text as the YAML libraries of kustomize do: a byte order mark tells UTF-16."""
+    """Decode a text as the YAML libraries of kustomize do: a byte order mark indicates UTF-16."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_utf16 else "utf-8", "replace")
 
@@ -222,6 +222,6 @@ def unreadable(path: str, error: OSError) -> Problem:
 def _leaves_root(path: str) -> Problem:
     return Problem(
         path=path,
-        message="this link leads out of the root",
+        message="this link points outside the root",
         hint=f"copy the file, name a wider --root, or {ignoring(path)}",
     )

@@ -1,6 +1,7 @@
 """What git says of a directory: branch, commit, and whether anything differs. Writes nothing.
 
-Runs git itself, which knows its indexes, worktrees and filters. Source: git-status, porcelain format 2.
+This module runs git itself, which knows its indexes, worktrees and filters. Source: git-status, porcelain
+format 2.
 """
 
 from __future__ import annotations

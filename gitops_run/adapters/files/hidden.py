@@ -42,7 +42,7 @@ def _hidden_files(closure: Closure, disk: RootDisk, target: str) -> Iterator[tup
 
 
 def _is_left_out_for_flux(path: str, rule: Rule, closure: Closure, target: str) -> bool:
-    """Say whether a rule for Flux hides a kustomization of a target that Flux adds one to.
+    """Report whether a rule for Flux hides a kustomization of a target that Flux adds one to.
 
     Nothing names it there, so Flux takes the manifests of its folder.
     """
@@ -55,5 +55,5 @@ def _hidden_need(path: str, rule: Rule) -> Problem:
     return Problem(
         path=path,
         message=f"the target needs this file, but an ignore rule hides it: {rule}",
-        hint=f"change the rule, or bring the file back with: !{path.rpartition('/')[2]}",
+        hint=f"change the rule, or include the file again with: !{path.rpartition('/')[2]}",
     )

@@ -1,7 +1,7 @@
 """Reading of what lies in a tree: regular files alone, up to a size, never waiting.
 
 A name in a tree may stand for anything: a pipe that nobody writes to, a device without an end, a file that
-grows while it is read. Knows nothing of what a file means.
+grows while it is read. This module knows nothing of what a file means.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-NO_FILE_MESSAGE = "this is no file"
+NO_FILE_MESSAGE = "this is not a regular file"
 
 
 def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True) -> bytes:
@@ -24,14 +24,14 @@ def read_regular(path: str | Path, limit: int, *, is_link_followed: bool = True)
         _refuse_others(os.fstat(descriptor))
         content = file.read(limit + 1)
     if content is None:  # some files of the kernel are regular ones, and would wait here
-        raise OSError(errno.EAGAIN, "it has no end")
+        raise OSError(errno.EAGAIN, "it never ends")
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit / 2**20:g} MiB")
     return content
 
 
 def is_folder(path: str | Path) -> bool:
-    """Say whether a folder is there, as far as may be seen: pathlib raises where a folder above is closed."""
+    """Report whether a folder is visible: pathlib raises if a folder above it may not be read."""
     try:
         return Path(path).is_dir()
     except OSError:

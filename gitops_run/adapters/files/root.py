@@ -1,6 +1,7 @@
 """Where a root is, and what git says about it: the work tree around it, its ignore files, what is tracked.
 
-Knows git's layout on disk: work trees whose .git is a file, directories that they share. Runs no git.
+This module knows git's layout on disk: work trees whose .git is a file, directories that they share. It runs
+no git.
 Source: gitrepository-layout(5).
 """
 
@@ -40,16 +41,18 @@ def find_root(target: Path, root: Path | None = None) -> Path:
             f"{target} can't be used: {error.strerror}", hint="name another directory"
         ) from error
     if not is_there:
-        raise UsageError(f"{target} doesn't exist", hint="name a directory that does")
+        raise UsageError(f"{target} doesn't exist", hint="name a directory that exists")
     if not target.is_dir():
         raise UsageError(f"{target} is a file", hint=f"name its directory: {target.parent}")
     target = target.resolve()
     _refuse_unwatchable(target)
     if root is not None:
         if not root.is_dir():
-            raise UsageError(f"--root {root} is no directory", hint="name a directory that holds the target")
+            raise UsageError(
+                f"--root {root} is not a directory", hint="name a directory that contains the target"
+            )
         if not target.is_relative_to(root.resolve()):
-            raise UsageError(f"{target} doesn't lie within --root {root}", hint="name a root that holds it")
+            raise UsageError(f"{target} is not within --root {root}", hint="name a root that contains it")
         return root.resolve()
     return _work_tree(target) or target
 
@@ -161,7 +164,7 @@ def _common_folder(folder: Path) -> Path:
 
 
 def _stamp(file: Path) -> _Stamp:
-    """Tell one content of an index from the next: git writes each to a new file."""
+    """Identify one content of an index: git writes each to a new file."""
     with suppress(OSError):
         status = file.stat()
         return status.st_ino, status.st_size, status.st_mtime_ns
@@ -169,7 +172,7 @@ def _stamp(file: Path) -> _Stamp:
 
 
 def _index(file: Path, common: Path) -> GitIndex | None:
-    """Read what is tracked; None where that can't be told, so that the rules alone count."""
+    """Read what is tracked; None if that can't be determined, so that the rules alone count."""
     with suppress(OSError):
         name_bytes = SHA256_BYTES if _SHA256.search(_text(common / "config") or "") else SHA1_BYTES
         return parse_git_index(read_regular(file, INDEX_BYTES_MAX), name_bytes=name_bytes)

@@ -1,8 +1,8 @@
-"""What has to be watched for a closure, and which events mean something to it.
+"""The folders to watch for a closure, and the events that matter to it.
 
-Knows folders, links and what an event's path can tell. Folders are watched one by one, never with
-what lies below, so that a watch costs what the target needs. All paths of events are real ones: links
-are resolved here.
+This module knows folders, links and what an event's path means. Folders are watched one by one, never with
+what lies below, so that a watch costs what the target needs. All paths of events are real ones: links are
+resolved here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Watch:
         return cls(folders=frozenset({name}), paths=frozenset(), listed={name: ""})
 
     def concerns(self, path: str) -> bool:
-        """Say whether a change of this path may change a snapshot."""
+        """Report whether a change of this path may change a snapshot."""
         folder, _, name = path.rpartition("/")
         if path in self.paths or name in RULES_FILES:
             return True
@@ -50,17 +50,17 @@ class Watch:
         return self.rules is None or self.rules.hidden_by(inside) is None
 
 
-def watch_of(closure: Closure, disk: RootDisk, besides: Collection[Path]) -> Watch:
-    """Find what to watch for a closure. besides: ignore files elsewhere."""
+def watch_of(closure: Closure, disk: RootDisk, also: Collection[Path]) -> Watch:
+    """Find what to watch for a closure. also: further ignore files."""
     named = {parent for path in (*closure.files, *closure.missing) for parent in (path, *_parents(path))}
     named |= {parent for path in closure.listed for parent in (path, *_parents(path))}
     paths = {disk.real(path) for path in named} | {f"{disk.root}/{path}" for path in named if path}
-    paths |= {os.path.realpath(file) for file in besides}
+    paths |= {os.path.realpath(file) for file in also}
     for hop in disk.hops:
         paths |= {hop, *_parents_within(hop, disk.root)}
     folders = {os.path.dirname(path) for path in paths} | {disk.real(path) for path in closure.listed}  # noqa: PTH120
     inside = {os.path.realpath(folder) for folder in folders if _is_below(folder, disk.root)}
-    inside |= {disk.root, *(os.path.realpath(file.parent) for file in besides)}
+    inside |= {disk.root, *(os.path.realpath(file.parent) for file in also)}
     return Watch(
         folders=frozenset(folder for folder in inside if is_folder(folder)),
         paths=frozenset(paths),
@@ -83,7 +83,7 @@ def fingerprint(watch: Watch) -> frozenset[tuple[str, int, int, int, int]]:
 
 
 def is_utf8(path: str) -> bool:
-    """Say whether watchfiles can watch a folder. No file in another one can be synced: S3 keys are UTF-8."""
+    """Report whether watchfiles can watch a folder; one whose name is not UTF-8 has no S3 keys either."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -92,9 +92,9 @@ def is_utf8(path: str) -> bool:
 
 
 def is_about_a_name(error: Exception) -> bool:
-    """Say whether a watch ended because a file's name is not UTF-8. Its other events are lost with it.
+    """Report whether a watch ended because a file's name is not UTF-8. Its other events are lost with it.
 
-    watchfiles (1.2) tells that by its text alone.
+    watchfiles (1.2) reports that only by its text.
     """
     return isinstance(error, RuntimeError) and "Unable to decode path" in str(error)
 

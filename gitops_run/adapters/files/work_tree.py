@@ -1,7 +1,8 @@
 """A session's root on disk: what changed of what its target needs, and a stable copy of that.
 
-Knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and uploaded,
-so that a file which changes meanwhile can't get into a save half way. Never writes into the root itself.
+This module knows watchfiles, and when a file must be read again. The copy (the stage) is what is rendered and
+uploaded, so that a file which changes meanwhile can't get into a save half way. It never writes into the root
+itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from gitops_run.adapters.files.disk import RootDisk, unreadable
 from gitops_run.adapters.files.hidden import hidden_needs
 from gitops_run.adapters.files.reading import is_folder, read_regular
 from gitops_run.adapters.files.root import IgnoreFiles
+from gitops_run.adapters.files.snapshot import FolderSnapshot
 from gitops_run.adapters.files.watch import Watch, fingerprint, is_about_a_name, is_utf8, watch_of
 from gitops_run.adapters.machine.watching import until_cancelled
 from gitops_run.errors import TransientError, ungrouped
@@ -33,7 +35,7 @@ from gitops_run.model.state.events import WatchLimited
 from gitops_run.model.store.objects import key_problem
 from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.closure import Closure, ClosureFinder
-from gitops_run.model.tree.ignore import Matcher, Rule, ignoring
+from gitops_run.model.tree.ignore import ignoring
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 MAX_FILES: Final = 20_000
@@ -51,45 +53,6 @@ RACY_NS: Final = 50_000_000
 """A file that changed this shortly before it was read may change again within the same tick of its times."""
 
 _Identity = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """Hold one state of what the target needs. folder: a copy of its files. problems: why it can't be saved.
-
-    whole_root_reason: why all of the root is part of it, "" where it isn't. remarks: lines for a person about
-    what is left out. meant: what is behind links, by its copy.
-    """
-
-    folder: Path
-    tree: Tree = field(default_factory=Tree)
-    problems: tuple[Problem, ...] = ()
-    whole_root_reason: str = ""
-    rules: Matcher | None = field(default=None, repr=False)
-    hidden: Mapping[str, Rule] = field(default_factory=dict, repr=False)
-    remarks: tuple[str, ...] = ()
-    meant: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Read a file of this snapshot."""
-        return (self.folder / path).read_bytes()
-
-    def read_text(self, path: str) -> str | None:
-        """Read a file of this snapshot as text; None where it has no such file."""
-        if path not in self.tree.files:
-            return None
-        return (self.folder / path).read_text(encoding="utf-8", errors="replace")
-
-    def meant_by(self, path: str) -> str:
-        """Name the file of the root that a path of the copy stands for, where a link leads to it."""
-        folder = next((one for one in self.meant if f"{path}/".startswith(f"{one}/")), "")
-        return self.meant[folder] + path.removeprefix(folder) if folder else path
-
-    def hidden_by(self, path: str) -> Rule | None:
-        """Find the ignore rule that hides a path."""
-        if path in self.hidden:
-            return self.hidden[path]
-        return self.rules.hidden_by(path) if self.rules is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +90,8 @@ class _Scan:
     problems: list[Problem]
     remarks: list[str] = field(default_factory=list)
 
-    def snapshot(self, stage: Path) -> Snapshot:
-        return Snapshot(
+    def snapshot(self, stage: Path) -> FolderSnapshot:
+        return FolderSnapshot(
             folder=stage,
             problems=tuple(dict.fromkeys(self.problems)),
             whole_root_reason=self.closure.whole_root_reason,
@@ -142,7 +105,7 @@ class _Scan:
 class WorkTree:
     """Watch what a target needs of a root, and take snapshots of it.
 
-    One at a time: a snapshot overwrites the stage. also: files that are needed besides, relative to the root.
+    One at a time: a snapshot overwrites the stage. also: further files that are needed, relative to the root.
     report: takes what a person should know of the watch. is_chart: only helm renders the target.
     """
 
@@ -175,9 +138,9 @@ class WorkTree:
         return self._watch.folders
 
     async def batches(self) -> AsyncIterator[frozenset[str]]:
-        """Yield the paths that changed, relative to the root, without ignored ones. Never ends by itself.
+        """Yield the paths that changed, relative to the root, without ignored ones. It never ends on its own.
 
-        Nothing but an empty set means: look anew. That's asked for when watches were set, too, since what
+        An empty set means: scan again. It is yielded when watches were set, too, since what
         changed before that was seen by nobody.
         """
         while True:
@@ -196,8 +159,8 @@ class WorkTree:
             except (OSError, RuntimeError) as error:
                 if not is_about_a_name(error):
                     await self._poll(str(error))
-            # The watches went with the folder: they are set anew once there is one again.
-            while _identity(str(self.root)) is None:  # noqa: ASYNC110 - nothing tells when a folder appears
+            # The watches went with the folder: they are set again once there is one again.
+            while _identity(str(self.root)) is None:  # noqa: ASYNC110 - no event reports a new folder
                 await anyio.sleep(ROOT_CHECK_MS / 1000)
             yield frozenset()
 
@@ -206,7 +169,7 @@ class WorkTree:
         if self._polled is None:
             self._report(
                 WatchLimited(
-                    message=f"{self.root} can't be watched, and is looked at every {POLL_S:.0f} s: {reason}",
+                    message=f"{self.root} can't be watched, and is polled every {POLL_S:.0f} s: {reason}",
                     hint="raise the system's limits, fs.inotify.max_user_watches and _instances, "
                     "or name a smaller --root",
                 )
@@ -220,7 +183,7 @@ class WorkTree:
     def _changes(
         self, watched: Mapping[str, _Identity | None]
     ) -> AsyncGenerator[set[tuple[watchfiles.Change, str]], None]:
-        """Watch folders as they are now, until they should be others; nothing is told now and then, too."""
+        """Watch the present folders until others must be watched. Now and then it yields an empty set."""
         return watchfiles.awatch(
             *sorted(folder for folder, identity in watched.items() if identity and is_utf8(folder)),
             watch_filter=None,
@@ -236,13 +199,13 @@ class WorkTree:
     def _is_lost(
         self, batch: set[tuple[watchfiles.Change, str]], watched: Mapping[str, _Identity | None]
     ) -> bool:
-        """Say whether a watch died with its folder. One in its place may have the same identity."""
+        """Report whether a watch died with its folder. One in its place may have the same identity."""
         if any(name in watched and change is not watchfiles.Change.modified for change, name in batch):
             return True
         root = str(self.root)
         return _identity(root) != watched[root]
 
-    async def snapshot(self, touched: frozenset[str] = frozenset()) -> Snapshot:
+    async def snapshot(self, touched: frozenset[str] = frozenset()) -> FolderSnapshot:
         """Copy what the target needs now. touched: paths to read again even where they look the same."""
         try:
             return await anyio.to_thread.run_sync(self._snapshot, touched)
@@ -250,7 +213,7 @@ class WorkTree:
             self._follow_watch()
 
     def _follow_watch(self) -> None:
-        """Let the watcher know where it has to look; a snapshot that nobody waits for any more counts too."""
+        """Let the watcher know what to watch; a snapshot that nobody waits for any more counts too."""
         is_elsewhere = self._watch.folders != self._next_watch.folders
         self._watch = self._next_watch
         if is_elsewhere:
@@ -259,10 +222,10 @@ class WorkTree:
     def _relative(self, name: str) -> str:
         return os.path.relpath(name, self.root).replace(os.sep, "/")
 
-    def _snapshot(self, touched: frozenset[str]) -> Snapshot:
+    def _snapshot(self, touched: frozenset[str]) -> FolderSnapshot:
         if not is_folder(self.root):
-            message, hint = f"{self.root} is gone", "bring it back, or end the session"
-            return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+            message, hint = f"{self.root} is gone", "restore it, or end the session"
+            return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
         for _ in range(SCAN_ATTEMPTS):
             scan = self._scan()
             files = {path: scan.disk.file(path) for path in sorted(scan.closure.files)}
@@ -272,11 +235,14 @@ class WorkTree:
             again = frozenset(scan.disk.real(path) for path in touched if not path.startswith("../"))
             if (entries := self._read(scan, files, again)) is not None:
                 return replace(scan.snapshot(self._stage), tree=Tree(entries))
-        message, hint = "files keep vanishing while they are read", "save again when it's quiet"
-        return Snapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
+        message, hint = (
+            "files keep vanishing while they are read",
+            "save again once the files no longer change",
+        )
+        return FolderSnapshot(folder=self._stage, problems=(Problem(message=message, hint=hint),))
 
     def _scan(self) -> _Scan:
-        """Find what the target needs now, and what has to be watched for it."""
+        """Find what the target needs now, and what to watch for it."""
         disk = RootDisk(str(self.root), self._rules.matcher())
         closure = self._finder.find(self._target, disk, self._also, is_chart=self._is_chart)
         problems = [*closure.problems, *disk.problems(), *self._rules.problems.values()]
@@ -333,11 +299,11 @@ class WorkTree:
         except OSError as error:
             raise TransientError(
                 f"the copy of {path} can't be written to {self._stage}: {error.strerror}",
-                hint="check that disk: it has to hold a copy of what the target needs",
+                hint="check that disk: it must hold a copy of the files that the target needs",
             ) from error
 
     def _forget(self, found: Collection[str]) -> None:
-        """Drop the copies of what is gone, before a folder may have to take a file's place."""
+        """Drop the copies of what is gone, before a folder may need to take a file's place."""
         for path in [path for path in self._known if path not in found]:
             del self._known[path]
             copy = self._stage / path
@@ -358,7 +324,7 @@ def _make_room(copy: Path) -> None:
 
 
 def _identity(folder: str) -> _Identity | None:
-    """Tell a folder from one that took its place; None where there is none."""
+    """Identify a folder, so that one that replaced it differs; None if there is none."""
     try:
         status = Path(folder).stat()
     except OSError:
@@ -385,5 +351,5 @@ def over_limit(files: Mapping[str, tuple[Path, os.stat_result]]) -> Iterator[Pro
             path=largest,
             message=f"{len(files)} files and {size / 2**20:.0f} MiB are needed, this is the largest; "
             f"at most {MAX_FILES} and {MAX_BYTES // 2**20} MiB are synced",
-            hint="name a smaller target or --root, or ignore what isn't needed in .sourceignore",
+            hint="name a smaller target or --root, or ignore unneeded files in .sourceignore",
         )

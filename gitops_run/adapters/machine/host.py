@@ -1,4 +1,4 @@
-"""Processes of this machine, as far as locks, leases and the sandbox have to know of them.
+"""Processes of this machine, as far as locks, leases and the sandbox need them.
 
 A process id alone proves nothing: it is given again to another process, another container counts its own ids,
 and a shared home directory brings ids of another machine. A process is known by its id and the moment of its
@@ -34,7 +34,8 @@ class ProcessRecord:
 class Witness:
     """Identify a process so that another one can say for certain whether it has ended.
 
-    place: the boot of the machine and the namespace that its id counts in; "" where the system doesn't tell.
+    place: the boot of the machine and the namespace that its id counts in; "" if the system doesn't report
+    it.
     """
 
     pid: int
@@ -43,7 +44,7 @@ class Witness:
 
     @property
     def is_running(self) -> bool:
-        """Say whether it runs here; False for a process of another place."""
+        """Report whether it runs here; False for a process of another place."""
         if self.place != _place():
             return False
         now = record(self.pid)
@@ -51,7 +52,7 @@ class Witness:
 
     @property
     def has_ended(self) -> bool:
-        """Say whether it has ended for certain; False where that can't be told from here."""
+        """Report whether it has ended for certain; False if that can't be determined from here."""
         return bool(self.place) and self.place == _place() and not self.is_running
 
 
@@ -62,7 +63,7 @@ def record(pid: int) -> ProcessRecord | None:
 
 
 def is_running(process: ProcessRecord) -> bool:
-    """Say whether just this process still runs."""
+    """Report whether just this process still runs."""
     return record(process.pid) == process
 
 
@@ -81,7 +82,7 @@ def parse_witness(document: Mapping[str, object]) -> Witness:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process runs. One that has ended and that nobody has waited for yet doesn't."""
+    """Report whether a process runs. One that has ended and that nobody has waited for yet doesn't."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):  # a Lease may hold any number
@@ -91,7 +92,7 @@ def is_alive(pid: int) -> bool:
     try:
         state = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
     except OSError:
-        return True  # a system without /proc can't tell
+        return True  # a system without /proc doesn't report it
     return state.split()[0] not in {"Z", "X"}
 
 
@@ -101,7 +102,7 @@ def _place() -> str:
 
 
 def process_namespace() -> str:
-    """Name the namespace that this process's id counts in; "" where the system doesn't tell."""
+    """Name the namespace that this process's id counts in; "" if the system doesn't report it."""
     try:
         return str((_PROC / "self" / "ns" / "pid").readlink())
     except OSError:
@@ -109,7 +110,7 @@ def process_namespace() -> str:
 
 
 def boot_id() -> str:
-    """Name this machine's boot; "" where the system doesn't tell."""
+    """Name this machine's boot; "" if the system doesn't report it."""
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:

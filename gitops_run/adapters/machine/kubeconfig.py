@@ -1,8 +1,8 @@
 """A kubeconfig file: read once, and refused with its name and the place of what is wrong in it.
 
-Knows the parts of a kubeconfig that the kubernetes client needs, so that the client never meets a file that
-it would refuse in words of its own. Never quotes the file: a line of it may hold a key. Source: kubectl's
-clientcmd/api/v1, the client's KubeConfigLoader.
+This module knows the parts of a kubeconfig that the kubernetes client needs, so that the client never meets a
+file that it would refuse in words of its own. It never quotes the file: a line of it may hold a key. Source:
+kubectl's clientcmd/api/v1, the client's KubeConfigLoader.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Kubeconfig:
             self._refuse_unreadable("users", user, self._entry("users", context, user))
 
     def no_cluster_named(self) -> UsageError:
-        """Make the error of a command that was told no context."""
+        """Make the error of a command without a context."""
         return UsageError(
             f"no cluster was named; {self.path} has {self._listed()}", hint="name one: --context NAME"
         )

@@ -1,6 +1,6 @@
 """Which directory of this machine a session watches, kept with its history: `down` forgets both.
 
-The cluster learns the directory's last name alone, so that each machine has to remember the rest.
+The cluster stores only the directory's last name, so that each machine must remember the rest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where the keys of a session's bucket stand: in a file of their own, in stack files, or for all sessions.
 
-Knows the places that name such keys. Decides nothing: gitops_run.model.store.keys says which are refused.
+This module knows the places that name such keys. It decides nothing: gitops_run.model.store.keys says which
+are refused.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def keys_elsewhere(environment: Mapping[str, str], stack_file: Path, settings: S
     if settings.access_key:
         found[settings.access_key] = "accessKey, which opens every bucket"
     for file in sorted({*stack_file.parent.glob("Pulumi.*.yaml")} - {stack_file}):
-        # What is wrong with another session's file is nothing that this session has to mend.
+        # What is wrong with another session's file is not a fault of this session.
         with suppress(UsageError):
             found |= _named(read_stack_file(file))
     for source in (*settings_sources(environment), environment_source(environment)):

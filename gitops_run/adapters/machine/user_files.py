@@ -1,7 +1,7 @@
 """What the user's files and environment say.
 
-Knows where settings lie (XDG base directories), and that a file with secrets is for its owner's eyes.
-Decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
+This module knows where settings lie (XDG base directories), and that a file with secrets is for its owner's
+eyes. It decides nothing: it brings sources, gitops_run.model.session.settings chooses between them.
 """
 
 from __future__ import annotations
@@ -81,12 +81,14 @@ def read_private_mapping(path: Path) -> dict[str, object]:
     """Read a YAML file. Raises UsageError where it holds secrets and is open to others."""
     values = _read_mapping(path)
     if _has_secrets(values) and path.stat().st_mode & _OTHERS_MAY_READ:
-        raise UsageError(f"{path} holds secrets, and others may read it", hint=f"close it: chmod 600 {path}")
+        raise UsageError(
+            f"{path} holds secrets, and others may read it", hint=f"restrict it: chmod 600 {path}"
+        )
     return values
 
 
 def has_encrypted_keys(path: Path) -> bool:
-    """Say whether a stack's file holds keys of the store that Pulumi has encrypted."""
+    """Report whether a stack's file holds keys of the store that Pulumi has encrypted."""
     config = (_read_mapping(path).get("config") or {}) if path.is_file() else {}
     return isinstance(config, dict) and any(
         isinstance(value := config.get(f"{PROJECT}:{setting.key}"), dict) and "secure" in value
@@ -113,7 +115,7 @@ def read_stack_file(path: Path, project: str = PROJECT, table: Sequence[Setting]
     for setting in table:
         if setting.is_secret and values.get(setting.key):
             raise UsageError(
-                f"{path} has {setting.key} in the clear",
+                f"{path} has {setting.key} in plain text",
                 hint=f"change that key at the store, then: pulumi config set {setting.key} --secret",
             )
     return stack_source(values, path, table)
@@ -143,21 +145,21 @@ def read_ca(path: str | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"caFile {path} can't be read: {error}", hint="name a PEM file") from error
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise UsageError(f"caFile {path} has no certificate in it", hint="name a PEM file")
+        raise UsageError(f"caFile {path} contains no certificate", hint="name a PEM file")
     return text
 
 
 def read_decryption_key(path: str | None) -> str:
     """Read an age key's file; empty where none is set. Raises UsageError where it can't be one.
 
-    What the file holds is never told.
+    The content of the file is never reported.
     """
     if path is None:
         return ""
     text, is_open = _read_secret("decryptionKeyFile", path, "name the file of an age key")
     if not any(line.startswith("AGE-SECRET-KEY-") for line in text.splitlines()):
         raise UsageError(
-            f"decryptionKeyFile {path} has no AGE-SECRET-KEY- line in it",
+            f"decryptionKeyFile {path} contains no AGE-SECRET-KEY- line",
             hint="name a file that age-keygen has written",
         )
     if is_open:
@@ -169,7 +171,7 @@ def read_variables(path: str | None) -> dict[str, str]:
     """Read the file with variables that are secret; empty where none is set. Raises UsageError.
 
     A line is NAME=VALUE, all after the first = being the value; empty lines and those that begin with # are
-    left out. What the file holds is never told.
+    left out. The content of the file is never reported.
     """
     if path is None:
         return {}
@@ -189,7 +191,7 @@ def read_variables(path: str | None) -> dict[str, str]:
             )
         found[name] = value
     if not found:
-        raise UsageError(f"substituteFile {path} has no variable in it", hint="write a line: NAME=VALUE")
+        raise UsageError(f"substituteFile {path} contains no variable", hint="write a line: NAME=VALUE")
     return found
 
 
@@ -206,7 +208,7 @@ def _read_secret(key: str, path: str, hint: str) -> tuple[str, bool]:
 
 def _is_open(key: str, path: str) -> UsageError:
     return UsageError(
-        f"{key} {path} holds a secret, and others may read it", hint=f"close it: chmod 600 {path}"
+        f"{key} {path} holds a secret, and others may read it", hint=f"restrict it: chmod 600 {path}"
     )
 
 
@@ -222,7 +224,7 @@ def _read_mapping(path: Path) -> dict[str, object]:
         raise UsageError(f"{path} can't be read: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         # Not from the error: its text has the line, and a traceback would show it.
-        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="mend that line") from None
+        raise UsageError(f"{path} is not YAML: {_where(error)}", hint="fix that line") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):

@@ -1,7 +1,7 @@
 """Pulumi's command line as a child that ends in good order.
 
 The Automation API's own command shares our terminal's signals: Ctrl-C would reach Pulumi and Python at once,
-and a second one kills it amid its work. Here it runs in a session of its own and is told once.
+and a second one kills it during its work. Here it runs in a session of its own and is signalled once.
 
 What Pulumi and its plugins write is for the user's eyes alone, and their temporary files go with them: the
 kubernetes plugin leaves a copy of the kubeconfig, with its keys, behind each run (4.34, provider/util.go).
@@ -104,7 +104,7 @@ class PulumiProcess(automation.PulumiCommand):
 def _environment(additional: Mapping[str, str], scratch: Scratch) -> dict[str, str]:
     """Write the environment of pulumi, its plugins, and what these start.
 
-    All of ours is kept, since nobody can tell what a state backend, a proxy or a kubeconfig's exec plugin
+    All of ours is kept, since a state backend, a proxy or a kubeconfig's exec plugin may need any of it:
     needs of it; but for our own secrets, which the program has read already.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _OWN_SECRETS}

@@ -1,8 +1,8 @@
-"""A complete copy of a stack's state, kept beside it, from which the next run continues.
+"""A complete copy of a stack's state, kept next to it, from which the next run continues.
 
 On a full disk, Pulumi's file backend leaves the state and its own backup cut off (seen with 3.259). Before
 each run the last complete state is written to another file and synced, so that it outlives whatever the run
-does. Does nothing where the state is not in files.
+does. This module does nothing where the state is not in files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gitops_run.errors import BackendError
 from gitops_run.model.session.settings import PROJECT
 
 COPIES: Final = "complete"
-"""The folder of the copies, beside Pulumi's own; one of a state that is in use again is marked so."""
+"""The folder of the copies, next to Pulumi's own; a copy whose state is in use again is marked."""
 ROOM_BYTES: Final = 128 * 1024
-"""A session's state has 60 KB, and each one is written beside the last."""
+"""A session's state has 60 KB, and each copy is written next to the last."""
 _CONTINUED: Final = ".continued"
 _FORMS: Final = (".json", ".json.gz")
 
@@ -61,7 +61,7 @@ class StateCopy:
             content = _complete(copy)
             if content is None:
                 raise StateLostError(
-                    f"the state of stack {self.stack} is cut off, and has no complete copy: {state}",
+                    f"the state of stack {self.stack} is truncated, and has no complete copy: {state}",
                     hint=self._ending,
                 )
             with writing(state):
@@ -71,7 +71,7 @@ class StateCopy:
 
     @property
     def is_continued(self) -> bool:
-        """Say whether the state was continued from a copy, and may not know all that there is."""
+        """Report whether the state was continued from a copy, and may not know all that there is."""
         return self._folder is not None and self._mark.exists()
 
     def settle(self) -> None:

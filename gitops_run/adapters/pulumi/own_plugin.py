@@ -1,8 +1,8 @@
 """This project's plugin, put where Pulumi's engine finds it, whichever project a program belongs to.
 
-Knows where the engine keeps plugins: $PULUMI_HOME/plugins/resource-NAME-vVERSION, of which it takes the
-newest where a program names no version. `pip install` can't write there, and an environment's bin folder is
-on PATH only while it is activated, so a program that declares sessions installs the plugin.
+This module knows where the engine keeps plugins: $PULUMI_HOME/plugins/resource-NAME-vVERSION, of which it
+takes the newest where a program names no version. `pip install` can't write there, and an environment's bin
+folder is on PATH only while it is activated, so a program that declares sessions installs the plugin.
 Source: pulumi 3.259, sdk/go/common/workspace/plugins.go.
 """
 

@@ -1,6 +1,7 @@
 """Where stacks live: the project's folder, the backend that keeps their state, and their passphrase.
 
-Knows which Pulumi.yaml is meant, and makes one in the user's data directory where no repository has one.
+This module knows which Pulumi.yaml is meant, and makes one in the user's data directory where no repository
+has one.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ PLATFORMS = ProjectKind(name=PLATFORM_PROJECT, folder="platform", own="platform"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectHome:
-    """Hold a project's folder, what Pulumi has to find in its environment, and the URL of its backend.
+    """Hold a project's folder, what Pulumi needs in its environment, and the URL of its backend.
 
     runs: the folder where Pulumi's runs are recorded.
     """
@@ -138,7 +139,7 @@ def _passphrase_file(directory: Path) -> Path:
     except FileExistsError:
         if path.stat().st_size == 0:
             raise UsageError(
-                f"the passphrase file {path} is empty", hint="put the stacks' passphrase back into it"
+                f"the passphrase file {path} is empty", hint="restore the stacks' passphrase in it"
             ) from None
     return path
 

@@ -25,7 +25,7 @@ _UNCHANGED: Final = frozenset({OpType.SAME, OpType.READ, OpType.REFRESH})
 class Report:
     """Gather one run's events, and pass the steps on.
 
-    tell: called from the engine's thread. masker: knows the values that are given to Pulumi.
+    `tell` is called from the engine's thread. masker: knows the values that are given to Pulumi.
     """
 
     stack: str

@@ -44,7 +44,7 @@ class Runs:
         return path
 
     def has_ended(self, lock: StackLock) -> bool:
-        """Say whether a lock was taken by one of these runs, and that run has ended for certain."""
+        """Report whether a lock was taken by one of these runs, and that run has ended for certain."""
         taken = _seconds(lock.since)
         return any(
             process.pid == lock.pid and process.has_ended and began - _CLOCK_S <= taken

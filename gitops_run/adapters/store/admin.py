@@ -1,7 +1,7 @@
 """Buckets of an S3 store: make, look at, empty and remove them, and say who may read and write.
 
-Knows boto3 and how it words a failure. Refuses to know sessions, and what objects mean. For the plugin
-and the collector; the save loop uses gitops_run.adapters.store.objects. Source: boto3 1.40 and later.
+This module knows boto3 and how it words a failure. It knows neither sessions nor what objects mean. For the
+plugin and the collector; the save loop uses gitops_run.adapters.store.objects. Source: boto3 1.40 and later.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class StoreAdmin:
             self._client.create_bucket(Bucket=bucket, **location)
 
     def is_empty(self, bucket: str) -> bool:
-        """Tell whether a bucket holds nothing: no object, no old version, no unfinished upload."""
+        """Report whether a bucket holds nothing: no object, no old version, no unfinished upload."""
         for found in (*self._versions(bucket), *self._objects(bucket), *self._uploads(bucket)):
             if found:
                 return False
@@ -230,7 +230,7 @@ class _Read:
 
 
 def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
-    """Write the CA certificate where botocore can read it: it takes a path and nothing else."""
+    """Write the CA certificate where botocore can read it: it takes only a path."""
     if not access.ca_cert:
         return None
     try:
@@ -247,7 +247,7 @@ def ca_file(access: StoreAccess, stack: ExitStack) -> str | None:
 
 
 def fault_of(error: BotoCoreError) -> Fault:
-    """Say why a store could not be asked."""
+    """Explain why a store could not be asked."""
     if isinstance(error, _AnswerTooLargeError):
         return Fault.ENDLESS
     if isinstance(error, SSLError):

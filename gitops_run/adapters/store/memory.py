@@ -1,8 +1,8 @@
 """A limit of memory for requests whose library reads an answer whole, however long it is.
 
 obstore (0.12) has no limit of its own: an endless answer took 2 GB within its timeout of 4 s. So the
-process's own memory is watched while a request is in flight, and one amid which it grows by too much is
-given up, which frees what it read. Linux tells a process what it uses; elsewhere timeouts are the only limit.
+process's own memory is watched while a request is in flight, and a request during which it grows too much is
+cancelled, which frees what it read. Linux reports a process's memory; elsewhere timeouts are the only limit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def within_memory(request: Awaitable[_Answer]) -> _Answer:
 
 async def _give_up_on_growth(scope: anyio.CancelScope) -> None:
     before = _used_bytes()
-    while _used_bytes() - before <= GROWTH_BYTES_MAX:  # noqa: ASYNC110 - nothing tells of growth
+    while _used_bytes() - before <= GROWTH_BYTES_MAX:  # noqa: ASYNC110 - no event reports growth
         await anyio.sleep(LOOK_S)
     scope.cancel()
 

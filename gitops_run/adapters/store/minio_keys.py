@@ -1,7 +1,7 @@
 """Accounts of MinIO, by its admin API, whose secrets travel encrypted: the library `minio` speaks it.
 
 An account there may do what the policy of its own name says: MinIO ignores accounts that the policy of a
-bucket names. Needs the extra minio. Source: minio 7.2 (minioadmin.py) and a server of 2026-02.
+bucket names. This module needs the extra minio. Source: minio 7.2 (minioadmin.py) and a server of 2026-02.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The objects of one bucket, for the save loop: list, put, delete, over connections that stay open.
 
-Knows obstore and how it words a failure. Refuses to know what the objects mean, and to make or remove
-buckets. Source: obstore 0.12 (object_store's S3 client).
+This module knows obstore and how it words a failure. It doesn't know what the objects mean, and doesn't
+create or remove buckets. Source: obstore 0.12 (object_store's S3 client).
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class Way(Protocol):
 
     @property
     def trouble(self) -> str:
-        """Say what is known to be in the way, "" for nothing."""
+        """Describe what is known to be in the way, "" for nothing."""
         ...
 
     def admitting(self) -> AbstractContextManager[None]:
-        """Lead to a store that began anew while inside; else what is meant for the old one fails."""
+        """Connect to a replaced, empty store while inside; otherwise requests meant for the old one fail."""
         ...
 
 
@@ -91,7 +91,7 @@ class BucketStore:
         self._store = _open(access, bucket)
 
     def admitting(self) -> AbstractContextManager[None]:
-        """Let a store that began anew, in this one's place, be written to while inside."""
+        """Allow writes to an empty store that has replaced this one while inside."""
         return self._way.admitting() if self._way else nullcontext()
 
     async def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
@@ -146,7 +146,7 @@ class BucketStore:
         return etags
 
     async def heeds_conditions(self, key: str, content: bytes, permit: Permit = always) -> bool:
-        """Say whether the store heeds the conditions of `put`, by one that nothing meets.
+        """Report whether the store heeds the conditions of `put`, by one that nothing meets.
 
         key, content: of an object that the store holds, so that nothing changes where it ignores them.
         """
@@ -225,7 +225,7 @@ def _open(access: StoreAccess, bucket: str) -> S3Store:
             secret_access_key=access.secret_key,
             virtual_hosted_style_request=not access.endpoint,
             client_options=options,
-            # Every retry needs a permit, so obstore makes none by itself.
+            # Every retry needs a permit, so obstore must not retry on its own.
             retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
         )
     except (BaseError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Accounts of versitygw, by its admin API: signed PATCH requests beside S3's own paths.
+"""Accounts of versitygw, by its admin API: signed PATCH requests on paths next to S3's own.
 
 What an account may do is written into the policy of the bucket. Source: versitygw 1.8, s3api/admin-router.go
 and s3api/controllers/admin.go.

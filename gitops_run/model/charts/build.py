@@ -51,12 +51,12 @@ class RemoteDependency:
 
     @property
     def is_fetched(self) -> bool:
-        """Say whether source-controller fetches from such a repository."""
+        """Report whether source-controller fetches from such a repository."""
         return self.repository.startswith(("https://", "http://", "oci://"))
 
 
 def revision_of(tree: Tree) -> str:
-    """Foretell the revision of a Bucket that holds just this tree, where ETags are MD5."""
+    """Compute the revision of a Bucket that holds just this tree, where ETags are MD5."""
     return flux_revision(
         StoredObject(key=f"{STORE_PREFIX}{path}", etag=digest, size=0)
         for path, digest in tree.digests.items()
@@ -73,7 +73,7 @@ def version_suffix(revision: str, generation: int | None) -> str:
 
 
 def built_version(text: str, suffix: str) -> str:
-    """Foretell the version of the chart that is built of a Chart.yaml; "" where it can't be read."""
+    """Compute the version of the chart that is built of a Chart.yaml; "" where it can't be read."""
     node = _scalar(text, "version")
     parts = _SEMVER.match(_as_go_reads(node)) if node is not None else None
     if parts is None:
@@ -168,7 +168,7 @@ def _is_local(entry: Mapping[str, Any]) -> bool:
 
 
 def _is_named(entry: Mapping[str, Any]) -> bool:
-    """Say whether the name can be a folder's; helm refuses another one."""
+    """Report whether the name can be a folder's; helm refuses another one."""
     name = entry.get("name")
     return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
 

@@ -1,7 +1,7 @@
 """Which templates of a chart use what only the cluster, the clock or chance decides.
 
-Knows where templates name functions, each other, and values that are templates themselves. Errs on the side
-of more: a name in a string that equals a named template's counts as its use.
+This module knows where templates name functions, each other, and values that are templates themselves. It
+errs on the side of more: a name in a string that equals a named template's counts as its use.
 Source: Helm 4, pkg/engine; Sprig.
 """
 
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 _REASONS: Final = {
-    "lookup": "it comes from lookup, which reads the cluster when Flux applies",
-    "Release.Revision": "it has the number of the release, which only Helm knows",
-    "now": "it comes from now, the time at which Flux applies",
-    "ago": "it comes from ago, the time at which Flux applies",
+    "lookup": "it depends on lookup, which reads the cluster when Flux applies",
+    "Release.Revision": "it contains the release number, which only Helm knows",
+    "now": "it depends on now, the time at which Flux applies",
+    "ago": "it depends on ago, the time at which Flux applies",
 }
 """What a second rendering here doesn't show."""
 _GIVEN: Final = "gitops-run.api-versions"
@@ -47,13 +47,13 @@ class ChartTexts:
 
     @property
     def has_chance(self) -> bool:
-        """Say whether a function occurs that may give something else each time."""
+        """Report whether a function occurs that may give something else each time."""
         uses = set().union(*(_uses(text) for text in (*self.templates.values(), self.values)))
         return bool(uses - _REASONS.keys() - {"tpl"})
 
     @property
     def asks_for_kinds(self) -> bool:
-        """Say whether a template may ask which kinds the cluster has."""
+        """Report whether a template may ask which kinds the cluster has."""
         return any("APIVersions" in text for text in (*self.templates.values(), self.values))
 
 
@@ -129,14 +129,14 @@ def _within(path: str) -> str:
 
 
 def is_certain(function: str) -> bool:
-    """Say whether what a function decides can't be told by rendering twice."""
+    """Report whether rendering twice can't show what a function decides."""
     return function in _REASONS
 
 
 def why_unknown(function: str) -> str:
-    """Say why an object can't be known before Flux applies it."""
-    chance = f"it comes from {function}, which gives something else each time"
-    return _REASONS.get(function) or (chance if function else "it renders to something else each time")
+    """Explain why an object can't be known before Flux applies it."""
+    chance = f"it depends on {function}, which returns a different value each time"
+    return _REASONS.get(function) or (chance if function else "it renders differently each time")
 
 
 def _parts(texts: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Values files as source-controller puts them into a chart: merged, and written again.
 
-Knows how they are merged, and which characters don't come through. Source: source-controller 1.9,
+This module knows how they are merged, and which characters don't come through. Source: source-controller 1.9,
 internal/helm/chart/builder.go; sigs.k8s.io/yaml, which writes JSON first and reads that as YAML.
 """
 

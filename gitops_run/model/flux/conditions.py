@@ -1,13 +1,14 @@
 """What a Flux object's status says about one revision, and what a person should do about it.
 
-Knows the fields of a Bucket's and a Kustomization's status, which of them prove something and which
-don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every verdict
-compares revisions, and where a revision was live before, the token of a reconciliation too.
+This module knows the fields of a Bucket's and a Kustomization's status, which of them prove something and
+which don't; what the reasons ask for stands in reasons.py. A condition alone proves nothing here: every
+verdict compares revisions, and where a revision was live before, the token of a reconciliation too.
 Sources: source-controller 1.9 and kustomize-controller 1.9, api/v1 and internal/controller.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -57,7 +58,7 @@ class ApplierStatus:
 
 
 class Standing(StrEnum):
-    """Say how far Flux is with a revision."""
+    """Describe how far Flux is with a revision."""
 
     PENDING = "pending"
     FETCHED = "fetched"
@@ -69,7 +70,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Say what Flux made of one revision: how it stands, why, and what to do."""
+    """Describe what Flux made of one revision: how it stands, why, and what to do."""
 
     standing: Standing
     reason: str = ""
@@ -83,7 +84,7 @@ PENDING = Verdict(standing=Standing.PENDING)
 def to_source_status(live: dict[str, Any]) -> SourceStatus:
     """Read a Flux Bucket as the API server returns it."""
     metadata, spec, status = live["metadata"], live.get("spec", {}), live.get("status", {})
-    ready = _ready(status)
+    ready = find_condition(status, "Ready")
     return SourceStatus(
         is_suspended=bool(spec.get("suspend", False)),
         fence=(metadata.get("annotations") or {}).get(FENCE_ANNOTATION, ""),
@@ -98,7 +99,7 @@ def to_source_status(live: dict[str, Any]) -> SourceStatus:
 def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     """Read a Kustomization as the API server returns it."""
     status = live.get("status", {})
-    ready = _ready(status)
+    ready = find_condition(status, "Ready")
     sources = (live.get("spec", {}).get("postBuild") or {}).get("substituteFrom") or ()
     is_any_secret = any(source.get("kind") == "Secret" for source in sources)
     entries = (status.get("inventory") or {}).get("entries") or []
@@ -117,13 +118,14 @@ def to_applier_status(live: dict[str, Any]) -> ApplierStatus:
     )
 
 
-def _ready(status: dict[str, Any]) -> dict[str, str]:
-    conditions: list[dict[str, str]] = status.get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == "Ready"), {})
+def find_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Find a condition of any object's status by its type; empty where there is none."""
+    conditions: list[Mapping[str, Any]] = status.get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
 
 
 def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdict:
-    """Say whether Flux has fetched this revision, asked for by this token."""
+    """Report whether Flux has fetched this revision, asked for by this token."""
     if status.handled != token:
         return PENDING
     if status.revision == revision:
@@ -134,7 +136,7 @@ def source_verdict(status: SourceStatus, *, revision: str, token: str) -> Verdic
 
 
 def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") -> Verdict:
-    """Say what Flux made of this revision.
+    """Describe what Flux made of this revision.
 
     token: where given, only what a reconciliation with this token left counts; it must be given where
     this revision was live before, since an older application of it proves nothing.

@@ -1,16 +1,18 @@
 """What a HelmRelease and its HelmChart say, in the words of the one judge of verdicts.
 
-Maps the two to an ApplierStatus: a release tells a chart's version and not a source's revision, and the chart
-tells which revision that version was built from. Sources: helm-controller 1.6 (internal/controller),
-source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the revision).
+This module maps the two to an ApplierStatus: a release names a chart's version and not a source's revision,
+and the chart names the revision that version was built from. Sources: helm-controller 1.6
+(internal/controller), source-controller 1.9 (helmchart_controller: a version ends with 12 hex digits of the
+revision).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitops_run.model.flux.conditions import ApplierStatus
+from gitops_run.model.flux.conditions import ApplierStatus, find_condition
 from gitops_run.model.names import STORE_PREFIX
 from gitops_run.model.text.echoes import without_values
 
@@ -19,7 +21,7 @@ CHART_FILE = "Chart.yaml"
 
 _DIGITS = 12
 _AFTER_REMEDIATION = ("RollbackSucceeded", "UninstallSucceeded", "RetriesExceeded")
-"""Reasons that tell how a failure was cleaned up, and not what failed."""
+"""Reasons that describe how a failure was cleaned up, and not what failed."""
 
 
 _GONE = ("uninstalled", "uninstalling")
@@ -47,7 +49,7 @@ class ReleaseFacts:
     number: int = 0
 
     def is_upgrade(self, version: str) -> bool:
-        """Say whether a chart of this version is released by an upgrade.
+        """Report whether a chart of this version is released by an upgrade.
 
         What is live already isn't released again: it stays what the release that brought it made of it.
         """
@@ -84,13 +86,13 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
     """
     spec, status = release["spec"], release.get("status", {})
     built = _built(chart or {})
-    ready, released = _condition(status, "Ready"), _condition(status, "Released")
-    told = released if _is_remediated(ready, released) else ready
+    ready, released = find_condition(status, "Ready"), find_condition(status, "Released")
+    reported = released if _is_remediated(ready, released) else ready
     attempted = (
         built.revision if built.version and status.get("lastAttemptedRevision") == built.version else ""
     )
     if built.failure:
-        attempted, told = built.revision, built.failure
+        attempted, reported = built.revision, built.failure
     entries = (status.get("inventory") or {}).get("entries") or []
     return ApplierStatus(
         path=spec["chart"]["spec"]["chart"],
@@ -98,9 +100,9 @@ def to_release_status(release: dict[str, Any], chart: dict[str, Any] | None) -> 
         handled=status.get("lastHandledReconcileAt", ""),
         applied=built.revision if built.version and _deployed(status) == built.version else "",
         attempted=attempted,
-        ready=told.get("status", ""),
-        reason=told.get("reason", ""),
-        message=without_values(told.get("message", "")),
+        ready=reported.get("status", ""),
+        reason=reported.get("reason", ""),
+        message=without_values(reported.get("message", "")),
         inventory=tuple(entry["id"] for entry in entries),
         generation=int(release.get("metadata", {}).get("generation", 0)),
     )
@@ -112,14 +114,14 @@ class _Built:
 
     revision: str = ""
     version: str = ""
-    failure: dict[str, str]
+    failure: Mapping[str, Any]
 
 
 def _built(chart: dict[str, Any]) -> _Built:
     status = chart.get("status", {})
     revision = status.get("observedSourceArtifactRevision", "")
     version = (status.get("artifact") or {}).get("revision", "")
-    ready = _condition(status, "Ready")
+    ready = find_condition(status, "Ready")
     failure = ready if ready.get("status") == "False" else {}
     digits = revision.rpartition(":")[2][:_DIGITS]
     is_of_this = bool(digits) and digits in version.partition("+")[2]
@@ -131,11 +133,6 @@ def _deployed(status: dict[str, Any]) -> str:
     return str(latest.get("chartVersion", "")) if latest.get("status") == "deployed" else ""
 
 
-def _is_remediated(ready: dict[str, str], released: dict[str, str]) -> bool:
+def _is_remediated(ready: Mapping[str, Any], released: Mapping[str, Any]) -> bool:
     is_failed = ready.get("status") == "False" and released.get("status") == "False"
     return is_failed and ready.get("reason") in _AFTER_REMEDIATION
-
-
-def _condition(status: dict[str, Any], kind: str) -> dict[str, str]:
-    conditions: list[dict[str, str]] = status.get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == kind), {})

@@ -1,8 +1,8 @@
 """What Flux's reasons ask of a person, and Flux's messages without their noise.
 
-Knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready, and the
-forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row with
-a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
+This module knows the reasons that a Bucket, a Kustomization and a HelmRelease give while they are not Ready,
+and the forms of their messages. Flux gives the facts as text only: the patterns stand in two tables, each row
+with a test. Sources: source-controller 1.9, kustomize-controller 1.9, helm-controller 1.6 (api and
 internal/controller), fluxcd/pkg ssa and apis/meta.
 """
 
@@ -13,16 +13,16 @@ from collections.abc import Mapping
 
 from gitops_run.model.names import STORE_PREFIX
 
-_DISK = "source-controller's disk is in trouble: ask who runs the platform"
+_DISK = "source-controller's disk has a problem: ask who runs the platform"
 _FLUX_ACCESS = "ask who runs the platform to look at Flux's access to the cluster"
-_MEND_CHART = "mend the chart or its values; the last good release stays recorded"
+_MEND_CHART = "fix the chart or its values; the last good release stays recorded"
 
 HINTS: Mapping[str, str] = {
     # Bucket
     "AuthenticationFailed": "the store refuses the key in bucket-reader; to renew it: gitops-run up NAME",
     "BucketOperationFailed": "Flux can't read the store: check that it runs and that the cluster reaches it",
-    "InvalidSTSConfiguration": "the Bucket's spec.sts isn't legal: ask who runs the platform",
-    "URLInvalid": "the store's endpoint isn't legal; to set another: gitops-run up NAME --endpoint URL",
+    "InvalidSTSConfiguration": "the Bucket's spec.sts is not valid: ask who runs the platform",
+    "URLInvalid": "the store's endpoint is not valid; to set another: gitops-run up NAME --endpoint URL",
     "NewRevision": "wait: Flux fetches the new revision",
     "DirectoryCreationFailed": _DISK,
     "StatOperationFailed": _DISK,
@@ -32,61 +32,61 @@ HINTS: Mapping[str, str] = {
     "SymlinkUpdateFailed": _DISK,
     "CacheOperationFailed": _DISK,
     "PatchOperationFailed": _FLUX_ACCESS,
-    "InvalidPath": "the target's path isn't legal: name another target",
+    "InvalidPath": "the target's path is not valid: name another target",
     # of every kind
-    "Failed": "try again with the next save; if it stays, ask who runs the platform for Flux's log",
-    "Progressing": "wait: Flux is at it",
-    "ProgressingWithRetry": "wait: Flux tries again",
+    "Failed": "the next save retries; if it persists, ask who runs the platform for Flux's log",
+    "Progressing": "wait: Flux is working on it",
+    "ProgressingWithRetry": "wait: Flux retries",
     "AccessDenied": "the session's ServiceAccount may not do this: ask who runs the platform",
     "FeatureGateDisabled": "ask who runs the platform to turn this feature of Flux on",
-    "InvalidCELExpression": "mend the health check's expression",
-    "ArtifactFailed": "the target's path isn't in what was pushed: check that the target still exists",
-    "DependencyNotReady": "wait for, or mend, what it depends on",
+    "InvalidCELExpression": "fix the health check's expression",
+    "ArtifactFailed": "the target's path is not among the pushed files: check that the target still exists",
+    "DependencyNotReady": "wait for its dependencies, or fix them",
     # Kustomization
-    "BuildFailed": "mend the kustomization; the last good state stays live",
-    "ReconciliationFailed": "mend what the API server refuses; the last good state stays live",
-    "PruneFailed": "an object that should go can't be deleted: look for its finalizers",
-    "HealthCheckFailed": "look at the objects named",
-    "HealthCheckCanceled": "a newer save took its place",
+    "BuildFailed": "fix the kustomization; the last good state stays live",
+    "ReconciliationFailed": "fix what the API server refuses; the last good state stays live",
+    "PruneFailed": "an object can't be deleted: check its finalizers",
+    "HealthCheckFailed": "check the named objects",
+    "HealthCheckCanceled": "a newer save replaced it",
     # HelmRelease
-    "SourceNotReady": "wait for the chart's source, or mend it",
-    "ValuesError": "mend the release's values: a ConfigMap or Secret of spec.valuesFrom, or their YAML",
-    "ChartMutateError": "mend the chart's Chart.yaml",
+    "SourceNotReady": "wait for the chart's source, or fix it",
+    "ValuesError": "fix the release's values: a ConfigMap or Secret of spec.valuesFrom, or their YAML",
+    "ChartMutateError": "fix the chart's Chart.yaml",
     "RESTClientError": _FLUX_ACCESS,
     "ResourceManagerError": _FLUX_ACCESS,
     "FactoryError": _FLUX_ACCESS,
     "ConfigFactoryErr": _FLUX_ACCESS,
     "StateError": "the release's records can't be read: helm history, then helm uninstall",
-    "ReconcileError": "try again with the next save; if it stays, ask who runs the platform for Flux's log",
+    "ReconcileError": "the next save retries; if it persists, ask who runs the platform for Flux's log",
     "InstallFailed": _MEND_CHART,
     "UpgradeFailed": _MEND_CHART,
-    "TestFailed": "look at the chart's test pods, and mend what they test",
-    "RollbackFailed": "mend the chart; if it stays, helm rollback by hand",
-    "UninstallFailed": "an object of the release can't be deleted: look for its finalizers",
-    "DriftDetected": "somebody changed the release's objects: take that back, or put it into the chart",
-    "PendingRelease": "an older action was cut off: the next save unlocks the release",
-    "InventoryBuildFailed": "mend what the chart renders: not all of it are objects",
+    "TestFailed": "check the chart's test pods, and fix what they test",
+    "RollbackFailed": "fix the chart; if it persists, run helm rollback",
+    "UninstallFailed": "an object of the release can't be deleted: check its finalizers",
+    "DriftDetected": "somebody changed the release's objects: undo that, or put it into the chart",
+    "PendingRelease": "an older action was interrupted: the next save unlocks the release",
+    "InventoryBuildFailed": "fix what the chart renders: some documents are not objects",
     "NamespaceCheckSkipped": _FLUX_ACCESS,
-    "ChartPackageError": "mend the chart: its Chart.yaml, values, and what it depends on",
+    "ChartPackageError": "fix the chart: its Chart.yaml, values, and what it depends on",
     "ValuesFilesError": "check that every values file of the session exists",
     "InvalidChartReference": "check the target's Chart.yaml",
-    "RetriesExceeded": "mend the chart; the next change of it tries again",
-    "MissingRollbackTarget": "there is no good release to go back to: mend the chart",
+    "RetriesExceeded": "fix the chart; its next change retries",
+    "MissingRollbackTarget": "there is no good release to roll back to: fix the chart",
 }
 """The reasons that Flux gives, each with what to do."""
 
-DEFAULT_HINT = "look at the message; if it says nothing, ask who runs the platform for Flux's log"
+DEFAULT_HINT = "read the message; if that is not enough, ask who runs the platform for Flux's log"
 
 BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
         r"cannot get sops data key",
-        "the age key doesn't open it; to set another: gitops-run up NAME --decryption-key-file FILE",
+        "the age key doesn't decrypt it; to set another: gitops-run up NAME --decryption-key-file FILE",
     ),
     (
         r"(?i)decrypt|\bsops\b|data key",
-        "encrypt the file for the key that Flux holds, or keep it out of the target",
+        "encrypt the file for the key that Flux holds, or remove it from the target",
     ),
-    (r"dependency '[^']*' not found", "create what it depends on, or take it out of spec.dependsOn"),
+    (r"dependency '[^']*' not found", "create its dependency, or remove it from spec.dependsOn"),
     (
         r"Source '[^']*' not found|unable to get source",
         "the session's Bucket is gone; to recreate it: gitops-run up NAME",
@@ -97,7 +97,7 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"is immutable|immutable field",
         "this can't be changed in place: rename the object, or delete it and save",
     ),
-    (r"exceeded quota", "ask for less, or ask who runs the platform for more"),
+    (r"exceeded quota", "request less, or ask who runs the platform for more"),
     (
         r"violates PodSecurity",
         (
@@ -111,9 +111,9 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"is forbidden: User|cannot (get|create|patch|delete|list) resource",
         "the session's ServiceAccount may not do this: ask who runs the platform",
     ),
-    (r"invalid ownership metadata", "the object exists and isn't this release's: delete or rename it"),
-    (r"don't meet the specifications of the schema", "mend the values: the chart's schema names them"),
-    (r"(?i)context deadline exceeded|not ready in time", "look at the objects' health: it took too long"),
+    (r"invalid ownership metadata", "the object exists and belongs to another owner: delete or rename it"),
+    (r"don't meet the specifications of the schema", "fix the values: the chart's schema names them"),
+    (r"(?i)context deadline exceeded|not ready in time", "check the objects' health: it took too long"),
 )
 """Patterns of a message that say more than its reason does; the first that is found counts."""
 
@@ -128,7 +128,7 @@ NOISE: tuple[tuple[str, str], ...] = (
             r"^Helm (?:uninstall remediation|rollback to previous release) (?:for release )?"
             r"(\S+) with chart \S+ failed: "
         ),
-        r"going back from release \1 failed: ",
+        r"the rollback of release \1 failed: ",
     ),
     (r"(?:INSTALLATION|UPGRADE) FAILED: ", ""),
     (r"kustomize build failed: ", ""),
@@ -168,7 +168,7 @@ NOISE: tuple[tuple[str, str], ...] = (
 
 
 def hint(reason: str, message: str) -> str:
-    """Say what to do about a reason of Flux."""
+    """Describe what to do about a reason of Flux."""
     telling = (text for pattern, text in BY_MESSAGE if re.search(pattern, message))
     return next(telling, HINTS.get(reason, DEFAULT_HINT))
 

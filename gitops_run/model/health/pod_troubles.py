@@ -1,7 +1,8 @@
 """Why an object isn't ready, found where a person would look for it: its pods and its events.
 
-Knows what kubelet, scheduler and the workloads' controllers write when something is wrong. Gives messages
-that stay the same while the trouble does: no counts of restarts, no random names of pods never created.
+This module knows what kubelet, scheduler and the workloads' controllers write when something is wrong. It
+gives messages that stay the same while the trouble does: no counts of restarts, no random names of pods never
+created.
 Sources: Kubernetes 1.30 to 1.36, pkg/kubelet, pkg/kubelet/images, pkg/scheduler, pkg/controller.
 """
 
@@ -45,9 +46,9 @@ _ByUid = Mapping[str | None, Sequence[Live]]
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """Hold what tells of objects besides themselves, as the API server returns it, in any order.
+    """Hold pods, events and so on, which describe other objects, in any order.
 
-    It is sorted once, by the uid that it tells of, when something is first looked for in it.
+    It is sorted once, by the uid that each is about, when something is first looked for in it.
     """
 
     pods: tuple[Live, ...] = ()
@@ -97,7 +98,7 @@ def explained_health(live: Live, around: Surroundings) -> Health:
 
 
 def _is_running_job(live: Live) -> bool:
-    """Say whether a Job is at work: well as long as its pods are."""
+    """Report whether a Job is at work: well as long as its pods are."""
     return live.get("kind") == "Job" and not is_true(condition_of(live, "Complete"))
 
 
@@ -133,7 +134,7 @@ def _name(live: Live) -> str:
 
 
 def _refusal(makers: Iterable[Live], around: Surroundings) -> Health | None:
-    """Say why the API server takes no pods: a quota, Pod Security, a webhook."""
+    """Explain why the API server takes no pods: a quota, Pod Security, a webhook."""
     for maker in makers:
         condition = condition_of(maker, "ReplicaFailure")
         message = str(condition.get("message", "")) if is_true(condition) else ""
@@ -156,7 +157,7 @@ def _time_of(event: Live) -> str:
 
 
 def _pod_trouble(pod: Live, around: Surroundings) -> Health | None:
-    """Say what is wrong with a pod, beginning with its name; None where nothing is known to be."""
+    """Describe what is wrong with a pod, beginning with its name; None where nothing is known to be."""
     if health_of(pod).is_ready:
         return None
     scheduled = condition_of(pod, "PodScheduled")

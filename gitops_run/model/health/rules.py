@@ -1,8 +1,9 @@
-"""Whether an applied object does what it is for, by itself.
+"""Whether an applied object does what it is for, judged by its own status.
 
-Follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own rule, then
-Ready. Stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says why a workload
-isn't ready. Knows no clock: how long something may be on its way is decided by who follows it.
+This module follows kstatus, as Flux does: observedGeneration, then Reconciling and Stalled, then a kind's own
+rule, then Ready. It is stricter in one point: a Pod that has failed is failed, not done. pod_troubles.py says
+why a workload isn't ready. It knows no clock: how long something may be on its way is decided by who follows
+it.
 Source: sigs.k8s.io/cli-utils (fluxcd/cli-utils 1.2), pkg/kstatus/status.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from gitops_run.model.flux.conditions import find_condition
 from gitops_run.model.flux.reasons import without_noise
 from gitops_run.model.objects.identity import ObjectRef
 
@@ -22,7 +24,7 @@ Live = Mapping[str, Any]
 
 
 class HealthState(StrEnum):
-    """Say how an object fares."""
+    """Describe how an object fares."""
 
     READY = "ready"
     PROGRESSING = "progressing"
@@ -50,7 +52,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Say whether it does what it is for."""
+        """Report whether it does what it is for."""
         return self.state is HealthState.READY
 
 
@@ -91,17 +93,17 @@ WORKLOADS = frozenset(
 
 
 def has_health(ref: ObjectRef) -> bool:
-    """Say whether an object of this kind can be other than ready while it exists."""
+    """Report whether an object of this kind can be other than ready while it exists."""
     return (ref.group, ref.kind) not in _READY_BY_EXISTING
 
 
 def is_workload(ref: ObjectRef) -> bool:
-    """Say whether pods tell more of an object than it does itself."""
+    """Report whether an object's pods show more than its own status."""
     return (ref.group, ref.kind) in WORKLOADS
 
 
 def absent_health(ref: ObjectRef) -> Health:
-    """Judge an object that isn't there. A Job goes by itself once it is done, where it has a TTL."""
+    """Judge an object that isn't there. A Job with a TTL is deleted automatically once it is done."""
     return READY if (ref.group, ref.kind) == ("batch", "Job") else MISSING
 
 
@@ -121,7 +123,7 @@ def progressing(message: str) -> Health:
 
 
 def failed(message: str) -> Health:
-    """Make the health of what won't become ready by itself."""
+    """Make the health of what won't become ready on its own."""
     return Health(state=HealthState.FAILED, message=message)
 
 
@@ -137,12 +139,11 @@ def status_of(live: Live) -> Mapping[str, Any]:
 
 def condition_of(live: Live, name: str) -> Mapping[str, Any]:
     """Find a condition by its type; empty where there is none."""
-    conditions = status_of(live).get("conditions") or ()
-    return next((condition for condition in conditions if condition.get("type") == name), {})
+    return find_condition(status_of(live), name)
 
 
 def is_true(condition: Mapping[str, Any]) -> bool:
-    """Say whether a condition holds."""
+    """Report whether a condition holds."""
     return condition.get("status") == "True"
 
 
@@ -194,7 +195,7 @@ def _deployment(live: Live) -> Health:
         ),
         (want > total, _counted(total, want, "created")),
         (want > updated, _counted(updated, want, "updated")),
-        (total > want, progressing(f"{total - want} old pods have to end")),
+        (total > want, progressing(f"{total - want} old pods must still terminate")),
         (want > ready, _counted(ready, want, "ready")),
         (has_deadline and not is_rolled_out, progressing("the rollout isn't complete")),
         (not is_true(condition_of(live, "Available")), progressing("it isn't available")),
@@ -220,7 +221,7 @@ def _stateful_set(live: Live) -> Health:
     return _first(
         (want > total, _counted(total, want, "created")),
         (want > ready, _counted(ready, want, "ready")),
-        (total > want, progressing(f"{total - want} pods too many have to end")),
+        (total > want, progressing(f"{total - want} surplus pods must still terminate")),
         (not is_updated, _counted(updated, to_update, "updated")),
     )
 
@@ -253,7 +254,7 @@ def _replica_set(live: Live) -> Health:
     if want > ready:
         return _counted(ready, want, "ready")
     extra = status.get("replicas", 0) - want
-    return progressing(f"{extra} pods too many have to end") if extra > 0 else READY
+    return progressing(f"{extra} surplus pods must still terminate") if extra > 0 else READY
 
 
 def _pod(live: Live) -> Health:
@@ -262,7 +263,7 @@ def _pod(live: Live) -> Health:
         return READY
     if phase == "Failed":
         return failed(str(status_of(live).get("message") or "it ended with an error"))
-    return progressing("it runs, and isn't ready" if phase == "Running" else "it hasn't started")
+    return progressing("it runs, but is not ready" if phase == "Running" else "it hasn't started")
 
 
 def _job(live: Live) -> Health:

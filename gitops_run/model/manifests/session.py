@@ -1,7 +1,8 @@
 """What a session puts into its cluster, as Kubernetes writes it.
 
-Turns a SessionSpec into manifests, whole and in order. Knows the forms of core, RBAC and Flux's v1 kinds,
-and nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and Kustomization v1.
+This module turns a SessionSpec into manifests, whole and in order. It knows the forms of core, RBAC and
+Flux's v1 kinds, and nothing of how they get there. Source: Flux 2.7 API reference, Bucket v1 and
+Kustomization v1.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def owner_binding(spec: SessionSpec) -> Manifest:
 
 
 def reader_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
-    """Write the Secret with Flux's key, and the endpoint's CA beside it."""
+    """Write the Secret with Flux's key, and the endpoint's CA."""
     data = {"accesskey": key.access_key, "secretkey": key.secret_key, **_ca(ca)}
     return {**_object(spec, "v1", "Secret", READER_SECRET), "stringData": data}
 
@@ -202,7 +203,7 @@ def kustomization(spec: SessionSpec, applier: KustomizeApplier) -> Manifest:
 def helm_release(spec: SessionSpec, applier: HelmApplier) -> Manifest:
     """Write the HelmRelease: it waits for nothing, and a failed upgrade goes back to the last good release.
 
-    No retries: a save is tried once, and the next one is a new chart version, which is tried anew.
+    No retries: a save is tried once, and the next one is a new chart version, which is tried again.
     """
     chart = {
         "chart": applied_path(spec.target),

@@ -1,8 +1,8 @@
 """The S3 server that runs in a session's namespace, as Kubernetes writes it.
 
-Knows how versitygw is started so that it has its bucket, its accounts and their rights from its first
-second on, with nobody to make them: a bucket is a directory, and what the server keeps of one are files
-beside it. Knows nothing of how its keys are made. Source: versitygw 1.8, docker-entrypoint.sh,
+This module knows how versitygw is started so that it has its bucket, its accounts and their rights from the
+start, without requests that create them: a bucket is a directory, and the server keeps a bucket's metadata in
+files next to it. It knows nothing of how its keys are made. Source: versitygw 1.8, docker-entrypoint.sh,
 backend/posix, backend/meta/sidecar.go and auth/iam_internal.go.
 """
 

@@ -1,7 +1,7 @@
 """What a save changes in the cluster: a live object against what the API server would make of it.
 
-Knows which fields say nothing to a person, how lists of named items are compared, and that values of
-Secrets are never shown.
+This module knows which fields say nothing to a person, how lists of named items are compared, and that values
+of Secrets are never shown.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def find_change(ref: ObjectRef, live: Json | None, applied: Json) -> Change | No
 
 
 def find_recreation(ref: ObjectRef, live: Json, sent: Json, made: Json | None) -> Change:
-    """Say what recreating an object changes of what is sent.
+    """Describe what recreating an object changes of what is sent.
 
     made: what the API server makes of it under another name, with values written as it writes them; None
-    where it told nothing.
+    if that is unknown.
     """
     found = find_change(ref, live, made) if made is not None else None
     own = _differences((), _content(live), _content(sent))
@@ -95,7 +95,7 @@ def _shown(path: _Path, before: Any, after: Any) -> FieldChange:
 
 
 def _masked(path: _Path, before: Any, after: Any) -> FieldChange:
-    """Name each key of a Secret that changes; where the whole field comes or goes, that alone is told."""
+    """Name each key of a Secret that changes; if the whole field comes or goes, only that is reported."""
     return FieldChange(
         path=_written(path),
         before="" if before is _ABSENT else MASK,

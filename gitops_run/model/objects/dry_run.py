@@ -1,7 +1,7 @@
 """What the API server's answer to a dry run says is wrong, without noise and without values of Secrets.
 
-Knows the two languages that the answers are in: causes with a field each (422), and the message of a
-server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. Knows
+This module knows the two languages that the answers are in: causes with a field each (422), and the message
+of a server-side apply whose object doesn't fit its schema, which comes as a 500 without any detail. It knows
 nothing of how the request is made. Source: Kubernetes 1.36, seen.
 """
 
@@ -21,10 +21,10 @@ class Obstacle(Enum):
     """Name what stands in an object's way."""
 
     KIND = "the cluster has no such kind"
-    NAMESPACE = "its namespace isn't there"
+    NAMESPACE = "its namespace doesn't exist"
     RIGHT = "Flux may not apply it for this session"
-    IMPERSONATION = "the asker may not ask as the session's account"
-    CONTENT = "the API server finds it wrong"
+    IMPERSONATION = "the user may not impersonate the session's account"
+    CONTENT = "the API server finds it invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Look:
         return tuple(one.field for one in self.findings if one.message == _UNKNOWN_FIELD)
 
     def would_recreating_help(self, finding: Finding) -> bool:
-        """Say whether a finding is about the change alone, and not about the object."""
+        """Report whether a finding is about the change alone, and not about the object."""
         return self.if_new is not None and finding not in self.if_new
 
 
@@ -112,7 +112,7 @@ _ALLOCATED = "already allocated"
 
 
 def may_be_immutable(status: int, message: str) -> bool:
-    """Say whether Flux may take a refusal for one of the change alone.
+    """Report whether Flux may take a refusal for one of the change alone.
 
     Source: fluxcd/pkg ssa, IsImmutableError.
     """
@@ -141,7 +141,7 @@ _NO_VERSION = "strconv.ParseUint: "
 
 
 def is_conflict(status: int, answer: Json) -> bool:
-    """Say whether an object's identity is refused; a version that is no number is, too."""
+    """Report whether an object's identity is refused; a version that is no number is, too."""
     return status == HTTPStatus.CONFLICT or _NO_VERSION in str(answer.get("message") or "")
 
 
@@ -230,7 +230,7 @@ def _content(field: str, message: str) -> Finding:
 
 
 def _plain(message: str) -> Finding:
-    return _content("", message or "the API server refuses it and doesn't say why")
+    return _content("", message or "the API server refuses it without a reason")
 
 
 def _clear(message: str) -> str:

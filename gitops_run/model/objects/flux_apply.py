@@ -1,7 +1,7 @@
 """The form in which kustomize-controller sends an object to the API server.
 
-Knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and that Flux
-owns nevertheless, and fields that it takes out. Does not know the types themselves.
+This module knows what matters of the passage through Kubernetes' Go types: fields that a file leaves out and
+that Flux owns nevertheless, and fields that it takes out. It does not know the types themselves.
 Source: fluxcd/pkg ssa 0.76, normalize/normalize.go and SetOwnerLabels; client-go 0.36, its scheme.
 """
 
@@ -62,12 +62,12 @@ _SENT_RAW: Final = (("rbac.authorization.k8s.io/v1", "Role"), ("rbac.authorizati
 
 
 def drops_unknown_fields(ref: ObjectRef) -> bool:
-    """Say whether an object passes through Go types, which drops the fields that its kind doesn't have."""
+    """Report whether an object passes through Go types, which drops the fields that its kind doesn't have."""
     return ref.group in _GO_TYPED_GROUPS and (ref.api_version, ref.kind) not in _SENT_RAW
 
 
 def drops_labels(body: Json) -> bool:
-    """Say whether Flux drops all labels of an object as it adds its own: one that is no text is enough."""
+    """Report whether Flux drops all labels of an object as it adds its own: one that is no text is enough."""
     own = mapping(body.get("metadata")).get("labels")
     is_text = isinstance(own, Mapping) and all(isinstance(value, str) for value in own.values())
     return own is not None and not is_text

@@ -1,6 +1,6 @@
 """Kubernetes objects by identity: in rendered YAML, in source files with their lines, in Flux's inventory.
 
-Knows how to tell one object from another. Knows nothing of what an object should contain.
+This module knows how to distinguish objects. It knows nothing of what an object should contain.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class RenderedObject:
 
     @property
     def is_encrypted(self) -> bool:
-        """Say whether SOPS has encrypted it."""
+        """Report whether SOPS has encrypted it."""
         return is_encrypted(self.body)
 
     def has_mark(self, name: str, value: str) -> bool:
-        """Say whether it bears a label or an annotation by which Flux lets objects decide something."""
+        """Report whether it bears a label or an annotation by which Flux lets objects decide something."""
         return has_mark(self.body, name, value)
 
 
@@ -96,7 +96,7 @@ class IncompleteError(ValueError):
         self._has_kind = has_kind
 
     def is_dropped(self, *, is_substituted: bool) -> bool:
-        """Say whether kustomize-controller applies the others without it; helm refuses each.
+        """Report whether kustomize-controller applies the others without it; helm refuses each.
 
         is_substituted: whether variables made it so; what was absent before them is refused. Source:
         kustomize-controller 1.9, and fluxcd/pkg ssa 0.76, utils/is.go.
@@ -114,20 +114,20 @@ class Document:
 
 
 def has_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
-    """Say whether an object's labels or annotations have this value, in any case."""
+    """Report whether an object's labels or annotations have this value, in any case."""
     metadata = mapping(body.get("metadata"))
     places = (mapping(metadata.get("labels")), mapping(metadata.get("annotations")))
     return any(str(place.get(name, "")).lower() == value.lower() for place in places)
 
 
 def has_exact_mark(body: Mapping[str, Any], name: str, value: str) -> bool:
-    """Say whether an object's labels or annotations have this value, letter by letter."""
+    """Report whether an object's labels or annotations have this value, letter by letter."""
     metadata = mapping(body.get("metadata"))
     return any(mapping(metadata.get(place)).get(name) == value for place in ("labels", "annotations"))
 
 
 def is_kustomization(ref: ObjectRef) -> bool:
-    """Say whether an object is a configuration of kustomize, which kustomize-controller does not apply.
+    """Report whether an object is a configuration of kustomize, which kustomize-controller does not apply.
 
     Source: fluxcd/pkg ssa, utils/is.go.
     """
@@ -171,7 +171,7 @@ def template_path(text: str) -> str | None:
 
 
 def text_digest(text: str) -> str:
-    """Compute what tells one document's text from another."""
+    """Compute a digest that identifies a document's text."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -188,7 +188,7 @@ def _objects(text: str) -> Iterator[RenderedObject]:
     try:
         document = go_yaml.read(text, is_template=template_path(text) is not None)
     except ExcessError as error:
-        raise ValueError(f"a rendered object is too much: {error.problem}") from error
+        raise ValueError(f"a rendered object exceeds a limit: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"a rendered object is not valid YAML: {_reason(error)}") from error
     if document is None:
@@ -205,7 +205,7 @@ def _objects(text: str) -> Iterator[RenderedObject]:
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """Tell what is wrong without the text around it, which could be a Secret's."""
+    """Describe what is wrong without the surrounding text, which could be a Secret's."""
     return without_quotes(str(getattr(error, "problem", None) or type(error).__name__))
 
 
@@ -231,7 +231,7 @@ def _ref(item: object) -> ObjectRef:
     absent = [key for key, value in named if value is None or value == "" or isinstance(value, (list, dict))]
     wrong = absent or [key for key, value in named if not isinstance(value, str)]
     if wrong:
-        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not text"
+        message = f"it has no {wrong[0]}" if absent else f"its {wrong[0]} is not a string"
         raise IncompleteError(
             message, ref, is_absent=bool(absent), has_kind=isinstance(kind, str) and bool(kind)
         )

@@ -1,7 +1,7 @@
 """Whose an object in the cluster is: this session's, or someone else's, and then whose.
 
-Knows the marks that Flux, Helm, Kubernetes' controllers and sessions leave on what they own. An object
-without any mark, that this session didn't make, is someone's too: a person's, or the cluster's.
+This module knows the marks that Flux, Helm, Kubernetes' controllers and sessions leave on what they own. An
+object without any mark, that this session didn't make, is someone's too: a person's, or the cluster's.
 Source: kustomize-controller 1.9, helm-controller 1.6, Helm 3 and 4.
 """
 
@@ -48,7 +48,7 @@ class SessionPlace:
     namespace: str
 
     def is_own_part(self, ref: ObjectRef) -> bool:
-        """Say whether an object is one that the session itself is made of: nothing may apply it."""
+        """Report whether an object is one that the session itself is made of: nothing may apply it."""
         if ref.kind == "Namespace":
             return ref.name == self.namespace
         if ref.namespace not in ("", self.namespace):
@@ -73,7 +73,7 @@ class SessionPlace:
 
 
 def own_claim(item: RenderedObject, session: SessionPlace) -> str:
-    """Say what a rendered object has of the session itself, as a sentence's end; "" for nothing.
+    """Describe what a rendered object has of the session itself, as a sentence's end; "" for nothing.
 
     The session's label makes an object a part of it to the platform's admission policies, and a token of the
     account that applies would outlive every change of its rights.
@@ -82,7 +82,7 @@ def own_claim(item: RenderedObject, session: SessionPlace) -> str:
         return "belongs to the session itself"
     metadata = mapping(item.body.get("metadata"))
     if SESSION_LABEL in mapping(metadata.get("labels")):
-        return f"has the label {SESSION_LABEL}, which marks what the session itself is made of"
+        return f"has the label {SESSION_LABEL}, which marks the session's own objects"
     account = mapping(metadata.get("annotations")).get(TOKEN_ACCOUNT)
     if item.ref.kind == "Secret" and item.body.get("type") == TOKEN_TYPE and account == APPLIER:
         return f"is a token of {APPLIER}, the session's own account"

@@ -1,6 +1,7 @@
 """Which objects a save removes from the cluster: what Flux's inventory holds and the save lacks.
 
-Knows which of these Flux leaves in place, and the names that kustomize generates from an object's content.
+This module knows which of these Flux leaves in place, and the names that kustomize generates from an object's
+content.
 Source: kustomize-controller 1.9, fluxcd/pkg ssa 0.76, Helm 4; kustomize 5.8, api/hasher.
 """
 
@@ -39,12 +40,20 @@ def pruned(
 
 
 def is_large_prune(gone: int, inventory: int, limit_percent: int) -> bool:
-    """Say whether a prune needs someone's word: more than its share, and more than a handful."""
+    """Report whether a prune needs someone's word: more than its share, and more than a handful."""
     return gone > PRUNE_ALWAYS_ALLOWED and gone * 100 > inventory * limit_percent
 
 
+def prune_question(gone: Sequence[ObjectRef], inventory: int, limit_percent: int) -> str:
+    """Say what a save would delete, where that needs someone's word; "" where it doesn't."""
+    if not is_large_prune(len(gone), inventory, limit_percent):
+        return ""
+    names = ", ".join(str(ref) for ref in gone[:3])
+    return f"this save would delete {len(gone)} of {inventory} objects ({names}, …)"
+
+
 def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -> bool:
-    """Say whether a live object stays although it leaves the session.
+    """Report whether a live object stays although it leaves the session.
 
     Flux deletes what bears its owner labels and no mark against it; Helm asks for its own annotation, and
     leaves the definitions of a chart's crds/ alone, which are no part of a release.
@@ -60,7 +69,7 @@ def is_kept(live: Mapping[str, Any], session: SessionPlace, *, is_chart: bool) -
 
 
 def has_generated_name(ref: ObjectRef) -> bool:
-    """Say whether a name ends as those do that kustomize makes of an object's content."""
+    """Report whether a name ends as those do that kustomize makes of an object's content."""
     return bool(_HASH.search(ref.name))
 
 

@@ -1,8 +1,8 @@
 """The values of Secrets: in an object, and in the files of a snapshot that become one.
 
-Reads manifests, patches, generators' literals and files, and a chart's values as far as a template of a
-Secret may use them. Errs on the side of more: what can't be parsed but speaks of a Secret counts whole.
-Decrypts nothing. Source: kustomize api 0.21 (types.KvPairSources, types.Patch), Helm 4.
+This module reads manifests, patches, generators' literals and files, and a chart's values as far as a
+template of a Secret may use them. It errs on the side of more: what can't be parsed but speaks of a Secret
+counts whole. It decrypts nothing. Source: kustomize api 0.21 (types.KvPairSources, types.Patch), Helm 4.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _of_charts(paths: Iterable[str], read: _Reader) -> Iterator[str]:
-    """Yield the values of charts that a template of a Secret may use, and those whose keys tell of one."""
+    """Yield values of charts that a Secret's template may use, or whose keys look like secrets."""
     known = list(paths)
     used: set[str] = set()
     has_chart = False

@@ -1,7 +1,8 @@
 """What SOPS has encrypted: Flux decrypts it where the session has a key, and only there.
 
-Knows objects, the values of generated Secrets, and how a name follows from what only Flux can read. Decrypts
-nothing. Source: SOPS 3, the metadata that it adds to a file; kustomize-controller 1.9, internal/decryptor.
+This module knows objects, the values of generated Secrets, and how a name follows from what only Flux can
+read. It decrypts nothing. Source: SOPS 3, the metadata that it adds to a file; kustomize-controller 1.9,
+internal/decryptor.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _DOTENV_METADATA: Final = re.compile(rb"^sops_[^\n]*\n?", re.MULTILINE)
 
 
 def is_encrypted(document: Mapping[str, Any]) -> bool:
-    """Say whether SOPS has encrypted a document, and it doesn't tell Flux to leave it so."""
+    """Report whether SOPS has encrypted a document, and no annotation keeps Flux from decrypting it."""
     metadata = document.get("sops")
     own = document.get("metadata")
     annotations = own.get("annotations") if isinstance(own, Mapping) else None
@@ -32,7 +33,7 @@ def is_encrypted(document: Mapping[str, Any]) -> bool:
 
 
 def holds_ciphertext(document: Mapping[str, Any]) -> bool:
-    """Say whether a Secret has values that SOPS has encrypted: generators make such ones of files."""
+    """Report whether a Secret has values that SOPS has encrypted: generators make such ones of files."""
     data = document.get("data")
     if document.get("kind") != "Secret" or not isinstance(data, Mapping):
         return False
@@ -49,8 +50,8 @@ def encrypted_without_key(path: str, line: int | None = None) -> Problem:
     return Problem(
         path=path,
         line=line,
-        message="this is encrypted by SOPS, and the session has no key to decrypt it with",
-        hint="give it one: gitops-run up NAME --decryption-key-file FILE",
+        message="this is encrypted with SOPS, and the session has no key to decrypt it with",
+        hint="provide one: gitops-run up NAME --decryption-key-file FILE",
     )
 
 

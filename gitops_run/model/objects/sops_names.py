@@ -16,7 +16,7 @@ from gitops_run.model.objects.pruning import has_generated_name, name_without_ha
 from gitops_run.model.objects.sops import holds_ciphertext, is_encrypted
 
 _HIDDEN = "it is encrypted"
-_UNNAMED = "it is encrypted, and its name follows from its content"
+_UNNAMED = "it is encrypted, and its name depends on its content"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

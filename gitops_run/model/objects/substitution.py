@@ -1,7 +1,7 @@
 """Variables in rendered objects, replaced as Flux's post-build substitution does.
 
-Knows ${NAME}, ${NAME:-default} and its kin, nested ones, and the escape $${NAME}. Doesn't evaluate the
-string functions (${NAME^^} and others): it says so, and their object is not checked.
+This module knows ${NAME}, ${NAME:-default} and its kin, nested ones, and the escape $${NAME}. It doesn't
+evaluate the string functions (${NAME^^} and others): it says so, and their object is not checked.
 Source: fluxcd/pkg envsubst 1.7 and kustomize 1.35, kustomize_varsub.go; strict since Flux 2.9.
 """
 
@@ -43,14 +43,14 @@ class Variables:
 
     @property
     def is_used(self) -> bool:
-        """Say whether Flux substitutes at all: without any variable it leaves objects as they are."""
+        """Report whether Flux substitutes at all: without any variable it leaves objects as they are."""
         return bool(self.values) or self.has_foreign
 
 
 def substitute(text: str, variables: Variables) -> str:
     """Replace the variables in one object's YAML.
 
-    Raises SubstitutionError on what fails Flux's build, NotEvaluable on what only Flux can tell.
+    Raises SubstitutionError on what fails Flux's build, NotEvaluable on what only Flux knows.
     """
     if "$" not in text:
         return text
@@ -125,7 +125,7 @@ class _Reader:
             value = self._variables.values[name].replace("\n", "")
             self._substituted += len(value)
             if self._substituted > SUBSTITUTED_MAX:
-                message = f"its variables come to more than {SUBSTITUTED_MAX // 2**20} MiB"
+                message = f"its variables expand to more than {SUBSTITUTED_MAX // 2**20} MiB"
                 raise SubstitutionError(message, f"${{{name}")
             return value or default or ""
         if self._variables.has_foreign:
@@ -138,4 +138,4 @@ class _Reader:
         line = self._text[start:].partition("\n")[0]
         end = line.find("}")
         token = line[: end + 1] if end > 0 else line[:20]
-        return SubstitutionError(f"{token} is no variable that Flux can replace", token)
+        return SubstitutionError(f"{token} is not a variable that Flux can substitute", token)

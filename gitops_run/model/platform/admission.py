@@ -1,8 +1,9 @@
 """The admission policies that keep a session's owner within the session.
 
-Knows ValidatingAdmissionPolicy v1 and its CEL, and which objects a session consists of: those in its
-namespace that carry its label. Who is bound follows from rights alone, so that no names of users or groups
-stand here. Reads are never seen by admission. Source: Kubernetes 1.30 and later, its CEL for admission.
+This module knows ValidatingAdmissionPolicy v1 and its CEL, and which objects a session consists of: those in
+its namespace that carry its label. Who is bound follows from rights alone, so that no names of users or
+groups stand here. Reads are never seen by admission. Source: Kubernetes 1.30 and later, its CEL for
+admission.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _IS_RECORD: Final = (
 _WHICH_PART: Final = (
     "request.kind.kind + ' ' + (object == null ? oldObject : object).metadata.name + "
     f"' is a part of the session, or claims to be by its label {SESSION_LABEL}: "
-    "only who made the session may make, change or delete it'"
+    "only a user who may create sessions may create, change or delete it'"
 )
 _MARKS: Final = ("labels", "finalizers", "ownerReferences")
 _ALLOWED: Final = "[" + ", ".join(f"'{name}'" for name in OWNER_ANNOTATIONS) + "]"
@@ -139,12 +140,14 @@ def _parts_policy() -> dict[str, Any]:
         "validations": [
             {
                 "expression": f"!{_is_token()}",
-                "message": f"nobody but who made the session may make a token of its account {APPLIER}",
+                "message": "only a user who may create sessions may create a token of the session's "
+                f"account {APPLIER}",
             },
             {
                 "expression": "variables.isLease || variables.isRecord || !variables.isPart",
                 "messageExpression": _WHICH_PART,
-                "message": "only who made the session may make, change or delete what it consists of",
+                "message": "only a user who may create sessions may create, change or delete the "
+                "session's own objects",
             },
             {
                 "expression": f"!variables.isLease || ({_is_proper_lease()})",
@@ -152,7 +155,7 @@ def _parts_policy() -> dict[str, Any]:
             },
             {
                 "expression": f"!variables.isRecord || ({_is_proper_record()})",
-                "message": "the owner may change the data of the session's state and record, not more",
+                "message": "the owner may change only the data of the session's state and record",
             },
         ],
     }
@@ -202,7 +205,8 @@ def _annotations(variable: str) -> str:
 def _change(changed: str, prefix: str) -> dict[str, str]:
     message = (
         f"'{_ONLY} of a session\\'s objects may be changed by its owner, not '"
-        f" + {changed}.map(k, '{prefix}' + k).join(', ') + '; who made the session may: gitops-run up'"
+        f" + {changed}.map(k, '{prefix}' + k).join(', ') + '; a user who may create sessions can: "
+        "gitops-run up'"
     )
     fallback = f"{_ONLY} of a session's objects may be changed by its owner"
     return {"expression": f"{changed}.size() == 0", "messageExpression": message, "message": fallback}

@@ -1,8 +1,8 @@
 """Upstream's manifests of Flux, made fit for sessions.
 
-Takes the documents of Flux's install.yaml, leaves out the controllers that no session uses, and locks the
-others down. Pure. Source: flux2 2.9, manifests/install; what it calls its objects isn't relied on, but for
-the controllers' own names.
+This module takes the documents of Flux's install.yaml, leaves out the controllers that no session uses, and
+locks the others down. It is pure. Source: flux2 2.9, manifests/install; what it calls its objects isn't
+relied on, but for the controllers' own names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EDITS: Final = "rbac.authorization.k8s.io/aggregate-to-edit"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluxChoice:
-    """Say how Flux is to be. registry: instead of upstream's, "" for that. receiver: of events, or ""."""
+    """Describe the wanted Flux. registry: instead of upstream's, "" for that. receiver: of events, or ""."""
 
     stack: str
     version: str
@@ -58,12 +58,12 @@ def images(manifests: Iterable[Manifest]) -> tuple[str, ...]:
 
 
 def is_pods(manifest: Manifest) -> bool:
-    """Tell whether a manifest is one of Flux's controllers."""
+    """Report whether a manifest is one of Flux's controllers."""
     return bool(manifest["kind"] == "Deployment")
 
 
 def is_kind(manifest: Manifest) -> bool:
-    """Tell whether a manifest brings a kind."""
+    """Report whether a manifest brings a kind."""
     return bool(manifest["kind"] == "CustomResourceDefinition")
 
 

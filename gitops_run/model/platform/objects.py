@@ -1,6 +1,6 @@
-"""What a cluster needs for sessions beside Flux: roles for people, and the admission policies for owners.
+"""What sessions need in a cluster in addition to Flux: roles for people, and admission policies.
 
-Knows RBAC, and nothing of how the objects get there. Source: Kubernetes 1.30 and later.
+This module knows RBAC, and nothing of how the objects get there. Source: Kubernetes 1.30 and later.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def viewer_rules() -> list[Rule]:
 def maker_rules() -> list[Rule]:
     """List what it takes to make and end sessions, and to hand out what a session's roles hold.
 
-    Nobody can give rights that he hasn't: whoever makes a session has to hold its owner's and its applier's,
-    in every namespace. That is nearly an administrator of workloads: a role for engineers.
+    Nobody can grant rights that they lack: a user who creates a session must hold its owner's and its
+    applier's, in every namespace. That is nearly an administrator of workloads: a role for engineers.
     """
     name = SessionName.parse("any")
     return [

@@ -1,7 +1,7 @@
-"""What a platform is: settings, what a cluster tells of itself, and what is to be made there.
+"""A platform as values: settings, facts about a cluster, and the objects to create there.
 
 One stack is one cluster's platform: Flux with its lockdown, or the Flux that is found there, and what
-sessions need beside it. Knows no Pulumi, no cluster and no file.
+sessions need in addition. This module knows no Pulumi, no cluster and no file.
 """
 
 from __future__ import annotations
@@ -37,31 +37,32 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
     *(setting for setting in SETTINGS if setting.key in _SHARED),
     Setting(
         key="fluxVersion",
-        description="The release of Flux to install; where Flux is found, it stays as it is.",
+        description="The release of Flux to install; an existing Flux stays unchanged.",
         default="2.9.5",
         pattern=r"\d+\.\d+\.\d+",
         example="2.9.5",
     ),
     Setting(
         key="fluxManifests",
-        description="Flux's install.yaml, as a file or URL; else upstream's of that release.",
+        description="Flux's install.yaml, as a file or URL; by default that of the release.",
         is_path=True,
     ),
     Setting(
         key="fluxRegistry",
-        description="The registry that holds Flux's images, for closed networks; else the manifests' own.",
+        description="The registry that holds Flux's images, for closed networks; by default that of "
+        "the manifests.",
         pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/-]*",
         example="registry.example.com/fluxcd",
     ),
     Setting(
         key="fluxReceiver",
-        description="The address to which Flux sends events; nobody listens, nothing is sent.",
+        description="The address to which Flux sends events; without one, Flux sends none.",
         pattern=_HTTP,
         example="http://notification-controller.flux-system.svc.cluster.local./",
     ),
     Setting(
         key="sessionPodSecurity",
-        description="The least strict Pod Security that sessions may have: restricted, or baseline.",
+        description="The least strict Pod Security level that sessions may have: restricted, or baseline.",
         default=RESTRICTED,
         allowed=LEVELS,
     ),
@@ -90,7 +91,7 @@ class PlatformSettings:
         return self.flux_manifests or upstream
 
     def require(self, key: str) -> str:
-        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        """Return a required text. Raises UsageError that says where it can be set."""
         setting = next(setting for setting in PLATFORM_SETTINGS if setting.key == key)
         value = getattr(self, setting.attribute)
         if value is None:
@@ -102,7 +103,7 @@ class PlatformSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Hold what a cluster tells of one controller of Flux. arguments: of its container."""
+    """Hold a cluster's facts about one controller of Flux. arguments: of its container."""
 
     name: str
     namespace: str
@@ -114,7 +115,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformFacts:
-    """Hold what a cluster tells of its platform.
+    """Hold a cluster's facts about its platform.
 
     uid: of its kube-system namespace. version: of Flux by its labels, or "". kinds: those served of what a
     session needs. stacks: the labels of whatever a platform's stack has made there. policy, roles: which of
@@ -137,7 +138,7 @@ class PlatformFacts:
 
     @property
     def has_flux(self) -> bool:
-        """Tell whether there is any Flux."""
+        """Report whether there is any Flux."""
         return bool(self.kinds or self.components)
 
 
@@ -174,7 +175,7 @@ def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
     if _numbers(settings.flux_version) < INSTALLS_AT_LEAST:
         raise UsageError(
             f"fluxVersion is {settings.flux_version}, and 2.8.0 or later can be installed",
-            hint="leave it out for the release that was tried",
+            hint="leave it out to use the tested release",
         )
     return settings
 
@@ -192,7 +193,7 @@ def _refuse_unknown(source: Source) -> None:
 def to_platform_config(settings: PlatformSettings) -> dict[str, str]:
     """List what the stack keeps, as texts by key: what was said, where it isn't a default.
 
-    The version is always kept: a newer gitops-run must not bring another Flux by itself. So is the Pod
+    The version is always kept: a newer gitops-run must not install another Flux on its own. So is the Pod
     Security of sessions, so that a stricter one takes the place of the one that the stack has.
     """
     kept = {}
@@ -226,7 +227,7 @@ def is_to_install(facts: PlatformFacts) -> bool:
 
 
 def has_lost(facts: PlatformFacts, stack: str) -> bool:
-    """Tell whether something that a stack has made is gone: its state knows nothing of that yet."""
+    """Report whether something that a stack has made is gone: its state knows nothing of that yet."""
     parts = {*facts.policy, *facts.roles}
     if facts.flux_stack == stack:
         parts |= {*facts.kinds, *(one.name for one in facts.components)}
@@ -239,20 +240,20 @@ def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
     for other in facts.stacks:
         if other != stack:
             raise GuardError(
-                f"this cluster's platform is the stack {other}'s, not {stack}'s",
-                hint=f"use the context that {other} was made with, or take that one down first",
+                f"this cluster's platform belongs to stack {other}, not to {stack}",
+                hint=f"use the context that {other} was made with, or take down that one first",
             )
 
 
 def refuse_found(facts: PlatformFacts) -> None:
-    """Refuse a Flux that is too old, where it can be told, or that lacks what sessions need.
+    """Refuse a Flux that is too old, if that is known, or that lacks what sessions need.
 
     No controller seen at all is no refusal: it may run elsewhere. Raises UsageError.
     """
     if facts.version and _numbers(facts.version) < FLUX_AT_LEAST:
         raise UsageError(
-            f"this cluster's Flux is {facts.version}, and 2.7 or later is needed",
-            hint="upgrade it as it was installed; it is left as it is",
+            f"this cluster's Flux is {facts.version}, and 2.7 or later is required",
+            hint="upgrade it the way it was installed: the platform doesn't change it",
         )
     lacking = [kind for kind in NEEDED_KINDS if kind not in facts.kinds]
     if facts.components:
@@ -261,7 +262,7 @@ def refuse_found(facts: PlatformFacts) -> None:
     if lacking:
         raise UsageError(
             f"this cluster's Flux has no {', no '.join(lacking)}",
-            hint="add it as Flux was installed, for instance: flux install --components="
+            hint="add it the way Flux was installed, for example: flux install --components="
             + ",".join(COMPONENTS),
         )
 
@@ -269,11 +270,15 @@ def refuse_found(facts: PlatformFacts) -> None:
 def describe_flux(facts: PlatformFacts) -> str:
     """Say in a sentence which Flux there is."""
     if not facts.has_flux:
-        return "no Flux was seen" if facts.unread else "there is no Flux"
+        return "no Flux was found" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
-    whose = f"installed by the stack {facts.flux_stack}" if facts.flux_stack else "found, and left as it is"
+    whose = (
+        f"installed by the stack {facts.flux_stack}"
+        if facts.flux_stack
+        else "already there, and left unchanged"
+    )
     if not facts.components:
-        return f"{version} {whose}: its kinds are served, no controller of it was seen"
+        return f"{version} {whose}: its kinds are served, but no controller was found"
     return f"{version} {whose}"
 
 
@@ -282,13 +287,11 @@ def refuse_in_use(facts: PlatformFacts, *, has_flux: bool) -> None:
     if facts.sessions:
         names = ", ".join(sorted(facts.sessions))
         first = min(facts.sessions).rpartition("/")[2]
-        raise GuardError(
-            f"sessions live on this platform: {names}", hint=f"end them: gitops-run down {first}"
-        )
+        raise GuardError(f"this platform has sessions: {names}", hint=f"end them: gitops-run down {first}")
     if has_flux and facts.others:
         raise GuardError(
-            f"Flux would go, and it is in use: {', '.join(sorted(facts.others)[:5])}",
-            hint="remove these first: what they applied would be left without anyone to look after it",
+            f"this would remove Flux, which is in use: {', '.join(sorted(facts.others)[:5])}",
+            hint="remove these first: nothing would manage the objects that they applied",
         )
 
 
@@ -311,7 +314,7 @@ def refuse_unread(facts: PlatformFacts) -> None:
     """Refuse to act where something could be there that this user doesn't see. Raises BackendError."""
     if facts.unread:
         raise BackendError(
-            f"you may not read {', '.join(facts.unread)}, which it takes to look after a platform",
+            f"you may not read {', '.join(facts.unread)}, which managing a platform requires",
             hint="ask an administrator of the cluster",
         )
 
@@ -327,7 +330,7 @@ def needs_manifests(stack: str, settings: PlatformSettings, facts: PlatformFacts
     refuse_foreign_platform(facts, stack)
     if not facts.can_bound:
         raise UsageError(
-            "this cluster has no ValidatingAdmissionPolicy, which holds sessions to their bounds",
+            "this cluster has no ValidatingAdmissionPolicy, which restricts what sessions may do",
             hint="upgrade it to Kubernetes 1.30 or later",
         )
     if is_to_install(facts):
@@ -354,7 +357,7 @@ def make_spec(
 
 
 def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
-    """Say how the settings want Flux."""
+    """Describe how the settings want Flux."""
     return FluxChoice(
         stack=stack,
         version=settings.flux_version,
@@ -364,7 +367,7 @@ def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
 
 
 def platform_outputs(spec: PlatformSpec) -> Mapping[str, str]:
-    """Tell what a platform's stack has made."""
+    """List the outputs of a platform's stack."""
     return {
         "context": spec.cluster.context,
         "flux": f"v{spec.version}" if spec.flux else "found",

@@ -40,7 +40,7 @@ class PlatformStatus:
 
 
 def to_status(facts: PlatformFacts) -> PlatformStatus:
-    """Judge what a cluster tells."""
+    """Judge a cluster's facts."""
     return PlatformStatus(
         stack=facts.stacks[0] if facts.stacks else "",
         has_flux=facts.has_flux,

@@ -1,8 +1,8 @@
 """Who may do what in a session's namespace.
 
-Knows the two roles of a session: what Flux may apply for it, and what its owner may see and touch. Never
-a wildcard, and never the built-in edit or admin, since Flux's own kinds are aggregated into them: who may
-create a Kustomization under a Flux without lockdown is cluster-admin.
+This module knows the two roles of a session: what Flux may apply for it, and what its owner may see and
+touch. Never a wildcard, and never the built-in edit or admin, since Flux's own kinds are aggregated into
+them: who may create a Kustomization under a Flux without lockdown is cluster-admin.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How Flux's controllers are kept from reaching beyond a session.
 
-Knows the flags that make a Flux safe for many tenants, and how a controller's arguments tell them. Sources:
+Knows the flags that make a Flux safe for many tenants, and how a controller's arguments set them. Sources:
 source-controller 1.9, kustomize-controller 1.9 and helm-controller 1.6, their main.go. Left out on purpose:
 --default-decryption-service-account and --default-kubeconfig-service-account, and source-controller's
 --default-service-account: they are for workload identity, and end the controller where it isn't switched on.
@@ -102,7 +102,7 @@ def locked_down(component: str, arguments: Sequence[str], receiver: str) -> list
 
 
 def lockdown_of(component: str, arguments: Sequence[str]) -> dict[str, bool]:
-    """Tell of each flag and feature gate of the lockdown whether a controller has it."""
+    """Report for each flag and feature gate of the lockdown whether a controller has it."""
     flags = parse_flags(arguments)
     gates = _parse_gates(flags.get(GATES, ""))
     found = {f"--{name}": _holds(flags, name, value) for name, value in _FLAGS[component].items()}
@@ -110,7 +110,7 @@ def lockdown_of(component: str, arguments: Sequence[str]) -> dict[str, bool]:
 
 
 def events_go_to(arguments: Sequence[str]) -> str:
-    """Tell where a controller sends events; "" for nowhere."""
+    """Return where a controller sends events; "" for nowhere."""
     return parse_flags(arguments).get(EVENTS, "")
 
 
@@ -119,7 +119,7 @@ def _name(argument: str) -> str:
 
 
 def _holds(flags: Mapping[str, str], name: str, wanted: str) -> bool:
-    """A switch has to be on; of an account any name will do."""
+    """A switch must be on; an account may have any name."""
     return flags.get(name) == "true" if wanted == "true" else bool(flags.get(name))
 
 

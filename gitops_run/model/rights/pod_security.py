@@ -1,7 +1,7 @@
 """The Pod Security of sessions' namespaces, by which pods that could harm their node are refused.
 
-Knows the labels, the two levels that a session may have, and the admission policy by which a platform says
-which of them. Source: Pod Security Standards, ValidatingAdmissionPolicy v1.
+This module knows the labels, the two levels that a session may have, and the admission policy by which a
+platform says which of them. Source: Pod Security Standards, ValidatingAdmissionPolicy v1.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pod_security_policy(least: str) -> dict[str, Any]:
             {
                 "expression": f"has(object.metadata.labels) && '{_ENFORCE}' in object.metadata.labels"
                 f" && object.metadata.labels['{_ENFORCE}'] in [{listed}]",
-                "message": f"a session's namespace has to enforce {which} on this platform",
+                "message": f"a session's namespace must enforce {which} on this platform",
             }
         ],
     }

@@ -1,7 +1,7 @@
 """What keeps a session's owner within the session, and what of it a cluster lacks.
 
-Decides whether a session may be made on a Flux, and what has to be told of the owner's rights. Knows no
-cluster: facts come from adapters. docs/security.md says who may do what.
+This module decides whether a session may be made on a Flux, and what to report about the owner's rights. It
+knows no cluster: facts come from adapters. docs/security.md says who may do what.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def refuse_unlocked(spec: SessionSpec, facts: ClusterFacts, *, is_allowed: bool)
 
 
 def warnings(spec: SessionSpec, facts: ClusterFacts) -> tuple[str, ...]:
-    """Say what is not protected in this session: sentences for the person who makes it."""
+    """Describe what is not protected in this session: sentences for the person who makes it."""
     found = [_unlocked(spec, facts)]
     if spec.owner != facts.user and not facts.has_policies:
         which = "are not in force" if facts.has_policies is False else "may not be read"
@@ -54,14 +54,14 @@ def warnings(spec: SessionSpec, facts: ClusterFacts) -> tuple[str, ...]:
 
 
 def _unlocked(spec: SessionSpec, facts: ClusterFacts) -> str:
-    """Say what is wrong with the lockdown of the controllers that a session needs; "" for nothing."""
+    """Describe what is wrong with the lockdown of the controllers that a session needs; "" for nothing."""
     needed = [KUSTOMIZE_CONTROLLER]
     if isinstance(spec.applier, HelmApplier):
         needed.append(HELM_CONTROLLER)
     unseen = [name for name in needed if name not in {one.name for one in facts.controllers}]
     if unseen:
         return (
-            "it can't be seen whether this cluster's Flux is locked down: "
+            "it can't be determined whether this cluster's Flux is locked down: "
             f"no Deployment {' or '.join(unseen)} was found, or may be read"
         )
     lacking = [

@@ -1,6 +1,7 @@
 """Which clusters may be touched.
 
-Knows the contexts that local tools make, and refuses every other one that nobody named. Reads no kubeconfig.
+This module knows the contexts that local tools make, and refuses every other one that nobody named. It reads
+no kubeconfig.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ KNOWN_LOCAL = (
 
 
 def is_known_local(context: str) -> bool:
-    """Tell whether a local tool made this context, judging by its name."""
+    """Report whether a local tool made this context, judging by its name."""
     return any(fnmatchcase(context, pattern) for pattern in KNOWN_LOCAL)
 
 

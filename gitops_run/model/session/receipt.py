@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLine:
-    """Tell whether one thing is gone. what: its kind and name. unseen: why nobody could look, else ""."""
+    """Report whether one thing is gone. what: its kind and name. unseen: why nobody could look, or ""."""
 
     what: str
     is_gone: bool

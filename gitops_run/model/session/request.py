@@ -1,8 +1,8 @@
 """What a session is made or ended with, and what is refused, in this order: a context that nobody allowed;
-then, by what the cluster tells, another cluster, another owner, and of what is made also another target, an
+then, by the cluster's facts, another cluster, another owner, and of what is made also another target, an
 open namespace, a Flux that isn't locked down, and keys that open the buckets of others.
 
-The same for `pulumi up` typed by hand and for the tool. Asks nobody: its callers bring the facts.
+The same for `pulumi up` typed by hand and for the tool. This module asks nobody: its callers bring the facts.
 """
 
 from __future__ import annotations

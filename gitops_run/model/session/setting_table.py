@@ -1,6 +1,6 @@
 """The settings' table: every key with its type, default, range and meaning.
 
-Knows nothing of where values come from: model/session/settings.py chooses them.
+This module knows nothing of where values come from: model/session/settings.py chooses them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Setting:
 
     @property
     def is_store_key(self) -> bool:
-        """Say whether it is a key of the store, which the tool never writes into a stack's file."""
+        """Report whether it is a key of the store, which the tool never writes into a stack's file."""
         return self.key.endswith("Key")
 
     @property
@@ -68,26 +68,27 @@ class Setting:
 
 
 SESSION_KEY_SETTINGS: Final = ("readerAccessKey", "readerSecretKey", "writerAccessKey", "writerSecretKey")
-"""The keys of one session's bucket. What the session's own stack file says of them wins over all else."""
+"""The keys of one session's bucket. The session's own stack file takes precedence for them."""
 
 STORE_IMAGE: Final = "ghcr.io/versity/versitygw:v1.8.0"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="target",
-        description="The directory that is applied, as a path within root; . for root itself.",
+        description="The directory that is applied, as a path within root; . for the root itself.",
         is_pinned=True,
     ),
     Setting(
         key="applier",
-        description="Who applies the target: kustomize, or helm where it is a chart; seen from its files.",
+        description="The controller that applies the target: kustomize, or helm for a chart; "
+        "detected from its files.",
         default="kustomize",
         allowed=("kustomize", "helm"),
         is_pinned=True,
     ),
     Setting(
         key="substitute",
-        description="Variables of a kustomization, as NAME=VALUE: Flux puts them in for ${NAME}.",
+        description="Variables of a kustomization, as NAME=VALUE: Flux substitutes them for ${NAME}.",
         kind="array",
         default=(),
         pattern=r"[A-Za-z_][A-Za-z0-9_]*=[^\0]*",
@@ -95,7 +96,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="substituteFrom",
-        description="ConfigMaps and Secrets of the session's namespace that hold more such variables.",
+        description="ConfigMaps and Secrets of the session's namespace that contain more such variables.",
         kind="array",
         default=(),
         pattern=rf"(ConfigMap|Secret)/{_DNS_LABEL}(\.{_DNS_LABEL})*",
@@ -103,65 +104,65 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="substituteFile",
-        description="The file with variables that are secret, one NAME=VALUE a line: they become a Secret.",
+        description="The file with secret variables, one NAME=VALUE per line; they are stored in a Secret.",
         is_path=True,
     ),
     Setting(
         key="decryptionKeyFile",
-        description="The file with the age key by which Flux decrypts what SOPS has encrypted.",
+        description="The file with the age key with which Flux decrypts files that SOPS has encrypted.",
         is_path=True,
     ),
     Setting(key="valuesFiles", description="A chart's values files, within root.", kind="array", default=()),
     Setting(
         key="releaseName",
-        description="A chart's release name; else the session's name.",
+        description="A chart's release name; by default the session's name.",
         pattern=r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?",
         example="web",
     ),
     Setting(
         key="root",
-        description="The directory that is watched. The cluster learns its last name alone.",
+        description="The directory that is watched. Only its last name is stored in the cluster.",
         is_path=True,
     ),
     Setting(
         key="owner",
-        description="The Kubernetes user who may save in this session; else whoever makes it.",
+        description="The Kubernetes user who may save in this session; by default its creator.",
         is_pinned=True,
     ),
     Setting(key="context", description="The context of the kubeconfig, by name.", is_pinned=True),
     Setting(
         key="kubeconfig",
-        description="The kubeconfig file; else the one that KUBECONFIG names, or ~/.kube/config.",
+        description="The kubeconfig file; by default that of KUBECONFIG, or ~/.kube/config.",
         is_pinned=True,
         is_path=True,
     ),
     Setting(
         key="cluster",
-        description="The UID of the cluster's kube-system namespace; written when a session is made.",
+        description="The UID of the cluster's kube-system namespace; set when a session is created.",
         is_pinned=True,
     ),
     Setting(
         key="namespace",
-        description="The session's own namespace; else run- and the session's name.",
+        description="The session's own namespace; by default run- and the session's name.",
         pattern=_DNS_LABEL,
         example="team-a-web",
         is_pinned=True,
     ),
     Setting(
         key="allowContexts",
-        description="Contexts that sessions may use, besides those that are known as local.",
+        description="Contexts that sessions may use, in addition to those known to be local.",
         kind="array",
         default=(),
     ),
     Setting(
         key="allowUnlockedFlux",
-        description="Make sessions on a Flux that isn't locked down for many tenants, or can't be checked.",
+        description="Allow sessions on a Flux without multi-tenancy lockdown, or one that can't be checked.",
         kind="boolean",
         default=False,
     ),
     Setting(
         key="podSecurity",
-        description="The Pod Security of the session's namespace: restricted, or baseline where the platform "
+        description="The Pod Security of the session's namespace: restricted, or baseline if the platform "
         "allows that.",
         default=RESTRICTED,
         allowed=LEVELS,
@@ -169,8 +170,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="store",
         description=(
-            "Where the session's bucket is: in-cluster, beside the session; s3, at an endpoint of one's own; "
-            "or aws. Else s3 where an endpoint is set, and in-cluster where none is."
+            "Where the session's bucket is: in-cluster, in the session's namespace; s3, at your own "
+            "endpoint; "
+            "or aws. By default s3 with an endpoint, and in-cluster without one."
         ),
         allowed=("in-cluster", "s3", "aws"),
         is_pinned=True,
@@ -184,7 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="storeImage",
-        description="The image of the S3 server that store in-cluster runs, with its registry.",
+        description="The image of the S3 server for store in-cluster, with its registry.",
         default=STORE_IMAGE,
         pattern=r"[^\s/]+(/[^\s/]+)*[:@][^\s/]+",
         example="registry.example.com/versitygw:v1.8.0",
@@ -192,40 +194,40 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="region", description="The bucket's region.", default="us-east-1", is_pinned=True),
     Setting(
         key="caFile",
-        description="The file with the CA of the S3 endpoint (PEM), where it isn't a public one.",
+        description="The file with the CA of the S3 endpoint (PEM), unless it is a public one.",
         is_path=True,
     ),
     Setting(
         key="accessKey",
-        description="The access key that makes and removes buckets and, if the store can, sessions' keys.",
+        description="The access key that creates and removes buckets and, if the store can, sessions' keys.",
     ),
     Setting(key="secretKey", description="The secret of accessKey.", is_secret=True),
     Setting(
         key="readerAccessKey",
-        description="The access key with which Flux reads the bucket, where the store makes no keys.",
+        description="The access key with which Flux reads the bucket, if the store can't create keys.",
     ),
     Setting(key="readerSecretKey", description="The secret of readerAccessKey.", is_secret=True),
     Setting(
         key="writerAccessKey",
-        description="The access key with which saves are written, where the store makes no keys.",
+        description="The access key with which saves are written, if the store can't create keys.",
     ),
     Setting(key="writerSecretKey", description="The secret of writerAccessKey.", is_secret=True),
     Setting(
         key="keysFile",
         description="The file with this session's readerAccessKey, readerSecretKey, writerAccessKey and "
-        "writerSecretKey, where the store makes no keys.",
+        "writerSecretKey, if the store can't create keys.",
         is_path=True,
     ),
     Setting(
         key="sharedKeys",
-        description="Whether keys may be used that also open other sessions' buckets: the owner of any such "
+        description="Allow keys that also open other sessions' buckets: the owner of any such "
         "session can then write all of these buckets.",
         kind="boolean",
         default=False,
     ),
     Setting(
         key="settleMs",
-        description="Milliseconds without another change that end a save.",
+        description="The debounce in ms: a save begins once files stop changing for this long.",
         kind="integer",
         default=80,
         minimum=0,
@@ -234,7 +236,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="settleCapMs",
-        description="Milliseconds after which a save is made while changes still come.",
+        description="Longest wait for quiet, in ms, while files keep changing.",
         kind="integer",
         default=2_000,
         minimum=0,
@@ -243,7 +245,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="pruneLimitPercent",
-        description="The share of applied objects that one save may remove unasked.",
+        description="The percentage of applied objects that one save may delete without confirmation.",
         kind="integer",
         default=50,
         minimum=0,
@@ -252,7 +254,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="renderTimeoutS",
-        description="Seconds that rendering a save (kubectl kustomize, helm template) may take.",
+        description="Time limit for rendering a save (kubectl kustomize, helm template), in seconds.",
         kind="integer",
         default=60,
         minimum=1,
@@ -261,7 +263,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="renderMemoryMb",
-        description="MiB of memory that rendering a save may use, on Linux.",
+        description="Memory limit for rendering a save, in MiB; only on Linux.",
         kind="integer",
         default=1_024,
         minimum=128,
@@ -270,7 +272,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="renderOutputMb",
-        description="MiB of YAML that a save may render to.",
+        description="Limit for the rendered YAML of a save, in MiB.",
         kind="integer",
         default=32,
         minimum=1,

@@ -1,7 +1,7 @@
 """The settings: the law by which a value is chosen for each key of the table.
 
-Decides between what a flag, the environment, the settings file and the stack say, in that order. Reads none
-of them: adapters bring them as sources.
+This module decides between what a flag, the environment, the settings file and the stack say, in that order.
+It reads none of them: adapters bring them as sources.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KIND_NAMES = {
     "string": "text",
     "integer": "a whole number",
     "boolean": "true or false",
-    "array": "a list of texts",
+    "array": "a list of strings",
 }
 
 _UNSAID = (None, "")
@@ -102,7 +102,7 @@ class Settings:
         return f"Settings({', '.join(shown)})"
 
     def require(self, key: str) -> str:
-        """Return a text that has to be set. Raises UsageError that says where it can be set."""
+        """Return a required text. Raises UsageError that says where it can be set."""
         setting = _BY_KEY[key]
         value = getattr(self, setting.attribute)
         if value is None:
@@ -200,8 +200,8 @@ def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
         if setting.is_pinned and source.origin is Origin.STACK and other != value:
             raise GuardError(
                 f"{setting.key} of this session is {other!r} ({source.spell(setting)}), "
-                f"and {strongest.spell(setting)} says {value!r}: it is fixed when a session is made",
-                hint="leave it as it is, or take the session down first, or choose another session name",
+                f"and {strongest.spell(setting)} says {value!r}: it is fixed when a session is created",
+                hint="leave it as it is, or take down the session first, or choose another session name",
             )
     return value
 
@@ -227,7 +227,7 @@ def _parse_text(setting: Setting, source: Source, value: str) -> str:
     if setting.allowed and value not in setting.allowed:
         raise _refusal(setting, source, value, " or ".join(setting.allowed))
     if setting.pattern and not re.fullmatch(setting.pattern, value):
-        raise _refusal(setting, source, value, f"a form like {setting.example}")
+        raise _refusal(setting, source, value, f"a value like {setting.example}")
     if setting.is_path and _CONTENTS.search(value):
         raise _refusal(setting, source, value, "a file's path")
     return _parse_path(setting, source, value) if setting.key in _WITHIN_ROOT else value

@@ -1,6 +1,7 @@
 """What makes one session: where it is, whose it is, what it applies, and where its files lie.
 
-Knows no Pulumi and no cluster: the program declares from it, the loop and the receipt find things by it.
+This module knows no Pulumi and no cluster: the program declares from it, the loop and the receipt find things
+by it.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ class S3Store:
 
     @property
     def has_ca(self) -> bool:
-        """Say whether Flux has to be told whom to trust."""
+        """Report whether Flux needs a CA."""
         return bool(self.ca)
 
     @property
     def access(self) -> StoreAccess:
-        """Say how to reach the store with the key that makes and removes buckets."""
+        """Describe how to reach the store with the key that makes and removes buckets."""
         return StoreAccess(
             endpoint=self.endpoint,
             region=self.region,
@@ -92,7 +93,7 @@ class AwsStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InClusterStore:
-    """Describe a bucket beside the session: a server in its namespace, with keys and a CA of its own.
+    """Describe a bucket in the cluster: a server in the session's namespace, with keys and a CA of its own.
 
     namespace: the session's. image: of versitygw. flux_namespace: where the source-controller is that may
     connect.
@@ -110,7 +111,7 @@ class InClusterStore:
 
     @property
     def has_ca(self) -> bool:
-        """Say whether Flux has to be told whom to trust: the server's CA is known to nobody else."""
+        """Report whether Flux needs a CA: nobody else knows the server's."""
         return True
 
     @property
@@ -173,7 +174,7 @@ class SessionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOutputs:
-    """Hold what a session's stack tells: where everything is, and no secret."""
+    """Hold the outputs of a session's stack: where everything is, and no secret."""
 
     namespace: str
     bucket: str
@@ -187,10 +188,10 @@ class SessionOutputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
-    """Hold what a cluster tells before a session is made in it.
+    """Hold a cluster's facts before a session is created in it.
 
     uid: of its kube-system namespace. user: who asks, by the cluster's own word. flux: the version that
-    its installation's labels tell, or "". flux_namespace: where it is, or "". controllers: those of Flux
+    its installation's labels show, or "". flux_namespace: where it is, or "". controllers: those of Flux
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
     that may not be read. pod_security: the least strict level that sessions may have, or "".
     owner, target: of the session of that name, or "" where there is none. stack: that
@@ -210,18 +211,18 @@ class ClusterFacts:
 
     @property
     def has_session(self) -> bool:
-        """Say whether there is a session of that name, whole or not."""
+        """Report whether there is a session of that name, whole or not."""
         return bool(self.target or self.stack)
 
     def is_of_other_stack(self, name: SessionName) -> bool:
-        """Say whether another stack declares the session than the tool's own."""
+        """Report whether another stack declares the session than the tool's own."""
         return self.stack not in ("", f"{PROJECT}/{name}")
 
 
 def parse_spec(
     key: SessionKey, settings: Settings, facts: ClusterFacts, *, ca: str, created: str
 ) -> SessionSpec:
-    """Make a spec of settings and of what the cluster tells. Raises UsageError on what is missing.
+    """Make a spec of settings and the cluster's facts. Raises UsageError on what is missing.
 
     ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
     the context leads to another cluster than the one that the session was made in.
@@ -235,7 +236,7 @@ def parse_spec(
         )
     target = settings.target or facts.target
     if not target:
-        raise NotFound(f"there is no session {name}", hint="to make it: gitops-run up NAME PATH")
+        raise NotFound(f"there is no session {name}", hint="to create it: gitops-run up NAME PATH")
     root = settings.root.rstrip("/").rsplit("/", 1)[-1] if settings.root else ""
     return SessionSpec(
         name=name,
@@ -255,8 +256,9 @@ def refuse_other_target(spec: SessionSpec, facts: ClusterFacts) -> None:
     """Refuse to give a session another target. Raises GuardError."""
     if facts.target and facts.target != spec.target:
         raise GuardError(
-            f"session {spec.name} applies {facts.target}, not {spec.target}: that is fixed when it is made",
-            hint="choose another session name, or take this one down first",
+            f"session {spec.name} applies {facts.target}, not {spec.target}: this is fixed when it "
+            "is created",
+            hint="choose another session name, or take down this one first",
         )
 
 
@@ -269,7 +271,7 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(
-        f"session {name} exists, and its stack isn't in the backend that is used here",
+        f"session {name} exists, but its stack is not in the current backend",
         hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
         "gitops-run down NAME --from-cluster",
     )
@@ -279,7 +281,8 @@ def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
     """Refuse a session that someone else owns. Raises GuardError."""
     if facts.owner and facts.owner != spec.owner:
         raise GuardError(
-            f"session {spec.name} in namespace {spec.namespace} is {facts.owner}'s, not {spec.owner}'s",
+            f"session {spec.name} in namespace {spec.namespace} belongs to {facts.owner}, not to "
+            f"{spec.owner}",
             hint="choose another session name, or ask its owner",
         )
 
@@ -331,7 +334,7 @@ def _parse_applier(name: SessionName, settings: Settings) -> KustomizeApplier | 
     if said:
         what = "a chart" if is_helm else "a kustomization"
         raise UsageError(
-            f"{said[0]} is set, and the target of session {name} is {what}, which has no use for it",
+            f"{said[0]} is set, and the target of session {name} is {what}, which does not use it",
             hint=f"leave {said[0]} out",
         )
     if is_helm:

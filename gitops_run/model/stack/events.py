@@ -10,7 +10,7 @@ Phase = Literal["started", "done", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceStep:
-    """Tell one step: operation is Pulumi's word (create, update, delete, same, replace, …)."""
+    """Hold one step. operation: Pulumi's word (create, update, delete, same, replace, …)."""
 
     resource: str
     kind: str
@@ -20,7 +20,7 @@ class ResourceStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackNotice:
-    """Tell something that a person should know, in a sentence."""
+    """Hold a notice for a person, in a sentence."""
 
     text: str
 
@@ -62,7 +62,7 @@ class StackOutcome:
     """Hold what a run did.
 
     changed: how many resources were created, updated, replaced or deleted. has_pending: an earlier run was
-    killed amid a create, and the stack can't know whether it happened.
+    killed during a create, and the stack doesn't know whether it happened.
     """
 
     outputs: dict[str, str]

@@ -72,7 +72,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
     (
         r"unable to open state directory|unable to check if bucket|could not list bucket",
         _backend,
-        "Pulumi can't open the place where stacks are kept",
+        "Pulumi can't open the folder or bucket where stacks are kept",
         "check PULUMI_BACKEND_URL",
     ),
     (
@@ -126,13 +126,13 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
     (
         r"finalizers might be preventing deletion(?: \((?P<what>[^)]*)\))?",
         _timeout,
-        "an object is to be deleted, and whatever holds its finalizers doesn't let it go ({what})",
-        "for Flux's, see whether its controllers run: gitops-run platform status; then try again",
+        "an object can't be deleted because of its finalizers ({what})",
+        "for Flux's finalizers, check its controllers: gitops-run platform status; then try again",
     ),
     (
         r'(?P<what>\S+ "[^"]+") already exists|resource (?P<other>"?[^"\s]+"?) already exists',
         _guard,
-        "{what} exists already, and this stack did not make it",
+        "{what} already exists, and this stack did not create it",
         "use the backend and passphrase that it was made with; a session may also have another name",
     ),
     (

@@ -1,8 +1,8 @@
 """The Pulumi projects, as the Pulumi.yaml files that describe them.
 
-Knows Pulumi's config schema: a key without a default is required there, so what may be left out has the
-default "", and one that is marked secret can't have a default, so the program refuses secrets in the clear.
-There are two projects: the stacks of one are sessions, those of the other are platforms.
+This module knows Pulumi's config schema: a key without a default is required there, so what may be left out
+has the default "", and one that is marked secret can't have a default, so the program refuses secrets in the
+clear. There are two projects: the stacks of one are sessions, those of the other are platforms.
 Source: Pulumi 3.259, sdk/go/common/workspace.
 """
 
@@ -32,7 +32,7 @@ def project(*, plugin: str, virtualenv: str) -> dict[str, Any]:
 
 def platform_project(*, virtualenv: str) -> dict[str, Any]:
     """Write platforms' Pulumi.yaml."""
-    description = "What sessions need of a cluster, Flux first: one stack is one cluster's platform."
+    description = "Prepares clusters for sessions, including Flux: one stack is one cluster's platform."
     return _project(PLATFORM_PROJECT, description, virtualenv, PLATFORM_SETTINGS)
 
 

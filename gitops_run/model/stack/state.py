@@ -1,6 +1,6 @@
 """A stack's state as Pulumi exports it, edited.
 
-Knows how resources of a state point to each other. Source: Pulumi 3.259, sdk/go/common/apitype.
+This module knows how resources of a state point to each other. Source: Pulumi 3.259, sdk/go/common/apitype.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def without_cluster(resources: Sequence[Resource]) -> list[Resource]:
 
 
 def known_resources(resources: Sequence[Resource]) -> KnownResources:
-    """Tell what a state knows of its session."""
+    """Report what a state knows about its session."""
     return KnownResources(
         objects=frozenset(
             object_of(resource["inputs"])

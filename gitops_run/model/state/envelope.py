@@ -32,7 +32,7 @@ class Stamp:
     """Put the events of one session's stream into envelopes, in order."""
 
     def __init__(self, session: str, now: Callable[[], str]) -> None:
-        """now: tells the time as RFC 3339."""
+        """now: returns the time as RFC 3339."""
         self._session = session
         self._now = now
         self._seq = 0
@@ -62,7 +62,7 @@ class EventStream:
 
 
 def to_json(envelope: Envelope) -> dict[str, Any]:
-    """Write an envelope as JSON: the event's fields beside v, seq, ts, session and type."""
+    """Write an envelope as JSON: the event's fields, and v, seq, ts, session and type."""
     fields: dict[str, Any] = msgspec.to_builtins(envelope.event)
     head = {"v": SCHEMA_VERSION, "seq": envelope.seq, "ts": envelope.ts, "session": envelope.session}
     return {**head, "type": type_name(type(envelope.event)), **fields}

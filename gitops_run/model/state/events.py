@@ -36,7 +36,7 @@ class SyncEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseAwaited:
-    """Another writer's lease has to run out first. seconds: at most this long."""
+    """Another writer's lease must expire first. seconds: at most this long."""
 
     holder: str
     seconds: int
@@ -51,7 +51,7 @@ class ObjectsAwaited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeRootNeeded:
-    """What the target needs can't be told apart, so the whole root is part of each save."""
+    """The target's dependencies can't be determined, so the whole root is part of each save."""
 
     reason: str
 
@@ -68,7 +68,7 @@ class NamedNamespace:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Tell it from others, whatever line it has moved to."""
+        """Identify it, whatever line it has moved to."""
         return self.path, self.kind, self.name, self.named
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class NamedNamespace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceOverridden:
-    """Manifests name another namespace, and Flux applies them in the session's. Told once for each place.
+    """Manifests name another namespace than the session's; each place is reported once.
 
     namespace: the session's.
     """
@@ -107,7 +107,7 @@ class SaveBroken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveUnchanged:
-    """The files are again what was last pushed; nothing has to be pushed."""
+    """The files equal the last push again; there is nothing to push."""
 
     save: int
 
@@ -165,7 +165,7 @@ class SaveApplied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthChanged:
-    """An applied object's health is another. health: ready, progressing, failed, terminating or missing.
+    """An applied object's health changed. health: ready, progressing, failed, terminating or missing.
 
     log: the last lines of a container that crashed. object: ref as people read it, for JSON.
     """
@@ -264,7 +264,7 @@ class StoreReplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFailed:
-    """The cluster or the store failed; the loop tries again by itself. seconds: until it does."""
+    """The cluster or the store failed; the loop retries. seconds: until then."""
 
     message: str
     hint: str
@@ -273,7 +273,7 @@ class ServiceFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFailed:
-    """A snapshot can't be kept, so that it can't be brought back; saves go on. Told once."""
+    """A snapshot can't be kept, so that it can't be brought back; saves go on. It is reported once."""
 
     message: str
     hint: str

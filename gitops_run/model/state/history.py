@@ -1,7 +1,7 @@
 """The snapshots of a session that can be brought back: what each holds, and which one a person means.
 
-Knows their form as JSON, the names of their files, how they compare and how a revision may be shortened.
-Knows nothing of where they are kept.
+This module knows their form as JSON, the names of their files, how they compare and how a revision may be
+shortened. It knows nothing of where they are kept.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def find(kept: Sequence[KeptSnapshot], text: str) -> KeptSnapshot:
     digits = text.lower().removeprefix(DIGEST_PREFIX)
     if not _PREFIX.fullmatch(digits):
         raise UsageError(
-            f"{text!r} is no revision: name at least 4 of its hexadecimal digits",
+            f"{text!r} is not a revision: name at least 4 of its hexadecimal digits",
             hint="to see what there is: gitops-run history NAME",
         )
     found = [snapshot for snapshot in kept if snapshot.revision.startswith(f"{DIGEST_PREFIX}{digits}")]
@@ -111,7 +111,7 @@ def find(kept: Sequence[KeptSnapshot], text: str) -> KeptSnapshot:
         )
     if len(found) > 1:
         names = ", ".join(f"{short(snapshot.revision)} of {snapshot.taken}" for snapshot in found)
-        raise UsageError(f"{text} fits {len(found)} revisions: {names}", hint="name more digits")
+        raise UsageError(f"{text} fits {len(found)} revisions: {names}", hint="use more digits")
     return found[0]
 
 
@@ -124,8 +124,10 @@ def before(kept: Sequence[KeptSnapshot], live: str) -> KeptSnapshot:
     position = revisions.index(live) if live in revisions else len(revisions)
     if position == 0:
         raise NotFound(
-            "this session's history holds nothing before what is live" if kept else "there is no history yet",
-            hint="it is kept on the machine that syncs, for each save that Flux has applied",
+            "this session's history has no snapshot before the live one"
+            if kept
+            else "there is no history yet",
+            hint="a snapshot is kept on the machine that syncs, for each save that Flux has applied",
         )
     return kept[position - 1]
 

@@ -1,8 +1,8 @@
 """What a session's loop has done, folded from its events: the record that others may read in the cluster.
 
-Holds the last saves with what came of each, what isn't healthy, and what can be brought back. Bounded:
-details are cut when they come in, and fitting.py drops the oldest ones where the whole is too large. Knows
-what may follow what: a late or repeated event changes nothing.
+This module holds the last saves with what came of each, what isn't healthy, and what can be brought back. It
+is bounded: details are cut when they come in, and fitting.py drops the oldest ones where the whole is too
+large. It knows what may follow what: a late or repeated event changes nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from gitops_run.model.text.problem import Problem, printable
 RECORD_VERSION: Final = 1
 SAVES_MAX: Final = 20
 ITEMS_MAX: Final = 20
-"""Files, changes and objects that are listed; their numbers are told beside."""
+"""Files, changes and objects that are listed; their total numbers are kept too."""
 FIELDS_MAX: Final = 4
 PROBLEMS_MAX: Final = 5
 KEPT_MAX: Final = 10
@@ -53,7 +53,7 @@ VALUE_MAX: Final = 80
 
 
 class Outcome(StrEnum):
-    """Say how far a save has come."""
+    """Describe how far a save has come."""
 
     BROKEN = "broken"
     WITHDRAWN = "withdrawn"
@@ -80,7 +80,7 @@ _MAY_FOLLOW: Final[Mapping[Outcome, frozenset[Outcome]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetVerdict:
-    """Say what came of a save for one target. objects: how many its inventory holds, once it is applied."""
+    """Hold the result of a save for one target. objects: how many its inventory holds, once it is applied."""
 
     target: str
     outcome: Outcome
@@ -118,7 +118,7 @@ class SaveRecord:
 
     @property
     def took_ms(self) -> int:
-        """Say how long it took until it was applied, or until the last step that it reached."""
+        """Describe how long it took until it was applied, or until the last step that it reached."""
         return whole_ms(self.times_ms)
 
 

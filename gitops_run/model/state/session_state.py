@@ -38,7 +38,7 @@ class Writer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Say what a session was made with. claimed_owner: by an annotation, which the owner may change."""
+    """Describe what a session was made with. claimed_owner: by an annotation, which the owner may change."""
 
     root: str
     targets: tuple[str, ...]
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """Say what Flux says of one target. object: what applies it, "Kustomization web". objects: how many."""
+    """Hold Flux's status of one target. object: what applies it, "Kustomization web". objects: how many."""
 
     target: str
     object: str = ""
@@ -155,12 +155,12 @@ class SessionState:
 
     @property
     def has_label(self) -> bool:
-        """Say whether its namespace was seen with a session's label."""
+        """Report whether its namespace was seen with a session's label."""
         return bool(self.namespace_created)
 
     @property
     def is_incomplete(self) -> bool:
-        """Say whether an `up` or a `down` has ended amid its work, so that there is no Flux Bucket."""
+        """Report whether an `up` or a `down` was interrupted, so that there is no Flux Bucket."""
         return self.source is None
 
     @property
@@ -170,7 +170,7 @@ class SessionState:
 
     @property
     def is_owner_claimed(self) -> bool:
-        """Say whether only an annotation names the owner."""
+        """Report whether only an annotation names the owner."""
         return not self.owner and self.place is not None
 
     @property
@@ -180,7 +180,7 @@ class SessionState:
 
 
 class Phase(StrEnum):
-    """Say how a session fares in one word.
+    """Describe how a session fares in one word.
 
     new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs.
     """
@@ -207,7 +207,7 @@ def reduce(state: SessionState, fact: Fact) -> SessionState:
 
 
 def _kind(fact: Fact) -> str:
-    """Tell facts that take each other's place from others."""
+    """Identify the facts that replace each other."""
     return f"{type(fact).__name__} {fact.applier}" if isinstance(fact, ApplierSeen) else type(fact).__name__
 
 

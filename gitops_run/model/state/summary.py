@@ -19,7 +19,7 @@ _TARGETS_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSummary:
-    """Say what came of the newest save for one target. reason: of a failure, as Flux names it."""
+    """Describe what came of the newest save for one target. reason: of a failure, as Flux names it."""
 
     target: str
     outcome: Outcome
@@ -110,7 +110,7 @@ def _summarized(save: SaveRecord) -> SaveSummary:
 
 
 def _problem(save: SaveRecord) -> str:
-    """Write what a person has to fix first; "" where nothing is wrong."""
+    """Write the problem that a person must fix first; "" where nothing is wrong."""
     if save.problems:
         return str(save.problems[0])
     refusals = (one for one in save.targets if one.outcome is not Outcome.APPLIED)

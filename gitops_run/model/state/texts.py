@@ -57,7 +57,7 @@ def _first_that_fits(value: _Form, smaller: Callable[[_Form], Iterator[_Form]], 
 
 
 def _smaller_summaries(summary: Summary) -> Iterator[Summary]:
-    """Leave out one text after another, those that are told elsewhere first."""
+    """Leave out one text after another, those that are shown elsewhere first."""
     yield (summary := replace(summary, recent_ms=()))
     yield (summary := replace(summary, trouble=""))
     yield (summary := replace(summary, first_unhealthy=""))

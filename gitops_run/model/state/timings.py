@@ -1,6 +1,6 @@
 """How long saves take: one step by step, many in sum, and what made one slow.
 
-Knows the steps of a save. Measures nothing.
+This module knows the steps of a save. It measures nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Step:
 
 
 def whole_ms(times_ms: Mapping[str, int]) -> int:
-    """Say how long a save took: until it was applied, else until the last step that it reached."""
+    """Describe how long a save took: until it was applied, else until the last step that it reached."""
     return times_ms.get(_WHOLE, max((times_ms[step] for step in STEPS if step in times_ms), default=0))
 
 

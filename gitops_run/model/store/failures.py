@@ -1,8 +1,8 @@
 """What a store's refusal means: one table from S3 error codes and network faults to our errors.
 
-Knows the codes, and what a person should do about each. Refuses to know which SDK met them: the
-adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's
-list of error codes; versitygw 1.8 for those that no AWS server sends.
+This module knows the codes, and what a person should do about each. It doesn't know which SDK met them: the
+adapters take the code, or the fault, out of what their SDK raised. Sources: the S3 documentation's list of
+error codes; versitygw 1.8 for those that no AWS server sends.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _REGION = _Meaning(
 _BUSY = _Meaning(
     error=TransientError,
     message="{place} can't serve requests at the moment ({code})",
-    hint="try again; if it stays so, look at the store's own log",
+    hint="try again; if it persists, check the store's log",
 )
 _SHADOWED = _Meaning(
     error=BackendError,
     message="{place} can't hold a file and a folder of one name in bucket {bucket} ({code})",
-    hint="a file became a folder, or the other way round: delete the old one first",
+    hint="a file became a folder, or vice versa: delete the old one first",
 )
 _WITHOUT_CODE = {"301": _REGION, "403": _DENIED, "404": _NO_BUCKET}
 """A HEAD has no body, and so nothing but a status."""
@@ -93,7 +93,7 @@ _CODES = {
     "BucketAlreadyExists": _Meaning(
         error=GuardError,
         message="bucket {bucket} at {place} belongs to someone else",
-        hint="choose another session name, or ask the store's administrator whose it is",
+        hint="choose another session name, or ask the store's administrator who owns it",
     ),
     "BucketNotEmpty": _Meaning(
         error=GuardError,
@@ -130,7 +130,7 @@ _FAULTS = {
     Fault.UNTRUSTED: _Meaning(
         error=BackendError,
         message="the certificate of {place} is not trusted",
-        hint="set caFile to its authority's certificate; if up has renewed it meanwhile, start sync again",
+        hint="set caFile to its authority's certificate; if up has renewed it in the meantime, restart sync",
     ),
     Fault.TIMED_OUT: _Meaning(
         error=TransientError,
@@ -139,8 +139,8 @@ _FAULTS = {
     ),
     Fault.ENDLESS: _Meaning(
         error=TransientError,
-        message="{place} answers with far more than was asked for",
-        hint="look at what answers there: is it an S3 store?",
+        message="{place} returns far more data than expected",
+        hint="check whether an S3 store runs there",
     ),
     Fault.BROKEN: _Meaning(
         error=TransientError,
@@ -151,7 +151,7 @@ _FAULTS = {
 
 
 def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
-    """Say what a store's answer means. code: S3's error code, or the status where there is no body."""
+    """Describe what a store's answer means. code: S3's error code, or the status where there is no body."""
     meaning = _CODES.get(code)
     if meaning is None and code.isdecimal() and int(code) >= 500:
         meaning = _BUSY
@@ -164,14 +164,14 @@ def refusal(code: str, *, access: StoreAccess, bucket: str) -> GitOpsRunError:
 
 
 def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
-    """Say why a store could not be asked at all."""
+    """Explain why a store could not be asked at all."""
     return _error(_FAULTS[fault], access=access, bucket="", code="")
 
 
 def cannot_make_keys(access: StoreAccess) -> UsageError:
     """Say that a store makes no keys, and what to do instead."""
     return UsageError(
-        f"{access.place} has no admin API by which keys for this session could be made",
+        f"{access.place} has no admin API that could create keys for this session",
         hint="make a reader's and a writer's key for this session at the store, put them into a file, and: "
         "--keys-file FILE (on MinIO the store makes them: pip install 'gitops-run[minio]')",
     )

@@ -1,7 +1,7 @@
 """Which keys open a session's bucket, and which of them open other buckets as well.
 
-Knows how the keys are named that a store makes for one session, and when a key that a person provides is
-shared. Knows neither stores nor files.
+This module knows how the keys are named that a store makes for one session, and when a key that a person
+provides is shared. It knows neither stores nor files.
 """
 
 from __future__ import annotations

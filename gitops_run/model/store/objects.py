@@ -1,7 +1,7 @@
 """What an S3 store holds, as values: how to reach it, its objects, and the revision they add up to.
 
-Knows which file names can be keys and how source-controller computes a Bucket's revision. Refuses to
-know how a store is asked. Sources: source-controller 1.9.3, internal/index and bucket_controller.go;
+This module knows which file names can be keys and how source-controller computes a Bucket's revision. It
+doesn't know how a store is asked. Sources: source-controller 1.9.3, internal/index and bucket_controller.go;
 the S3 documentation on object keys.
 """
 
@@ -22,8 +22,8 @@ _NO_SEGMENTS = frozenset({"", ".", ".."})
 class StoreAccess:
     """Hold what it takes to speak to an S3 store as one account.
 
-    endpoint: https://host:port without a path, or "" for AWS. name: what a person is told in its place.
-    ca_cert: the PEM certificates to trust beside the system's own, or "".
+    endpoint: https://host:port without a path, or "" for AWS. name: what a person reads in its place.
+    ca_cert: the PEM certificates to trust in addition to the system's own, or "".
     """
 
     endpoint: str
@@ -49,7 +49,7 @@ class StoredObject:
 
 
 def flux_revision(objects: Iterable[StoredObject]) -> str:
-    """Foretell the revision that a Flux Bucket shows once it has fetched these objects.
+    """Compute the revision that a Flux Bucket shows once it has fetched these objects.
 
     objects: all that the store holds, in any order. Keys that end in "/" and a root .sourceignore do
     not count, as in Flux; what a .sourceignore or the Bucket's spec.ignore hides must not be passed.
@@ -70,7 +70,7 @@ def flux_revision(objects: Iterable[StoredObject]) -> str:
 
 
 def store_difference(put: Mapping[str, str], listed: Mapping[str, str]) -> str:
-    """Say how a listing differs from what was put, with one example. Both: ETags by path, not equal."""
+    """Describe how a listing differs from what was put, with one example. Both: ETags by path, not equal."""
     missing = sorted(put.keys() - listed.keys())
     unexpected = sorted(listed.keys() - put.keys())
     other = sorted(path for path in put.keys() & listed.keys() if put[path] != listed[path])
@@ -91,7 +91,7 @@ def store_difference(put: Mapping[str, str], listed: Mapping[str, str]) -> str:
 
 
 def key_problem(key: str) -> str | None:
-    """Say why a file can't be stored under this key, as the end of "... can't be stored: it"; else None.
+    """Explain why a file can't be stored under this key, as the end of "... can't be stored: it"; else None.
 
     key: the whole key, prefix included, with "/" between folders. What passes comes back from a
     store byte for byte, in its listing as well: Unicode is not normalised, "%" and "+" are plain.

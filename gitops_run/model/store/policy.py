@@ -1,7 +1,7 @@
 """Who may do what with a session's bucket, as an S3 bucket policy.
 
-Knows which actions Flux and the save loop need, and how a policy names an account: by its access key,
-as stores outside AWS do that have no IAM of AWS. Refuses to know how a policy gets into a store.
+This module knows which actions Flux and the save loop need, and how a policy names an account: by its access
+key, as stores outside AWS do that have no IAM of AWS. It doesn't know how a policy gets into a store.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def without_echo(message: str) -> str:
 def _conflict(found: re.Match[str]) -> str:
     """Name what a namespace makes one, in place of the objects that kustomize writes out."""
     named = _NAMED.search(found[1])
-    twins = f"{named[1]} {named[2]} is there more than once" if named else "two objects become one"
-    return f"produces ID conflict: {twins}"
+    conflict = f"{named[1]} {named[2]} is defined more than once" if named else "two objects become one"
+    return f"produces ID conflict: {conflict}"
 
 
 def without_values(message: str, *, is_any_secret: bool = False) -> str:

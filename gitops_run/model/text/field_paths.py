@@ -1,7 +1,7 @@
 """Paths to fields as the API server writes them: "spec.containers[name="web"].image".
 
-Knows the two languages for items of a list, by index and by the values of their keys, and that keys may have
-dots in them. Source: Kubernetes 1.36, field errors and structured-merge-diff.
+This module knows the two languages for items of a list, by index and by the values of their keys, and that
+keys may have dots in them. Source: Kubernetes 1.36, field errors and structured-merge-diff.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ItemPath:
     rest: str
 
     def is_met_by(self, values: Mapping[str, str]) -> bool:
-        """Say whether an item with these values is meant; a key that it lacks has its default."""
+        """Report whether an item with these values is meant; a key that it lacks has its default."""
         known = [(key, value) for key, value in self.pairs if key in values]
         return bool(known) and all(values[key] == value for key, value in known)
 
@@ -42,7 +42,7 @@ def parse_item(path: str) -> ItemPath | None:
 
 
 def below_key(path: str, key: str) -> str | None:
-    """Tell what a path has below a key; None where it doesn't begin with this key."""
+    """Return what a path has below a key; None where it doesn't begin with this key."""
     for form in (key, f"[{key}]", f'["{key}"]'):
         after = path.removeprefix(form)
         if after != path and (not after or after[0] in ".["):

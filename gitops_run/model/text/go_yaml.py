@@ -1,10 +1,9 @@
 """YAML as the Go libraries read it that read the same text on its way into a cluster.
 
-Knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted variables
-in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's template
-renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other types,
-are refused.
-tests/contract/test_go_yaml.py compares both with the libraries.
+This module knows two readers. Kubernetes' own (sigs.k8s.io/yaml on go-yaml 2) reads what Flux has substituted
+variables in, and a chart's CRDs: y and on are booleans, and of equal keys the last counts. What a chart's
+template renders to goes through kustomize (go-yaml 3) first: y and on are text; equal keys, and keys of other
+types, are refused. tests/contract/test_go_yaml.py compares both with the libraries.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ _TIMESTAMP: Final = re.compile(rf"{_DATE}(?: {_CLOCK}|[Tt]{_CLOCK}(Z|[-+]\d\d:\d
 
 
 class UnreadableError(ValueError):
-    """Report YAML that a Go library refuses. key: one that is there twice, else ""; line: counted from 1."""
+    """Report YAML that a Go library refuses. key: one that occurs twice, else ""; line: counted from 1."""
 
     def __init__(self, message: str, *, line: int, key: str = "") -> None:
         super().__init__(message)
@@ -72,7 +71,7 @@ class UnreadableError(ValueError):
 
 
 class _Loader(yaml_limits.Loader):  # type: ignore[misc, valid-type]
-    """Compose nodes that tell plain text from any other."""
+    """Compose nodes that distinguish plain text from quoted."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         """Leave plain text to the readers."""
@@ -152,7 +151,7 @@ class _Reader:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise UnreadableError(f"the key {key.value} is there twice", line=line, key=key.value)
+                    raise UnreadableError(f"the key {key.value} occurs twice", line=line, key=key.value)
                 seen.add(key.value)
 
     def _merges(self, key: yaml.Node) -> bool:
@@ -173,7 +172,7 @@ class _Reader:
         if isinstance(key, str) and not (self._is_template and _is_time(node)):
             return key
         if self._is_template or key is None or (isinstance(key, int) and key >= 2**63):
-            raise _refused("a key is not text", node)
+            raise _refused("a key is not a string", node)
         if isinstance(key, bool):
             return "true" if key else "false"
         return _float_key(key) if isinstance(key, float) else str(key)

@@ -1,8 +1,8 @@
 """Take values of Secrets out of text, wherever the text came from.
 
-Knows the values that were learned and the forms in which a message may repeat one: as it is, escaped, in
-base64, or cut to a piece. Finds no values itself: `secret_values` does. What nobody has learned, such as a
-value that only Flux decrypts, is kept out by the forms of messages, see `echoes`.
+This module knows the values that were learned and the forms in which a message may repeat one: as it is,
+escaped, in base64, or cut to a piece. It finds no values itself: `secret_values` does. What nobody has
+learned, such as a value that only Flux decrypts, is kept out by the forms of messages, see `echoes`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECES = ((4_096, 4), (65_536, 6))
 """The shortest piece that is looked for, by how much is known: in much text, short ones occur by chance."""
 _LONGEST_PIECE = 8
 _FEW_PIECES = 64
-"""Of fewer pieces, each is looked for by itself."""
+"""Of fewer pieces, each is looked for on its own."""
 _GAP = "\0"
 _REMEMBERED = 100
 """Texts whose masked form is kept: a status is read many times before it changes."""

@@ -12,7 +12,7 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Say what is wrong, where, and what to do. path: relative to the root, "" where no file is to blame."""
+    """Describe a fault, its place and its fix. path: relative to the root, "" where no file is to blame."""
 
     message: str
     path: str = ""

@@ -1,8 +1,8 @@
 """YAML within limits: what a few lines can expand to, how deep it nests, how much one document holds.
 
-Knows that an alias stands for all that its anchor holds, and that one within its own anchor has no end. What
-exceeds a limit raises before anything is built of it: the events of the parser are counted, which takes no
-memory. That costs as much as parsing, so it is done only where the text allows for an excess.
+This module knows that an alias stands for all that its anchor holds, and that one within its own anchor has
+no end. What exceeds a limit raises before anything is built of it: the events of the parser are counted,
+which takes no memory. That costs as much as parsing, so it is done only where the text allows for an excess.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def refuse_excess(text: str) -> None:
 
 
 def may_expand(text: str) -> bool:
-    """Say whether a text may have anchors and aliases, or what looks like them."""
+    """Report whether a text may have anchors and aliases, or what looks like them."""
     has_both = "&" in text and "*" in text
     return has_both and _ALIAS.search(text) is not None and _ANCHOR.search(text) is not None
 

@@ -24,15 +24,19 @@ def not_utf8(text: str) -> tuple[str, int | None, str] | None:
 
 
 def not_yaml(text: str, problem: str, line: int | None) -> tuple[str, int | None, str]:
-    """Say what a parser's problem means: message, line and hint. problem: the parser's words."""
+    """Describe what a parser's problem means: message, line and hint. problem: the parser's words."""
     lines = text.split("\n")
     if line is not None and line <= len(lines) and _INDENTED_BY_TAB.match(lines[line - 1]):
-        return "a tab indents this line, and YAML takes spaces alone", line, "replace the tab by spaces"
+        return (
+            "this line is indented with a tab, and YAML allows only spaces",
+            line,
+            "replace the tab with spaces",
+        )
     return f"not valid YAML: {problem}", line, ""
 
 
 def unquoted_hint(text: str, line: int | None) -> str:
-    """Say why a variable's value is no text, in the line of a field that wants one; "" for no variable."""
+    """Explain why a variable's value is not a string where a field requires one; "" for no variable."""
     lines = text.split("\n")
     found = _VARIABLE.search(lines[line - 1]) if line is not None and line <= len(lines) else None
     if found is None:

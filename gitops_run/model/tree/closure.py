@@ -1,8 +1,8 @@
 """Which files of a root a target needs, found by following what its kustomizations and charts name.
 
-Knows how kustomize resolves paths and what Flux generates where there is no kustomization. Errs on the
-side of more: where a file can't be told from what isn't needed, the whole root is. What doesn't parse names
-nothing; rendering tells that. Reads no disk: it looks through `Disk`.
+This module knows how kustomize resolves paths and what Flux generates where there is no kustomization. It
+errs on the side of more: if the needed files can't be determined, the whole root is needed. What doesn't
+parse names nothing; rendering reports that. It reads no disk: it looks through `Disk`.
 Source: kustomize 5.8, api/internal/target; fluxcd/pkg kustomize, the generator; Helm 3, Chart.yaml.
 """
 
@@ -44,7 +44,7 @@ _REMOTE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Say what is at a path. problem: why it can't be used, told only where it is needed."""
+    """Describe what is at a path. problem: why it can't be used, reported only if it is needed."""
 
     is_folder: bool = False
     problem: Problem | None = None
@@ -54,7 +54,7 @@ class Disk(Protocol):
     """A root, without what its ignore rules hide. Paths are relative to it, with "/"; "" is the root."""
 
     def look(self, path: str) -> Found | None:
-        """Say what is there; None for nothing."""
+        """Describe what is there; None for nothing."""
         ...
 
     def names(self, folder: str) -> Sequence[str]:
@@ -98,7 +98,7 @@ class ClosureFinder:
     _known: dict[tuple[str, Callable[[str], Naming]], tuple[str, Naming]] = field(default_factory=dict)
 
     def find(self, target: str, disk: Disk, also: tuple[str, ...] = (), *, is_chart: bool = False) -> Closure:
-        """List what a target needs. target: relative to the root, "." for the root. also: files besides.
+        """List what a target needs. target: relative to the root, "." for the root. also: further files.
 
         is_chart: only helm renders it, so that a kustomization in its folder is a file like any other.
         """
@@ -106,8 +106,8 @@ class ClosureFinder:
         try:
             search.start(_joined("", target) or "", also, is_chart=is_chart)
         except RecursionError:
-            message = "what it names leads through too many kustomizations"
-            search.refuse(Problem(path=target, message=message, hint="name bases more directly"))
+            message = "its references lead through too many kustomizations"
+            search.refuse(Problem(path=target, message=message, hint="reference bases more directly"))
         return search.result()
 
     def naming(self, path: str, disk: Disk, parse: Callable[[str], Naming]) -> Naming:
@@ -153,7 +153,7 @@ class _Search:
         self._problems[problem] = None
 
     def start(self, target: str, also: tuple[str, ...], *, is_chart: bool) -> None:
-        """Follow a target, and take the whole root where that doesn't tell enough."""
+        """Follow a target, and take the whole root if its dependencies can't be determined."""
         if self._is_folder(target):
             if self._disk.look(_inside(target, CHART_FILE)) is not None:
                 self._chart(target)
@@ -246,7 +246,7 @@ class _Search:
             self._folder(path, reference)
 
     def _resolved(self, source: str, folder: str, reference: Reference) -> str | None:
-        """Resolve a path as kustomize does, which follows links first; None where it leads out of the root.
+        """Resolve a path as kustomize does, which follows links first; None where it is outside the root.
 
         A copy has no links: what is meant stands in where its path leads to in the copy.
         """
@@ -276,7 +276,7 @@ class _Search:
         return meant
 
     def _is_in_place(self, path: str, meant: str) -> bool:
-        """Say whether a path leads to the folder that is meant, so that the copy has what lies there."""
+        """Report whether a path leads to the folder that is meant, so that the copy has what lies there."""
         folder = posixpath.dirname(path)
         is_there = self._disk.look(folder) is not None
         return is_there and self._disk.led_to(folder) == posixpath.dirname(meant)
@@ -310,7 +310,7 @@ class _Search:
         problem = Problem(
             path=source,
             line=reference.line,
-            message=f"{reference.path} leads out of the root",
+            message=f"{reference.path} is outside the root",
             hint="copy it into the root, or name a wider --root",
         )
         self._problems[problem] = None
@@ -333,7 +333,7 @@ class _Search:
                 self._walk(path, take)
 
     def _chart(self, folder: str) -> None:
-        """Take a chart with all its files, and the charts beside it that it depends on."""
+        """Take a chart with all its files, and the neighbouring charts that it depends on."""
         if folder in self._charts:
             return
         self._charts.add(folder)
@@ -344,12 +344,12 @@ class _Search:
             path = _inside(folder, name)
             text = self._disk.text(path) if path in self._files else None
             for reference in chart_dependencies(text or ""):
-                beside = _joined(folder, reference.path)
-                if beside is None or reference.path.startswith("/"):
+                neighbour = _joined(folder, reference.path)
+                if neighbour is None or reference.path.startswith("/"):
                     self._refuse_outside(path, reference)
-                elif self._is_folder(beside):
+                elif self._is_folder(neighbour):
                     built.add(reference.key)
-                    self._chart(beside)
+                    self._chart(neighbour)
         self._need_vendored(_inside(folder, _VENDORED), built)
 
     def _need_vendored(self, folder: str, built: Collection[str]) -> None:
@@ -383,7 +383,7 @@ def _inside(folder: str, name: str) -> str:
 
 
 def _joined(folder: str, path: str) -> str | None:
-    """Resolve a path from a folder; None where it leads out of the root."""
+    """Resolve a path from a folder; None where it is outside the root."""
     whole = posixpath.normpath(_inside(folder, path))
     if whole == ".." or whole.startswith("../"):
         return None

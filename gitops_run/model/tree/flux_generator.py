@@ -1,7 +1,8 @@
 """The kustomization that Flux builds: a target's own, or one that Flux adds, with the session's namespace.
 
-Knows what Flux writes into a target's kustomization before it builds the target. Knows YAML's nodes and not
-what kustomize does with them. Of all that a Flux Kustomization can set, a session sets the namespace alone.
+This module knows what Flux writes into a target's kustomization before it builds the target. It knows YAML's
+nodes and not what kustomize does with them. Of all that a Flux Kustomization can set, a session sets the
+namespace alone.
 Source: fluxcd/pkg kustomize 1.35, kustomize_generator.go; tests/contract/test_flux_generator.py compares.
 """
 
@@ -92,7 +93,7 @@ def _refuse_label(node: yaml.MappingNode, settings: Collection[str]) -> None:
 
 
 def dropped_fields(kustomization: bytes) -> tuple[DroppedField, ...]:
-    """List what Flux drops of a target's own kustomization, without a word.
+    """List what Flux drops of a target's own kustomization, without a message.
 
     Raises yaml.YAMLError where the file is not valid YAML or exceeds a limit.
     """
@@ -110,7 +111,7 @@ def _is_null(node: yaml.Node | None) -> bool:
 
 
 def _has_resources(node: yaml.MappingNode) -> bool:
-    """Say whether a kustomization names resources. Of keys in several cases, Go's decoder takes the last."""
+    """Report whether a kustomization names resources: Go's decoder ignores case, and takes the last key."""
     fields: dict[str, yaml.Node] = {}
     _collect(node, fields)
     found = {key: value for key, value in fields.items() if key.lower() == "resources"}

@@ -1,8 +1,8 @@
 """Which files git tracks, read from the bytes of its index: no rule of git ignores those.
 
-Knows the index's versions 2 to 4 and both lengths of object names. A split index lists only what changed
-since another file was written, and is not read. A sparse one lists folders that are not on disk, which are
-left out. Reads no disk. Source: gitformat-index(5), git's read-cache.c.
+This module knows the index's versions 2 to 4 and both lengths of object names. A split index lists only what
+changed since another file was written, and is not read. A sparse one lists folders that are not on disk,
+which are left out. It reads no disk. Source: gitformat-index(5), git's read-cache.c.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GitIndex:
     submodules: frozenset[str]
 
     def tracks(self, path: str) -> bool:
-        """Say whether a file, or any file of a folder, is tracked."""
+        """Report whether a file, or any file of a folder, is tracked."""
         return path in self.files or path in self.folders
 
     def submodule_around(self, path: str) -> str | None:

@@ -1,6 +1,7 @@
 """What a chart's .helmignore hides from Helm.
 
-Knows Helm's order of rules: the first that matches hides, and a negated one hides all that it does not match.
+This module knows Helm's order of rules: the first that matches hides, and a negated one hides all that it
+does not match.
 Source: helm 4, pkg/ignore/rules.go.
 """
 
@@ -22,7 +23,7 @@ class HelmRules:
     patterns: tuple[Pattern, ...]
 
     def hides(self, path: str, *, is_dir: bool) -> bool:
-        """Say whether Helm passes over a path, relative to the chart."""
+        """Report whether Helm passes over a path, relative to the chart."""
         raw = path.encode("utf-8", "surrogateescape")
         return any(one.matches(raw, is_dir=is_dir) != one.is_negative for one in self.patterns)
 

@@ -1,11 +1,11 @@
 """Which files of a root are not part of a session: .gitignore, .sourceignore and a few built-in rules.
 
-Knows git's meaning of ignore files: each holds for its directory and below, the deepest one that has
-an opinion wins, and what lies in an ignored directory can't be brought back. Where the root lies within
-a git work tree, the files of the directories above it count too. .sourceignore is read the same way, but
-on its own and from the root on: it can leave out more, it can't bring back what git ignores. A link to a
-directory is a directory here, since it is followed as content. No rule of git's ignores what git tracks, and
-in a submodule only its own rules count. Reads nothing: the caller hands in the texts.
+This module knows git's meaning of ignore files: each holds for its directory and below, the deepest one that
+has an opinion wins, and what lies in an ignored directory can't be brought back. Where the root lies within a
+git work tree, the files of the directories above it count too. .sourceignore is read the same way, but on its
+own and from the root on: it can leave out more, it can't bring back what git ignores. A link to a directory
+is a directory here, since it is followed as content. No rule of git's ignores what git tracks, and in a
+submodule only its own rules count. It reads nothing: the caller hands in the texts.
 Source: gitignore(5), git's dir.c.
 """
 
@@ -53,7 +53,7 @@ class Rule:
 
     @property
     def is_of_git(self) -> bool:
-        """Say whether git knows this rule."""
+        """Report whether git knows this rule."""
         return self.source.endswith((GIT_RULES_FILE, GIT_EXCLUDE_FILE))
 
     def __str__(self) -> str:
@@ -227,7 +227,7 @@ def matcher(
 
 
 def ignoring(path: str) -> str:
-    """Say how a file is ignored: the line of .sourceignore that hides it, and nothing else."""
+    """Describe how a file is ignored: the line of .sourceignore that hides it, and nothing else."""
     pattern = re.sub(r"([\\*?\[])", r"\\\1", path)
     pattern = f"{pattern[:-1]}\\ " if pattern.endswith(" ") else pattern
     return f"ignore it: add the line /{pattern} to .sourceignore in the root"

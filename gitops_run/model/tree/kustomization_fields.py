@@ -1,7 +1,7 @@
 """What becomes of a target's own kustomization as Flux reads it into Go's types and writes it again.
 
-Knows the names of the fields and where each may stand, and not what they mean. What Flux doesn't know is gone
-without a word, and a number where text belongs becomes text; kustomize refuses both in a base.
+This module knows the names of the fields and where each may stand, and not what they mean. What Flux doesn't
+know is gone without a word, and a number where text belongs becomes text; kustomize refuses both in a base.
 Source: kustomize api 0.21, types.Kustomization; fluxcd/pkg kustomize 1.35.
 """
 

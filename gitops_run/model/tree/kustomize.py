@@ -1,7 +1,8 @@
-"""How Flux comes from a directory to objects, and how an error of kustomize is told to a person.
+"""How Flux gets from a directory to objects, and how an error of kustomize is reported to a person.
 
-Knows which file makes a directory a kustomization, what Flux names as resources where there is none, and how
-to find the file and line behind kustomize's nested messages. Renders nothing and reads no disk.
+This module knows which file makes a directory a kustomization, what Flux names as resources where there is
+none, and how to find the file and line behind kustomize's nested messages. It renders nothing and reads no
+disk.
 Source: fluxcd/pkg kustomize, the generator (Flux 2.7 to 2.9).
 """
 
@@ -118,7 +119,7 @@ def explain_failure(
         return problem
     path = _blamed_path(message, folder, target, read)
     is_manifest = read(path) is not None and _name(path) not in KUSTOMIZATION_FILES
-    if not is_manifest and (problem := failure.twins(manifests)):
+    if not is_manifest and (problem := failure.duplicates(manifests)):
         return problem
     hint = _LEAVE_OUT.format(path) if failure.kustomization() == target and path != target else ""
     if problem := _broken_yaml(path, read, is_encoding="UTF-8" in text):
@@ -140,7 +141,7 @@ class _Failure:
     read: ReadText
 
     def inner(self) -> str:
-        """Take off what tells only how kustomize came there."""
+        """Remove the prefix that describes only kustomize's path to the error."""
         inner = _TAIL.sub("", _NESTING.sub("", self.text)).strip()
         inner = inner if inner.count("'") % 2 == 0 else inner.rstrip("'")
         if inner.count('"') % 2:
@@ -148,13 +149,13 @@ class _Failure:
         return _USER.sub("***@", _RES_ID.sub(r"\1 \2", inner))
 
     def remote(self) -> Problem | None:
-        """Say what can't be fetched; whether Flux can is another matter."""
+        """Describe what can't be fetched; whether Flux can is another matter."""
         sources = _SOURCE.findall(self.text)
         reasons = [next(filter(None, found)) for found in _UNREACHED.findall(self.text)]
         remote = [one for one in sources if "://" in one] or (sources[-1:] if reasons else [])
         if not remote:
             return None
-        told = (
+        reason = (
             f"can't be read from here: {reasons[-1].strip()}"
             if reasons
             else f"can't be built: {self.inner()}"
@@ -163,7 +164,7 @@ class _Failure:
         return Problem(
             path=path,
             line=_line_with(remote[-1], self.read(path)),
-            message=_USER.sub("***@", f"{remote[-1]} {told}"),
+            message=_USER.sub("***@", f"{remote[-1]} {reason}"),
             hint="make it reachable, or copy it into the root: Flux may reach it, but no save can be checked"
             if reasons
             else "",
@@ -193,14 +194,14 @@ class _Failure:
             files = (path for path in manifests if _name(path) not in KUSTOMIZATION_FILES)
             find = partial(second_line, key=found[1])
             path, line = _find_line(files, found[1], self.read, find) or (self.base, None)
-            return Problem(path=path, line=line, message=f"the key {found[1]} is there twice")
+            return Problem(path=path, line=line, message=f"the key {found[1]} occurs twice")
         if _NOT_BASE64 in self.text and (
             place := _find_line(manifests, "!!binary", self.read, line_of_wrong_binary)
         ):
             return Problem(path=place[0], line=place[1], message="a value that is !!binary is not base64")
         if found := _UNMATCHED.search(self.text):
             if place := _find_line(manifests, "", self.read, second_line):  # kustomize then matches nothing
-                return Problem(path=place[0], line=place[1], message="a key is there twice")
+                return Problem(path=place[0], line=place[1], message="a key occurs twice")
             path, line = self._patch(found[1], found[2], manifests)
             return Problem(
                 path=path,
@@ -210,7 +211,7 @@ class _Failure:
             )
         return None
 
-    def twins(self, manifests: Sequence[str]) -> Problem | None:
+    def duplicates(self, manifests: Sequence[str]) -> Problem | None:
         """Find the files of two objects of one name; None where they are of one place, or had two names."""
         named = {_as_written(body) for body in _conflicting(self.text)} | {*_DUPLICATE.findall(self.text)}
         places = [
@@ -227,7 +228,7 @@ class _Failure:
         return Problem(
             path=path,
             line=line,
-            message=f"{kind} {name} is there more than once: see {others}",
+            message=f"{kind} {name} is defined more than once: see {others}",
             hint="rename one of them, or remove it",
         )
 
@@ -274,7 +275,7 @@ def _conflicting(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Tell the kind and name that an object has in its file, before what kustomize has made of them."""
+    """Return the kind and name that an object has in its file, before kustomize changed them."""
     metadata = mapping(body.get("metadata"))
     notes = mapping(metadata.get("annotations"))
     kind = str(notes.get(_PREVIOUS.format("Kind")) or body.get("kind"))
@@ -285,7 +286,7 @@ def _as_written(body: Mapping[str, Any]) -> tuple[str, str]:
 def _find_line(
     paths: Iterable[str], token: str, read: ReadText, find: Callable[[str], int | None]
 ) -> tuple[str, int] | None:
-    """Find the first file that holds a token and has what is looked for. find: tells the line."""
+    """Find the first file that holds a token and has what is looked for. find: returns the line."""
     for path in paths:
         text = read(path) or ""
         with suppress(yaml.YAMLError, RecursionError):
@@ -347,7 +348,7 @@ def _normal(path: str) -> str:
 
 
 def _broken_yaml(path: str, read: ReadText, *, is_encoding: bool) -> Problem | None:
-    """Say why a file can't be read. is_encoding: kustomize says that bytes of it are not UTF-8."""
+    """Explain why a file can't be read. is_encoding: kustomize says that bytes of it are not UTF-8."""
     text = read(path) if path else None
     if text is None:
         return None
@@ -383,8 +384,8 @@ def _line(inner: str, path: str, read: ReadText) -> int | None:
     documents = parse_documents(text)
     duplicate = _DUPLICATE.search(inner)
     if duplicate:
-        twins = [d for d in documents if (d.kind, d.name) == duplicate.groups()]
-        return twins[-1].line if twins else None
+        duplicates = [d for d in documents if (d.kind, d.name) == duplicate.groups()]
+        return duplicates[-1].line if duplicates else None
     if "missing metadata.name" in inner or "missing Resource metadata" in inner:
         return next((d.line for d in documents if not d.name), None)
     if "missing kind in object" in inner:

@@ -1,8 +1,8 @@
 """Which files a kustomization names, by reading its YAML alone: paths as written, each with its line.
 
-Knows every key of a Kustomization and every built-in plugin that can name a file. Others name none, since
-kustomize refuses what it doesn't know. Follows nothing and reads no disk: that is `model.closure`. Keys are
-compared without case, as kustomize's decoder does.
+This module knows every key of a Kustomization and every built-in plugin that can name a file. Others name
+none, since kustomize refuses what it doesn't know. It follows nothing and reads no disk: that is
+`model.closure`. Keys are compared without case, as kustomize's decoder does.
 Source: kustomize 5.8, api/types/kustomization.go and api/internal/builtins.
 """
 
@@ -19,7 +19,7 @@ from gitops_run.model.text import yaml_limits
 
 
 class Role(Enum):
-    """Say what a path stands for."""
+    """Describe what a path stands for."""
 
     FILE = "a file"
     RESOURCE = "a file of objects, or a folder with a kustomization"
@@ -96,12 +96,12 @@ def named_by_plugins(text: str) -> Naming:
 
 
 def is_written_out(text: str) -> bool:
-    """Say whether an entry is YAML of its own and no path."""
+    """Report whether an entry is YAML of its own and no path."""
     return "\n" in text or any(True for _ in _documents(text))
 
 
 def chart_dependencies(text: str) -> tuple[Reference, ...]:
-    """List the folders of charts that a Chart.yaml or requirements.yaml takes from beside it.
+    """List the folders of charts that a Chart.yaml or requirements.yaml takes from next to it.
 
     The key of each is the name of its dependency.
     """

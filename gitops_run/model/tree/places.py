@@ -1,8 +1,8 @@
 """Where in the sources a rendered object and its fields come from: file and line.
 
-Knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize moved,
-renamed or generated it finds by likeness: the closest name, the document that has the field, the target's own
-files first.
+This module knows field paths as the API server writes them, and YAML's nodes with their lines. What kustomize
+moved, renamed or generated it finds by likeness: the closest name, the document that has the field, the
+target's own files first.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sources:
     target: str = "."
 
     def is_in_target(self, path: str) -> bool:
-        """Say whether a file lies in the target."""
+        """Report whether a file lies in the target."""
         return self.target == "." or path.startswith(f"{self.target}/")
 
     def text(self, path: str) -> str:
@@ -134,7 +134,7 @@ def locate_incomplete(ref: ObjectRef, sources: Sources) -> Place:
 
 
 def _is_incomplete(node: yaml.MappingNode, ref: ObjectRef) -> bool:
-    """Say whether an object lacks a part of its identity, and the parts that it has fit."""
+    """Report whether an object lacks a part of its identity, and the parts that it has fit."""
     version, kind, name = (
         _text_of(find_scalar(node, *keys)) for keys in (("apiVersion",), ("kind",), ("metadata", "name"))
     )
@@ -154,8 +154,8 @@ def _text_of(node: yaml.ScalarNode | None) -> str:
 def locate_last(ref: ObjectRef, sources: Sources) -> Place:
     """Find the last place of an object that occurs more than once."""
     found = _closest(ref, sources)
-    twins = [source for source in found if sources.is_in_target(source.path)] or found
-    return (twins[-1].path, twins[-1].document.line) if twins else ("", None)
+    duplicates = [source for source in found if sources.is_in_target(source.path)] or found
+    return (duplicates[-1].path, duplicates[-1].document.line) if duplicates else ("", None)
 
 
 def locate_text(ref: ObjectRef, sources: Sources, token: str) -> Place:

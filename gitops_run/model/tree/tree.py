@@ -1,7 +1,7 @@
-"""The files of a session as values: what a snapshot holds, and what a push has to do.
+"""The files of a session as values: what a snapshot holds, and what a push must do.
 
-Knows paths, sizes and digests. Knows nothing of disks, stores or Flux; `model.store` knows how a
-store names and tags what this describes.
+This module knows paths, sizes and digests. It knows nothing of disks, stores or Flux; `model.store` knows how
+a store names and tags what this describes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Tree:
         return {path: entry.digest for path, entry in self.files.items()}
 
     def has_files_in(self, directory: str) -> bool:
-        """Say whether any file lies in this directory or below it; "." is the root."""
+        """Report whether any file lies in this directory or below it; "." is the root."""
         if directory == ".":
             return bool(self.files)
         return any(path.startswith(f"{directory}/") for path in self.files)
@@ -59,12 +59,12 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether there is nothing to do."""
+        """Report whether there is nothing to do."""
         return not self.puts and not self.deletes
 
     @property
     def is_single(self) -> bool:
-        """Say whether one operation does it all, so that the store is never between two trees."""
+        """Report whether one operation does it all, so that the store is never between two trees."""
         return len(self.puts) + len(self.deletes) == 1
 
     @property

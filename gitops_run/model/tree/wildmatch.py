@@ -1,8 +1,8 @@
 """One line of an ignore file as git reads it: what it matches, and whether it hides or brings back.
 
-Knows git's matcher to the byte, its quirks too, by turning a pattern into a regular expression. The
-libraries for it raise where git matches nothing ("[z-a]", a last backslash) or differ at bracket
-expressions and slashes. Knows nothing of files and directories of rules: that is `model.ignore`.
+This module knows git's matcher to the byte, its quirks too, by turning a pattern into a regular expression.
+The libraries for it raise where git matches nothing ("[z-a]", a last backslash) or differ at bracket
+expressions and slashes. It knows nothing of files and directories of rules: that is `model.ignore`.
 
 No pattern takes exponential time. What follows a wildcard is matched at the first place where it fits, and
 that choice is final (an atomic group): a later place never helps, since the next wildcard can take what lies
@@ -51,7 +51,7 @@ class Pattern:
     is_for_folders: bool
 
     def matches(self, path: bytes, *, is_dir: bool) -> bool:
-        """Say whether a path, relative to the folder of the rules, is meant."""
+        """Report whether a path, relative to the folder of the rules, is meant."""
         if self.is_for_folders and not is_dir:
             return False
         return bool(self.fits(path.rpartition(b"/")[2] if self.is_for_names else path))
@@ -126,7 +126,7 @@ def _section(chunks: Sequence[bytes], *, is_last: bool) -> bytes:
 
 
 def _next(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Translate what stands at a place, and tell where the rest begins."""
+    """Translate what stands at a place, and return where the rest begins."""
     char = pattern[at : at + 1]
     if char == b"\\":
         escaped = pattern[at + 1 : at + 2]

@@ -36,7 +36,7 @@ def problems(properties: Mapping[str, Any]) -> dict[str, str]:
         if value is None or value == UNKNOWN or name in found or name.startswith("__"):
             continue
         if name not in INPUTS:
-            found[name] = f"is no input of {TOKEN}; it has {', '.join(INPUTS)}"
+            found[name] = f"is not an input of {TOKEN}; it has {', '.join(INPUTS)}"
         elif not isinstance(value, str):
             found[name] = "must be a str"
         elif name == "endpoint" and (problem := endpoint_problem(value)):
@@ -50,7 +50,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
 
 
 def require_offered(properties: Mapping[str, Any]) -> None:
-    """Raise UsageError where the store makes no keys."""
+    """Raise UsageError if the store can't create keys."""
     from gitops_run.adapters.store.keys import open_keys  # noqa: PLC0415 - as in create
 
     access = _access(properties)

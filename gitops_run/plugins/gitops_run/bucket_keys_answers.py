@@ -1,6 +1,6 @@
 """Pulumi's protocol for BucketKeys: made with a bucket, kept as secrets in the stack, removed with it.
 
-Knows the protocol's messages. What happens at the store is bucket_keys.py.
+This module knows the protocol's messages. What happens at the store is bucket_keys.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check(request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
 
 
 def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-    """Tell which inputs changed. Another bucket or another store needs other keys.
+    """Report which inputs changed. Another bucket or another store needs other keys.
 
     The old keys go first: an endpoint may be another name of the same store, where the new ones bear the
     same names.
@@ -72,8 +72,8 @@ def read(request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
     known = plain(request.properties)
     if not set(OUTPUTS) <= known.keys():
         raise UsageError(
-            f"the keys of bucket {request.id} can't be imported: their secrets are in one stack alone",
-            hint="declare them in the program and run `pulumi up`, which makes new ones",
+            f"the keys of bucket {request.id} can't be imported: their secrets exist only in one stack",
+            hint="declare them in the program and run `pulumi up`, which creates new ones",
         )
     if not bucket_keys.exist(plain(request.inputs) or known):
         return provider_pb2.ReadResponse()

@@ -4,7 +4,7 @@ A CA, a certificate that it signed, and three accounts, made once and kept as se
 key is thrown away when the certificate is signed: there is nothing else for it to sign.
 
 A certificate that comes near its end is replaced, with all else, by the next `up`: the server's pod starts
-anew with it, and Flux and the loop find the new CA where they found the old one. Nothing watches the date
+again with it, and Flux and the loop find the new CA where they found the old one. Nothing watches the date
 meanwhile, so it is far away.
 """
 
@@ -36,7 +36,7 @@ RENEWAL = timedelta(days=275)
 def problems(properties: Mapping[str, Any]) -> dict[str, str]:
     """Find what is wrong with declared properties: from a property's name to the reason."""
     found = {
-        name: f"is no input of {TOKEN}; it has {NAMES}"
+        name: f"is not an input of {TOKEN}; it has {NAMES}"
         for name in properties
         if name != NAMES and not name.startswith("__")
     }
@@ -47,7 +47,7 @@ def problems(properties: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_due(state: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether a certificate is so near its end that it is replaced."""
+    """Report whether a certificate is so near its end that it is replaced."""
     return datetime.fromisoformat(state[UNTIL]) - now < RENEWAL
 
 

@@ -1,6 +1,7 @@
 """Pulumi's protocol for ServerCredentials: made once, never changed, replaced when they are due.
 
-Knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack alone.
+This module knows the protocol's messages. There is nothing outside to ask: what is made lives in the stack
+alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def check(request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
 
 
 def diff(request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
-    """Tell whether new ones are needed: for other names, or since the certificate nears its end."""
+    """Report whether new ones are needed: for other names, or since the certificate nears its end."""
     state, new = plain(request.olds), plain(request.news)
     replacing = []
     if canonical(state[NAMES]) != canonical(new[NAMES]):
@@ -70,7 +71,7 @@ def read(request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
     if UNTIL not in plain(request.properties):
         raise UsageError(
             f"server credentials {request.id} can't be imported: they are in one stack alone",
-            hint="declare them in the program and run `pulumi up`, which makes new ones",
+            hint="declare them in the program and run `pulumi up`, which creates new ones",
         )
     return provider_pb2.ReadResponse(id=request.id, inputs=request.inputs, properties=request.properties)
 

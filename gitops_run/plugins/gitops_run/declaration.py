@@ -1,6 +1,6 @@
 """What a program declares of an S3Bucket: its inputs, checked, and what a change of them means.
 
-Pure. Knows which inputs there are; refuses to know how a bucket is made.
+It is pure. This module knows which inputs there are; refuses to know how a bucket is made.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def problems(properties: Mapping[str, Any]) -> dict[str, str]:
         if value is None or value == UNKNOWN or name in found or name.startswith("__"):
             continue
         if name not in _TYPES:
-            found[name] = f"is no input of {TOKEN}; it has {', '.join(_TYPES)}"
+            found[name] = f"is not an input of {TOKEN}; it has {', '.join(_TYPES)}"
         elif not isinstance(value, _TYPES[name]):
             found[name] = f"must be a {_TYPES[name].__name__}"
         elif name == "endpoint" and (problem := endpoint_problem(str(value))):
@@ -90,14 +90,14 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
 
 
 def has_drifted(state: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Tell whether the policy that the stack last saw differs from the one declared now."""
+    """Report whether the policy that the stack last saw differs from the one declared now."""
     if UNKNOWN in new.values():
         return False
     return bool(state.get(POLICY, "") != canonical(BucketDeclaration.of(new).policy))
 
 
 def endpoint_problem(text: str) -> str:
-    """Say what is wrong with an endpoint, "" for nothing."""
+    """Describe what is wrong with an endpoint, "" for nothing."""
     if _is_endpoint(text):
         return ""
     return f"must be https://host:port or http://host:port, without a path: {text!r}"

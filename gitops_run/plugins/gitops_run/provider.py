@@ -1,7 +1,7 @@
 """Pulumi's ResourceProvider protocol for this plugin's four resources.
 
 Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials, bucket_keys_answers.py for
-BucketKeys, drain_answers.py for Drain. Knows the protocol's messages. Refuses to know S3: that is
+BucketKeys, drain_answers.py for Drain. This module knows the protocol's messages. It doesn't know S3: that is
 s3_bucket.py. The raw protocol and not `pulumi.provider.experimental`, because only the raw Diff has the old
 inputs. Source: pulumi 3.259, proto/pulumi/provider.proto.
 """
@@ -54,7 +54,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     """Answer the engine."""
 
     def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Tell the version."""
+        """Report the version."""
         return plugin_pb2.PluginInfo(version=version("gitops-run"))
 
     def CheckConfig(
@@ -66,7 +66,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     def DiffConfig(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Say that a provider never has to be replaced."""
+        """Report that a provider never needs replacement."""
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(
@@ -96,7 +96,7 @@ class GitOpsRunProvider(ResourceProviderServicer):
     def Diff(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Tell which inputs changed, whether the policy drifted, and what can't be changed in place."""
+        """Report which inputs changed, whether the policy drifted, and what can't be changed in place."""
         if _is_credentials(request):
             return credentials_answers.diff(request)
         if _is_keys(request):

@@ -1,7 +1,7 @@
 """A bucket's life at an S3 endpoint: create, read, update, delete.
 
-Knows in which order the store is asked, and what an interrupted run may have left there. Refuses to
-know Pulumi's protocol.
+This module knows in which order the store is asked, and what an interrupted run may have left there. It
+doesn't know Pulumi's protocol.
 
 A bucket that exists is taken as one's own only where it is empty and has no policy but the one that
 would be written: that is all that an interrupted create can leave. A tag as a mark of ownership would
@@ -18,7 +18,7 @@ from gitops_run.model.store.policy import canonical
 from gitops_run.plugins.gitops_run.declaration import BucketDeclaration
 
 EMPTYING_S = 30.0
-"""For so long a bucket is emptied anew where a writer still adds to it."""
+"""How long a bucket is emptied again while a writer still adds to it."""
 
 
 def create(declared: BucketDeclaration) -> None:
@@ -52,7 +52,7 @@ def update(declared: BucketDeclaration) -> None:
         if not store.exists(declared.bucket):
             raise NotFound(
                 f"bucket {declared.bucket} at {declared.access.place} is gone",
-                hint="run `pulumi refresh`, then `pulumi up`, which makes it again",
+                hint="run `pulumi refresh`, then `pulumi up`, which recreates it",
             )
         if declared.policy is None:
             store.drop_policy(declared.bucket)
@@ -70,7 +70,7 @@ def delete(declared: BucketDeclaration, *, timeout_s: float = EMPTYING_S) -> Non
         while True:
             try:
                 if declared.force_destroy:
-                    # Closed first: a write amid the removal would bring the bucket back.
+                    # Closed first: a write during the removal would recreate the bucket.
                     store.drop_policy(declared.bucket)
                     store.empty(declared.bucket)
                 store.remove(declared.bucket)
@@ -94,19 +94,19 @@ def _refuse_foreign(store: StoreAdmin, declared: BucketDeclaration) -> None:
     place = f"bucket {declared.bucket} at {declared.access.place}"
     if not store.is_empty(declared.bucket):
         raise GuardError(
-            f"{place} exists and holds objects: this stack did not make it",
-            hint="take the session down that made it, or remove the bucket; nothing was changed",
+            f"{place} exists and holds objects: this stack did not create it",
+            hint="take down the session that created it, or remove the bucket; nothing was changed",
         )
     if canonical(store.policy(declared.bucket)) not in {"", canonical(declared.policy)}:
         raise GuardError(
             f"{place} exists with a policy that this stack did not write",
-            hint="take the session down that made it, or remove the bucket; nothing was changed",
+            hint="take down the session that created it, or remove the bucket; nothing was changed",
         )
 
 
 def _not_empty(declared: BucketDeclaration) -> GuardError:
     return GuardError(
-        f"bucket {declared.bucket} at {declared.access.place} still holds objects and is not to be emptied",
+        f"bucket {declared.bucket} at {declared.access.place} still holds objects and must not be emptied",
         hint="set force_destroy=True and run `pulumi up` before `pulumi destroy`, or empty it yourself",
     )
 

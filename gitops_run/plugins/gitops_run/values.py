@@ -1,6 +1,7 @@
 """Property values as Pulumi's engine sends them: secrets are wrapped, unknown ones are a marker.
 
-Knows the two signatures of the wire form. Source: pulumi 3.259, sdk/go/common/resource (properties.go).
+This module knows the two signatures of the wire form. Source: pulumi 3.259, sdk/go/common/resource
+(properties.go).
 """
 
 from __future__ import annotations

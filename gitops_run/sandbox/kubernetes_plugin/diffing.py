@@ -1,7 +1,7 @@
 """What differs between the object that is there and the one that is wanted.
 
-Pure. Gives the detailed diff of the provider protocol, property by property, and tells an update in
-place from a replacement.
+It is pure. This module gives the detailed diff of the provider protocol, property by property, and
+distinguishes an update in place from a replacement.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _walk(path: Path, old: Any, new: Any) -> Iterator[tuple[Path, Change, Any]]:
 
 
 def _touches(path: Path, value: Any, field: FieldPath) -> bool:
-    """Say whether a change at path, to value, reaches the field: at it, below it, or above it."""
+    """Report whether a change at path, to value, reaches the field: at it, below it, or above it."""
     if path[: len(field)] == field:
         return True
     if field[: len(path)] != path:

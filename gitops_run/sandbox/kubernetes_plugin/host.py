@@ -40,4 +40,4 @@ class Host:
         try:
             engine_pb2_grpc.EngineStub(self._channel).Log(request, timeout=_LOG_TIMEOUT_S)
         except grpc.RpcError:
-            return  # an engine that ends no longer listens, and what it asked for still has to finish
+            return  # an engine that ends no longer listens, and its requests must still finish

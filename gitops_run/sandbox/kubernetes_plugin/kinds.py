@@ -1,7 +1,7 @@
 """The kinds that the stand-in knows, and what it refuses.
 
 A kind of Kubernetes itself is known from the table below or refused by name; a kind of any other API
-group is a custom resource, whose plural and scope the cluster tells. The fields that can't change in
+group is a custom resource, whose plural and scope the cluster defines. The fields that can't change in
 place are those of pulumi-kubernetes 4.34, provider/pkg/provider/diff.go.
 """
 
@@ -100,7 +100,7 @@ class KindName:
 
     @property
     def is_custom(self) -> bool:
-        """Say whether this is a kind that a custom resource definition brings."""
+        """Report whether this is a kind that a custom resource definition brings."""
         group = self.api_version.rpartition("/")[0]
         return bool(group) and group not in _OTHER_THAN_CUSTOM
 

@@ -1,11 +1,11 @@
 """Field managers: who owns which field of an object, and the hand-over before the first update.
 
-Pure. An object is created under the manager CREATOR, by a plain create; updates are server-side
-applies under a manager of the resource's own. Before each of these the creator's fields, and those of
-kubectl, go over to it, or the apply would conflict with them. Managers are matched by the beginning of their
-names: what `kubectl annotate` set belongs to kubectl-annotate, goes over too, and goes with an apply that
-doesn't declare it. Source: Kubernetes' server-side apply reference; pulumi-kubernetes 4.34,
-fixCSAFieldManagers, with Flux's PatchReplaceFieldsManagers.
+It is pure. An object is created under the manager CREATOR, by a plain create; updates are server-side applies
+under a manager of the resource's own. Before each of these the creator's fields, and those of kubectl, go
+over to it, or the apply would conflict with them. Managers are matched by the beginning of their names: what
+`kubectl annotate` set belongs to kubectl-annotate, goes over too, and goes with an apply that doesn't declare
+it. Source: Kubernetes' server-side apply reference; pulumi-kubernetes 4.34, fixCSAFieldManagers, with Flux's
+PatchReplaceFieldsManagers.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def handed_over(entries: Entries, manager: str) -> Entries | None:
 
 
 def created_by_plugin(entries: Entries) -> bool:
-    """Say whether the creator still owns fields: then a preview has to force its apply."""
+    """Report whether the creator still owns fields: then a preview must force its apply."""
     return any(entry["manager"] in _PLUGIN_MANAGERS and entry["operation"] == "Update" for entry in entries)
 
 
 def owns(entries: Entries, path: Iterable[str], *, manager: str) -> tuple[bool, bool]:
-    """Say whether the field at this path belongs to this manager, and whether to any other."""
+    """Report whether the field at this path belongs to this manager, and whether to any other."""
     steps = tuple(path)
     ours = any(entry["manager"] == manager and _has(entry, steps) for entry in entries)
     theirs = any(entry["manager"] != manager and _has(entry, steps) for entry in entries)

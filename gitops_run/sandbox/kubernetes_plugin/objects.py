@@ -1,6 +1,6 @@
 """Inputs, live objects, and the state that Pulumi keeps, which is made of both.
 
-Pure. State is the live object with three keys of the plugin's own: the inputs, the first API version
+It is pure. State is the live object with three keys of the plugin's own: the inputs, the first API version
 and the field manager. Its keys x-kubernetes-* are written with underscores there, as Pulumi's SDKs name them.
 Source: pulumi-kubernetes 4.34, provider/pkg/provider/provider.go.
 """

@@ -1,6 +1,6 @@
 """What the provider may be configured with; any other option is refused by name.
 
-Pure but for reading a kubeconfig to compare clusters. The rules for when a changed configuration means
+It is pure but for reading a kubeconfig to compare clusters. The rules for when a changed configuration means
 another cluster, and so new objects, are pulumi-kubernetes 4.34's.
 """
 

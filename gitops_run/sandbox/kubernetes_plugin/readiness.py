@@ -1,6 +1,6 @@
 """Whether a live object is ready, and if not, what it waits for.
 
-Pure. Built-in rules for the kinds that the real plugin waits for, and the conditions that the
+It is pure. Built-in rules for the kinds that the real plugin waits for, and the conditions that the
 annotation pulumi.com/waitFor may name: condition=TYPE[=STATUS] and jsonpath={.path}[=value].
 """
 
@@ -176,7 +176,7 @@ def volume_claim(live: Mapping[str, Any], binding_mode: str) -> Readiness:
 
 
 def service_address(live: Mapping[str, Any]) -> Readiness:
-    """Judge a Service by itself: a load balancer's has an address."""
+    """Judge a Service by its own status: a load balancer's has an address."""
     spec, status = live.get("spec") or {}, live.get("status") or {}
     if spec.get("type") == "LoadBalancer" and not (status.get("loadBalancer") or {}).get("ingress"):
         return Readiness(is_ready=False, message="waiting for the address of the load balancer")
@@ -184,7 +184,7 @@ def service_address(live: Mapping[str, Any]) -> Readiness:
 
 
 def needs_endpoints(service: Mapping[str, Any]) -> bool:
-    """Say whether pods stand behind a Service: not for external names, headless and selectorless ones."""
+    """Report whether pods stand behind a Service: not for external names, headless and selectorless ones."""
     spec = service.get("spec") or {}
     return (
         bool(spec.get("selector")) and spec.get("clusterIP") != "None" and spec.get("type") != "ExternalName"

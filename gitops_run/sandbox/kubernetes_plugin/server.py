@@ -89,7 +89,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Handshake(
         self, request: Any, context: grpc.ServicerContext
     ) -> provider_pb2.ProviderHandshakeResponse:
-        """Say what this plugin understands."""
+        """Describe what this plugin understands."""
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
         )
@@ -109,7 +109,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
-        """Say whether a changed configuration means another cluster."""
+        """Report whether a changed configuration means another cluster."""
         found = options.config_difference(plain(from_struct(request.olds)), plain(from_struct(request.news)))
         if not found.changed:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
@@ -257,7 +257,7 @@ def _check_inputs(kind: kinds.KindName, inputs: Object) -> None:
     if objects.kind_name(inputs) != kind:
         raise UsageError(f"the inputs of {kind.api_version}/{kind.name} name another apiVersion or kind")
     if not objects.name_of(inputs) and not has_unknown(inputs.get("metadata")):
-        raise UsageError(f"metadata.name is missing, and {_STAND_IN} makes up no names")
+        raise UsageError(f"metadata.name is missing, and {_STAND_IN} generates no names")
     marks = objects.annotations_of(inputs)
     kinds.check_annotations(marks)
     policy = marks.get(kinds.DELETION_POLICY)

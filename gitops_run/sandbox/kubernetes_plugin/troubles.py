@@ -1,4 +1,4 @@
-"""What keeps a workload's pods from being ready, as its pods and their events tell."""
+"""What keeps a workload's pods from being ready, according to its pods and their events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORKLOADS = frozenset({("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")})
 
 
 def trouble_of(api: Api, place: Place, live: Object) -> str:
-    """Say what is in the way of a Deployment or StatefulSet; nothing of others, or where nothing is known."""
+    """Describe the obstacles of a Deployment or StatefulSet; nothing if none are known."""
     if (place.kind.api_version, place.kind.name) not in _WORKLOADS:
         return ""
     around = Surroundings(

@@ -1,7 +1,7 @@
 """Values as the engine sends them: plain JSON, with marks for secrets and unknown values.
 
-Knows the marks and how secrecy spreads from inputs to what is computed from them; knows nothing of
-Kubernetes but that the data of a Secret is always secret. Source: pulumi sdk/v3 3.259,
+This module knows the marks and how secrecy spreads from inputs to what is computed from them; knows nothing
+of Kubernetes but that the data of a Secret is always secret. Source: pulumi sdk/v3 3.259,
 go/common/resource/plugin/rpc.go; spread of secrecy as in pulumi-kubernetes 4.34.
 """
 
@@ -54,7 +54,7 @@ def _with_whole_numbers(value: Json) -> Json:
 
 
 def is_secret(value: Json) -> bool:
-    """Say whether this value itself is marked as secret."""
+    """Report whether this value itself is marked as secret."""
     return isinstance(value, dict) and value.get(SIGNATURE_KEY) == SECRET_SIGNATURE
 
 
@@ -76,7 +76,7 @@ def plain(value: Json) -> Json:
 
 
 def has_secret(value: Json) -> bool:
-    """Say whether this value, or any within it, is marked as secret."""
+    """Report whether this value, or any within it, is marked as secret."""
     if is_secret(value):
         return True
     match value:
@@ -88,7 +88,7 @@ def has_secret(value: Json) -> bool:
 
 
 def has_unknown(value: Json) -> bool:
-    """Say whether this value, or any within it, isn't known before something else is created."""
+    """Report whether this value, or any within it, isn't known before something else is created."""
     match value:
         case dict():
             return any(has_unknown(item) for item in value.values())

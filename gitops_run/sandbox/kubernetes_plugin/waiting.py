@@ -18,7 +18,7 @@ from gitops_run.sandbox.kubernetes_plugin.troubles import trouble_of
 from gitops_run.sandbox.kubernetes_plugin.values import Object
 
 DEFAULT_TIMEOUT_S = 600.0
-# How long a Service without any pod has to stay so before that counts as its final state.
+# How long a Service must stay without any pod before that counts as its final state.
 SETTLE_S = 10.0
 # How long pods may take to become ready before anybody asks them why.
 PATIENCE_S = 5.0
@@ -87,7 +87,7 @@ class Wait:
         quiet_until = time.monotonic() + PATIENCE_S
         for seen in self._follow(place, live):
             if seen is None:
-                raise NotReady(f"{place.name} was deleted meanwhile", live=last, reasons=())
+                raise NotReady(f"{place.name} was deleted in the meantime", live=last, reasons=())
             last, found = seen, rule(seen)
             if found.is_ready:
                 return seen
@@ -138,7 +138,7 @@ class Wait:
 
 
 def is_awaited(inputs: Object) -> bool:
-    """Say whether the program wants this object waited for."""
+    """Report whether the program wants this object waited for."""
     return bool(annotations_of(inputs).get(SKIP_AWAIT) != "true")
 
 

@@ -50,7 +50,7 @@ def socket_of(folder: Path) -> Path:
 
 
 def is_socket_path_too_long(folder: Path) -> bool:
-    """Tell whether the kernel would refuse a socket in this folder; containerd adds a suffix to one."""
+    """Report whether the kernel would refuse a socket in this folder; containerd adds a suffix to one."""
     return len(f"{socket_of(folder)}.ttrpc") > _LONGEST_SOCKET_PATH
 
 

@@ -25,7 +25,7 @@ from gitops_run.sandbox.programs import module_version
 NOBODY = "65534:65534"
 _MADE_AT = "1970-01-01T00:00:00Z"
 _FORM = "1"
-"""Changes with what an archive is made of beside the program, so that old ones aren't taken for new."""
+"""Changes with an archive's other content than the program, so that old ones aren't taken for new."""
 
 _FOLDERS = {"etc": 0o755, "tmp": 0o1777}
 _FILES = {
@@ -40,7 +40,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Image:
     """Describe an image of one program.
 
-    names: with tags, as pods name it. path: where the program is in it, which it runs unless told otherwise.
+    names: with tags, as pods name it. path: where the program is in it, which it runs by default.
     """
 
     program: str

@@ -176,7 +176,7 @@ def _make_cgroup(name: str) -> None:
     except OSError as error:
         raise SandboxError(
             f"no cgroup can be made here for a node's pods: {error}",
-            hint="in a container the node has to be simulated: gitops-run sandbox start --node simulated",
+            hint="in a container the node must be simulated: gitops-run sandbox start --node simulated",
         ) from error
 
 

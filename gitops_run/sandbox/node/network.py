@@ -1,7 +1,7 @@
 """Which addresses a real node uses.
 
 Pods and services live in a network namespace where nobody else is, so their ranges are the same in every
-sandbox. Only the link between that namespace and the host has to differ from all that the host knows.
+sandbox. Only the link between that namespace and the host must differ from all that the host knows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a machine has to have before a real node can run on it, and how to get what it lacks."""
+"""What a machine needs before a real node can run on it, and how to get what it lacks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def this_machine() -> Machine:
 
 
 def obstacle(machine: Machine) -> SandboxError | None:
-    """Tell why no real node can run on a machine, with what to do about it; None where one can."""
+    """Explain why no real node can run on a machine, with a hint; None if one can."""
     other = "gitops-run sandbox start --node simulated"
     if machine.system != "Linux":
         return SandboxError(f"a real node needs Linux; this is {machine.system}", hint=other)
@@ -91,7 +91,7 @@ def cni_folder(plugin: str = CNI_PLUGINS[0]) -> Path | None:
 
 
 def has_sys_resource() -> bool:
-    """Tell whether this process may lower the score by which the kernel picks whom to kill."""
+    """Report whether this process may lower the score by which the kernel picks whom to kill."""
     return bool(_capabilities() & 1 << _CAP_SYS_RESOURCE)
 
 

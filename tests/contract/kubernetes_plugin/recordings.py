@@ -37,7 +37,8 @@ class Scene:
 
     def state(self, step: str) -> dict[str, Any]:
         """Read the stack after a step, as `pulumi stack export` wrote it."""
-        return json.loads(self._text(f"{step}.state.json"))
+        state: dict[str, Any] = json.loads(self._text(f"{step}.state.json"))
+        return state
 
     def _text(self, file: str) -> str:
         text = (RECORDINGS / file).read_text()
