@@ -28,7 +28,7 @@ async def wait(key: SessionKey, goal: Goal, timeout_s: float) -> SessionState | 
         with anyio.fail_after(timeout_s):
             async with connect(key.kubeconfig, key.context) as connection:
                 if goal is not Goal.GONE:
-                    await read_state(connection, key)  # tells at once what is wrong with cluster or name
+                    await read_state(connection, key)  # reports at once what is wrong with cluster or name
                 place = SessionAt(key.namespace, key.name.text)
                 async with (
                     watch_sessions(connection, (place,)) as watch,

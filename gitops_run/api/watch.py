@@ -148,7 +148,7 @@ async def _read_again(
         except NotFound:
             watch.take(kind, Gone(kind.namespace, kind.object_path.rpartition("/")[2]))
         except TransientError:
-            pass  # the next reading tells
+            pass  # it is read again
         except BackendError:
             return
         _tell_started(task_status)

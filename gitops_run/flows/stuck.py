@@ -20,7 +20,7 @@ Hindrances = Callable[[], Awaitable[tuple[Hindrance, ...]]]
 
 @asynccontextmanager
 async def explained(name: str, hindrances: Hindrances, tell: Tell) -> AsyncIterator[None]:
-    """Tell what holds a session's end up while inside, each thing once; say so where the end has failed.
+    """Report what holds a session's end up while inside, each thing once, and again where the end has failed.
 
     Raises WaitTimeout in place of a BackendError or WaitTimeout, where something holds it up.
     """

@@ -1,4 +1,4 @@
-"""Read of one session what `status` shows beside its state."""
+"""Read what `status` shows of one session in addition to its state."""
 
 from __future__ import annotations
 

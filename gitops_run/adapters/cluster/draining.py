@@ -56,7 +56,7 @@ async def drain(key: SessionKey, *, cluster: str = "", within_s: float = DRAIN_S
 
 
 async def _is_other(connection: Connection, cluster: str) -> bool:
-    """Say whether this is another cluster; one that doesn't tell who it is may be the right one."""
+    """Say whether this is another cluster; one whose UID this user may not read may be the right one."""
     system = await connection.find(namespace_path("kube-system"))
     return bool(cluster and system) and system["metadata"]["uid"] != cluster
 

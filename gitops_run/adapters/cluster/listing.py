@@ -123,7 +123,7 @@ async def _may_list_all(connection: Connection) -> bool:
     except TransientError:
         raise
     except (NotFound, BackendError):
-        return True  # the list itself tells why not
+        return True  # the list itself reports why not
     return bool(answer["status"]["allowed"])
 
 
@@ -173,7 +173,7 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
 
 
 async def _objects_within(connection: Connection, place: SessionAt) -> tuple[tuple[SessionKind, Json], ...]:
-    """Read what tells of one session; empty is what isn't there, or may not be seen."""
+    """Read the objects of one session; what is absent or hidden from this user is empty."""
     kinds = [kind.within(place) for kind in session_kinds()]
     found = await asyncio.gather(*(connection.find(kind.object_path) for kind in kinds))
     return tuple(zip(kinds, found, strict=True))

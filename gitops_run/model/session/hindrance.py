@@ -18,7 +18,7 @@ _STUCK: Final = {
     "NamespaceContentRemaining": "objects remain in it",
     "NamespaceFinalizersRemaining": "finalizers remain in it",
     "NamespaceDeletionContentFailure": "its content can't be deleted",
-    "NamespaceDeletionDiscoveryFailure": "the API server can't tell what is in it",
+    "NamespaceDeletionDiscoveryFailure": "the API server can't list what is in it",
 }
 _GROUP_FAILURES: Final = "NamespaceDeletionDiscoveryFailure"
 

@@ -1,4 +1,4 @@
-"""What `status` shows of one session beside its state: objects, conditions and the last events."""
+"""What `status` shows of one session in addition to its state: objects, conditions and the last events."""
 
 from __future__ import annotations
 
