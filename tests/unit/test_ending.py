@@ -238,6 +238,12 @@ HELD: dict[str, tuple[dict[str, Any], list[dict[str, Any]], str, str]] = {
         "ConfigMap run-web/web waits for whoever removes its finalizers: example.com/hold",
         "kubectl patch configmap web --type merge",
     ),
+    "what Flux waits for itself": (
+        {},
+        [deleted("Kustomization", FLUX_FINALIZER), deleted("ConfigMap", "example.com/hold")],
+        "ConfigMap run-web/web",
+        "start that controller",
+    ),
     "Flux that is gone": (
         {},
         [deleted("Kustomization", FLUX_FINALIZER)],

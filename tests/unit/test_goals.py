@@ -93,6 +93,12 @@ ROWS: dict[str, tuple[SessionState | None, Goal, Progress, str]] = {
         "being pushed",
     ),
     "a suspended session": (with_target(is_suspended=True), Goal.APPLIED, Progress.PENDING, "suspended"),
+    "an empty bucket that was fetched": (
+        replace(with_target(applied="", ready="False", reason="ArtifactFailed"), summary=None),
+        Goal.APPLIED,
+        Progress.PENDING,
+        "nothing was saved",
+    ),
     "nothing was saved": (
         replace(LIVE, source=SourceStatus()),
         Goal.APPLIED,

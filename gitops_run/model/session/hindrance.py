@@ -38,8 +38,10 @@ def hindrances(
 
     namespace: as the API server has it, empty where there is none. objects: in it, each with its kind.
     """
-    held = (live for live in objects if live["metadata"].get("deletionTimestamp"))
-    found = tuple(_held(key, live) for live in held if live["metadata"].get("finalizers"))
+    going = [live for live in objects if live["metadata"].get("deletionTimestamp")]
+    held = [live for live in going if live["metadata"].get("finalizers")]
+    causes = [live for live in held if FLUX_FINALIZER not in live["metadata"]["finalizers"]]
+    found = tuple(_held(key, live) for live in causes or held)  # Flux waits for what it has applied
     return found or tuple(_of_namespace(key, namespace))
 
 
