@@ -29,6 +29,7 @@ from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_list, measure_sandbox_start, measure_version
 from benchmarks.ctrl_c import measure_ctrl_c
 from benchmarks.first_run import measure_first_run
+from benchmarks.listing import measure_list_200
 from benchmarks.memory import measure_memory
 from benchmarks.real import measure_real
 from benchmarks.record import measure_record
@@ -47,6 +48,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "help": measure_help,
     "version": measure_version,
     "list": measure_list,
+    "list-200": measure_list_200,
     "ten": measure_ten,
     "hundred": measure_hundred,
     "thousand": measure_thousand,

@@ -72,7 +72,7 @@ async def _sessions(connection: Connection) -> AsyncIterator[list[str]]:
     async def make(name: str) -> None:
         async with limiter:
             await connection.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": LABELS}})
-            lease = {"metadata": {"name": "web", "labels": LABELS}, "spec": _held("alice@laptop/1/x")}
+            lease = {"metadata": {"name": "web", "labels": LABELS}, "spec": held("alice@laptop/1/x")}
             await connection.create(_leases(name), lease)
             state = {"metadata": {"name": STATE_MAP, "labels": LABELS}, "data": {LOOP_KEY: STATE}}
             await connection.create(f"/api/v1/namespaces/{name}/configmaps", state)
@@ -93,7 +93,8 @@ def _leases(namespace: str) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 
-def _held(holder: str) -> Json:
+def held(holder: str) -> Json:
+    """Write what a Lease says that was renewed just now."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {"holderIdentity": holder, "acquireTime": now, "renewTime": now}
 
@@ -102,7 +103,7 @@ async def _renew(connection: Connection, names: list[str]) -> None:
     began = anyio.current_time()
 
     async def renew(name: str) -> None:
-        renewed = {"renewTime": _held("")["renewTime"]}
+        renewed = {"renewTime": held("")["renewTime"]}
         await connection.patch(f"{_leases(name)}/web", {"spec": renewed})
 
     async with anyio.create_task_group() as tasks:

@@ -85,6 +85,7 @@ PLAIN = (
     ("sync idle, % of a core", "sync_idle_cpu_percent", 1),
     ("version, ms", "version_ms", 150),
     ("list, ms", "list_ms", 600),
+    ("list of 200 sessions, ms", "list_200_ms", 1_000),
 )
 
 RATIOS = (

@@ -208,6 +208,14 @@ class Running:
             if event["type"] in kinds:
                 return event
 
+    def says(self, is_asserted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait for a line of which something holds: of a stream whose lines have no types."""
+        while line := self._lines.get(timeout=PATIENCE_S):
+            document: dict[str, Any] = json.loads(line)
+            if is_asserted(document):
+                return document
+        raise AssertionError(f"it ended before that; {self.errors}")
+
     def ends(self, patience_s: float = PATIENCE_S) -> int:
         return self.process.wait(patience_s)
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.collected import list_for_gc, remove_orphans
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.states import list_states, read_state
+from gitops_run.adapters.cluster.listing import list_states, read_state
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys

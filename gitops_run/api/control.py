@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.bounds import read_time_rules
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.states import read_state
+from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
 from gitops_run.model.state.due import extended

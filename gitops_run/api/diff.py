@@ -8,7 +8,7 @@ from pathlib import Path
 from gitops_run.adapters.cluster.connection import connect
 from gitops_run.adapters.cluster.flux import FluxLists
 from gitops_run.adapters.cluster.sessions import read_session
-from gitops_run.adapters.files.history import history_folder
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.api.caller import Caller
 from gitops_run.api.inspection import Inspection, compose_inspector, render_limits, root_of, work_tree
 from gitops_run.flows.preflight import Live, Preflight

@@ -19,11 +19,12 @@ import anyio
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
+from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.adapters.cluster.paths import map_path, source_path
 from gitops_run.adapters.cluster.record import to_summary
 from gitops_run.adapters.cluster.reflector import reflect_one
-from gitops_run.adapters.cluster.states import read_state
-from gitops_run.adapters.files.history import SessionHistory, history_folder
+from gitops_run.adapters.files.history import SessionHistory
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
 from gitops_run.api.sync import SyncRequest, sync_session

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitops_run.adapters.cluster.connection import connect
+from gitops_run.adapters.cluster.listing import list_states
 from gitops_run.adapters.cluster.remains import SessionCluster
-from gitops_run.adapters.cluster.states import list_states
 from gitops_run.adapters.files import find_root
-from gitops_run.adapters.files.history import forget_history, history_folder
+from gitops_run.adapters.files.history import forget_history
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
-from gitops_run.adapters.machine.remembered import remember_root
+from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks

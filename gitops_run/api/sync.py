@@ -26,8 +26,8 @@ from gitops_run.adapters.cluster.lease import DURATION_S, SessionLease
 from gitops_run.adapters.cluster.record import RecordMaps, read_record
 from gitops_run.adapters.cluster.sessions import LiveSession, read_session
 from gitops_run.adapters.files.git import look_at_work_tree
-from gitops_run.adapters.files.history import SessionHistory, history_folder
-from gitops_run.adapters.machine.remembered import remember_root
+from gitops_run.adapters.files.history import SessionHistory
+from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.scratch import scratch_folder
 from gitops_run.api.caller import Caller
 from gitops_run.api.inspection import (

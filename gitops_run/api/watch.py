@@ -1,12 +1,13 @@
 """Watch all sessions of a cluster: one watch for each kind, whatever the number of readers.
 
 This module puts the facts from the watches on a board. Collections that this user may not see are named, the
-rest is shown.
+rest is shown. Where a user may see some sessions only, these are watched one by one; what may be read of them
+and not watched, such as a Lease by its owner, is read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
@@ -15,16 +16,24 @@ from anyio.abc import TaskStatus
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.lease import DURATION_S
+from gitops_run.adapters.cluster.listing import shown
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
-from gitops_run.adapters.cluster.states import SessionKind, lease_fact, session_kinds, trusted
-from gitops_run.errors import BackendError, NotFound, ungrouped
+from gitops_run.adapters.cluster.states import (
+    LEASES,
+    NAMESPACES,
+    SessionAt,
+    SessionKind,
+    lease_fact,
+    session_kinds,
+)
+from gitops_run.errors import BackendError, NotFound, TransientError, ungrouped
 from gitops_run.flows.board import Board
 from gitops_run.model.state.session_state import Fact, SessionState, reduce
 
 SessionBoard = Board[str, tuple[str, Fact], SessionState]
 """The sessions by namespace, and what else was seen: a state without a name is no session's."""
-_NAMESPACES: Final = "Namespaces"
-_LEASES: Final = "Leases"
+LOOK_AGAIN_S: Final = DURATION_S / 2
+"""How often a Lease is looked at that may have run out, and what may be read and not watched."""
 
 
 class SessionWatch:
@@ -55,19 +64,19 @@ class SessionWatch:
     async def end_leases(self) -> None:
         """Notice Leases that expired, until cancelled: no watch reports that."""
         while True:
-            await anyio.sleep(DURATION_S / 2)
+            await anyio.sleep(LOOK_AGAIN_S)
             for namespace, live in self._leases.items():
                 self._post(namespace, lease_fact(live))
 
     def _see(self, kind: SessionKind, live: Json) -> None:
         namespace = kind.namespace_of(live)
-        if kind.name == _LEASES:
+        if kind.name == LEASES:
             self._leases[namespace] = live
         if (fact := kind.to_fact(live)) is not None:
             self._post(namespace, fact)
 
     def _miss(self, kind: SessionKind, namespace: str, name: str) -> None:
-        if kind.name == _LEASES:
+        if kind.name == LEASES:
             self._leases.pop(namespace, None)
         if kind.to_absence is None:
             self.board.remove(namespace)
@@ -78,23 +87,29 @@ class SessionWatch:
         self.board.post(namespace, (namespace, fact))
 
     def _shown(self, states: Mapping[str, SessionState]) -> tuple[SessionState, ...]:
-        is_label_seen = _NAMESPACES not in self.hidden
-        found = (trusted(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
-        return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
+        return shown(states.values(), is_label_seen=NAMESPACES not in self.hidden)
 
 
 @asynccontextmanager
-async def watch_sessions(connection: Connection) -> AsyncGenerator[SessionWatch, None]:
+async def watch_sessions(
+    connection: Connection, places: Sequence[SessionAt] | None = None
+) -> AsyncGenerator[SessionWatch, None]:
     """Watch while inside; the board holds what there is from the beginning.
 
-    Raises NotFound where the cluster has no Flux, BackendError where this user may not see Flux Buckets.
+    places: the sessions to watch, None for all. Raises NotFound where the cluster has no Flux, BackendError
+    where this user may not see Flux Buckets.
     """
     watch = SessionWatch()
-    sources, *others = session_kinds()
+    kinds = session_kinds()
+    if places is None:
+        needed, others = kinds[:1], kinds[1:]
+    else:
+        needed, others = (), tuple(kind.within(place) for place in places for kind in kinds)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             async with anyio.create_task_group() as starting:
-                starting.start_soon(tasks.start, _follow, connection, sources, watch)
+                for kind in needed:
+                    starting.start_soon(tasks.start, _follow, connection, kind, watch)
                 for kind in others:
                     starting.start_soon(tasks.start, _follow_what_may_be_seen, connection, kind, watch)
             tasks.start_soon(watch.end_leases)
@@ -113,9 +128,36 @@ async def _follow_what_may_be_seen(
     try:
         await _follow(connection, kind, watch, task_status=task_status)
     except (BackendError, NotFound):
+        if kind.object_path:
+            await _read_again(connection, kind, watch, task_status=task_status)
         watch.hidden.add(kind.name)
-        with suppress(RuntimeError):  # it may have been seen first, and forbidden later
-            task_status.started()
+        _tell_started(task_status)
+
+
+async def _read_again(
+    connection: Connection,
+    kind: SessionKind,
+    watch: SessionWatch,
+    *,
+    task_status: TaskStatus[None],
+) -> None:
+    """Read the one object of a kind, again and again, until this user may not read it either."""
+    while True:
+        try:
+            watch.take(kind, Seen(await connection.get(kind.object_path)))
+        except NotFound:
+            watch.take(kind, Gone(kind.namespace, kind.object_path.rpartition("/")[2]))
+        except TransientError:
+            pass  # it is read again
+        except BackendError:
+            return
+        _tell_started(task_status)
+        await anyio.sleep(LOOK_AGAIN_S)
+
+
+def _tell_started(task_status: TaskStatus[None]) -> None:
+    with suppress(RuntimeError):  # it may have been seen first, and forbidden later
+        task_status.started()
 
 
 async def _follow(
@@ -130,7 +172,7 @@ async def _follow(
         async for news in all_news:
             watch.take(kind, news)
             if not is_started:
-                task_status.started()
+                _tell_started(task_status)
             is_started = True
 
 

@@ -29,6 +29,7 @@ THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 
 COMMANDS: Final = {
     "diff": ("gitops_run.cli.diff:diff", "Show what a save would change now."),
+    "doctor": ("gitops_run.cli.doctor:doctor", "Check this machine and its cluster."),
     "down": ("gitops_run.cli.lifecycle:down", "End a session and prove that nothing of it remains."),
     "extend": ("gitops_run.cli.control:extend", "Let a session live longer."),
     "gc": ("gitops_run.cli.gc:gc", "Suspend idle sessions, end expired ones, and remove leftovers."),
@@ -43,6 +44,7 @@ COMMANDS: Final = {
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
     "undo": ("gitops_run.cli.history:undo", "Apply an earlier snapshot of a session again."),
     "up": ("gitops_run.cli.lifecycle:up", "Create or update a session."),
+    "wait": ("gitops_run.cli.wait:wait", "Wait until a session is applied, healthy or gone."),
     "version": ("gitops_run.cli.version:version", "Show the version."),
 }
 """Imported when called: the SDKs behind them take a second to load, and help needs none of them."""

@@ -24,7 +24,7 @@ from gitops_run.model.session.settings import Settings
 
 COMMAND: Final = re.compile(r"gitops-run [a-z][^,;()`]*")
 SESSION_COMMANDS: Final = frozenset(
-    {"diff", "down", "extend", "history", "resume", "status", "suspend", "sync", "undo", "up"}
+    {"diff", "down", "extend", "history", "resume", "status", "suspend", "sync", "undo", "up", "wait"}
 )
 _CLUSTER_COMMANDS: Final = frozenset({"gc", "list", "platform"})
 _META: Final = "gitops_run.place"

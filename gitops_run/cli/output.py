@@ -51,6 +51,11 @@ def print_json(value: object) -> None:
     click.echo(_json(value, indent=2))
 
 
+def print_json_line(value: object) -> None:
+    """Print one JSON document on one line."""
+    click.echo(_json(value))
+
+
 def _json(value: object, indent: int | None = None) -> str:
     """Write JSON so that it says the same in whatever encoding standard output has."""
     is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"

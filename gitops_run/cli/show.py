@@ -2,78 +2,156 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import click
 
 from gitops_run.api import status as api
+from gitops_run.api.listing import ListRequest, watch_list
+from gitops_run.api.listing import list_sessions as api_list
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.caller import this_caller
 from gitops_run.cli.control import suspended_by
+from gitops_run.cli.following import JsonScreen, Screen, follow, screen_of
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
 from gitops_run.cli.render import SIGNS, counted, duration
+from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
+from gitops_run.errors import UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
+from gitops_run.model.state.details import SessionDetails
 from gitops_run.model.state.document import last_applied, to_document
 from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
-from gitops_run.model.state.session_state import SessionState, TargetState, Writer, phase
-from gitops_run.model.state.summary import SaveSummary
+from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
+from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
 _BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12
 _SAVES_SHOWN = 5
 _PROBLEM_CHARACTERS = 60
+_OBJECTS_SHOWN = 10
+
+
+HEADS = (
+    "NAME",
+    "STATE",
+    "OWNER",
+    "TARGET",
+    "BRANCH",
+    "BUCKET",
+    "REVISION",
+    "SYNCED BY",
+    "TIME LEFT",
+    "LAST SAVE",
+    "HEALTH",
+)
 
 
 @click.command(name="list")
+@click.option("--owner", metavar="USER", help="Only the sessions of this Kubernetes user.")
+@click.option("--mine", "is_mine", is_flag=True, help="Only your own sessions.")
+@click.option(
+    "--state",
+    "in_phase",
+    type=click.Choice([one.value for one in Phase]),
+    help="Only sessions in this state.",
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="Only the session of this namespace. Repeatable.",
+)
+@click.option("-w", "--watch", "is_watching", is_flag=True, help="Show each change until Ctrl-C.")
 @settings_flags("kubeconfig", "context", "allowContexts")
 @json_flag
-def list_sessions(output: str, **flags: object) -> None:
-    """List the sessions of a cluster."""
+def list_sessions(  # noqa: PLR0913 - one for each flag
+    output: str,
+    *,
+    owner: str | None,
+    is_mine: bool,
+    in_phase: str | None,
+    namespaces: tuple[str, ...],
+    is_watching: bool,
+    **flags: object,
+) -> None:
+    """List the sessions of a cluster that you may see."""
+    if owner and is_mine:
+        raise UsageError("--owner and --mine exclude each other", hint="leave one of them out")
     settings = cluster_settings(flags)
-    sessions = anyio.run(api.list_sessions, settings.require("kubeconfig"), settings.require("context"))
+    request = ListRequest(
+        kubeconfig=settings.require("kubeconfig"),
+        context=settings.require("context"),
+        namespaces=namespaces,
+        owner=owner,
+        phase=Phase(in_phase) if in_phase else None,
+        is_mine=is_mine,
+    )
+    caller = this_caller()
+    if is_watching:
+        anyio.run(partial(until_interrupted, follow, watch_list(request, caller), _screen(output)))
+        return
+    sessions = anyio.run(api_list, request, caller)
     now = datetime.now(UTC)
     if output == "json":
         print_json([to_document(session, now) for session in sessions])
     elif not sessions:
-        note(f"there are no sessions on {settings.context}")
+        note(f"there are no such sessions on {settings.context}")
     else:
-        heads = (
-            "NAME",
-            "STATE",
-            "OWNER",
-            "TARGET",
-            "BUCKET",
-            "REVISION",
-            "SYNCED BY",
-            "TIME LEFT",
-            "LAST SAVE",
-        )
-        print_table(heads, [_row(session, now) for session in sessions])
+        print_table(HEADS, [_row(session, now) for session in sessions])
+
+
+def _screen(output: str) -> Screen:
+    return JsonScreen() if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
+
+
+def _row_now(session: SessionState) -> tuple[str, ...]:
+    return _row(session, datetime.now(UTC))
 
 
 @click.command()
 @click.argument("name")
+@click.option("--objects", "has_all_objects", is_flag=True, help="All objects, not the first ten.")
 @settings_flags(*CLUSTER_KEYS)
 @json_flag
-def status(name: str, output: str, **flags: object) -> None:
+def status(name: str, output: str, *, has_all_objects: bool, **flags: object) -> None:
     """Show what is live in session NAME, or why it is not."""
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
-    session = anyio.run(api.read_session, SessionKey.of(parsed, settings))
+    session, details = anyio.run(api.read_session, SessionKey.of(parsed, settings))
     now = datetime.now(UTC)
     if output == "json":
-        print_json(to_document(session, now))
+        print_json(to_document(session, now, details))
     else:
-        print_table(("", ""), status_rows(session, now))
+        shown = None if has_all_objects else _OBJECTS_SHOWN
+        print_table(("", ""), [*status_rows(session, now), *detail_rows(details, shown)])
+
+
+def detail_rows(details: SessionDetails, most: int | None) -> list[tuple[str, ...]]:
+    """Write objects, conditions and events as names and values. most: how many objects, None for all."""
+    refs = details.inventory[:most]
+    rows: list[tuple[str, ...]] = [("object", str(ref)) for ref in refs]
+    if more := len(details.inventory) - len(refs):
+        rows.append(("", f"… and {more} more: --objects"))
+    for one in details.conditions:
+        said = f"{one.reason} {one.message}".strip()
+        rows.append(("condition", f"{one.object}: {one.type} {one.status}, {said}"))
+    for event in details.events:
+        times = f" ({event.count} times)" if event.count > 1 else ""
+        rows.append(("event", f"{event.at}  {event.object}: {event.reason} {event.message}{times}"))
+    return rows
 
 
 def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
@@ -83,11 +161,13 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
         phase(session, now).value,
         _owner(session),
         f"{place.root}/{', '.join(place.targets)}" if place else "",
+        _branch(session.summary),
         place.store if place else "",
         _short(session.source.revision) if session.source else "",
         _person(session.synced_by),
         time_left_text(session, now),
         _last_save(session),
+        _health(session),
     )
 
 
@@ -112,13 +192,33 @@ def _last_save(session: SessionState) -> str:
     return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
 
 
+def _branch(summary: Summary | None) -> str:
+    """Write the git branch of the files; a star stands for changes that aren't committed."""
+    return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
+
+
+def _health(session: SessionState) -> str:
+    """Say why a session isn't healthy, in Flux's words or its loop's."""
+    refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
+    if why := next(refused, ""):
+        return _cut(why)
+    summary = session.summary
+    if summary is None or summary.last is None:
+        return ""
+    if summary.unhealthy:
+        return _cut(f"{summary.unhealthy} not healthy: {summary.first_unhealthy}")
+    return "healthy" if summary.last.is_healthy else ""
+
+
+def _cut(text: str) -> str:
+    line = next(iter(text.splitlines()), "")
+    return line if len(line) <= _PROBLEM_CHARACTERS else f"{line[: _PROBLEM_CHARACTERS - 1]}…"
+
+
 def _newest_save(last: SaveSummary) -> str:
     """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
-        problem = last.problem.splitlines()[0]
-        if len(problem) > _PROBLEM_CHARACTERS:
-            problem = f"{problem[: _PROBLEM_CHARACTERS - 1]}…"
-        return f"{last.outcome}: {problem}"
+        return f"{last.outcome}: {_cut(last.problem)}"
     if last.outcome is Outcome.APPLIED:
         return f"{last.outcome} in {duration(last.took_ms)}, {last.at}"
     return f"{last.outcome}, {last.at}"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from gitops_run.cli.text import for_terminal
 
 
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Print columns, aligned; the last one isn't padded."""
-    table = [tuple(map(for_terminal, row)) for row in (head, *rows) if any(row)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for line in table_lines([head, *rows]):
+        click.echo(line)
+
+
+def table_lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Write rows as aligned columns; a row may end early, and one that is empty is left out."""
+    table = [tuple(map(for_terminal, row)) for row in rows if any(row)]
+    widths: list[int] = []
     for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+        lengths = [len(cell) for cell in row]
+        widths = [*map(max, widths, lengths), *widths[len(lengths) :], *lengths[len(widths) :]]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]

@@ -32,11 +32,16 @@ def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pul
     )
 
 
-def declare_record(spec: SessionSpec, opts: pulumi.ResourceOptions) -> None:
+def declare_record(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
     """Declare the ConfigMaps of state and record. What the loop writes to them is not Pulumi's."""
-    for manifest in manifests.record_maps(spec):
-        name = manifest["metadata"]["name"].removeprefix("gitops-run-")
-        KubernetesObject(f"{spec.name}-{name}", manifest, after(opts, ignore_changes=["data"]))
+    return tuple(
+        KubernetesObject(
+            f"{spec.name}-{manifest['metadata']['name'].removeprefix('gitops-run-')}",
+            manifest,
+            after(opts, ignore_changes=["data"]),
+        )
+        for manifest in manifests.record_maps(spec)
+    )
 
 
 def declare_secrets(

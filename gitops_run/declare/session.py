@@ -1,9 +1,9 @@
 """A session as one Pulumi component.
 
-This module knows the order: what is declared after another goes before it, so that the applier is removed
-while the account that prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket
-and, last, the Namespace. An S3 server of the session's own starts while the access is made, and only Flux
-waits for it.
+This module knows the order: what is declared after another goes before it, so that the drain comes first,
+which stops the writer and resumes what is suspended. Then the applier is removed while the account that
+prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last, the
+Namespace. An S3 server of the session's own starts while the access is made, and only Flux waits for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pulumi_kubernetes
 from gitops_run.adapters.pulumi.own_plugin import install_own_plugin, plugins_folder
 from gitops_run.declare.access import declare_access, declare_record, declare_secrets
 from gitops_run.declare.bucket import declare_bucket
+from gitops_run.declare.drain import Drain
 from gitops_run.declare.flux import declare_applier, declare_source
 from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.model.manifests import session as manifests
@@ -46,9 +47,10 @@ class Session(pulumi.ComponentResource):
         )
         access = declare_access(spec, after(here, namespace, *bucket.made))
         secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
-        declare_record(spec, after(here, namespace))
+        record = declare_record(spec, after(here, namespace))
         source = declare_source(spec, after(here, namespace, *secrets, *bucket.server))
-        declare_applier(spec, after(here, namespace, source, *access))
+        applier = declare_applier(spec, after(here, namespace, source, *access))
+        Drain(f"{spec.name}-drain", spec, after(own, applier, *record))
         self.facts = outputs(spec)
         self.register_outputs(asdict(self.facts))
 

@@ -16,8 +16,10 @@ from anyio import to_thread
 
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
+from gitops_run.flows.stuck import explained
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.bounds import warnings
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.session.request import SessionRequest, admitted, described, refuse_context
@@ -59,6 +61,12 @@ class ClusterPort(Protocol):
 
     async def forget_word(self) -> None:
         """Remove the tombstone, if there is one."""
+
+    async def drain(self) -> None:
+        """Stop the session's writer, and resume what was suspended."""
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        """Find what holds the session's end up."""
 
 
 class StorePort(Protocol):
@@ -161,7 +169,8 @@ async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
         await _refuse_other_stack(spec.name, facts, ports, tell)
     is_continued = await ports.stacks.known(spec.name.text, tell) is not None
     try:
-        outcome = await ports.stacks.destroy(spec.name.text, tell)
+        async with explained(spec.name.text, ports.cluster.hindrances, tell):
+            outcome = await ports.stacks.destroy(spec.name.text, tell)
     except NotFound:
         await ports.stacks.forget(spec.name.text)  # the file of a stack that was never made
         if facts.has_session:
@@ -188,8 +197,10 @@ async def down_from_cluster(
     spec, _ = await _look(request, ports)
     if stone is not None:
         await ports.cluster.leave_word(stone)
-    for found in await _remove_labelled(ports):
-        tell(StackNotice(text=f"delete {found.kind} {found.name}"))
+    await ports.cluster.drain()
+    async with explained(spec.name.text, ports.cluster.hindrances, tell):
+        for found in await _remove_labelled(ports):
+            tell(StackNotice(text=f"delete {found.kind} {found.name}"))
     receipt = await _look_again(spec, ports, Undecided.ALL)
     if stone is None:
         await ports.stacks.discard(spec.name.text)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import anyio
 
-from gitops_run.errors import BackendError, GitOpsRunError, LockedError, TransientError
+from gitops_run.errors import BackendError, GitOpsRunError, LockedError, NotFound, TransientError
 from gitops_run.flows.ports import Emit
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
@@ -168,8 +168,8 @@ class Recorder:
                 emit(seen)
             try:
                 await part.publish(self._permit)
-            except LockedError:
-                return  # another sync has the session now, and its record
+            except (LockedError, NotFound):
+                return  # another sync has the session now, and its record, or it is being ended
             except TransientError:
                 part.wake()
             except BackendError as error:

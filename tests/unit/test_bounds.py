@@ -15,6 +15,7 @@ from gitops_run.flows import lifecycle
 from gitops_run.model.names import SessionName
 from gitops_run.model.rights.lockdown import Controller, locked_down
 from gitops_run.model.session.bounds import refuse_unlocked, warnings
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.request import SessionRequest
@@ -172,6 +173,12 @@ class FakeCluster:
 
     async def facts(self) -> ClusterFacts:
         return self.told
+
+    async def drain(self) -> None:
+        pass
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        return ()
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()

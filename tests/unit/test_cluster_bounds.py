@@ -16,7 +16,7 @@ from gitops_run.adapters.cluster.bounds import (
     read_controllers,
 )
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.states import list_states
+from gitops_run.adapters.cluster.listing import list_states
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import OWNER_ANNOTATION, SESSION_LABEL
 from gitops_run.model.platform.admission import policies

@@ -34,7 +34,7 @@ NO_HINTS = (
 """Texts that only look like a command."""
 FILLED = {"wanted": "real"}
 """What a variable of a hint is filled with here, where that isn't a name."""
-LEFT_TO_A_PERSON = {"DIR", "FILE", "URL"}
+LEFT_TO_A_PERSON = {"DIR", "FILE", "NAMESPACE", "URL"}
 """What nobody but the person who reads a hint can know."""
 OTHER_COMMAND = re.compile(r"(?:: |; |then |^)(kubectl|pulumi|flux|helm|go) (?!is |failed)([a-z]+)")
 OTHERS = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory, history_folder
+from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.errors import BackendError, NotFound, UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey

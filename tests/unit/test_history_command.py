@@ -11,7 +11,8 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 
-from gitops_run.adapters.files.history import SessionHistory, history_folder
+from gitops_run.adapters.files.history import SessionHistory
+from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.cli.app import cli
 from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound

@@ -13,6 +13,7 @@ import pytest
 from gitops_run.errors import BackendError, GuardError, NotFound, UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.names import SessionName
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.request import SessionRequest
@@ -140,6 +141,12 @@ class Cluster:
 
     async def facts(self) -> ClusterFacts:
         return self.world.facts
+
+    async def drain(self) -> None:
+        pass
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        return ()
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()

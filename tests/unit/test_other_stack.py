@@ -13,6 +13,7 @@ import pytest
 from gitops_run.errors import GuardError, NotFound
 from gitops_run.flows import lifecycle
 from gitops_run.model.names import SessionName
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.request import SessionRequest
@@ -64,6 +65,12 @@ class FakeCluster:
         return ClusterFacts(uid="uid", user="jane", target=self.target, stack=self.stack)
 
     async def labelled(self) -> tuple[PendingObject, ...]:
+        return ()
+
+    async def drain(self) -> None:
+        pass
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
         return ()
 
     async def remains(self) -> tuple[ReceiptLine, ...]:

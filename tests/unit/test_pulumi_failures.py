@@ -132,3 +132,19 @@ def test_a_failure_without_a_reason_says_what_to_do() -> None:
     assert error.message == "Pulumi failed and gave no reason"
     assert "run the same command again" in error.hint
     assert error.hint.endswith("pulumi preview -s web")
+
+
+def test_what_our_own_plugin_says_to_do_is_the_hint() -> None:
+    text = "error: 1 error occurred:\n\t* bucket b still holds objects\nhint: stop who writes to it\n"
+    found = failure(text, "pulumi preview")
+    assert (found.message, found.hint) == (
+        "Pulumi failed: bucket b still holds objects",
+        "stop who writes to it",
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["incorrect passphrase", "passphrase must be set", "snapshot integrity error"]
+)
+def test_a_state_that_can_not_be_read_any_more_leaves_the_way_by_labels(text: str) -> None:
+    assert failure(f"error: {text}").hint.endswith("gitops-run down NAME --from-cluster")

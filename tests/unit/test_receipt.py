@@ -16,6 +16,7 @@ from gitops_run.adapters.cluster.remains import SessionCluster
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows.lifecycle import Ports, down
 from gitops_run.model.names import SessionName
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.session.request import SessionRequest
@@ -134,6 +135,12 @@ class FakeCluster:
         if self.fails:
             raise self.fails
         return ClusterFacts(uid="uid", user="jane")
+
+    async def drain(self) -> None:
+        pass
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        return ()
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
         if isinstance(self.remains_or_error, GitOpsRunError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops_run.sandbox.environment import STAND_IN
 from gitops_run.sandbox.pulumi_plugin import ensure_kubernetes_plugin, has_kubernetes_plugin
 from gitops_run.sandbox.state import Sandbox
 
@@ -82,3 +83,7 @@ def test_only_a_whole_plugin_of_the_version_that_programs_ask_for_counts(tmp_pat
     assert has_kubernetes_plugin(environment)
     folder.with_name(f"{folder.name}.partial").touch()
     assert not has_kubernetes_plugin(environment)
+
+
+def test_the_stand_in_is_where_a_sandbox_looks_for_it() -> None:
+    assert (STAND_IN / "pulumi-resource-kubernetes").is_file()

@@ -247,3 +247,18 @@ def test_the_program_exports_where_everything_is(recorder: Recorder, monkeypatch
     run(recorder, lambda: declare_session(spec_on(OWN_STORE)))
     assert told["namespace"] == "run-web"
     assert "hunter2" not in repr(told)
+
+
+@pytest.mark.parametrize("store", [OWN_STORE, INSIDE], ids=["s3", "in-cluster"])
+def test_the_drain_goes_before_everything_else_of_the_session(recorder: Recorder, store: Store) -> None:
+    after = declare(recorder, spec_on(store))
+    by_values = {"web-keys", "web-credentials"}  # these are needed by values, not by depends_on
+    rest = after.keys() - {"web", "web-drain"} - by_values
+    assert everything_before("web-drain", after) == rest
+    assert recorder.declared["web-drain"].inputs == {
+        "kubeconfig": "/k",
+        "context": "kind-a",
+        "namespace": "run-web",
+        "session": "web",
+        "cluster": "uid",
+    }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.adapters.cluster.states import list_states
+from gitops_run.adapters.cluster.listing import list_states
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
 from gitops_run.model.names import SESSION_LABEL
 

@@ -6,8 +6,8 @@ import asyncio
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.listing import list_states
 from gitops_run.adapters.cluster.remains import MADE_IN_A_NAMESPACE, collection_of, remove_leftovers
-from gitops_run.adapters.cluster.states import list_states
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
 from gitops_run.model.session.tombstone import TOMBSTONE_LABEL, TOMBSTONE_NAMESPACE, read_tombstone

@@ -77,11 +77,9 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
 
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answers, controllers, is_bound, pod_security, time = await asyncio.gather(
+    answers, user, controllers, is_bound, pod_security, time = await asyncio.gather(
         asyncio.gather(
             connection.get(namespace_path("kube-system")),
-            connection.create(path_of(review["apiVersion"], "selfsubjectreviews"), review),
             present(connection, source_path(namespace, key.name.text)),
             connection.find(owner_path(namespace)),
             connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
@@ -89,18 +87,19 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
             connection.find(tombstone_path(namespace)),
             *(present(connection, version_path(version)) for version, _ in _KINDS),
         ),
+        read_user(connection),
         read_controllers(connection),
         has_policies(connection),
         allowed_pod_security(connection),
         read_time_rules(connection),
     )
-    system, me, session, binding, installations, own_namespace, stone, *kinds = answers
+    system, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
     return ClusterFacts(
         uid=system["metadata"]["uid"],
-        user=me["status"]["userInfo"]["username"],
+        user=user,
         flux=flux,
         flux_namespace=flux_namespace,
         controllers=controllers_of_flux(controllers, installations),
@@ -119,6 +118,13 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
 def tombstone_path(namespace: str) -> str:
     """Write the API path of the tombstone of a session's namespace."""
     return f"/api/v1/namespaces/{TOMBSTONE_NAMESPACE}/configmaps/{tombstone_name(namespace)}"
+
+
+async def read_user(connection: Connection) -> str:
+    """Ask the cluster who this user is."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    me = await connection.create(path_of(review["apiVersion"], "selfsubjectreviews"), review)
+    return str(me["status"]["userInfo"]["username"])
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:

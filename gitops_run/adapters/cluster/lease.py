@@ -25,7 +25,7 @@ from gitops_run.adapters.cluster.connection import ConflictError, Connection, Js
 from gitops_run.adapters.cluster.paths import lease_path
 from gitops_run.adapters.machine.host import boot_id, is_alive, process_namespace
 from gitops_run.errors import GitOpsRunError, LockedError, NotFound, TransientError
-from gitops_run.model.names import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
+from gitops_run.model.names import ENDING_ANNOTATION, MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
 from gitops_run.model.state.events import Event, LeaseAwaited
 
 DURATION_S: Final = 30
@@ -105,7 +105,7 @@ class SessionLease:
         self._now = now
         self._live: Json = {}
         self._valid_until = 0.0
-        self._lost: LockedError | None = None
+        self._lost: GitOpsRunError | None = None
         self._displaced = ""
         self._renewing = anyio.Lock()
 
@@ -146,7 +146,7 @@ class SessionLease:
             return
 
     async def keep(self) -> None:
-        """Renew until cancelled. Raises LockedError when it was taken over."""
+        """Renew until cancelled. Raises LockedError when it was taken over, NotFound as ensure."""
         while True:
             await anyio.sleep(RENEW_S)
             with suppress(TransientError):  # the next one comes in good time
@@ -155,7 +155,8 @@ class SessionLease:
     async def ensure(self) -> None:
         """Make sure that it is valid with margin: the permit for every request that writes.
 
-        Raises LockedError when it was taken over, TransientError when it can't be renewed.
+        Raises LockedError when it was taken over, NotFound when the session is being ended, TransientError
+        when it can't be renewed.
         """
         if self._lost is not None:
             raise self._lost
@@ -196,10 +197,7 @@ class SessionLease:
             other = _holder_of(live)
             # Nobody holds it any more where another took it and let go of it again: it's lost all the same.
             if live and other != self.holder:
-                self._lost = LockedError(
-                    f"session {self._name} was taken over by {other or 'another writer, which has ended'}",
-                    hint="to take it back: gitops-run sync NAME --take-over",
-                )
+                self._lost = self._loss(live, other)
                 raise self._lost from None
             await self._write(live)
 
@@ -254,7 +252,24 @@ class SessionLease:
             with suppress(TransientError):
                 await self._renew()
 
+    def _loss(self, live: Json, other: str) -> GitOpsRunError:
+        """Say to whom the lease was lost."""
+        if _is_ending(live):
+            return NotFound(
+                f"the session was destroyed: {other} ends it",
+                hint="to make it again: gitops-run up NAME PATH",
+            )
+        return LockedError(
+            f"session {self._name} was taken over by {other or 'another writer, which has ended'}",
+            hint="to take it back: gitops-run sync NAME --take-over",
+        )
+
     def _held(self, live: Json, other: str) -> LockedError:
+        if _is_ending(live):
+            return LockedError(
+                f"session {self._name} is being ended by {other}",
+                hint="wait until it is gone; to make it again: gitops-run up NAME PATH",
+            )
         since = live["spec"].get("acquireTime", "an unknown time")
         return LockedError(
             f"session {self._name} is being synced by {other} since {since}",
@@ -264,6 +279,10 @@ class SessionLease:
 
 def _holder_of(live: Json) -> str:
     return str(live.get("spec", {}).get("holderIdentity") or "")
+
+
+def _is_ending(live: Json) -> bool:
+    return ENDING_ANNOTATION in (live["metadata"].get("annotations") or {})
 
 
 def _renewed(live: Json) -> datetime | None:

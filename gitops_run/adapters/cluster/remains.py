@@ -15,7 +15,9 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json, connect
+from gitops_run.adapters.cluster.draining import drain
 from gitops_run.adapters.cluster.facts import read_facts, tombstone_path
+from gitops_run.adapters.cluster.hindrances import read_hindrances
 from gitops_run.adapters.cluster.paths import (
     KUSTOMIZATIONS,
     RELEASES,
@@ -35,6 +37,7 @@ from gitops_run.model.rights.access import (
     FLUX_HELM_GROUP,
     FLUX_KUSTOMIZE_GROUP,
 )
+from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.spec import ClusterFacts
@@ -124,6 +127,15 @@ class SessionCluster:
         async with self._connected() as connection:
             with suppress(NotFound):
                 await connection.delete(tombstone_path(self._key.namespace))
+
+    async def drain(self) -> None:
+        """Stop the session's writer, and resume what was suspended. Raises as drain."""
+        await drain(self._key)
+
+    async def hindrances(self) -> tuple[Hindrance, ...]:
+        """Find what holds the session's end up. Raises TransientError."""
+        async with self._connected() as connection:
+            return await read_hindrances(connection, self._key)
 
     def _connected(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self._key.kubeconfig, self._key.context)

@@ -6,15 +6,12 @@ and what they come to, the reducer decides.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
-from functools import reduce as over
 from typing import Final
 
-from gitops_run.adapters.cluster.connection import Connection, Json
+from gitops_run.adapters.cluster.connection import Json
 from gitops_run.adapters.cluster.lease import DURATION_S
 from gitops_run.adapters.cluster.paths import (
     RBAC,
@@ -23,20 +20,17 @@ from gitops_run.adapters.cluster.paths import (
     lease_path,
     map_path,
     namespace_path,
-    owner_path,
     path_of,
     release_path,
     source_path,
 )
 from gitops_run.adapters.cluster.record import ONLY_STATES, to_record, to_summary
-from gitops_run.errors import NotFound
 from gitops_run.model.flux.conditions import to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import to_helm_values, to_release_status
 from gitops_run.model.names import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
-    RECORD_MAP,
     RESUMED_AT_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
@@ -49,7 +43,6 @@ from gitops_run.model.names import (
     chart_name,
     target_of,
 )
-from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import read_lifetime
 from gitops_run.model.state.session_state import (
     ApplierSeen,
@@ -59,16 +52,32 @@ from gitops_run.model.state.session_state import (
     OwnerSeen,
     Place,
     RecordSeen,
-    SessionState,
     SourceSeen,
     SummarySeen,
     Suspension,
     Writer,
-    reduce,
-    without_claims,
 )
 
-_LABELLED: Final = {"labelSelector": SESSION_LABEL}
+SOURCES: Final = "Buckets"
+NAMESPACES: Final = "Namespaces"
+LEASES: Final = "Leases"
+LABELLED: Final = {"labelSelector": SESSION_LABEL}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAt:
+    """Name a namespace and the session in it; "" where the name isn't known yet.
+
+    is_named: a person named the namespace, so that a refusal there is an error.
+    """
+
+    namespace: str
+    name: str = ""
+    is_named: bool = False
+
+
+def _by_session(place: SessionAt) -> str:
+    return place.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +85,33 @@ class SessionKind:
     """Describe the collection of one kind, in all namespaces, and how its objects become facts.
 
     to_fact: makes a fact of an object, None if it is no fact on its own. to_absence: makes one of the
-    name of an object that is gone; None where the whole session goes with it.
+    name of an object that is gone; None where the whole session goes with it. object_name: of the one object
+    of this kind that describes the session in a place. namespace, object_path: of it, in what `within` made.
     """
 
     name: str
     path: str
     to_fact: Callable[[Json], Fact | None]
     to_absence: Callable[[str], Fact | None] | None
-    selector: Mapping[str, str] = field(default_factory=lambda: _LABELLED)
+    selector: Mapping[str, str] = field(default_factory=lambda: LABELLED)
+    object_name: Callable[[SessionAt], str] = _by_session
+    namespace: str = ""
+    object_path: str = ""
 
     def namespace_of(self, live: Json) -> str:
         """Name the namespace that an object describes."""
         metadata = live["metadata"]
         return str(metadata.get("namespace") or metadata["name"])
+
+    def within(self, place: SessionAt) -> SessionKind:
+        """Narrow it to one session: by name, since RBAC may allow one object of a kind and not all."""
+        group, _, plural = self.path.rpartition("/")
+        path = self.path if self.name == NAMESPACES else f"{group}/namespaces/{place.namespace}/{plural}"
+        name = self.object_name(place)
+        selector = {**self.selector, "fieldSelector": f"metadata.name={name}"}
+        return replace(
+            self, path=path, selector=selector, namespace=place.namespace, object_path=f"{path}/{name}"
+        )
 
 
 def session_kinds() -> tuple[SessionKind, ...]:
@@ -96,18 +119,25 @@ def session_kinds() -> tuple[SessionKind, ...]:
     releases = _Releases()
     return (
         SessionKind(
-            name="Buckets",
+            name=SOURCES,
             path=source_path(),
             to_fact=source_fact,
             to_absence=lambda _: SourceSeen(version=0, source=None),
         ),
-        SessionKind(name="Namespaces", path=namespace_path(), to_fact=namespace_fact, to_absence=None),
+        SessionKind(
+            name=NAMESPACES,
+            path=namespace_path(),
+            to_fact=namespace_fact,
+            to_absence=None,
+            object_name=lambda place: place.namespace,
+        ),
         SessionKind(
             name="RoleBindings",
             path=path_of(RBAC, "rolebindings"),
             to_fact=owner_fact,
             to_absence=lambda _: OwnerSeen(version=0, owner=""),
-            selector={**_LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"},
+            selector={**LABELLED, "fieldSelector": f"metadata.name={OWNER_ROLE}"},
+            object_name=lambda _: OWNER_ROLE,
         ),
         SessionKind(
             name="Kustomizations",
@@ -127,9 +157,10 @@ def session_kinds() -> tuple[SessionKind, ...]:
             to_fact=releases.chart_fact,
             to_absence=releases.chart_absence,
             selector={},
+            object_name=lambda place: chart_name(place.namespace, place.name),
         ),
         SessionKind(
-            name="Leases",
+            name=LEASES,
             path=lease_path(),
             to_fact=lease_fact,
             to_absence=lambda _: LeaseSeen(version=0, writer=None),
@@ -140,94 +171,15 @@ def session_kinds() -> tuple[SessionKind, ...]:
             to_fact=summary_fact,
             to_absence=lambda _: SummarySeen(version=0, summary=None),
             selector=ONLY_STATES,
+            object_name=lambda _: STATE_MAP,
         ),
     )
 
 
-async def list_states(connection: Connection, *, is_complete: bool = False) -> tuple[SessionState, ...]:
-    """List every session of the cluster, by name, and what is left of others. Raises NotFound without Flux.
-
-    What this user may not see is left out, but for the Flux Buckets, without which nothing is known.
-    is_complete: nothing is left out; raises BackendError where something would be.
-    """
-    look = partial(_existing, connection) if is_complete else connection.find
-    first, *others = kinds = session_kinds()
-    try:
-        listings = await asyncio.gather(
-            connection.get(first.path, first.selector),
-            *(look(kind.path, kind.selector) for kind in others),
-        )
-    except NotFound as error:
-        raise NotFound(
-            f"the cluster of context {connection.context!r} has no Flux, and therefore no sessions",
-            hint="install it: gitops-run platform up",
-        ) from error
-    states: dict[str, SessionState] = {}
-    for kind, listing in zip(kinds, listings, strict=True):
-        for live in listing.get("items") or ():
-            namespace = kind.namespace_of(live)
-            if (fact := kind.to_fact(live)) is not None:
-                states[namespace] = reduce(states.get(namespace, SessionState(namespace=namespace)), fact)
-    is_label_seen = any(state.has_label for state in states.values())
-    found = (trusted(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
-    return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
-
-
-async def _existing(connection: Connection, path: str, query: Mapping[str, str]) -> Json:
-    """Get a list; nothing where the cluster doesn't serve its kind."""
-    try:
-        return await connection.get(path, query)
-    except NotFound:
-        return {}
-
-
-def trusted(state: SessionState, *, is_label_seen: bool) -> SessionState:
-    """Take an owner's word only of a namespace with a session's label.
-
-    is_label_seen: whether this user may see the labels of namespaces at all.
-    """
-    return without_claims(state) if is_label_seen and not state.has_label else state
-
-
-async def read_state(connection: Connection, key: SessionKey) -> SessionState:
-    """Read one session, with its record. Raises NotFound where it doesn't exist."""
-    name, namespace = key.name.text, key.namespace
-    try:
-        source = await connection.get(source_path(namespace, name))
-    except NotFound as error:
-        raise NotFound(
-            f"there is no session {name} in namespace {namespace} of context {connection.context!r}",
-            hint="to list the sessions: gitops-run list",
-        ) from error
-    around, binding, applier, release, chart, lease, state, record = await asyncio.gather(
-        connection.find(namespace_path(namespace)),
-        connection.find(owner_path(namespace)),
-        connection.find(applier_path(namespace, name)),
-        connection.find(release_path(namespace, name)),
-        connection.find(chart_path(namespace, chart_name(namespace, name))),
-        connection.find(lease_path(namespace, name)),
-        connection.find(map_path(namespace, STATE_MAP)),
-        connection.find(map_path(namespace, RECORD_MAP)),
-    )
-    facts: list[Fact] = [source_fact(source)]
-    facts += [namespace_fact(around)] if _session_of(around) else []
-    facts += [owner_fact(binding)] if binding else []
-    facts += [applier_fact(applier)] if applier else []
-    facts += [release_fact(release, chart)] if release else []
-    facts += [lease_fact(lease)] if lease else []
-    facts += [summary_fact(state)] if state else []
-    facts += [record_fact(record)] if record else []
-    return trusted(over(reduce, facts, SessionState(namespace=namespace)), is_label_seen=bool(around))
-
-
-def namespace_fact(live: Json) -> NamespaceSeen:
-    """Read a session's Namespace."""
-    metadata = live["metadata"]
-    return NamespaceSeen(
-        version=_version(live),
-        name=_session_of(live),
-        created=str(metadata.get("creationTimestamp") or ""),
-    )
+def namespace_fact(live: Json) -> NamespaceSeen | None:
+    """Read a session's Namespace; any other says nothing."""
+    name, created = session_of(live), str(live["metadata"].get("creationTimestamp") or "")
+    return NamespaceSeen(version=_version(live), name=name, created=created) if name else None
 
 
 def source_fact(live: Json) -> SourceSeen:
@@ -244,7 +196,7 @@ def source_fact(live: Json) -> SourceSeen:
         bucket=live["spec"].get("bucketName", ""),
     )
     return SourceSeen(
-        version=_version(live), name=_session_of(live), source=to_source_status(live), place=place
+        version=_version(live), name=session_of(live), source=to_source_status(live), place=place
     )
 
 
@@ -349,7 +301,8 @@ def _suspension(applier: Json) -> Suspension:
     )
 
 
-def _session_of(live: Json) -> str:
+def session_of(live: Json) -> str:
+    """Read which session an object is part of, by its label; "" for none."""
     return str(((live.get("metadata") or {}).get("labels") or {}).get(SESSION_LABEL, ""))
 
 

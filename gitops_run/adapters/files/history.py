@@ -9,11 +9,10 @@ beside that is swept by the next one who records. Never writes into the root.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,9 +22,7 @@ import anyio.to_thread
 from gitops_run.adapters.files.contents import Contents
 from gitops_run.adapters.files.private_folder import history_errors, make_private, names_in, write_whole
 from gitops_run.adapters.files.snapshot import FolderSnapshot
-from gitops_run.adapters.machine.user_files import data_directory
 from gitops_run.errors import NotFound
-from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.history import (
     KeptFile,
     KeptSnapshot,
@@ -39,12 +36,6 @@ from gitops_run.model.state.history import (
 from gitops_run.model.tree.snapshot import Snapshot
 
 SNAPSHOTS_MAX: Final = 50
-
-
-def history_folder(environment: Mapping[str, str], key: SessionKey) -> Path:
-    """Name the folder of a session's history on this machine."""
-    place = hashlib.sha256(f"{key.context}/{key.namespace}".encode()).hexdigest()[:8]
-    return data_directory(environment) / "history" / f"{place}-{key.name}"
 
 
 def forget_history(folder: Path) -> None:

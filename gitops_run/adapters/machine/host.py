@@ -85,7 +85,7 @@ def is_alive(pid: int) -> bool:
     """Report whether a process runs. One that has ended and that nobody has waited for yet doesn't."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # a Lease may hold any number
         return False
     except PermissionError:
         return True

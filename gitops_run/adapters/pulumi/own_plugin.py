@@ -30,6 +30,11 @@ def plugins_folder(environment: Mapping[str, str]) -> Path:
     return (Path(home) if home else Path(environment.get("HOME", "~")).expanduser() / ".pulumi") / "plugins"
 
 
+def has_own_plugin(environment: Mapping[str, str]) -> bool:
+    """Say whether Pulumi's engine finds this version of the plugin."""
+    return (plugins_folder(environment) / f"resource-{PROJECT}-v{VERSION}" / _PROGRAM).is_file()
+
+
 def install_own_plugin(environment: Mapping[str, str]) -> None:
     """Put the plugin where Pulumi's engine looks for it, to be started with this Python. Raises OSError.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from gitops_run.errors import (
     BackendError,
@@ -47,18 +48,21 @@ def _timeout(message: str, hint: str) -> GitOpsRunError:
     return WaitTimeout(message, hint=hint)
 
 
+_LOST: Final = "; if it is lost, end the session by its labels: gitops-run down NAME --from-cluster"
+
 FAILURES: tuple[tuple[str, Make, str, str], ...] = (
     (
         r"incorrect passphrase",
         _usage,
         "this is not the passphrase of this stack",
-        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the one that it was created with",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the one that it was created with"
+        + _LOST,
     ),
     (
         r"passphrase must be set",
         _usage,
         "this stack needs its passphrase",
-        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE" + _LOST,
     ),
     (
         r"no stack named '(?P<what>[^']*)' found",
@@ -112,7 +116,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r"snapshot integrity",
         _backend,
         "the stack's state is damaged",
-        "pulumi state repair, in the project's folder",
+        "pulumi state repair, in the project's folder" + _LOST,
     ),
     (
         r"configured Kubernetes cluster is unreachable|connect: connection refused|i/o timeout",
@@ -149,6 +153,8 @@ _LOCK = re.compile(
 
 _REASON = re.compile(r"^\s*\* (?!resource \")(.+?)\s*$", re.MULTILINE)
 """One of several reasons why an object isn't ready; the line before them names it by its URN."""
+_HINT = re.compile(r"(?m)^\s*hint: (.+?)\s*$")
+"""What our own plugin says to do."""
 _OF_A_POD = re.compile(r"^\s*\* (?:pod |\[Pod ).*$", re.MULTILINE)
 """What a pod fails of, such as a registry that can't be reached, is no failure of the cluster."""
 
@@ -172,7 +178,8 @@ def parse_locks(text: str) -> tuple[StackLock, ...]:
 def failure(text: str, by_hand: str = "") -> GitOpsRunError:
     """Turn what Pulumi printed into our error. by_hand: the command that shows Pulumi's own messages.
 
-    Where no row of the table fits: why objects didn't become ready, or else the first error line.
+    Where no row of the table fits: why objects didn't become ready, or else the first error line, with what
+    our plugin says to do.
     """
     of_the_cluster = _OF_A_POD.sub("", text)
     for pattern, make, message, hint in FAILURES:
@@ -184,6 +191,8 @@ def failure(text: str, by_hand: str = "") -> GitOpsRunError:
     reasons = dict.fromkeys(_REASON.findall(text))
     lines = [line.partition("error:")[2].strip() for line in text.splitlines() if "error:" in line]
     told = "; ".join(reasons) or next(iter(lines), "")
+    if ours := _HINT.search(text):
+        return BackendError(f"Pulumi failed: {told}", hint=ours[1])
     hint = "run the same command again: it continues where this one ended"
     return BackendError(
         f"Pulumi failed: {told}" if told else "Pulumi failed and gave no reason",

@@ -12,7 +12,7 @@ from gitops_run.model.stack.events import KnownResources, PendingObject
 
 Resource = dict[str, Any]
 
-_OF_THE_CLUSTER = ("kubernetes:", "pulumi:providers:kubernetes")
+_OF_THE_CLUSTER = ("kubernetes:", "pulumi:providers:kubernetes", "gitops-run:index:Drain")
 
 
 def without_cluster(resources: Sequence[Resource]) -> list[Resource]:

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ import msgspec
 
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
 from gitops_run.model.state.due import TimeLeft, time_left
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
@@ -53,7 +55,8 @@ class SessionDocument:
     """Hold a session. summary and record are its owner's claims, the rest is the cluster's.
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
-    has more. record and timings: of `status` alone. time: None where the session has no limit.
+    has more. record, timings, inventory, conditions and events: of `status` alone. time: None where the
+    session has no limit. is_gone: of `list --watch` alone: the session has ended.
     """
 
     v: int
@@ -78,11 +81,25 @@ class SessionDocument:
     record: Record | None
     timings: Timings | None
     time: TimeLeft | None
+    is_gone: bool = False
+    inventory: tuple[ObjectRef, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    events: tuple[ClusterEvent, ...] = ()
 
 
-def to_document(state: SessionState, now: datetime) -> dict[str, Any]:
-    """Write a session as JSON, as it is now."""
-    document: dict[str, Any] = msgspec.to_builtins(_document(state, now))
+def to_document(
+    state: SessionState, now: datetime, details: SessionDetails | None = None, *, is_gone: bool = False
+) -> dict[str, Any]:
+    """Write a session as JSON, as it is now. is_gone: it was as the state says before it ended."""
+    more = details or SessionDetails()
+    whole = replace(
+        _document(state, now),
+        is_gone=is_gone,
+        inventory=more.inventory,
+        conditions=more.conditions,
+        events=more.events,
+    )
+    document: dict[str, Any] = msgspec.to_builtins(whole)
     return document
 
 

@@ -1,9 +1,9 @@
-"""Pulumi's ResourceProvider protocol for this plugin's three resources.
+"""Pulumi's ResourceProvider protocol for this plugin's four resources.
 
 Answers for S3Bucket itself; credentials_answers.py answers for ServerCredentials, bucket_keys_answers.py for
-BucketKeys. This module knows the protocol's messages. It doesn't know S3: that is s3_bucket.py. The raw
-protocol and not `pulumi.provider.experimental`, because only the raw Diff has the old inputs. Source: pulumi
-3.259, proto/pulumi/provider.proto.
+BucketKeys, drain_answers.py for Drain. This module knows the protocol's messages. It doesn't know S3: that is
+s3_bucket.py. The raw protocol and not `pulumi.provider.experimental`, because only the raw Diff has the old
+inputs. Source: pulumi 3.259, proto/pulumi/provider.proto.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.store.policy import canonical
-from gitops_run.plugins.gitops_run import bucket_keys, bucket_keys_answers, credentials, credentials_answers
+from gitops_run.plugins.gitops_run import (
+    bucket_keys,
+    bucket_keys_answers,
+    credentials,
+    credentials_answers,
+    drain,
+    drain_answers,
+)
 from gitops_run.plugins.gitops_run.declaration import (
     POLICY,
     REPLACING,
@@ -78,6 +85,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
                 return credentials_answers.check(request)
             if _is_keys(request):
                 return bucket_keys_answers.check(request)
+            if _is_drain(request):
+                return drain_answers.check(request)
             failures = [
                 provider_pb2.CheckFailure(property=name, reason=reason)
                 for name, reason in sorted(problems(plain(request.news)).items())
@@ -92,6 +101,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
             return credentials_answers.diff(request)
         if _is_keys(request):
             return bucket_keys_answers.diff(request)
+        if _is_drain(request):
+            return drain_answers.diff(request)
         state, new = plain(request.olds), plain(request.news)
         changed = changes(plain(request.old_inputs) or state, new)
         replacing = changed & REPLACING
@@ -115,6 +126,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
         """Make the bucket. Its ID is its name."""
+        if _is_drain(request):
+            return drain_answers.create(request)
         if _is_credentials(request):
             return credentials_answers.create(request)
         if _is_keys(request):
@@ -138,6 +151,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
                 return credentials_answers.read(request)
             if _is_keys(request):
                 return bucket_keys_answers.read(request)
+            if _is_drain(request):
+                return drain_answers.read(request)
             known = plain(request.inputs) or plain(request.properties)
             if "secretKey" not in known:
                 raise UsageError(
@@ -157,6 +172,8 @@ class GitOpsRunProvider(ResourceProviderServicer):
         self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
         """Write the policy; keys and CA change in the state alone."""
+        if _is_drain(request):
+            return drain_answers.update(request)
         if _is_keys(request):
             return bucket_keys_answers.update(request)
         if request.preview:
@@ -176,6 +193,9 @@ class GitOpsRunProvider(ResourceProviderServicer):
             if _is_keys(request):
                 bucket_keys_answers.delete(request)
                 return Empty()
+            if _is_drain(request):
+                drain_answers.delete(request)
+                return Empty()
             known = plain(request.old_inputs) or plain(request.properties)
             operations = _bucket()
             operations.delete(BucketDeclaration.of(known), timeout_s=request.timeout or operations.EMPTYING_S)
@@ -193,7 +213,7 @@ def _bucket() -> ModuleType:
 
 
 def _require_known(token: str) -> None:
-    known = (TOKEN, bucket_keys.TOKEN, credentials.TOKEN)
+    known = (TOKEN, bucket_keys.TOKEN, credentials.TOKEN, drain.TOKEN)
     if token and token not in known:
         raise UsageError(f"this plugin has no resource {token}", hint=f"it has {', '.join(known)}")
 
@@ -204,6 +224,10 @@ def _is_credentials(request: _Typed) -> bool:
 
 def _is_keys(request: _Typed) -> bool:
     return request.type == bucket_keys.TOKEN
+
+
+def _is_drain(request: _Typed) -> bool:
+    return request.type == drain.TOKEN
 
 
 def _previewed(properties: Struct) -> Struct:
