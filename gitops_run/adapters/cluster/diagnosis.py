@@ -23,7 +23,7 @@ async def read_version(connection: Connection) -> str:
 async def read_skew_s(connection: Connection) -> float | None:
     """Measure how far this machine's clock is ahead of the API server's; None where that doesn't say.
 
-    The Date of an answer has whole seconds and is written during the request, so a skew of one second is none.
+    The Date of an answer has whole seconds and is written during the request: a skew of one second is none.
     """
     before = datetime.now(UTC)
     text = await connection.date()
