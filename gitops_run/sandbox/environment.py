@@ -24,7 +24,7 @@ from gitops_run.sandbox.flux_manifests import VARIABLE, manifests_path
 from gitops_run.sandbox.state import REGION, NodeKind, Sandbox, write_private
 from gitops_run.sandbox.store import Account
 
-STAND_IN = Path(__file__).parents[1] / "plugins" / "kubernetes" / "bin"
+STAND_IN = Path(__file__).parent / "kubernetes_plugin" / "bin"
 _NO_DOWNLOADS = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -121,6 +122,7 @@ def test_the_stand_in_is_on_the_path_only_where_the_real_plugin_is_not(sandbox: 
     assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in real.variables
     assert without.path[-1] == STAND_IN
     assert without.variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert os.access(without.path[-1] / "pulumi-resource-kubernetes", os.X_OK)
 
 
 def test_a_shell_reads_the_environment_whatever_characters_are_in_it(

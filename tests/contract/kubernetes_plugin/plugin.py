@@ -18,7 +18,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 
 from gitops_run.sandbox.pulumi_plugin import has_kubernetes_plugin, kubernetes_plugin
 
-STAND_IN = Path(__file__).parents[3] / "gitops_run" / "plugins" / "kubernetes" / "bin"
+STAND_IN = Path(__file__).parents[3] / "gitops_run" / "sandbox" / "kubernetes_plugin" / "bin"
 PROGRAM = "pulumi-resource-kubernetes"
 CALL_TIMEOUT_S = 90.0
 
