@@ -15,14 +15,13 @@ from anyio.abc import TaskStatus
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.lease import DURATION_S
 from gitops_run.adapters.cluster.reflector import Gone, Listed, News, Seen, reflect
-from gitops_run.adapters.cluster.states import SessionKind, believed, lease_fact, session_kinds
+from gitops_run.adapters.cluster.states import NAMESPACES, SessionKind, believed, lease_fact, session_kinds
 from gitops_run.errors import BackendError, NotFound, ungrouped
 from gitops_run.flows.board import Board
 from gitops_run.model.state.session_state import Fact, SessionState, reduce
 
 SessionBoard = Board[str, tuple[str, Fact], SessionState]
 """The sessions by namespace, and what else was seen: a state without a name is no session's."""
-_NAMESPACES: Final = "Namespaces"
 _LEASES: Final = "Leases"
 
 
@@ -77,7 +76,7 @@ class SessionWatch:
         self.board.post(namespace, (namespace, fact))
 
     def _shown(self, states: Mapping[str, SessionState]) -> tuple[SessionState, ...]:
-        is_label_seen = _NAMESPACES not in self.hidden
+        is_label_seen = NAMESPACES not in self.hidden
         found = (believed(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
         return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
 

@@ -61,6 +61,8 @@ from gitops_run.model.state.session_state import (
     without_claims,
 )
 
+NAMESPACES: Final = "Namespaces"
+"""The kind by which labels are seen."""
 _LABELLED: Final = {"labelSelector": SESSION_LABEL}
 
 
@@ -94,7 +96,7 @@ def session_kinds() -> tuple[SessionKind, ...]:
             to_fact=source_fact,
             to_absence=lambda _: SourceSeen(version=0, source=None),
         ),
-        SessionKind(name="Namespaces", path=namespace_path(), to_fact=namespace_fact, to_absence=None),
+        SessionKind(name=NAMESPACES, path=namespace_path(), to_fact=namespace_fact, to_absence=None),
         SessionKind(
             name="RoleBindings",
             path=path_of(RBAC, "rolebindings"),
@@ -159,7 +161,10 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
             namespace = kind.namespace_of(live)
             if (fact := kind.to_fact(live)) is not None:
                 states[namespace] = reduce(states.get(namespace, SessionState(namespace=namespace)), fact)
-    is_label_seen = any(state.has_label for state in states.values())
+    # What this user may not list is empty as a whole; a list without items says that no label is there.
+    is_label_seen = any(
+        bool(listing) for kind, listing in zip(kinds, listings, strict=True) if kind.name == NAMESPACES
+    )
     found = (believed(state, is_label_seen=is_label_seen) for state in states.values() if state.name)
     return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
 
