@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from gitops_run.adapters.cluster.lease import DURATION_S
 from gitops_run.adapters.cluster.paths import map_path, namespace_path, source_path
-from gitops_run.adapters.cluster.reflector import Listed
+from gitops_run.adapters.cluster.reflector import Listed, Seen
 from gitops_run.adapters.cluster.states import list_states, read_state, session_kinds
 from gitops_run.api.watch import SessionWatch
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
@@ -131,3 +133,20 @@ def test_an_owner_s_word_is_watched_only_where_the_namespace_is_labelled(*, has_
 async def first_of(watch: SessionWatch) -> tuple[SessionState, ...]:
     async with aclosing(watch.sessions()) as states:
         return await anext(states)
+
+
+def test_a_lease_that_is_renewed_is_no_news() -> None:
+    watch = SessionWatch()
+    leases = next(kind for kind in session_kinds() if kind.name == "Leases")
+    watch.take(leases, Seen(lease_renewed(seconds_ago=2, version="1")))
+    before = watch.board.snapshot.number
+    watch.take(leases, Seen(lease_renewed(seconds_ago=0, version="2")))
+    assert watch.board.snapshot.number == before
+    watch.take(leases, Seen(lease_renewed(seconds_ago=2 * DURATION_S, version="3")))
+    assert watch.board.snapshot.number > before
+
+
+def lease_renewed(*, seconds_ago: float, version: str) -> dict[str, Any]:
+    renewed = (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
+    metadata = {"name": "web", "namespace": "run-web", "resourceVersion": version}
+    return {"metadata": metadata, "spec": {"holderIdentity": "dev@host/1/x", "renewTime": renewed}}
