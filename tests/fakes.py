@@ -168,7 +168,10 @@ class FakeStore:
 
 @dataclass
 class FakeCluster:
-    """Flux and what it applied; survives the loop. `run` is its controllers."""
+    """Flux and what it applied; survives the loop. `run` is its controllers.
+
+    notice_s: how long the applier is at work before its status says so.
+    """
 
     store: FakeStore
     source: SourceStatus = field(default_factory=SourceStatus)
@@ -182,6 +185,7 @@ class FakeCluster:
     fetch_s: float = 0.05
     fails_to_fetch: bool = False
     apply_s: float = 0.1
+    notice_s: float = 0.0
     on_apply: Callable[[dict[str, bytes]], None] = lambda tree: None
     on_fetch: Callable[[], None] = lambda: None
     paused_until: float = 0.0
@@ -250,6 +254,8 @@ class FakeCluster:
             await self._resumed()
             token, revision = self.applier_token, self.source.revision
             files = {key.removeprefix("src/"): content for key, content in self.artifact.items()}
+            if self.notice_s:
+                await anyio.sleep(self.notice_s)
             if not self.applier.is_suspended:
                 self.applier = replace(self.applier, ready="Unknown", reason="Progressing")
                 self.tell()

@@ -12,6 +12,7 @@ from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
 from gitops_run.model.flux.requests import Request
 from gitops_run.model.state.events import Event
+from tests.fake_cluster_checks import FakeCluster as FakeChecks
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     FakeCluster,
@@ -37,6 +38,7 @@ class Session:
         self.cluster = FakeCluster(self.store)
         self.files = FakeFiles(files)
         self.renderer = FakeRenderer()
+        self.checks = FakeChecks()
         self.leases = FakeLeases()
         self.history = FakeHistory()
         self.events: list[Event] = []
@@ -61,7 +63,7 @@ class Session:
         await lease.take(self.emit)
         ports = Ports(
             files=self.files,
-            inspector=inspector(self.renderer),
+            inspector=inspector(self.renderer, self.checks),
             store=self.store,
             store_watch=self.store,
             flux=FakeFlux(self.cluster),

@@ -120,3 +120,18 @@ async def test_a_refused_save_is_checked_again_once_the_session_was_changed() ->
         session.cluster.applier = replace(session.cluster.applier, generation=2)
         session.cluster.tell()
         await session.says(SaveApplied)
+
+
+@scenario
+async def test_the_cluster_is_asked_again_about_every_object_once_the_session_was_changed() -> None:
+    async with running({"app/a": b"1", "app/b": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.checks.looked_at.clear()
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        assert session.checks.looked_at == []
+        session.cluster.applier = replace(session.cluster.applier, generation=2)
+        session.cluster.tell()
+        session.files.write("app/a", b"3")
+        await session.says(SaveApplied, 3)
+        assert [name for name, _ in session.checks.looked_at] == ["a", "b"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -123,6 +124,7 @@ def test_the_stand_in_is_on_the_path_only_where_the_real_plugin_is_not(sandbox: 
     assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in real.variables
     assert without.path[-1] == STAND_IN
     assert without.variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert os.access(without.path[-1] / "pulumi-resource-kubernetes", os.X_OK)
 
 
 def test_the_stand_in_is_a_program_that_pulumi_finds_and_may_run() -> None:

@@ -226,14 +226,58 @@ async def test_an_apply_that_takes_long_is_waited_for_and_not_asked_for_again() 
 async def test_a_revision_that_was_live_before_is_not_believed_before_it_is_applied_again() -> None:
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)
-        session.cluster.apply_s = 10
-        session.files.write("app/a", b"2")
-        await session.says(SavePushed, 2)
+        await fetched_but_not_yet_applied(session, b"2")
         session.files.write("app/a", b"1")
         await session.says(SaveApplied, 2)
-        trees_before = len(session.cluster.applied_trees)
+        assert await applied_later(session) <= {b"1"}
+
+
+@scenario
+async def test_what_flux_showed_as_a_sync_began_is_not_believed_before_it_is_applied_again() -> None:
+    session = Session({"app/a": b"1"})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session.cluster.run)
+        async with anyio.create_task_group() as earlier:
+            earlier.start_soon(session.sync)
+            await session.says(SaveApplied)
+            await fetched_but_not_yet_applied(session, b"2")
+            earlier.cancel_scope.cancel()
+        session.files.write("app/a", b"1")
+        tasks.start_soon(session.sync)
+        await session.says(SaveApplied, 2)
+        assert await applied_later(session) <= {b"1"}
+        tasks.cancel_scope.cancel()
+
+
+async def fetched_but_not_yet_applied(session: Session, content: bytes) -> None:
+    """Save this, and leave Flux at work on it with a status that still tells of the save before."""
+    session.cluster.notice_s = session.cluster.apply_s = 10
+    session.files.write("app/a", content)
+    pushed = await session.says(SavePushed, len(session.told(SavePushed)) + 1)
+    with anyio.fail_after(5):
+        while session.cluster.source.revision != pushed.revision:
+            await session.cluster.changed()
+    assert session.cluster.applier.ready == "True"
+
+
+async def applied_later(session: Session) -> set[bytes]:
+    """Tell what Flux applies from now on."""
+    before = len(session.cluster.applied_trees)
+    await session.quiet()
+    return {tree["app/a"] for tree in session.cluster.applied_trees[before:]}
+
+
+@scenario
+async def test_what_flux_fetches_of_someone_else_between_saves_is_put_right() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
         await session.quiet()
-        assert {tree["app/a"] for tree in session.cluster.applied_trees[trees_before:]} <= {b"1"}
+        session.store.content["src/app/a"] = b"of someone else"
+        session.cluster.poke_source()
+        await session.says(StoreDiffered)
+        await session.quiet()
+        assert session.cluster.live == {"a": b"1"}
+        assert len(session.told(StoreDiffered)) == 1
 
 
 @scenario

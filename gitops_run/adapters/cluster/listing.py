@@ -52,7 +52,13 @@ async def list_states(connection: Connection, *, is_complete: bool = False) -> t
         for live in listing.get("items") or ():
             if (fact := kind.to_fact(live)) is not None:
                 found.setdefault(kind.namespace_of(live), []).append(fact)
-    return shown(_reduced(namespace, facts) for namespace, facts in found.items())
+    # What this user may not list is empty as a whole; a list without items says that no label is there.
+    is_label_seen = any(
+        listing for kind, listing in zip(kinds, listings, strict=True) if kind.name == NAMESPACES
+    )
+    return shown(
+        (_reduced(namespace, facts) for namespace, facts in found.items()), is_label_seen=is_label_seen
+    )
 
 
 async def _existing(connection: Connection, path: str, query: Mapping[str, str]) -> Json:
@@ -66,12 +72,12 @@ async def _existing(connection: Connection, path: str, query: Mapping[str, str])
 async def list_states_within(connection: Connection, places: Sequence[SessionAt]) -> tuple[SessionState, ...]:
     """List the sessions of some namespaces, by name. Raises BackendError where a named one is refused."""
     found = await asyncio.gather(*(_state_within(connection, place) for place in places))
-    return shown(state for state in found if state is not None)
+    return tuple(sorted((state for state in found if state is not None and state.name), key=_order))
 
 
 async def _state_within(connection: Connection, place: SessionAt) -> SessionState | None:
     named = await located(connection, place)
-    return _reduced(place.namespace, _facts_of(await _objects_within(connection, named))) if named else None
+    return _trusted(place.namespace, await _objects_within(connection, named), ()) if named else None
 
 
 async def located(connection: Connection, place: SessionAt) -> SessionAt | None:
@@ -144,16 +150,14 @@ async def _session_namespaces(connection: Connection) -> tuple[str, ...]:
     return tuple(live["metadata"]["name"] for live in listed.get("items") or ())
 
 
-def shown(states: Iterable[SessionState], *, is_label_seen: bool | None = None) -> tuple[SessionState, ...]:
-    """Sort what is a session's by name, and believe of it what may be believed.
+def shown(states: Iterable[SessionState], *, is_label_seen: bool) -> tuple[SessionState, ...]:
+    """Sort the sessions by name, and trust of each what may be trusted. is_label_seen: as for trusted."""
+    found = (trusted(state, is_label_seen=is_label_seen) for state in states if state.name)
+    return tuple(sorted(found, key=_order))
 
-    is_label_seen: as for believed; None to judge by what was seen.
-    """
-    every = tuple(states)
-    if is_label_seen is None:
-        is_label_seen = any(state.has_label for state in every)
-    found = (trusted(state, is_label_seen=is_label_seen) for state in every if state.name)
-    return tuple(sorted(found, key=lambda state: (state.name, state.namespace)))
+
+def _order(state: SessionState) -> tuple[str, str]:
+    return state.name, state.namespace
 
 
 def trusted(state: SessionState, *, is_label_seen: bool) -> SessionState:
@@ -178,9 +182,13 @@ async def read_state(connection: Connection, key: SessionKey) -> SessionState:
         _objects_within(connection, SessionAt(namespace, name)),
         connection.find(map_path(namespace, RECORD_MAP)),
     )
-    facts = [*_facts_of(found), *([record_fact(record)] if record else [])]
-    is_label_seen = any(live and kind.name == NAMESPACES for kind, live in found)
-    return trusted(_reduced(namespace, facts), is_label_seen=is_label_seen)
+    return _trusted(namespace, found, [record_fact(record)] if record else [])
+
+
+def _trusted(namespace: str, found: Iterable[tuple[SessionKind, Json]], more: Iterable[Fact]) -> SessionState:
+    objects = tuple(found)
+    is_label_seen = any(live and kind.name == NAMESPACES for kind, live in objects)
+    return trusted(_reduced(namespace, (*_facts_of(objects), *more)), is_label_seen=is_label_seen)
 
 
 async def _objects_within(connection: Connection, place: SessionAt) -> tuple[tuple[SessionKind, Json], ...]:
