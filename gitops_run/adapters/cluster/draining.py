@@ -1,7 +1,7 @@
 """The first step of a session's end: its writer stops, and Flux is free to remove what it applied.
 
 `pulumi destroy` takes it through the resource Drain, and `down --from-cluster` takes it directly. A suspended
-`pulumi destroy` takes it through the resource Drain, and `down --from-cluster` takes it directly. A suspended
+Kustomization or HelmRelease would be deleted and leave its objects. A Bucket with a fence stays suspended:
 its store may hold half a save, which Flux must not fetch, and a suspended Bucket is deleted like any other.
 Sources: kustomize-controller 1.9 and helm-controller 1.6, internal/controller.
 """
