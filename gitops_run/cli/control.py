@@ -13,12 +13,11 @@ from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import ok, print_json
 from gitops_run.errors import UsageError
+from gitops_run.model.flux.requests import REASON_MAX
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.session_state import SessionState
-
-REASON_MAX = 200
 
 
 @click.command()
@@ -29,7 +28,7 @@ REASON_MAX = 200
 def extend(name: str, duration: str | None, output: str, **flags: object) -> None:
     """Let session NAME live DURATION longer, such as 4h or 2d; its TTL once more where none is given."""
     by = Duration.parse(duration) if duration else None
-    expires = anyio.run(control.extend, _key(name, flags), by)
+    expires = anyio.run(control.extend, session_key(name, flags), by)
     if output == "json":
         print_json({"session": name, "expires": expires})
     else:
@@ -43,12 +42,7 @@ def extend(name: str, duration: str | None, output: str, **flags: object) -> Non
 @json_flag
 def suspend(name: str, reason: str, output: str, **flags: object) -> None:
     """Suspend session NAME: what was applied stays, and saves are stored until it is resumed."""
-    if not reason.strip() or len(reason) > REASON_MAX or not reason.isprintable():
-        raise UsageError(
-            f"the reason is not one line of at most {REASON_MAX} characters",
-            hint="name it shortly: --reason 'demo at noon'",
-        )
-    before = anyio.run(control.suspend, _key(name, flags), reason.strip())
+    before = anyio.run(control.suspend, session_key(name, flags), one_line_of(reason))
     if output == "json":
         print_json({"session": name, "suspended": True, "changed": not before.is_suspended})
     elif before.is_suspended:
@@ -63,11 +57,21 @@ def suspend(name: str, reason: str, output: str, **flags: object) -> None:
 @json_flag
 def resume(name: str, output: str, **flags: object) -> None:
     """Resume session NAME: Flux applies what is stored, and later saves."""
-    before = anyio.run(control.resume, _key(name, flags))
+    before = anyio.run(control.resume, session_key(name, flags))
     if output == "json":
         print_json({"session": name, "suspended": False, "changed": before.is_suspended})
     else:
         ok(f"session {name} is resumed" if before.is_suspended else f"session {name} is not suspended")
+
+
+def one_line_of(reason: str) -> str:
+    """Return a reason without spaces around it. Raises UsageError where it is no line of a fair length."""
+    if not reason.strip() or len(reason) > REASON_MAX or not reason.isprintable():
+        raise UsageError(
+            f"the reason is not one line of at most {REASON_MAX} characters",
+            hint="name it shortly: --reason 'demo at noon'",
+        )
+    return reason.strip()
 
 
 def suspended_by(session: SessionState) -> str:
@@ -76,6 +80,7 @@ def suspended_by(session: SessionState) -> str:
     return f" by {said.suspended_by}: {said.suspended_reason}" if said else ""
 
 
-def _key(name: str, flags: Mapping[str, object]) -> SessionKey:
+def session_key(name: str, flags: Mapping[str, object]) -> SessionKey:
+    """Say which session a command is about."""
     parsed = SessionName.parse(name)
     return SessionKey.of(parsed, session_settings(parsed, flags))

@@ -22,6 +22,7 @@ from gitops_run.flows.gc import Done
 from gitops_run.model.stack.collection import Finding, Kind
 
 _DONE: Final = {
+    Kind.REQUESTED: "answered",
     Kind.IDLE: "suspended",
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",
@@ -34,7 +35,7 @@ _DONE: Final = {
 @settings_flags("kubeconfig", "context", "allowContexts")
 @json_flag
 def gc(output: str, *, is_applied: bool, **flags: object) -> None:
-    """Suspend idle sessions, end expired ones, and remove what ended sessions have left.
+    """Carry out requests, suspend idle sessions, end expired ones, and remove what ended ones have left.
 
     Lists what would be done, and changes nothing, unless --apply is given.
     """

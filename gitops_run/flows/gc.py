@@ -16,6 +16,9 @@ class CollectorPort(Protocol):
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session."""
 
+    async def answer(self, finding: Finding) -> bool:
+        """Carry out what somebody asks of a session, or refuse it, and answer in its record."""
+
     async def end(self, finding: Finding) -> bool:
         """End a session, with its stack where that is here."""
 
@@ -37,6 +40,7 @@ async def act(
 ) -> tuple[Done, ...]:
     """Do what each finding calls for, and report each as it is done."""
     steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
+        Kind.REQUESTED: port.answer,
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.limits import read_time
 from gitops_run.model.session.tombstone import Tombstone
@@ -24,6 +25,7 @@ _BUCKET: Final = re.compile(r"gitops-run-(?P<name>.+)-[0-9a-f]{8}(-reader|-write
 class Kind(StrEnum):
     """Say what was found."""
 
+    REQUESTED = "requested"
     EXPIRING = "expiring"
     IDLE = "idle"
     EXPIRED = "expired"
@@ -70,8 +72,40 @@ _DUE: Final = {
 
 
 def collect(listing: Listing, now: datetime) -> tuple[Finding, ...]:
-    """Find what is due, what is incomplete, and what nobody owns any more."""
-    return (*_due(listing, now), *_incomplete(listing, now), *_orphans(listing), *_stored(listing))
+    """Find what is asked for, what is due, what is incomplete, and what nobody owns any more.
+
+    Requests come first: one to extend or to resume makes what is due out of date.
+    """
+    return (
+        *_requested(listing),
+        *_due(listing, now),
+        *_incomplete(listing, now),
+        *_orphans(listing),
+        *_stored(listing),
+    )
+
+
+def pending(state: SessionState) -> Request | None:
+    """Find a request that the collector is to carry out: of a session that nobody syncs, or for its end.
+
+    None where there is none, and where the session's record has its answer.
+    """
+    request = state.source.request if state.source else None
+    if request is None or (state.is_synced and request.verb != Verb.END):
+        return None
+    answers = state.record.answers if state.record else ()
+    newest = state.summary.answer if state.summary else None
+    known = {answer.request for answer in (*answers, *((newest,) if newest else ()))}
+    return None if request.id in known else request
+
+
+def _requested(listing: Listing) -> Iterable[Finding]:
+    for state in listing.states:
+        if (request := pending(state)) is not None:
+            why = f": {request.why}" if request.why else ""
+            reason = f"{request.who or 'somebody'} asks to {request.verb} it{why}"
+            action = "end it" if request.verb == Verb.END else "carry it out, or answer why not"
+            yield _of(state, Kind.REQUESTED, reason, action)
 
 
 def _due(listing: Listing, now: datetime) -> Iterable[Finding]:

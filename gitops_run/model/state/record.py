@@ -109,6 +109,11 @@ def fold(record: Record, envelope: Envelope) -> Record:
     return _folded(stamped, envelope)
 
 
+def with_answer(record: Record, event: RequestAnswered, ts: str) -> Record:
+    """Add the answer of who isn't the session's sync. ts: RFC 3339."""
+    return replace(record, answers=(*record.answers, _answer(event, ts))[-ANSWERS_MAX:])
+
+
 def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR0911, PLR0912 - one table
     event = envelope.event
     match event:
@@ -132,7 +137,7 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
             )
             return replace(record, kept=kept[-KEPT_MAX:])
         case RequestAnswered():
-            return replace(record, answers=(*record.answers, _answer(event, envelope.ts))[-ANSWERS_MAX:])
+            return with_answer(record, event, envelope.ts)
         case HealthChanged():
             return _with_health(record, event)
         case ObjectsAwaited():
