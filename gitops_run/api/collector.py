@@ -20,7 +20,7 @@ from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api import requests, sessions
 from gitops_run.api.caller import Caller
-from gitops_run.errors import GitOpsRunError, NotFound, TransientError, UsageError
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, TransientError, UsageError
 from gitops_run.flows import gc
 from gitops_run.flows.gc import Done
 from gitops_run.model.flux.requests import Request, Verb
@@ -32,6 +32,7 @@ from gitops_run.model.session.settings import Origin, Settings, Source
 from gitops_run.model.session.spec import parse_s3_store
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.collection import Finding, Listing, collect, pending
+from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import SessionState, Suspension
 from gitops_run.model.store.keys import MadeKeys
 
@@ -109,6 +110,16 @@ class Collector:
     stacks: frozenset[str]
     now: Callable[[], datetime]
 
+    async def warn(self, finding: Finding) -> bool:
+        """Warn once in the record of a session that nobody syncs; a live sync warns there itself."""
+        state = await self._still_due(finding)
+        if state is None or state.ends_at is None:
+            return False
+        record, end = state.record or Record(), write_time(state.ends_at)
+        if not state.is_synced and record.warned != end:
+            await requests.write_record(self.connection, state, replace(record, warned=end))
+        return True
+
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session in the name of whoever asks."""
         state = await self._still_due(finding)
@@ -130,11 +141,12 @@ class Collector:
         is_bound = await has_policies(self.connection)
         if is_bound and request.verb == Verb.END:
             return await self._end(state, finding.reason)
+        if state.is_synced:  # what its sync leaves is the end; its record is the sync's to write
+            raise GuardError(requests.NOT_BOUND, hint="install them: gitops-run platform up")
         refusal = await self._refusal(state, request) if is_bound else requests.NOT_BOUND
         if refusal:
             self.caller.report(f"session {state.name}: {request.verb} is refused: {refusal}")
-        if not state.is_synced:  # else its sync writes the record
-            await requests.record_answer(self.connection, state, request, refusal, self.now())
+        await requests.record_answer(self.connection, state, request, refusal, self.now())
         return True
 
     async def _refusal(self, state: SessionState, request: Request) -> str:

@@ -146,6 +146,11 @@ async def record_answer(
 ) -> None:
     """Answer in the record of a session that nobody syncs. refusal: "" where it was carried out."""
     record = with_answer(state.record or Record(), answer_to(request, refusal), write_time(now))
+    await write_record(connection, state, record)
+
+
+async def write_record(connection: Connection, state: SessionState, record: Record) -> None:
+    """Write the record of a session that nobody syncs, and the row that is made of it."""
     maps = RecordMaps(connection, state.namespace)
     await maps.write_record(record_text(record))
     await maps.write_state(summary_text(summarize(record)))

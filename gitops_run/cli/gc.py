@@ -23,6 +23,7 @@ from gitops_run.model.stack.collection import Finding, Kind
 
 _DONE: Final = {
     Kind.REQUESTED: "answered",
+    Kind.EXPIRING: "warned in its record",
     Kind.IDLE: "suspended",
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",

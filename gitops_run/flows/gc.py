@@ -13,6 +13,9 @@ from gitops_run.model.stack.collection import Finding, Kind
 class CollectorPort(Protocol):
     """Do what one finding calls for; each returns False where it doesn't hold any more."""
 
+    async def warn(self, finding: Finding) -> bool:
+        """Warn in a session's record that its TTL is nearly over."""
+
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session."""
 
@@ -41,6 +44,7 @@ async def act(
     """Do what each finding calls for, and report each as it is done."""
     steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
         Kind.REQUESTED: port.answer,
+        Kind.EXPIRING: port.warn,
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,

@@ -173,6 +173,8 @@ def test_the_live_loop_warns_before_the_end_and_an_ended_session_is_brought_up_o
         warned = sync.tells("session_expiring")
         assert warned["expires"] == shown(engineer, "short")["time"]["expires"]
         assert "gitops-run extend short" in warned["hint"]
+        ends = warned["expires"]
+        assert wait_until(lambda: shown(engineer, "short")["record"]["warned"] == ends, PATIENCE_S)
     assert wait_until(lambda: shown(engineer, "short")["phase"] == "expired", PATIENCE_S)
     refused = engineer.types("up", "short")
     assert refused.code != 0

@@ -129,6 +129,9 @@ class Port:
     async def suspend(self, finding: Finding) -> bool:
         return await self._do("suspend", finding)
 
+    async def warn(self, finding: Finding) -> bool:
+        return await self._do("warn", finding)
+
     async def answer(self, finding: Finding) -> bool:
         return await self._do("answer", finding)
 
@@ -164,10 +167,9 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
     ]
     port, told = Port(fails=frozenset({"bad"}), changed=frozenset({"busy again"})), list[Done]()
     done = anyio.run(act, findings, port, told.append)
-    assert port.did == ["end a", "suspend b", "end e", "remove f", "answer g"]
+    assert port.did == ["end a", "suspend b", "warn c", "end e", "remove f", "answer g"]
     assert [one.finding.session for one in done if one.error] == ["bad"]
     assert [one.finding.session for one in done if not one.is_done and not one.error] == [
-        "c",
         "d",
         "busy again",
     ]
@@ -318,7 +320,6 @@ class Asker:
         (Asker(asked("extend"), error=BackendError("a policy")), ["refuse r1: a policy"]),
         (Asker(asked("suspend"), has_policies=False), ["refuse r1: the platform's admis"]),
         (Asker(asked("end"), has_policies=None), ["refuse r1: the platform's admis"]),
-        (Asker(asked("end", is_synced=True), has_policies=False), []),
     ],
 )
 def test_the_collector_carries_out_what_is_asked_and_answers_only_where_nobody_syncs(
@@ -326,6 +327,44 @@ def test_the_collector_carries_out_what_is_asked_and_answers_only_where_nobody_s
 ) -> None:
     assert asker.answers(monkeypatch)
     assert asker.did == did
+
+
+@pytest.mark.parametrize(
+    ("warned", "is_synced", "written"),
+    [
+        ("", False, ["2026-11-26T18:00:00Z"]),
+        ("2026-11-26T18:00:00Z", False, []),
+        ("2026-11-25T18:00:00Z", False, ["2026-11-26T18:00:00Z"]),
+        ("", True, []),
+    ],
+)
+def test_gc_warns_once_of_each_end_where_no_live_sync_does(
+    monkeypatch: pytest.MonkeyPatch, warned: str, written: list[str], *, is_synced: bool
+) -> None:
+    writer = Writer(holder="dev@laptop/1", since="", is_live=is_synced)
+    state = replace(whole(session(TTL_ALONE)), record=Record(warned=warned), synced_by=writer)
+    got: list[str] = []
+
+    async def read_state(*_: object) -> SessionState:
+        return state
+
+    async def write_record(_: Connection, __: SessionState, record: Record) -> None:
+        got.append(record.warned)
+
+    monkeypatch.setattr(collector, "read_state", read_state)
+    monkeypatch.setattr(requests, "write_record", write_record)
+    (finding,) = found(state, hours=9.5)
+    assert anyio.run(collecting([state], hours=9.5).warn, finding)
+    assert got == written
+
+
+def test_the_end_of_a_session_that_is_synced_is_refused_where_nothing_proves_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asker = Asker(asked("end", is_synced=True), has_policies=False)
+    with pytest.raises(GuardError, match="admission policies"):
+        asker.answers(monkeypatch)
+    assert asker.did == []
 
 
 def test_a_request_that_fails_for_a_while_is_left_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,11 @@ class Request:
     argument: str = ""
     why: str = ""
 
+    def __str__(self) -> str:
+        """Write it as a sentence about the session."""
+        why = f": {self.why}" if self.why else ""
+        return f"{self.who or 'somebody'} asks to {self.verb} it{why}"
+
 
 def verb_of(request: Request) -> Verb:
     """Say what is asked for. Raises GuardError where a later version knows it, and this one doesn't."""

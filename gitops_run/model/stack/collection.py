@@ -65,7 +65,7 @@ class Listing:
 
 
 _DUE: Final = {
-    Action.WARN: (Kind.EXPIRING, "nothing yet"),
+    Action.WARN: (Kind.EXPIRING, "warn of it in its record"),
     Action.SUSPEND: (Kind.IDLE, "suspend it"),
     Action.END: (Kind.EXPIRED, "end it"),
 }
@@ -102,10 +102,8 @@ def pending(state: SessionState) -> Request | None:
 def _requested(listing: Listing) -> Iterable[Finding]:
     for state in listing.states:
         if (request := pending(state)) is not None:
-            why = f": {request.why}" if request.why else ""
-            reason = f"{request.who or 'somebody'} asks to {request.verb} it{why}"
             action = "end it" if request.verb == Verb.END else "carry it out, or answer why not"
-            yield _of(state, Kind.REQUESTED, reason, action)
+            yield _of(state, Kind.REQUESTED, str(request), action)
 
 
 def _due(listing: Listing, now: datetime) -> Iterable[Finding]:
