@@ -5,7 +5,7 @@ This module decides nothing about Pulumi, the cluster or the store: they stand b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -141,13 +141,21 @@ async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
         tell(StackNotice(text=text))
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
 
-    async def declare() -> StackOutcome:
-        return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
-
-    outcome = await _leftovers(spec, ports, tell).declare(declare)
+    outcome = await _declared(spec, config, ports, tell)
+    if not outcome.changed and not facts.is_whole:
+        tell(StackNotice(text="a part of the session is gone that its stack knows: looking at each again"))
+        await ports.stacks.clear_pending(spec.name.text)
+        outcome = await _declared(spec, config, ports, tell)
     if outcome.has_pending:
         await ports.stacks.clear_pending(spec.name.text)
     return spec
+
+
+async def _declared(spec: SessionSpec, config: Mapping[str, str], ports: Ports, tell: Tell) -> StackOutcome:
+    async def declare() -> StackOutcome:
+        return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
+
+    return await _leftovers(spec, ports, tell).declare(declare)
 
 
 async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:

@@ -52,7 +52,7 @@ class World:
 
     known: of a state that was continued from a copy. labelled: what the cluster has with the session's label.
     full: buckets that hold objects. refusals: how often a stack finds something in its way. has_stack:
-    whether the session's stack is in the backend.
+    whether the session's stack is in the backend. changes: of each up.
     """
 
     facts: ClusterFacts = NEW
@@ -68,6 +68,7 @@ class World:
     declared: list[SessionSpec] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     has_stack: bool = True
+    changes: int = 1
 
     def refuse_missing(self) -> None:
         if not self.has_stack:
@@ -104,7 +105,7 @@ class Stacks:
             self.world.refusals -= 1
             raise GuardError("exists already")
         program()
-        return StackOutcome(outputs={}, changed=1, has_pending=False)
+        return StackOutcome(outputs={}, changed=self.world.changes, has_pending=False)
 
     async def destroy(self, name: str, tell: Any) -> StackOutcome:
         self.world.refuse_missing()
@@ -216,6 +217,18 @@ def test_shared_keys_are_refused_before_anything_is_made() -> None:
     with pytest.raises(GuardError, match="every other session's bucket"):
         up(world, request({"W": "the settings file"}, **GIVEN))
     assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "changes", "calls"),
+    [(True, 0, ["up"]), (False, 1, ["up"]), (False, 0, ["up", "clear", "up"])],
+)
+def test_what_somebody_deleted_of_a_session_is_looked_for_where_its_stack_knows_better(
+    calls: list[str], changes: int, *, is_whole: bool
+) -> None:
+    world = World(facts=replace(KNOWN, is_whole=is_whole), changes=changes)
+    up(world, request())
+    assert world.calls == calls
 
 
 def test_a_store_that_makes_no_keys_is_refused_before_anything_is_made() -> None:

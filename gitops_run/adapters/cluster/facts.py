@@ -25,9 +25,11 @@ from gitops_run.adapters.cluster.discovery import served_kinds
 from gitops_run.adapters.cluster.paths import (
     KUSTOMIZATIONS,
     SOURCES,
+    applier_path,
     namespace_path,
     owner_path,
     path_of,
+    release_path,
     source_path,
     version_path,
 )
@@ -77,7 +79,7 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
 
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
-    answers, user, controllers, is_bound, pod_security, time = await asyncio.gather(
+    answers, user, controllers, is_bound, pod_security, (time, is_applied) = await asyncio.gather(
         asyncio.gather(
             connection.get(namespace_path("kube-system")),
             present(connection, source_path(namespace, key.name.text)),
@@ -91,7 +93,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         read_controllers(connection),
         has_policies(connection),
         allowed_pod_security(connection),
-        read_time_rules(connection),
+        asyncio.gather(read_time_rules(connection), _is_applied(connection, key)),
     )
     system, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
@@ -112,7 +114,15 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
+        is_whole=bool(session) and is_applied,
     )
+
+
+async def _is_applied(connection: Connection, key: SessionKey) -> bool:
+    """Ask whether there is what applies the session."""
+    where = (key.namespace, key.name.text)
+    found = await asyncio.gather(*(connection.find(path(*where)) for path in (applier_path, release_path)))
+    return any(found)
 
 
 def tombstone_path(namespace: str) -> str:
