@@ -9,7 +9,7 @@ from gitops_run.adapters.flux_manifests import read_manifests
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.pulumi.project import PLATFORMS, ProjectHome, find_home
-from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.pulumi.stacks import Stacks, require_pulumi
 from gitops_run.api.caller import Caller
 from gitops_run.declare.platform_program import declare_platform
 from gitops_run.flows import platform as flow
@@ -100,6 +100,7 @@ def _resolved(said: Source, stack: Source, caller: Caller) -> PlatformSettings:
 
 
 def _ports(request: PlatformRequest, caller: Caller) -> flow.PlatformPorts:
+    require_pulumi()
     return flow.PlatformPorts(
         stacks=Stacks(_home(caller)),
         cluster=_cluster(request.settings),

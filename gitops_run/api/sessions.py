@@ -16,7 +16,7 @@ from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
-from gitops_run.adapters.pulumi.stacks import Stacks
+from gitops_run.adapters.pulumi.stacks import Stacks, require_pulumi
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api.caller import Caller
@@ -110,7 +110,8 @@ async def down_from_cluster(
     request: SessionRequest, caller: Caller, stone: Tombstone | None = None
 ) -> Receipt:
     """End a session whose state is lost, or out of reach where a stone is given. Raises as lifecycle.down."""
-    receipt = await lifecycle.down_from_cluster(request, _ports(request, caller), caller.tell, stone)
+    ports = _ports(request, caller, needs_stack=stone is None)
+    receipt = await lifecycle.down_from_cluster(request, ports, caller.tell, stone)
     return _forgotten(request, receipt, caller)
 
 
@@ -189,7 +190,9 @@ def _forgotten(request: SessionRequest, receipt: Receipt, caller: Caller) -> Rec
     return receipt
 
 
-def _ports(request: SessionRequest, caller: Caller) -> lifecycle.Ports:
+def _ports(request: SessionRequest, caller: Caller, *, needs_stack: bool = True) -> lifecycle.Ports:
+    if needs_stack:
+        require_pulumi()
     masker = Masker()
     masker.learn(request.secrets())
     return lifecycle.Ports(

@@ -181,10 +181,20 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
 async def _labelled(
     connection: Connection, name: SessionName, api_version: str, kind: str, namespace: str
 ) -> tuple[PendingObject, ...]:
-    """List a kind's objects with the session's label; none where the cluster doesn't serve it."""
+    """List a kind's objects with the session's label; none where the cluster doesn't serve it.
+
+    What this user may not list goes with the namespace.
+    """
     of_kind = PendingObject(api_version=api_version, kind=kind, namespace=namespace, name="")
     selector = {"labelSelector": f"{SESSION_LABEL}={name}"}
-    listing = await _look(connection, collection_of(of_kind), selector) or {"items": ()}
+    try:
+        listing = await _look(connection, collection_of(of_kind), selector) or {"items": ()}
+    except TransientError:
+        raise
+    except BackendError:
+        if not namespace:
+            raise
+        return ()
     return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])
 
 

@@ -58,16 +58,20 @@ class _Stack(automation.Stack):
         return _UNASKED
 
 
+def require_pulumi() -> None:
+    """Make sure that there is Pulumi. Raises BackendError."""
+    if shutil.which("pulumi") is None:
+        raise BackendError(
+            "pulumi is not on PATH",
+            hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
+        )
+
+
 class Stacks:
-    """Work on the stacks of one project, one run at a time."""
+    """Work on the stacks of one project, one run at a time. Only what works on one needs Pulumi."""
 
     def __init__(self, home: ProjectHome, masker: Masker | None = None) -> None:
         """masker: knows the values that are given to Pulumi, and takes them out of what it says."""
-        if shutil.which("pulumi") is None:
-            raise BackendError(
-                "pulumi is not on PATH",
-                hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
-            )
         self._home = home
         self._masker = masker or Masker()
 
@@ -213,6 +217,7 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
     ) -> T:
         """Do work in a thread; when this task is cancelled, Pulumi is signalled once and then awaited."""
+        require_pulumi()
         process, token = PulumiProcess(self._runs(stack), self._masker), lowlevel.current_token()
         report = Report(
             stack=stack,
