@@ -1,0 +1,239 @@
+"""What people, clocks and other programs do to sessions: all of it is survived, and nothing of them stays."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gitops_run.sandbox.processes import wait_until
+from gitops_run.sandbox.state import Sandbox
+from tests.conftest import EXAMPLES
+from tests.integration.own_clusters import own_sandbox_of, someone
+from tests.integration.test_killed_commands import found, left_of, syncs
+from tests.people import COMMAND, PATIENCE_S, Person
+
+HELD = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: held
+  finalizers: [example.com/hold]
+data: {a: b}
+"""
+
+
+@pytest.fixture(scope="module")
+def own_sandbox() -> Iterator[Sandbox]:
+    with own_sandbox_of("faults") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def engineer(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    engineer = someone(own_sandbox, tmp_path_factory.mktemp("engineer"))
+    engineer.succeeds("platform", "up")
+    return engineer
+
+
+@pytest.fixture(scope="module")
+def other(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Another engineer, on another machine."""
+    return someone(own_sandbox, tmp_path_factory.mktemp("other"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
+
+
+@pytest.fixture
+def name() -> str:
+    return f"fault-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture
+def made(own_sandbox: Sandbox, engineer: Person, root: Path, name: str) -> Iterator[str]:
+    """A session, which the test spoils; at the end nothing of it may be left."""
+    engineer.succeeds("up", name, str(root), "--root", str(root))
+    yield name
+    ended = engineer.types("down", name)
+    assert ended.code in (0, 7), ended.err
+    assert left_of(own_sandbox, engineer, name) == set()
+
+
+def patch(person: Person, kind: str, name: str, body: object) -> None:
+    where = ("-n", f"run-{name}", "--type", "merge", "-p", json.dumps(body))
+    person.kubectl("patch", kind, name, *where)
+
+
+def data_of(person: Person, name: str, which: str, text: str) -> None:
+    body = json.dumps({"data": {"loop": text}})
+    person.kubectl("patch", "configmap", which, "-n", f"run-{name}", "--type", "merge", "-p", body)
+
+
+def test_of_two_up_of_one_session_at_once_one_wins_and_the_other_says_who(
+    own_sandbox: Sandbox, engineer: Person, root: Path, name: str
+) -> None:
+    command = [*COMMAND, "up", name, str(root), "--root", str(root)]
+    both = [
+        subprocess.Popen(
+            command,
+            env=dict(engineer.env),
+            cwd=engineer.cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in both]
+    codes = [process.returncode for process in both]
+    lost = codes.index(3)
+    assert sorted(codes) == [0, 3], said
+    assert str(both[1 - lost].pid) in said[lost] or "locked" in said[lost]
+    syncs(engineer, root, name)
+    engineer.succeeds("down", name)
+    assert left_of(own_sandbox, engineer, name) == set()
+
+
+def test_a_second_developer_who_uses_the_name_is_refused_and_learns_whose_it_is(
+    made: str, other: Person, root: Path
+) -> None:
+    refused = other.types("up", made, str(root), "--root", str(root))
+    assert refused.code == 3
+    assert made in refused.err
+    assert other.types("down", made).code in (3, 7)
+
+
+def test_a_session_whose_namespace_somebody_deleted_is_made_again(
+    made: str, engineer: Person, root: Path
+) -> None:
+    engineer.kubectl("delete", "namespace", f"run-{made}")
+    engineer.succeeds("up", made, str(root), "--root", str(root))
+    syncs(engineer, root, made)
+
+
+def test_a_session_whose_namespace_somebody_deleted_is_ended(made: str, engineer: Person) -> None:
+    engineer.kubectl("delete", "namespace", f"run-{made}")
+    assert all(line["is_gone"] for line in engineer.succeeds("down", made, "-o", "json").json)
+
+
+@pytest.mark.parametrize(
+    "kind", ["buckets.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io"]
+)
+def test_a_session_whose_flux_object_somebody_deleted_is_made_whole(
+    made: str, engineer: Person, root: Path, kind: str
+) -> None:
+    engineer.kubectl("delete", kind, made, "-n", f"run-{made}")
+    engineer.succeeds("up", made, str(root), "--root", str(root))
+    syncs(engineer, root, made)
+
+
+def test_a_session_whose_stack_file_is_lost_is_ended(made: str, engineer: Person, root: Path) -> None:
+    syncs(engineer, root, made)
+    (file,) = Path(engineer.env["XDG_DATA_HOME"]).rglob(f"Pulumi.{made}.yaml")
+    file.unlink()
+    engineer.succeeds("down", made)
+
+
+@pytest.mark.timeout(400)  # gc waits a minute for what is stuck
+def test_gc_names_what_holds_one_end_up_and_ends_the_others(
+    own_sandbox: Sandbox, engineer: Person, other: Person, root: Path, made: str
+) -> None:
+    stuck, free = f"{made}-a", f"{made}-b"
+    (root / "held.yaml").write_text(HELD)
+    engineer.succeeds("up", stuck, str(root), "--root", str(root), "--ttl", "10s")
+    syncs(engineer, root, stuck)
+    (root / "held.yaml").unlink()
+    engineer.succeeds("up", free, str(root), "--root", str(root), "--ttl", "3s")
+    assert wait_until(lambda: {stuck, free} <= found(other), PATIENCE_S)
+    told = other.types("gc", "--apply", timeout_s=240.0)
+    assert told.code != 0
+    assert stuck in told.err
+    assert f"run-{free}" not in engineer.names("namespace")
+    engineer.kubectl(
+        *("patch", "configmap", "held", "-n", f"run-{stuck}", "--type", "merge"),
+        *("-p", '{"metadata":{"finalizers":null}}'),
+    )
+    other.succeeds("gc", "--apply")
+    for one in (stuck, free):
+        assert engineer.types("down", one).code in (0, 7)
+        assert left_of(own_sandbox, engineer, one) == set()
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_lease_of_a_machine_whose_clock_is_wrong_is_taken_once_it_is_not_renewed(
+    made: str, engineer: Person, root: Path, hours: int
+) -> None:
+    syncs(engineer, root, made)
+    when = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    patch(engineer, "lease", made, {"spec": {"holderIdentity": "eve@elsewhere/1/x-1", "renewTime": when}})
+    taken = ("--take-over",) if hours > 0 else ()
+    with replace(engineer, cwd=root).leaves_running("sync", made, *taken) as sync:
+        sync.tells("save_applied")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", '{"id": 1}', '{"id": "x", "verb": 7, "when": ""}', "x" * 100_000],
+    ids=["nothing", "no JSON", "a list", "a number", "another verb", "100 KB"],
+)
+def test_a_request_that_nobody_can_read_disturbs_neither_gc_nor_list_nor_a_sync(
+    made: str, engineer: Person, root: Path, text: str
+) -> None:
+    user = engineer.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    said = {"gitops-run.dev/request": text, "gitops-run.dev/requested-by": user}
+    patch(engineer, "buckets.source.toolkit.fluxcd.io", made, {"metadata": {"annotations": said}})
+    assert made not in found(engineer)
+    engineer.succeeds("list")
+    syncs(engineer, root, made)
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", '{"v": 99}', '{"saves": [{"number": "x"}]}'])
+def test_a_state_and_a_record_that_nobody_can_read_are_written_again(
+    made: str, engineer: Person, root: Path, text: str
+) -> None:
+    for which in ("gitops-run-state", "gitops-run-record"):
+        data_of(engineer, made, which, text)
+    for command in (("list",), ("status", made), ("gc",)):
+        engineer.succeeds(*command)
+    syncs(engineer, root, made)
+    assert engineer.succeeds("status", made, "-o", "json").json["record"]["saves"]
+
+
+def test_a_tombstone_that_somebody_made_up_ends_no_session(made: str, engineer: Person, root: Path) -> None:
+    """Whoever may write to the namespace default may claim anything there."""
+    stone = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"gitops-run-ended-run-{made}",
+            "namespace": "default",
+            "labels": {"gitops-run.dev/ended-session": made},
+        },
+        "data": {"session": made, "namespace": f"run-{made}", "by": "eve", "at": "soon", "reason": "fun"},
+    }
+    file = root.parent / "stone.json"
+    file.write_text(json.dumps(stone))
+    engineer.kubectl("apply", "-f", str(file))
+    engineer.succeeds("gc", "--apply")
+    engineer.succeeds("up", made, str(root), "--root", str(root))
+    syncs(engineer, root, made)
+
+
+@pytest.mark.parametrize("annotation", ["ttl=soon", "idle-limit=-1h", "suspended-at=yesterday", "created="])
+def test_an_annotation_that_says_nothing_sensible_ends_and_suspends_nothing(
+    made: str, engineer: Person, annotation: str
+) -> None:
+    flags = ("-n", f"run-{made}", "--overwrite", f"gitops-run.dev/{annotation}")
+    engineer.kubectl("annotate", "buckets.source.toolkit.fluxcd.io", made, *flags)
+    engineer.succeeds("list")
+    engineer.succeeds("gc", "--apply")
+    assert f"run-{made}" in engineer.names("namespace")
