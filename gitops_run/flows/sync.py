@@ -56,7 +56,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.snapshot import Snapshot
 
 FINISH_S = 5.0
-"""How long a push may go on after the loop was asked to end. One that is cut off is fenced, and so is safe."""
+"""How long a push may go on after the loop was asked to end. One that is cut off is fenced and safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
