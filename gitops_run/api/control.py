@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.bounds import read_time_rules
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
@@ -36,7 +37,7 @@ async def suspend(key: SessionKey, reason: str) -> SessionState:
     """
     async with _found(key) as (connection, state):
         if not state.is_suspended:
-            by = await control.who_asks(connection)
+            by = await read_user(connection)
             now = write_time(datetime.now(UTC))
             await control.suspend(connection, state, Suspension(by=by, reason=reason, at=now))
         return state

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.listing import read_state
@@ -109,7 +110,7 @@ async def _ask(connection: Connection, key: SessionKey, state: SessionState, wan
         id=secrets.token_hex(8),
         verb=Verb.UNDO,
         argument=wanted.revision,
-        who=await _user(connection),
+        who=await read_user(connection),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     body = {"metadata": {"annotations": to_annotations(asked)}}
@@ -119,13 +120,6 @@ async def _ask(connection: Connection, key: SessionKey, state: SessionState, wan
             await connection.patch(source_path(key.namespace, key.name.text), body)
             await _until_applied(connection, key, state, wanted)
             tasks.cancel_scope.cancel()
-
-
-async def _user(connection: Connection) -> str:
-    """Ask the cluster who this is."""
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answer = await connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
-    return str(answer["status"]["userInfo"]["username"])
 
 
 async def _unless_refused(
