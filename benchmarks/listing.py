@@ -14,7 +14,7 @@ from benchmarks.figures import p50, seconds
 from benchmarks.session import Bench
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.model.names import LOOP_KEY, OWNER_ROLE, ROOT_ANNOTATION, SESSION_LABEL, STATE_MAP
-from gitops_run.model.state.record import Outcome
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.texts import summary_text
 

@@ -28,10 +28,10 @@ from gitops_run.errors import (
     ungrouped,
 )
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
+from gitops_run.model.flux.requests import Request
 from gitops_run.model.health.rules import READY, Health
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import Event
-from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.store.objects import StoredObject, flux_revision
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.problem import Problem
@@ -193,6 +193,11 @@ class FakeCluster:
 
     async def changed(self) -> None:
         await self._news.wait()
+
+    def ask(self, request: Request) -> None:
+        """Take a request, as an annotation of the Bucket."""
+        self.source = replace(self.source, request=request)
+        self.tell()
 
     def tell(self) -> None:
         self._news.set()
@@ -486,7 +491,6 @@ class FakeHistory:
 
     def __init__(self) -> None:
         self.kept: dict[str, FakeSnapshot] = {}
-        self.asked: asyncio.Queue[UndoRequest] = asyncio.Queue()
 
     async def keep(self, snapshot: Snapshot) -> None:
         del snapshot
@@ -499,10 +503,6 @@ class FakeHistory:
         if revision not in self.kept:
             raise NotFound(f"{revision} is not kept")
         return self.kept[revision]
-
-    async def requests(self) -> AsyncIterator[UndoRequest]:
-        while True:
-            yield await self.asked.get()
 
 
 class FakeHealth:

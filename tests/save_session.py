@@ -10,6 +10,7 @@ import anyio
 
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SaveLoop, SyncSettings
+from gitops_run.model.flux.requests import Request
 from gitops_run.model.state.events import Event
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
@@ -43,6 +44,7 @@ class Session:
         self.confirm_after = 0.0
         self._tokens = counting_tokens()
         self._news = anyio.Event()
+        self._requests = 0
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -79,6 +81,14 @@ class Session:
                 await self._news.wait()
         return found[count - 1]
 
+    def asks(self, verb: str, argument: str = "") -> None:
+        """Write a request onto the Bucket, as somebody does from another machine."""
+        self._requests += 1
+        asked = Request(
+            id=f"request-{self._requests}", verb=verb, argument=argument, who="dev@example.com", when="now"
+        )
+        self.cluster.ask(asked)
+
     async def quiet(self) -> None:
         await anyio.sleep(30)
 
@@ -89,6 +99,16 @@ class Session:
 @asynccontextmanager
 async def running(files: dict[str, bytes], *, confirms: bool = False) -> AsyncIterator[Session]:
     session = Session(files, confirms=confirms)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(session.cluster.run)
+        tasks.start_soon(session.sync)
+        yield session
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def restarted(session: Session) -> AsyncIterator[Session]:
+    """Sync a session again, which nobody syncs now."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(session.cluster.run)
         tasks.start_soon(session.sync)

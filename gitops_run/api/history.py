@@ -1,12 +1,16 @@
 """List the snapshots that a session can go back to, and apply one again.
 
-A process that syncs the session here is asked to bring one back; where none does, this one pushes it.
+A sync that is live is asked to bring one back, by an annotation of the Flux Bucket. If there is none, this
+process pushes it.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -14,18 +18,24 @@ import anyio
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
-from gitops_run.adapters.cluster.sessions import LiveSession, read_session
+from gitops_run.adapters.cluster.listing import read_state
+from gitops_run.adapters.cluster.paths import map_path, source_path
+from gitops_run.adapters.cluster.record import to_summary
+from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
 from gitops_run.api.sync import SyncRequest, sync_session
-from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout
+from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout, ungrouped
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.flux.conditions import ApplierStatus, Standing, applier_verdict
+from gitops_run.model.flux.requests import Request, Verb, to_annotations
+from gitops_run.model.names import STATE_MAP
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.settings import Settings
-from gitops_run.model.state.history import KeptSnapshot, before, find, short
+from gitops_run.model.state.history import Kept, KeptSnapshot, before, find, short
+from gitops_run.model.state.session_state import SessionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +45,7 @@ class Undone:
     by: "sync" where a running one did it, "undo" where this process did, "" where it was live already.
     """
 
-    snapshot: KeptSnapshot
+    snapshot: Kept
     by: str
 
 
@@ -61,38 +71,83 @@ async def history(key: SessionKey, caller: Caller) -> KeptHistory:
 async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Caller) -> Undone:
     """Bring a snapshot back, and wait until Flux has applied it.
 
-    rev: the beginning of a revision, None for the one before what is live. Raises UsageError where it names
-    none or several, NotFound without a history, LockedError, ReconcileFailed or WaitTimeout.
+    A sync that is live is asked for it, on whatever machine it runs; otherwise this process pushes what is
+    kept here. rev: the beginning of a revision, None for the one before what is live. Raises UsageError where
+    it names none or several, NotFound without a history, LockedError, ReconcileFailed or WaitTimeout.
     """
     past = _kept(key, caller)
     async with connect(key.kubeconfig, key.context) as connection:
-        session = await read_session(connection, key)
-        wanted = _wanted(past.kept(), rev, session, key)
-        if wanted.revision == _applied(session):
+        state = await read_state(connection, key)
+        wanted = _wanted(_choices(past.kept(), state), rev, state, key)
+        if wanted.revision == _live(state):
             caller.report(f"{short(wanted.revision)} is already live: there is nothing to undo")
             return Undone(snapshot=wanted, by="")
-        if Holder(session.writer).is_running_here:
-            with past.asking(wanted.revision):
-                await _until_applied(connection, key, session, wanted)
+        if state.synced_by is not None and state.synced_by.is_live:
+            await _ask(connection, key, state, wanted)
             return Undone(snapshot=wanted, by="sync")
     request = SyncRequest(key=key, settings=settings, root=None, undo_to=wanted.revision)
     await sync_session(request, caller)
     return Undone(snapshot=wanted, by="undo")
 
 
-async def _until_applied(
-    connection: Connection, key: SessionKey, session: LiveSession, wanted: KeptSnapshot
-) -> None:
+def _choices(here: Sequence[Kept], state: SessionState) -> Sequence[Kept]:
+    """List what can be brought back: what the sync keeps, where one is live elsewhere."""
+    writer = state.synced_by
+    is_elsewhere = writer is not None and writer.is_live and not Holder(writer.holder).is_running_here
+    return state.record.kept if is_elsewhere and state.record else here
+
+
+async def _ask(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
+    """Ask the live sync. Raises ReconcileFailed where it refuses, or Flux does, WaitTimeout."""
+    asked = Request(
+        id=secrets.token_hex(8),
+        verb=Verb.UNDO,
+        argument=wanted.revision,
+        who=await _user(connection),
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    body = {"metadata": {"annotations": to_annotations(asked)}}
+    with ungrouped():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_unless_refused, connection, key, asked)
+            await connection.patch(source_path(key.namespace, key.name.text), body)
+            await _until_applied(connection, key, state, wanted)
+            tasks.cancel_scope.cancel()
+
+
+async def _user(connection: Connection) -> str:
+    """Ask the cluster who this is."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    answer = await connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    return str(answer["status"]["userInfo"]["username"])
+
+
+async def _unless_refused(connection: Connection, key: SessionKey, asked: Request) -> None:
+    """Watch for an answer. Raises ReconcileFailed where it is a refusal."""
+    path = map_path(key.namespace, STATE_MAP).rpartition("/")[0]
+    async with aclosing(reflect_one(connection, path, STATE_MAP)) as states:
+        async for live in states:
+            summary = to_summary(live) if live else None
+            answer = summary.answer if summary else None
+            if answer is not None and answer.request == asked.id and not answer.is_accepted:
+                raise ReconcileFailed(
+                    f"the sync refuses to undo: {answer.message}",
+                    hint="to see what it keeps: gitops-run status NAME",
+                )
+
+
+async def _until_applied(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
     """Wait until Flux has applied a snapshot. Raises WaitTimeout, or ReconcileFailed where Flux refuses."""
-    is_helm = session.helm is not None
+    is_helm = any(target.helm for target in state.targets)
     async with watch_flux(connection, key, is_helm=is_helm) as flux:
         with anyio.move_on_after(UNDO_S):
             while not _is_applied(flux.source.revision, flux.applier, wanted.revision):
                 await flux.news()
             return
+    holder = state.synced_by.holder if state.synced_by else "nobody"
     raise WaitTimeout(
         f"{short(wanted.revision)} was not applied within {UNDO_S:.0f} s",
-        hint=f"see what the sync of {session.name} says; it runs as {session.writer}",
+        hint=f"see what the sync of {key.name} reports; it runs as {holder}",
     )
 
 
@@ -106,12 +161,10 @@ def _is_applied(fetched: str, applier: ApplierStatus, revision: str) -> bool:
     return verdict.standing is Standing.APPLIED
 
 
-def _wanted(
-    kept: Sequence[KeptSnapshot], rev: str | None, session: LiveSession, key: SessionKey
-) -> KeptSnapshot:
+def _wanted(kept: Sequence[Kept], rev: str | None, state: SessionState, key: SessionKey) -> Kept:
     if not kept:
         raise _nothing_kept(key)
-    return before(kept, _applied(session)) if rev is None else find(kept, rev)
+    return before(kept, _live(state)) if rev is None else find(kept, rev)
 
 
 def _nothing_kept(key: SessionKey) -> NotFound:
@@ -130,13 +183,13 @@ async def _live_revision(key: SessionKey, caller: Caller) -> str | None:
     """Ask the cluster which revision is live, "" for none; None where it doesn't say."""
     try:
         async with connect(key.kubeconfig, key.context) as connection:
-            return _applied(await read_session(connection, key))
+            return _live(await read_state(connection, key))
     except (BackendError, NotFound) as error:
         caller.report(f"the live snapshot is not known: {error.message}")
         return None
 
 
-def _applied(session: LiveSession) -> str:
+def _live(state: SessionState) -> str:
     """Say which revision is live: none where a later one was pushed and Flux has refused it."""
-    applied = session.applier.applied if session.applier else ""
-    return applied if applied == session.source.revision else ""
+    applied = next((target.applied for target in state.targets), "")
+    return applied if state.source and applied == state.source.revision else ""

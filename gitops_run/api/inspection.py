@@ -39,7 +39,7 @@ def work_tree(session: LiveSession, root: Path, stage: Path, emit: Emit = lambda
 
 
 def root_of(session: LiveSession, named: Path | None, history: Path, here: Path) -> Path:
-    """Find the session's root: the one that was named, else the one around here, else the one remembered.
+    """Find the session's root: the given one, otherwise the one around here, or the remembered one.
 
     history: the folder of the session's history. Raises UsageError where none of them can be it.
     """

@@ -13,12 +13,12 @@ from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api.caller import Caller
 from gitops_run.declare.platform_program import declare_platform
 from gitops_run.flows import platform as flow
+from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.flux_install import images as images_of
 from gitops_run.model.platform.flux_install import install
 from gitops_run.model.platform.platform import (
     PLATFORM_PROJECT,
     PLATFORM_SETTINGS,
-    PlatformFacts,
     PlatformSettings,
     flux_choice,
     resolve_platform,

@@ -29,6 +29,7 @@ from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import SETTINGS, Origin, Settings, Source, resolve
 from gitops_run.model.session.spec import SessionSpec
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.text.masking import Masker
 
 
@@ -105,9 +106,11 @@ async def down(request: SessionRequest, caller: Caller) -> Receipt:
     return _forgotten(request, receipt, caller)
 
 
-async def down_from_cluster(request: SessionRequest, caller: Caller) -> Receipt:
-    """End a session whose state is lost. Raises as lifecycle.down."""
-    receipt = await lifecycle.down_from_cluster(request, _ports(request, caller), caller.tell)
+async def down_from_cluster(
+    request: SessionRequest, caller: Caller, stone: Tombstone | None = None
+) -> Receipt:
+    """End a session whose state is lost, or out of reach where a stone is given. Raises as lifecycle.down."""
+    receipt = await lifecycle.down_from_cluster(request, _ports(request, caller), caller.tell, stone)
     return _forgotten(request, receipt, caller)
 
 
@@ -116,6 +119,19 @@ async def down_without_cluster(request: SessionRequest, caller: Caller) -> Recei
     with caller.unfinished(_at_work(request, f"gitops-run down {request.key.name}")):
         receipt = await lifecycle.down_without_cluster(request, _ports(request, caller), caller.tell)
     return _forgotten(request, receipt, caller)
+
+
+async def stacks_of(cluster: str, caller: Caller) -> frozenset[str]:
+    """Name the stacks that are here, with their files, and whose session is in this cluster.
+
+    cluster: the UID of its kube-system namespace. Raises BackendError where Pulumi isn't here or fails.
+    """
+    home = _home(caller)
+    return frozenset(
+        name
+        for name in await Stacks(home).names()
+        if user_files.read_stack_file(home.stack_file(name)).values.get("cluster") == cluster
+    )
 
 
 def _with_context(sources: Sequence[Source], stack_file: Path) -> Sequence[Source]:
@@ -145,7 +161,7 @@ def _refuse_missing_values(settings: Settings) -> None:
 
 
 async def _with_existing(request: SessionRequest, missing: NotFound) -> NotFound:
-    """Say which sessions exist, where one does not and this user may list them."""
+    """Report which sessions exist, where one does not and this user may list them."""
     key = request.key
     try:
         async with connect(key.kubeconfig, key.context) as connection:

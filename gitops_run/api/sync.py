@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -40,6 +41,7 @@ from gitops_run.api.inspection import (
 from gitops_run.api.reach import reached_store
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.backoff import Backoff
+from gitops_run.flows.expiry import warn_of_end
 from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.ports import Store, StoreWatch
 from gitops_run.flows.preflight import Inspector
@@ -111,7 +113,7 @@ async def _leased(lease: SessionLease, request: SyncRequest, caller: Caller) -> 
 
 @asynccontextmanager
 async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[None]:
-    """Publish in the cluster what is done, for everybody who may see the session."""
+    """Publish in the cluster what is done, for everybody who may see the session, and warn of its end."""
     recorder = Recorder(
         RecordMaps(opened.connection, opened.key.namespace),
         opened.lease.ensure,
@@ -122,6 +124,7 @@ async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[None]:
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run, caller.emit)
+            tasks.start_soon(warn_of_end, opened.flux, caller.emit, partial(datetime.now, UTC))
             try:
                 yield
             finally:

@@ -23,8 +23,10 @@ from gitops_run.model.session.contexts import is_known_local
 from gitops_run.model.session.settings import Settings
 
 COMMAND: Final = re.compile(r"gitops-run [a-z][^,;()`]*")
-SESSION_COMMANDS: Final = frozenset({"diff", "down", "history", "status", "sync", "undo", "up", "wait"})
-_CLUSTER_COMMANDS: Final = frozenset({"list", "platform"})
+SESSION_COMMANDS: Final = frozenset(
+    {"diff", "down", "extend", "history", "resume", "status", "suspend", "sync", "undo", "up", "wait"}
+)
+_CLUSTER_COMMANDS: Final = frozenset({"gc", "list", "platform"})
 _META: Final = "gitops_run.place"
 _FLAGS: Final = {"kubeconfig": "--kubeconfig", "context": "--context", "namespace": "--namespace"}
 _ALLOW: Final = "--allow-contexts"

@@ -28,6 +28,8 @@ _METAVARS = {
     "substitutefrom": "KIND/NAME",
     "image": "IMAGE",
     "owner": "USER",
+    "ttl": "DURATION",
+    "idlelimit": "DURATION",
 }
 """What flags take, by the end of the setting's key."""
 
@@ -48,6 +50,8 @@ APPLIER_KEYS = (
 SESSION_KEYS = (
     "owner",
     "podSecurity",
+    "ttl",
+    "idleLimit",
     "store",
     "endpoint",
     "region",
@@ -100,8 +104,9 @@ def _help(setting: Setting) -> str:
 
 no_preflight_flag = click.option(
     "--no-preflight",
-    "has_no_preflight",
+    "has_dry_run",
     is_flag=True,
+    callback=lambda _context, _option, is_given: not is_given,
     help="Skip the server-side dry run and the diff of each save; Flux then reports what is wrong. "
     "Rendering, ownership of objects and prune limits are still checked.",
 )

@@ -21,7 +21,13 @@ from gitops_run.model.platform.status import PlatformStatus, rows, to_json, to_s
 
 CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
 FLUX_KEYS: Final = ("fluxVersion", "fluxManifests", "fluxRegistry", "fluxReceiver")
-_SESSION_KEYS: Final = ("sessionPodSecurity",)
+_SESSION_KEYS: Final = (
+    "sessionPodSecurity",
+    "sessionTtl",
+    "sessionMaxTtl",
+    "sessionIdleLimit",
+    "sessionMaxIdleLimit",
+)
 
 _which_stack = click.option(
     "--stack", "named", help="The stack's name; by default derived from the context's."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gitops_run.cli.text import for_terminal
 from gitops_run.model.objects.change import Change
+from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.events import (
     Event,
     HealthChanged,
@@ -19,6 +20,7 @@ from gitops_run.model.state.events import (
     NamespaceOverridden,
     ObjectsAwaited,
     RecordFailed,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -31,6 +33,7 @@ from gitops_run.model.state.events import (
     SaveUndecided,
     SaveUploading,
     ServiceFailed,
+    SessionExpiring,
     SnapshotKept,
     StoreDiffered,
     StoreReplaced,
@@ -125,10 +128,16 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
             return [f"{marks.note} {event.message}", *_indented(event.hint)]
         case HistoryFailed():
             return [f"{marks.bad} not kept for undo: {event.message}", *_indented(event.hint)]
+        case RequestAnswered():
+            return _answer_lines(event, marks)
         case UndoFailed():
             return [f"{marks.bad} not undone: {event.message}", *_indented(event.hint)]
         case RecordFailed():
             return [f"{marks.bad} {event.message}", *_indented(event.hint)]
+        case SessionExpiring():
+            left = Duration(max(event.seconds, 1)).rough
+            head = f"{marks.note} the session ends at {event.expires}, in {left}"
+            return [head, *_indented(event.hint)]
         case TreeIsLive() | SnapshotKept() | WorkTreeSeen():
             return []
         case ServiceFailed():
@@ -154,6 +163,13 @@ def _applied_lines(event: SaveApplied, marks: Marks) -> list[str]:
     took = duration(whole_ms(event.times_ms))
     head = f"{marks.good} save {event.save}: {_files(event.paths)} applied in {took}"
     return [head, *_indented(f"slow: {event.slowest}" if event.slowest else "")]
+
+
+def _answer_lines(event: RequestAnswered, marks: Marks) -> list[str]:
+    asked = f"{event.who or 'somebody'} asks for {event.verb}"
+    if event.is_accepted:
+        return [f"{marks.note} {asked}"]
+    return [f"{marks.bad} {asked}: refused: {event.message}"]
 
 
 def _change_lines(changes: tuple[Change, ...]) -> list[str]:

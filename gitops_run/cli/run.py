@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
     is_kept: bool,
     is_take_over: bool,
     is_prune_allowed: bool,
-    has_no_preflight: bool,
+    has_dry_run: bool,
     **flags: object,
 ) -> None:
     """Create a session that applies PATH, sync it until interrupted, and end it."""
@@ -63,7 +63,7 @@ def run(  # noqa: PLR0913 - one argument for each flag
         settings=request.settings,
         root=Path(place["root"]),
         is_take_over=is_take_over,
-        has_dry_run=not has_no_preflight,
+        has_dry_run=has_dry_run,
     )
     caller = this_caller(event_stream(output, parsed.text), is_prune_allowed=is_prune_allowed)
     note(f"{beginning(request)}; Ctrl-C {'keeps it' if is_kept else 'ends it'}")

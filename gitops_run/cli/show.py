@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -14,6 +15,7 @@ from gitops_run.api.listing import ListRequest, watch_list
 from gitops_run.api.listing import list_sessions as api_list
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
+from gitops_run.cli.control import suspended_by
 from gitops_run.cli.following import JsonScreen, Screen, follow, screen_of
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
@@ -23,10 +25,13 @@ from gitops_run.cli.table import print_table
 from gitops_run.errors import UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.details import SessionDetails
 from gitops_run.model.state.document import last_applied, to_document
+from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
-from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
@@ -47,6 +52,7 @@ HEADS = (
     "BUCKET",
     "REVISION",
     "SYNCED BY",
+    "TIME LEFT",
     "LAST SAVE",
     "HEALTH",
 )
@@ -98,16 +104,25 @@ def list_sessions(  # noqa: PLR0913 - one for each flag
         anyio.run(partial(until_interrupted, follow, watch_list(request, caller), _screen(output)))
         return
     sessions = anyio.run(api_list, request, caller)
+    now = datetime.now(UTC)
     if output == "json":
-        print_json([to_document(session) for session in sessions])
+        print_json([to_document(session, now) for session in sessions])
     elif not sessions:
         note(f"there are no such sessions on {settings.context}")
     else:
-        print_table(HEADS, [_row(session) for session in sessions])
+        print_table(HEADS, [_row(session, now) for session in sessions])
 
 
 def _screen(output: str) -> Screen:
-    return JsonScreen() if output == "json" else screen_of(sys.stdout, HEADS, _row)
+    return JsonScreen(_now) if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
+
+
+def _row_now(session: SessionState) -> tuple[str, ...]:
+    return _row(session, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @click.command()
@@ -120,11 +135,12 @@ def status(name: str, output: str, *, has_all_objects: bool, **flags: object) ->
     parsed = SessionName.parse(name)
     settings = session_settings(parsed, flags)
     session, details = anyio.run(api.read_session, SessionKey.of(parsed, settings))
+    now = datetime.now(UTC)
     if output == "json":
-        print_json(to_document(session, details))
+        print_json(to_document(session, now, details))
     else:
         shown = None if has_all_objects else _OBJECTS_SHOWN
-        print_table(("", ""), [*status_rows(session), *detail_rows(details, shown)])
+        print_table(("", ""), [*status_rows(session, now), *detail_rows(details, shown)])
 
 
 def detail_rows(details: SessionDetails, most: int | None) -> list[tuple[str, ...]]:
@@ -142,18 +158,19 @@ def detail_rows(details: SessionDetails, most: int | None) -> list[tuple[str, ..
     return rows
 
 
-def _row(session: SessionState) -> tuple[str, ...]:
+def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
     place = session.place
     return (
         session.name,
-        phase(session).value,
+        phase(session, now).value,
         _owner(session),
         f"{place.root}/{', '.join(place.targets)}" if place else "",
         _branch(session.summary),
         place.store if place else "",
         _short(session.source.revision) if session.source else "",
         _person(session.synced_by),
-        _last_save(session.summary.last) if session.summary and session.summary.last else "",
+        time_left_text(session, now),
+        _last_save(session),
         _health(session),
     )
 
@@ -181,7 +198,28 @@ def _cut(text: str) -> str:
     return line if len(line) <= _PROBLEM_CHARACTERS else f"{line[: _PROBLEM_CHARACTERS - 1]}…"
 
 
-def _last_save(last: SaveSummary) -> str:
+def time_left_text(session: SessionState, now: datetime) -> str:
+    """Write what is left of TTL and idle limit; "" where there is neither."""
+    left = time_left(session, now)
+    if left is None:
+        return ""
+    ttl = "" if left.left_s is None else _span(left.left_s) if left.left_s > 0 else "over"
+    idle = "" if left.idle_left_s is None else f"idle {_span(max(left.idle_left_s, 0))}"
+    return ", ".join(text for text in (ttl, idle) if text)
+
+
+def _span(seconds: int) -> str:
+    return Duration(seconds).rough
+
+
+def _last_save(session: SessionState) -> str:
+    """Write why the session is suspended, or the newest save."""
+    if why := suspended_by(session):
+        return f"suspended{why}"
+    return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
+
+
+def _newest_save(last: SaveSummary) -> str:
     """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
         return f"{last.outcome}: {_cut(last.problem)}"
@@ -190,17 +228,18 @@ def _last_save(last: SaveSummary) -> str:
     return f"{last.outcome}, {last.at}"
 
 
-def status_rows(session: SessionState) -> list[tuple[str, ...]]:
+def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
     """Write what is live in a session as names and values."""
     place, source = session.place, session.source
     rows: list[tuple[str, ...]] = [
         ("session", session.name),
-        ("state", phase(session).value),
+        ("state", phase(session, now).value),
         ("namespace", session.namespace),
         ("owner", _owner(session)),
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
         ("created", session.created),
+        *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),
     ]
     if source is not None:
@@ -211,6 +250,20 @@ def status_rows(session: SessionState) -> list[tuple[str, ...]]:
     for target in session.targets:
         rows += _target_rows(target)
     return [*rows, *_newest_rows(session), *(_record_rows(session.record) if session.record else ())]
+
+
+def _limit_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
+    """Write when the session ends and when it is suspended as idle; nothing where it has no limit."""
+    left = time_left(session, now)
+    rows: list[tuple[str, ...]] = []
+    if left is not None and left.left_s is not None:
+        extended = ", extended" if left.is_extended else ""
+        how = f"in {_span(left.left_s)}" if left.left_s > 0 else f"{_span(-left.left_s)} ago"
+        rows.append(("ends", f"{left.expires}, {how} (TTL {left.ttl}{extended})"))
+    if left is not None and left.idle_limit:
+        when = f"{left.idle_until}" if left.idle_until else "suspended already"
+        rows.append(("idle limit", f"{left.idle_limit}: {when}"))
+    return rows
 
 
 def _newest_rows(session: SessionState) -> list[tuple[str, ...]]:
@@ -226,10 +279,17 @@ def _newest_rows(session: SessionState) -> list[tuple[str, ...]]:
 def _target_rows(target: TargetState) -> list[tuple[str, ...]]:
     return [
         ("applied", target.applied or "nothing yet"),
-        ("suspended", "yes" if target.is_suspended else "no"),
+        ("suspended", _suspended(target)),
         ("objects", str(target.objects)),
         ("verdict", _verdict(target)),
     ]
+
+
+def _suspended(target: TargetState) -> str:
+    if not target.is_suspended:
+        return "no"
+    since = f" since {target.suspended_at}" if target.suspended_at else ""
+    return f"by {target.suspended_by}{since}: {target.suspended_reason}" if target.suspended_by else "yes"
 
 
 def _person(writer: Writer | None) -> str:
@@ -268,7 +328,7 @@ def _save_rows(record: Record) -> Iterable[tuple[str, ...]]:
 
 
 def _came_of(save: SaveRecord) -> str:
-    """Describe what came of a save: why it was refused, else of which files it was."""
+    """Describe what came of a save: why it was refused, otherwise of which files it was."""
     healthy = ", healthy" if save.is_healthy else ""
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals

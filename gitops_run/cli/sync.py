@@ -45,7 +45,7 @@ def sync(  # noqa: PLR0913 - one argument for each flag
     *,
     is_take_over: bool,
     is_prune_allowed: bool,
-    has_no_preflight: bool,
+    has_dry_run: bool,
     **flags: object,
 ) -> None:
     """Push every save to session NAME until interrupted. The session stays."""
@@ -56,7 +56,7 @@ def sync(  # noqa: PLR0913 - one argument for each flag
         settings=settings,
         root=root,
         is_take_over=is_take_over,
-        has_dry_run=not has_no_preflight,
+        has_dry_run=has_dry_run,
     )
     caller = this_caller(event_stream(output, name), is_prune_allowed=is_prune_allowed)
     try:

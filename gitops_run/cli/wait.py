@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -51,6 +52,6 @@ def wait(name: str, output: str, *, goal: str, timeout_s: float, **flags: object
     waiting = partial(until_interrupted, api_wait, SessionKey.of(parsed, settings), Goal(goal), timeout_s)
     session = anyio.run(waiting)
     if output == "json":
-        print_json(to_document(session) if session else None)
+        print_json(to_document(session, datetime.now(UTC)) if session else None)
     else:
         ok(f"session {name} is {goal}")

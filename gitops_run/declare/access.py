@@ -19,14 +19,14 @@ from gitops_run.model.store.keys import KeyPair
 def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pulumi.Resource, ...]:
     """Declare the account that applies, and what it and the session's owner may do."""
     account = KubernetesObject(f"{spec.name}-account", manifests.service_account(spec), opts)
-    applier = KubernetesObject(f"{spec.name}-applier", manifests.applier_role(spec), opts)
+    applier = KubernetesObject(f"{spec.name}-applier", manifests.account_role(spec), opts)
     owner = KubernetesObject(f"{spec.name}-owner", manifests.owner_role(spec), opts)
     return (
         account,
         applier,
         owner,
         KubernetesObject(
-            f"{spec.name}-applier-binding", manifests.applier_binding(spec), after(opts, account, applier)
+            f"{spec.name}-applier-binding", manifests.account_binding(spec), after(opts, account, applier)
         ),
         KubernetesObject(f"{spec.name}-owner-binding", manifests.owner_binding(spec), after(opts, owner)),
     )

@@ -70,7 +70,7 @@ def _declare_s3_bucket(spec: SessionSpec, store: S3Store, opts: pulumi.ResourceO
 def _declare_keys(
     spec: SessionSpec, store: S3Store, opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Output[KeyPair], pulumi.Output[KeyPair]]:
-    """Take the keys that a person provides, else declare keys that the store makes for this bucket."""
+    """Take the keys that a person provides, otherwise declare keys that the store makes for this bucket."""
     if store.keys:
         return pulumi.Output.secret(store.keys.reader), pulumi.Output.secret(store.keys.writer)
     made = BucketKeys(f"{spec.name}-keys", bucket=spec.bucket, admin=store.access, opts=opts)

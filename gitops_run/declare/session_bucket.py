@@ -13,7 +13,7 @@ from gitops_run.model.store.keys import KeyPair
 class SessionBucket:
     """Hold the bucket and its keys.
 
-    made: what has to be there before the keys are of use. server: what has to run before Flux is to
+    made: what must exist before the keys are of use. server: what must run before Flux is to
     fetch; what else a session has is made meanwhile. ca: PEM, "" where nobody needs one.
     """
 

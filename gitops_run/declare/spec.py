@@ -49,6 +49,8 @@ def spec_of(name: SessionName, sources: Sequence[Source]) -> SessionSpec:
     refuse_context(request)
     facts = _ask_cluster(request.key)
     spec = admitted(described(request, facts), request, facts)
+    if facts.is_ended:
+        pulumi.log.warn(f"{facts.ended}; the state of its stack is older: pulumi refresh")
     for text in warnings(spec, facts):
         pulumi.log.warn(text)
     return spec

@@ -35,7 +35,7 @@ class DroppedFields:
 
 
 def _line(path: str, line: int, name: str) -> str:
-    return f"{path}:{line}: Flux drops the field {name}: a kustomization has none of this name there"
+    return f"{path}:{line}: Flux drops the field {name}: a kustomization has no such field there"
 
 
 async def look_as_flux_applies(

@@ -6,7 +6,7 @@ This module decides nothing about Pulumi, the cluster or the store: they stand b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -34,6 +34,7 @@ from gitops_run.model.session.spec import (
     parse_s3_store,
     refuse_other_target,
 )
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
 from gitops_run.model.store.failures import cannot_make_keys
 from gitops_run.model.store.keys import MadeKeys
@@ -60,6 +61,12 @@ class ClusterPort(Protocol):
 
     async def hindrances(self) -> tuple[Hindrance, ...]:
         """Find what holds the session's end up."""
+
+    async def leave_word(self, stone: Tombstone) -> None:
+        """Leave a tombstone, which outlives the session's namespace."""
+
+    async def forget_word(self) -> None:
+        """Remove the tombstone, if there is one."""
 
 
 class StorePort(Protocol):
@@ -125,6 +132,9 @@ async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
     if facts.has_session:
         await _refuse_other_stack(spec.name, facts, ports, tell)
     spec = admitted(spec, request, facts)
+    if facts.is_ended:
+        with suppress(NotFound):  # the state isn't here: the word that gc left stays for its stack
+            await _clear_state(request, facts, ports, tell)
     if not facts.target:
         await to_thread.run_sync(_require_keys, spec, ports)
     for text in warnings(spec, facts):
@@ -151,6 +161,10 @@ async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
     except TransientError as error:
         gone = "gitops-run down NAME --cluster-gone"
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
+    if facts.is_ended:
+        cleared = await _clear_state(request, facts, ports, tell)
+        lines = (*await ports.cluster.remains(), *cleared.lines)
+        return _proven(request.key, Receipt(lines=lines))
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)
     is_continued = await ports.stacks.known(spec.name.text, tell) is not None
@@ -167,22 +181,29 @@ async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
     if is_continued:
         await _remove_labelled(ports)
     await ports.stacks.forget(spec.name.text)
+    if facts.ended:  # gc was interrupted while it ended the session
+        await ports.cluster.forget_word()
     left = Undecided.ALL if is_continued else Undecided.EMPTY if outcome.has_pending else Undecided.NOTHING
     return _proven(request.key, await _look_again(spec, ports, left))
 
 
-async def down_from_cluster(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
+async def down_from_cluster(
+    request: SessionRequest, ports: Ports, tell: Tell, stone: Tombstone | None = None
+) -> Receipt:
     """Take a session away whose state is lost: by its labels in the cluster, and by its names in the store.
 
-    Raises as down.
+    stone: word for a stack whose state is out of reach here, left before anything goes. Raises as down.
     """
     spec, _ = await _look(request, ports)
+    if stone is not None:
+        await ports.cluster.leave_word(stone)
     await ports.cluster.drain()
     async with explained(spec.name.text, ports.cluster.hindrances, tell):
         for found in await _remove_labelled(ports):
             tell(StackNotice(text=f"delete {found.kind} {found.name}"))
     receipt = await _look_again(spec, ports, Undecided.ALL)
-    await ports.stacks.discard(spec.name.text)
+    if stone is None:
+        await ports.stacks.discard(spec.name.text)
     return _proven(request.key, receipt)
 
 
@@ -190,6 +211,18 @@ async def _remove_labelled(ports: Ports) -> tuple[PendingObject, ...]:
     found = await ports.cluster.labelled()
     await ports.cluster.remove(found)
     return found
+
+
+async def _clear_state(request: SessionRequest, facts: ClusterFacts, ports: Ports, tell: Tell) -> Receipt:
+    """Clear what a stack still says of a session that gc has ended, and then the word that gc left.
+
+    Raises NotFound where the stack's state isn't here, and as down_without_cluster.
+    """
+    tell(StackNotice(text=str(facts.ended)))
+    receipt = await down_without_cluster(request, ports, tell)
+    tell(StackNotice(text="what its stack still had of it is removed"))
+    await ports.cluster.forget_word()
+    return receipt
 
 
 async def down_without_cluster(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:

@@ -12,8 +12,8 @@ from typing import Protocol
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.platform import (
-    PlatformFacts,
     PlatformSettings,
     PlatformSpec,
     describe_flux,
@@ -107,7 +107,7 @@ async def down(stack: str, settings: PlatformSettings, ports: PlatformPorts, tel
     left = await ports.cluster.facts()
     if stack in left.stacks:
         raise BackendError(
-            f"the platform {stack} is down, and something that it made is still there",
+            f"the platform {stack} is down, but some of its objects remain",
             hint="to see them: gitops-run platform status",
         )
     return left

@@ -15,7 +15,6 @@ from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.objects.dry_run import Look
 from gitops_run.model.objects.identity import RenderedObject
 from gitops_run.model.state.events import Event
-from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.store.objects import StoredObject
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.problem import Problem
@@ -195,8 +194,4 @@ class History(Protocol):
 
     async def snapshot(self, revision: str) -> Snapshot:
         """Lay out an earlier snapshot, whole, in a folder of its own, with `taken`. Raises NotFound."""
-        ...
-
-    def requests(self) -> AsyncIterator[UndoRequest]:
-        """Yield undo requests from other processes of this developer, as they come."""
         ...

@@ -19,7 +19,7 @@ from gitops_run.flows.namespaces import NamespaceFinder
 from gitops_run.flows.ports import ClusterLook, Emit, Renderer
 from gitops_run.flows.refusals import Refusals
 from gitops_run.flows.threads import off_the_loop
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.change import Change, FieldChange
 from gitops_run.model.objects.changes import find_change, find_recreation
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle, conflict_of
@@ -301,7 +301,7 @@ class _Judgement:
         self._not_checked: list[str] = []
 
     def judge(self, item: RenderedObject, look: Look) -> None:
-        """Say of one object whether it may be applied, and what that would change."""
+        """Report of one object whether it may be applied, and what that would change."""
         ref, session = item.ref, self._settings.session
         if any(self._settings.leaves_alone(body) for body in (item.body, look.live or {})):
             self._not_checked.append(f"{ref}: its annotation makes Flux ignore it")
@@ -330,7 +330,7 @@ class _Judgement:
         if is_recreated:
             self._changes.append(find_recreation(ref, look.live or {}, item.body, look.made_new))
         elif look.is_hidden and not look.findings:
-            reason = f"{APPLIER} may not read it, so its existence and its owner are unknown"
+            reason = f"{ACCOUNT} may not read it, so its existence and its owner are unknown"
             self._not_checked.append(f"{ref}: {reason}")
         elif look.result is not None and look.live is not None and ref.inventory_id in self._twofold:
             reason = "it is defined in several API versions, and the one that Flux applies last wins"

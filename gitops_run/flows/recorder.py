@@ -18,6 +18,7 @@ from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
     HealthChanged,
     RecordFailed,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -56,6 +57,7 @@ _WORTH_WRITING: Final = (
     | StoreDiffered
     | SnapshotKept
     | WorkTreeSeen
+    | RequestAnswered
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
@@ -36,7 +36,7 @@ class Refusals:
         """Write what the cluster finds wrong with an object."""
         if finding.obstacle is Obstacle.IMPERSONATION:
             return Problem(
-                message=f"you may not impersonate {APPLIER}: an older gitops-run created this session",
+                message=f"you may not impersonate {ACCOUNT}: an older gitops-run created this session",
                 hint="update it: gitops-run up NAME",
             )
         message, hint = self._told(ref, look, finding)
@@ -74,7 +74,7 @@ class Refusals:
             return _WHOLE_CLUSTER
         if ref.namespace not in ("", namespace):
             return f"it is in namespace {ref.namespace}, and the session may apply in {namespace} only"
-        return f"the session's ServiceAccount {APPLIER} has no right to apply {look.resource}"
+        return f"the session's ServiceAccount {ACCOUNT} has no right to apply {look.resource}"
 
     def of_foreign(self, ref: ObjectRef, owner: str) -> Problem:
         """Refuse an object that is somebody else's."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -34,6 +34,8 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
+from gitops_run.flows.requests import Requests
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import applied_path
 from gitops_run.model.objects.pruning import prune_question, pruned
 from gitops_run.model.state.belief import Belief, Reported, Revision
@@ -98,14 +100,10 @@ class SaveLoop:
         self._changes = Changes()
         self._pusher = Pusher(ports.store, ports.flux, ports.lease, ports.emit, ports.new_token)
         self._records = Records(
-            RecordPorts(
-                history=ports.history,
-                health=ports.health,
-                flux=ports.flux,
-                emit=ports.emit,
-            )
+            RecordPorts(history=ports.history, health=ports.health, flux=ports.flux, emit=ports.emit)
         )
         self._undo = undo
+        self._requests = Requests(ports.flux, ports.emit)
         self._whole_root_reason = ""
         self._backoff = Backoff()
         self._is_edit = False
@@ -139,13 +137,13 @@ class SaveLoop:
             self._changes.add(paths)
 
     async def _watch_requests(self) -> None:
-        try:
-            async for request in self._ports.history.requests():
-                self._undo = request
-                self._changes.add(frozenset())
-        except BackendError as error:
-            message = f"no undo that another command asks for is noticed: {error.message}"
-            self._ports.emit(UndoFailed(message=message, hint=error.hint))
+        async for request in self._requests.come():
+            if request.verb == Verb.UNDO:  # one whose snapshot isn't kept is refused once that is known
+                self._undo = UndoRequest(revision=request.argument, request=request)
+            else:
+                self._pusher.doubt()
+                self._requests.answer(request)
+            self._changes.add(frozenset())
 
     async def _watch_store(self) -> None:
         """Fill a store that began anew without waiting for the next save, which would find it empty."""
@@ -271,8 +269,11 @@ class SaveLoop:
                 earlier = await self._ports.history.snapshot(self._undo.revision)
             except (NotFound, BackendError) as error:
                 self._ports.emit(UndoFailed(message=error.message, hint=error.hint))
+                self._requests.answer(self._undo.request, refusal=error.message)
                 self._undo = None
             else:
+                self._requests.answer(self._undo.request)
+                self._undo = replace(self._undo, request=None)
                 save.undone_to = earlier.taken
                 return earlier
         snapshot = await self._ports.files.snapshot(touched)

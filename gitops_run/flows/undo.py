@@ -71,7 +71,7 @@ async def undo(ports: Ports, settings: SyncSettings, revision: str) -> None:
     snapshot = await ports.history.snapshot(revision)
     listener = _Listener(ports.emit)
     ports = replace(ports, files=_NobodySaves(snapshot), emit=listener.hear)
-    loop = SaveLoop(ports, settings, undo=UndoRequest(revision=revision, taken=snapshot.taken))
+    loop = SaveLoop(ports, settings, undo=UndoRequest(revision=revision))
     with anyio.move_on_after(UNDO_S), ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(loop.run)

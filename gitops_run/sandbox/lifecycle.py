@@ -73,8 +73,8 @@ def start(
 ) -> Sandbox:
     """Start a sandbox, or find that it runs, and return when everything in it is ready.
 
-    base: as for sandbox_folder. node: which kind it gets; None for what it has, else a real one where that
-    can run. Raises SandboxError with the log's tail of a part that doesn't get ready.
+    base: as for sandbox_folder. node: which kind it gets; None for what it has, otherwise a real one where
+    that can run. Raises SandboxError with the log's tail of a part that doesn't get ready.
     """
     folder = sandbox_folder(name, base)
     kind = node_of(folder, node, tell)

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from gitops_run.errors import NotFound, SandboxError, UsageError
 
@@ -150,13 +151,18 @@ def parse_name(text: str) -> str:
 def sandbox_folder(name: str, base: Path | None = None) -> Path:
     """Return the folder of a sandbox.
 
-    base: the folder that holds sandboxes by name; else $GITOPS_RUN_SANDBOX_DIR, else the user's state folder.
+    base: the folder that holds sandboxes by name; otherwise $GITOPS_RUN_SANDBOX_DIR, otherwise the user's
+    state folder.
     """
     given = base or os.environ.get(STATE_DIR_VARIABLE)
     if given:
         return Path(given).absolute() / parse_name(name)
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home, "gitops-run", "sandbox", parse_name(name))
+
+
+_MOVED: Final = ("/plugins/kubernetes/bin", "/sandbox/kubernetes_plugin/bin")
+"""Where sandboxes of 0.1 have the plugin that stands in for Pulumi's, and where it is now."""
 
 
 def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
@@ -174,7 +180,7 @@ def load(name: str = DEFAULT_NAME, base: Path | None = None) -> Sandbox:
         folder=folder,
         ports=facts["ports"],
         binaries={program: Path(path) for program, path in facts["binaries"].items()},
-        path=tuple(map(Path, facts["path"])),
+        path=tuple(Path(folder.replace(*_MOVED)) for folder in facts["path"]),
         variables=facts["variables"],
         node=NodeKind(facts.get("node", NodeKind.SIMULATED)),
         address=facts.get("address", LOOPBACK),

@@ -102,8 +102,8 @@ def real_session(
     admin_store.make(spec.bucket)
     parts = [
         manifests.service_account(spec),
-        manifests.applier_role(spec),
-        manifests.applier_binding(spec),
+        manifests.account_role(spec),
+        manifests.account_binding(spec),
         manifests.reader_secret(spec, key, at.ca_cert),
         manifests.source_bucket(spec),
         manifests.applier(spec),

@@ -6,8 +6,8 @@ What the loop's tests take for granted of a fake is asserted here of both.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, aclosing, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,6 @@ from gitops_run.flows.health import HealthWatch
 from gitops_run.flows.ports import Files, History, Lease, Renderer, Store
 from gitops_run.model.health.rules import READY
 from gitops_run.model.objects.identity import ObjectRef
-from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.store.objects import StoredObject
 from gitops_run.model.text.problem import Problem
 from gitops_run.sandbox.state import Sandbox
@@ -322,49 +321,28 @@ async def test_a_file_that_does_not_parse_is_named(rendering: Rendering) -> None
 TREE = {"app/a.yaml": b"one", "b.yaml": b"two"}
 
 
-@dataclass
-class Past:
-    """A history, and how another process asks for an undo."""
-
-    history: History
-    ask: Callable[[str], None]
-
-
 @pytest.fixture(params=BOTH)
-def past(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Past]:
+def past(request: pytest.FixtureRequest, tmp_path: Path) -> History:
     if request.param == "fake":
-        fake = fakes.FakeHistory()
-        yield Past(fake, lambda revision: fake.asked.put_nowait(UndoRequest(revision=revision, taken="")))
-        return
-    real = SessionHistory(tmp_path / "history", tmp_path / "work")
-    with ExitStack() as asked:
-        yield Past(real, lambda revision: asked.enter_context(real.asking(revision)))
+        return fakes.FakeHistory()
+    return SessionHistory(tmp_path / "history", tmp_path / "work")
 
 
-async def test_a_recorded_snapshot_can_be_laid_out_again(past: Past) -> None:
+async def test_a_recorded_snapshot_can_be_laid_out_again(past: History) -> None:
     revision = fakes.revision_of(TREE)
     snapshot = fakes.FakeSnapshot(TREE)
-    await past.history.keep(snapshot)
-    assert await past.history.record(snapshot, revision)
-    found = await past.history.snapshot(revision)
+    await past.keep(snapshot)
+    assert await past.record(snapshot, revision)
+    found = await past.snapshot(revision)
     assert found.tree == snapshot.tree
     assert fakes.contents(found) == TREE
     assert found.taken
 
 
-async def test_what_was_kept_but_never_recorded_is_not_found(past: Past) -> None:
-    await past.history.keep(fakes.FakeSnapshot(TREE))
+async def test_what_was_kept_but_never_recorded_is_not_found(past: History) -> None:
+    await past.keep(fakes.FakeSnapshot(TREE))
     with pytest.raises(NotFound):
-        await past.history.snapshot(fakes.revision_of(TREE))
-
-
-async def test_a_request_for_an_undo_arrives_with_its_revision(past: Past) -> None:
-    revision = fakes.revision_of(TREE)
-    await past.history.record(fakes.FakeSnapshot(TREE), revision)
-    past.ask(revision)
-    with anyio.fail_after(PATIENCE_S):
-        async with aclosing(past.history.requests()) as requests:  # type: ignore[type-var]  # each is a generator
-            assert (await anext(requests)).revision == revision
+        await past.snapshot(fakes.revision_of(TREE))
 
 
 # Health

@@ -111,7 +111,7 @@ async def ask(kubeconfig: str) -> None:
         ("echo hunter2", {}, "has printed no ExecCredential"),
         ('echo \'{"apiVersion": "v0", "status": {}}\'', {}, "speaks v0"),
         (prints(""), {}, "neither a token nor a certificate"),
-        (prints("t"), {"interactiveMode": "Always"}, "has to ask at a terminal"),
+        (prints("t"), {"interactiveMode": "Always"}, "needs to ask at a terminal"),
         ("", {"command": "no-such-login", "installHint": "get it"}, "is not installed: get it"),
         ("exec sleep 9", {}, r"has printed no credentials within 0 s"),
     ],
@@ -230,7 +230,7 @@ async def test_credentials_that_are_refused_are_no_outage_at_first_and_may_be_me
     [
         ("403 Forbidden", r"the proxy 127\.0\.0\.1:\d+ refuses to connect to api\.far \(403 Forbidden\)"),
         ("407 Proxy Authentication Required", r"requires authentication \(407\)"),
-        ("502 Bad Gateway", r"doesn't reach api\.far \(502 Bad Gateway\)"),
+        ("502 Bad Gateway", r"can't reach api\.far \(502 Bad Gateway\)"),
     ],
 )
 async def test_a_proxy_that_refuses_is_named_without_its_password(

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from gitops_run.adapters.cluster.connection import MERGE_PATCH, Json, Request, connect
+from tests.conftest import DEVELOPER
 from tests.people import Person
 
 NAME = "inside"
@@ -110,7 +111,17 @@ TOKEN_REQUEST = Request(
     path=f"{CORE}/serviceaccounts/flux-run/token",
     body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
 )
+
+
+def request_of(who: str) -> Request:
+    """Ask for something in somebody's name."""
+    asked = {"gitops-run.dev/request": '{"id": "1", "verb": "retry", "when": "now"}'}
+    annotations = {**asked, "gitops-run.dev/requested-by": who}
+    return patch(f"{BUCKETS}/{NAME}", {"metadata": {"annotations": annotations}})
+
+
 DENIED_ROWS = {
+    "ask for something in somebody else's name": request_of("mallory@example.com"),
     "make a lasting token of the account": create(
         f"{CORE}/secrets", "Secret", "token", type=TOKEN, annotations=FLUX_RUN
     ),
@@ -155,6 +166,7 @@ ALLOWED_ROWS = {
             {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "x"}}},
         ),
     ),
+    "the owner asks for something in their own name": ("owner", request_of(DEVELOPER)),
     "the owner suspends": ("owner", patch(f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"suspend": True}})),
     "the owner writes the state": ("owner", patch(PARTS["the state"], SAID)),
     "the owner writes the record": ("owner", patch(PARTS["the record"], SAID)),

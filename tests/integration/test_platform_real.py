@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from tests.people import Person
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300)]
@@ -57,7 +57,7 @@ def test_a_kustomization_without_an_account_has_no_rights(session: Person) -> No
         assert f"system:serviceaccount:{NAMESPACE}:default" in ready["message"]
         assert "forbidden" in ready["message"]
     finally:
-        patch(session, {"op": "add", "path": account, "value": APPLIER})
+        patch(session, {"op": "add", "path": account, "value": ACCOUNT})
 
 
 def patch(person: Person, operation: dict[str, str]) -> None:

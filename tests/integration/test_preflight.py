@@ -157,8 +157,8 @@ OWNERS = {
     "theirs": "belongs to Kustomization flux/apps",
     "released": "belongs to HelmRelease flux/r",
     "charted": "belongs to Helm release apps/chart",
-    "handmade": "was made by someone else, with kubectl",
-    "kube-root-ca.crt": "was made by Kubernetes itself",
+    "handmade": "was created by someone else, with kubectl",
+    "kube-root-ca.crt": "was created by Kubernetes itself",
 }
 
 

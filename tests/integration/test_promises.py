@@ -147,7 +147,7 @@ def test_promise_7_never_a_session_of_someone_else(
     place = (str(session.root), "--root", str(session.root))
     finished = make_person("somebody").types("up", session.name, *place, "--owner", "somebody@else.example")
     assert finished.code == 3
-    assert f"is {DEVELOPER}'s, not somebody@else.example's" in finished.err
+    assert f"belongs to {DEVELOPER}, not to somebody@else.example" in finished.err
 
 
 def test_promise_7_never_another_target_under_a_live_session(

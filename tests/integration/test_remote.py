@@ -154,7 +154,7 @@ def test_a_login_that_fails_during_a_sync_is_named_and_the_sync_goes_on_after_it
     assert wait_until(lambda: far.login.runs > runs, REVOKED_S)
     far.save("after login")
     failed = sync.tells("service_failed", patience_s=REVOKED_S)
-    assert "./login, which gets the credentials of user 'dev', ended with 1" in failed["message"]
+    assert "./login, which provides the credentials of user 'dev', ended with 1" in failed["message"]
     assert "your session has expired" in failed["message"]
     far.login.fails("")
     sync.tells("save_applied", patience_s=REVOKED_S)
@@ -163,7 +163,7 @@ def test_a_login_that_fails_during_a_sync_is_named_and_the_sync_goes_on_after_it
 
 CAUSES = {
     "proxy": r"the proxy 127.0.0.1:",
-    "plugin": "./login, which gets the credentials of user 'dev', ended with 1: not logged in",
+    "plugin": "./login, which provides the credentials of user 'dev', ended with 1: not logged in",
     "authority": "is by an authority unknown to context 'far'",
 }
 

@@ -42,6 +42,7 @@ from tests.integration.session_requests import (
     create,
     delete,
     patch,
+    request_of,
 )
 from tests.people import Person
 
@@ -123,6 +124,13 @@ def test_what_saving_needs_is_allowed(inside: Cluster, row: str) -> None:
 def test_who_reads_which_key_is_what_docs_security_says(inside: Cluster, row: str) -> None:
     who, request, expected = READS[row]
     assert inside.ask(who, request)[0] == expected
+
+
+def test_nobody_asks_for_something_in_somebody_else_s_name(inside: Cluster) -> None:
+    for who in ("maker", "engineer"):
+        status, message = inside.ask(who, request_of(DEVELOPER))
+        assert status == 422
+        assert "in the name of who makes it" in message
 
 
 @pytest.mark.parametrize("what", ["the state", "the record"])

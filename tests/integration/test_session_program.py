@@ -202,7 +202,7 @@ def test_a_wrong_passphrase_is_told_with_what_to_set(
         PULUMI_CONFIG_PASSPHRASE_FILE=str(wrong),
     )
     assert refused.code == 2
-    assert "passphrase is not the one of this stack" in refused.err
+    assert "is not the passphrase of this stack" in refused.err
 
 
 def test_a_lock_of_a_living_process_is_told_with_who_and_since_when(engineer: Engineer, session: str) -> None:
@@ -371,7 +371,7 @@ def test_what_a_kill_amid_pulumis_writing_has_torn_is_mended(
     torn = state if file == "the stack's" else lock
     Path(f"{torn}.attrs").write_text("")
     told = engineer.up(session)
-    assert "mended Pulumi's state" in told
+    assert "repaired Pulumi's state" in told
     assert "cleared the lock" in told
     assert engineer.finds_no_change(session)
 
@@ -387,7 +387,7 @@ def test_a_run_leaves_no_key_in_the_temporary_folder(
 
 def test_what_a_killed_up_made_and_could_not_record_is_made_anew(engineer: Engineer, session: str) -> None:
     forget(engineer, session, "Kustomization")
-    assert f"left undecided: Kustomization {session}" in engineer.up(session)
+    assert f"left pending: Kustomization {session}" in engineer.up(session)
     assert engineer.finds_no_change(session)
 
 

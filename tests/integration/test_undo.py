@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from gitops_run.adapters.files.history import SNAPSHOTS_MAX
+from gitops_run.sandbox.processes import wait_until
 from tests.integration.conftest import SharedSession
 from tests.people import Person, Running
+
+PATIENCE_S = 30.0
 
 
 def save(session: SharedSession, value: str) -> Path:
@@ -50,6 +53,26 @@ def test_an_undo_amid_a_sync_brings_the_earlier_state_back_and_leaves_the_files(
         assert live(session) == "first"
         assert "second" in (session.root / "undone.yaml").read_text()
         assert status(session)["undone_to"] == first
+
+
+def test_an_undo_from_another_machine_is_done_by_the_sync_that_is_live(
+    session: SharedSession, tmp_path: Path
+) -> None:
+    elsewhere = Person(env={**session.owner.env, "XDG_DATA_HOME": str(tmp_path)}, cwd=tmp_path)
+    with session.syncing() as sync:
+        first = applied(session, sync, "near")
+        applied(session, sync, "far")
+        assert wait_until(lambda: first in kept(session), PATIENCE_S)
+        elsewhere.succeeds("undo", session.name, first.removeprefix("sha256:")[:12])
+        answered = sync.tells("request_answered")
+        assert live(session) == "near"
+    assert (answered["verb"], answered["is_accepted"]) == ("undo", True)
+    assert answered["who"]
+
+
+def kept(session: SharedSession) -> set[str]:
+    record = status(session)["record"]
+    return {one["revision"] for one in record["kept"]} if record else set()
 
 
 def test_the_next_save_after_an_undo_applies_the_files_again(session: SharedSession) -> None:

@@ -21,7 +21,7 @@ from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
 from gitops_run.model.platform.objects import maker_rules, platform_objects
-from gitops_run.model.rights.access import Rule, applier_rules, owner_rules
+from gitops_run.model.rights.access import Rule, account_rules, owner_rules
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
 from gitops_run.model.store.keys import KeyPair
 from tests.unit.test_bounds import CHART, SPEC
@@ -44,8 +44,8 @@ def session_manifests() -> tuple[Manifest, ...]:
     pod = server_set(server, "f")["spec"]["template"]
     return (
         manifests.service_account(SPEC),
-        manifests.applier_role(SPEC),
-        manifests.applier_binding(SPEC),
+        manifests.account_role(SPEC),
+        manifests.account_binding(SPEC),
         manifests.owner_role(SPEC),
         manifests.owner_binding(SPEC),
         *manifests.record_maps(SPEC),
@@ -72,12 +72,19 @@ def test_everything_that_a_session_consists_of_is_protected_and_never_applied(ma
     assert SessionPlace(name="web", namespace="run-web").is_own_part(ref)
 
 
-def test_an_owner_may_write_the_annotations_of_fence_and_reconcile_alone() -> None:
+def test_an_owner_may_write_the_annotations_of_fence_reconcile_extend_and_suspend_alone() -> None:
     assert set(OWNER_ANNOTATIONS) == {
         "gitops-run.dev/fence",
+        "gitops-run.dev/request",
+        "gitops-run.dev/requested-by",
         "reconcile.fluxcd.io/requestedAt",
         "reconcile.fluxcd.io/forceAt",
         "reconcile.fluxcd.io/resetAt",
+        "gitops-run.dev/extended",
+        "gitops-run.dev/suspended-by",
+        "gitops-run.dev/suspended-reason",
+        "gitops-run.dev/suspended-at",
+        "gitops-run.dev/resumed-at",
     }
 
 
@@ -103,7 +110,7 @@ def test_a_maker_holds_whatever_both_roles_hold() -> None:
     for right, names in rights(maker_rules()):
         held.setdefault(right, set()).add(names)
     name = SessionName("web")
-    given = [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
+    given = [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True), *forward_rules()]
     for right, names in rights(given):
         assert any(not have or (names and names <= have) for have in held.get(right, ())), right
 
@@ -113,7 +120,7 @@ def test_neither_role_reaches_accounts_tokens_or_into_pods() -> None:
     reached = {
         right
         for right, _ in rights(
-            [*applier_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
+            [*account_rules(is_helm=True), *owner_rules(name, name.namespace, is_helm=True)]
         )
     }
     resources = {resource for _, resource, _ in reached}
@@ -134,7 +141,7 @@ def test_an_owner_takes_and_renews_a_lease_and_never_deletes_one() -> None:
 
 
 def test_only_a_chart_s_account_may_update_and_watch() -> None:
-    verbs = {verb for (_, _, verb), _ in rights(applier_rules(is_helm=False))}
+    verbs = {verb for (_, _, verb), _ in rights(account_rules(is_helm=False))}
     assert verbs == {"create", "delete", "get", "list", "patch"}
 
 

@@ -28,6 +28,7 @@ from gitops_run.model.session.spec import (
     KustomizeApplier,
     SessionSpec,
 )
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
 
 MAKER, OWNER = "maker@example.com", "dev@example.com"
@@ -187,6 +188,12 @@ class FakeCluster:
 
     async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         """There is nothing."""
+
+    async def leave_word(self, stone: Tombstone) -> None:
+        """Nobody reads it."""
+
+    async def forget_word(self) -> None:
+        """There is none."""
 
 
 def ports(stacks: FakeStacks, facts: ClusterFacts) -> lifecycle.Ports:

@@ -80,9 +80,9 @@ def test_every_other_owner_is_named() -> None:
     assert owner(annotations=release) == "belongs to Helm release n/r"
     parent = [{"kind": "ReplicaSet", "name": "web-1", "controller": True}]
     assert owner(ownerReferences=parent) == "belongs to ReplicaSet web-1"
-    assert owner(managedFields=[{"manager": "kubectl"}]) == "was made by someone else, with kubectl"
-    assert owner(managedFields=[{"manager": "kube-controller-manager"}]) == "was made by Kubernetes itself"
-    assert owner() == "was made by Kubernetes itself"
+    assert owner(managedFields=[{"manager": "kubectl"}]) == "was created by someone else, with kubectl"
+    assert owner(managedFields=[{"manager": "kube-controller-manager"}]) == "was created by Kubernetes itself"
+    assert owner() == "was created by Kubernetes itself"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from gitops_run.cli.app import cli
+from gitops_run.cli.options import no_preflight_flag
 
 HEAVY = (
     "aiohttp",
@@ -106,3 +108,10 @@ def test_help_names_what_a_flag_takes(
 ) -> None:
     cli.main([*arguments, "--help"], prog_name="gitops-run", standalone_mode=False)
     assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "has_dry_run"), [([], True), (["--no-preflight"], False)])
+def test_no_preflight_skips_the_dry_run(arguments: list[str], *, has_dry_run: bool) -> None:
+    command = click.Command("save", params=[], callback=lambda **flags: flags)
+    given = no_preflight_flag(command).main(arguments, standalone_mode=False)
+    assert given == {"has_dry_run": has_dry_run}

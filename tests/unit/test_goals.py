@@ -9,7 +9,7 @@ import pytest
 
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.state.goals import Goal, Progress, standing
-from gitops_run.model.state.record import Outcome
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState, TargetState, Writer
 from gitops_run.model.state.summary import SaveSummary, Summary
 

@@ -1,24 +1,16 @@
-"""The snapshots that are kept on disk, what a crash leaves of them, and requests to bring one back."""
+"""The snapshots that are kept on disk, what a crash leaves of them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import stat
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-import watchfiles
 
-import gitops_run.adapters.files.undo_requests as history_module
 from gitops_run.adapters.files.history import SNAPSHOTS_MAX, SessionHistory
-from gitops_run.adapters.machine.host import witness
 from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.errors import BackendError, NotFound, UsageError
 from gitops_run.model.names import SessionName
@@ -26,7 +18,6 @@ from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.history import (
     Difference,
     KeptSnapshot,
-    UndoRequest,
     before,
     difference,
     find,
@@ -248,95 +239,6 @@ def test_sessions_of_one_name_in_two_clusters_have_two_histories() -> None:
     assert len(folders) == 2
 
 
-async def next_request(past: SessionHistory) -> UndoRequest:
-    with anyio.fail_after(10):
-        return await anext(past.requests())
-
-
-def test_a_request_from_before_is_taken(past: SessionHistory) -> None:
-    async def ask() -> UndoRequest:
-        with past.asking(revision_of(A)):
-            return await next_request(past)
-
-    record(past, A)
-    assert anyio.run(ask) == UndoRequest(revision=revision_of(A), taken=past.kept()[0].taken)
-
-
-def test_a_request_is_seen_as_it_comes(past: SessionHistory, folder: Path, tmp_path: Path) -> None:
-    async def ask() -> UndoRequest:
-        seen: list[UndoRequest] = []
-
-        async def listen() -> None:
-            seen.append(await next_request(past))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listen)
-            await anyio.lowlevel.checkpoint()
-            tasks.start_soon(ask_from_elsewhere)
-        return seen[0]
-
-    async def ask_from_elsewhere() -> None:
-        with SessionHistory(folder, tmp_path).asking(revision_of(A)):
-            while list((folder / "requests").iterdir()):  # noqa: ASYNC110 - until it was taken
-                await anyio.sleep(0.005)
-
-    record(past, A)
-    assert anyio.run(ask).revision == revision_of(A)
-
-
-@pytest.mark.parametrize("reason", ["OS file watch limit reached.", 'Unable to decode path "/x"'])
-def test_a_request_is_seen_where_the_folder_can_not_be_watched(
-    past: SessionHistory, monkeypatch: pytest.MonkeyPatch, reason: str
-) -> None:
-    async def refused(*folders: object, **options: object) -> AsyncIterator[None]:
-        raise ExceptionGroup("", [RuntimeError(reason)])
-        yield
-
-    monkeypatch.setattr(watchfiles, "awatch", refused)
-    monkeypatch.setattr(history_module, "LOOK_AGAIN_S", 0.01)
-
-    async def ask() -> list[str]:
-        requests = past.requests()
-        seen = []
-        with anyio.fail_after(10):
-            for revision in (revision_of(A), revision_of(B)):
-                with past.asking(revision):
-                    seen.append((await anext(requests)).revision)
-        return seen
-
-    record(past, A)
-    record(past, B)
-    assert anyio.run(ask) == [revision_of(A), revision_of(B)]
-
-
-@pytest.mark.parametrize("pid", ["is free", "was given again"])
-def test_a_request_of_a_process_that_has_ended_is_dropped(
-    past: SessionHistory, folder: Path, pid: str
-) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as ended:
-        asked = {"revision": revision_of(A), **asdict(witness(ended.pid))}
-        ended.kill()
-    if pid == "was given again":
-        asked["pid"] = os.getpid()
-    (folder / "requests").mkdir(parents=True)
-    stale = folder / "requests" / "1.json"
-    stale.write_text(json.dumps(asked))
-
-    async def ask() -> UndoRequest:
-        with past.asking(revision_of(B)):
-            return await next_request(past)
-
-    record(past, A, B)
-    assert anyio.run(ask).revision == revision_of(B)
-    assert not stale.exists()
-
-
-def test_a_request_ends_with_who_asked(past: SessionHistory, folder: Path) -> None:
-    with past.asking(revision_of(A)):
-        assert len(list((folder / "requests").iterdir())) == 1
-    assert list((folder / "requests").iterdir()) == []
-
-
 def kept(*digits: str) -> list[KeptSnapshot]:
     return [
         KeptSnapshot(revision=f"sha256:{text:0<64}", order=number, files={})
@@ -393,21 +295,3 @@ def test_a_difference_counts_files(past: SessionHistory) -> None:
 def test_a_path_that_leads_elsewhere_is_not_read(path: str) -> None:
     with pytest.raises(ValueError, match="described wrongly"):
         parse_files(f'{{"form": 1, "files": {{"{path}": [1, "{"0" * 32}", "{"0" * 64}"]}}}}')
-
-
-async def seconds_until_a_cancelled_reader_has_ended(history: SessionHistory) -> float:
-    async def read() -> None:
-        async for _ in history.requests():
-            pass
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(read)
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-        began = anyio.current_time()
-    return anyio.current_time() - began
-
-
-def test_whoever_waits_for_requests_ends_as_soon_as_that_is_asked_for(tmp_path: Path) -> None:
-    history = SessionHistory(tmp_path / "history", tmp_path / "work")
-    assert anyio.run(seconds_until_a_cancelled_reader_has_ended, history) < 2

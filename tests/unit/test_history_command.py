@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -27,6 +28,7 @@ from gitops_run.model.text.problem import Problem
 from tests.fakes import FakeSnapshot, revision_of
 
 A, B = {"a": b"1", "b": b"2"}, {"a": b"changed", "c": b"3"}
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 NOBODY_LISTENS = "https://127.0.0.1:1"
 
 
@@ -108,7 +110,7 @@ def shown(*events: Event, **more: object) -> dict[str, str]:
     fields = {"name": "web", "namespace": "run-web", "place": place, "source": SourceStatus(), **more}
     stamp = Stamp("web", lambda: "2026-11-26T00:00:00Z")
     state = functools.reduce(reduce, (stamp(event) for event in events), SessionState(**fields))
-    return {row[0].strip(): row[1] for row in status_rows(state)}
+    return {row[0].strip(): row[1] for row in status_rows(state, NOW)}
 
 
 def pushed(number: int = 3) -> SavePushed:

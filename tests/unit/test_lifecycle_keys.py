@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.errors import BackendError, GuardError, UsageError
+from gitops_run.errors import BackendError, GuardError, NotFound, UsageError
 from gitops_run.flows import lifecycle
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.hindrance import Hindrance
@@ -19,6 +19,7 @@ from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.session.spec import ClusterFacts, SessionSpec
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import KnownResources, PendingObject, StackOutcome
 from gitops_run.model.store.keys import MadeKeys
 from gitops_run.model.store.objects import StoreAccess
@@ -50,7 +51,8 @@ class World:
     """A cluster, a store and the stacks of somebody. accounts: None where the store makes none.
 
     known: of a state that was continued from a copy. labelled: what the cluster has with the session's label.
-    full: buckets that hold objects. refusals: how often a stack finds something in its way.
+    full: buckets that hold objects. refusals: how often a stack finds something in its way. has_stack:
+    whether the session's stack is in the backend.
     """
 
     facts: ClusterFacts = NEW
@@ -65,6 +67,11 @@ class World:
     refusals: int = 0
     declared: list[SessionSpec] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    has_stack: bool = True
+
+    def refuse_missing(self) -> None:
+        if not self.has_stack:
+            raise NotFound("there is no stack")
 
     @property
     def ports(self) -> lifecycle.Ports:
@@ -100,16 +107,19 @@ class Stacks:
         return StackOutcome(outputs={}, changed=1, has_pending=False)
 
     async def destroy(self, name: str, tell: Any) -> StackOutcome:
+        self.world.refuse_missing()
         self.world.calls.append("destroy")
         return StackOutcome(outputs={}, changed=1, has_pending=self.world.has_pending)
 
     async def drop_cluster(self, name: str) -> None:
+        self.world.refuse_missing()
         self.world.calls.append("drop")
 
     async def forget(self, name: str) -> None:
         self.world.calls.append("forget")
 
     async def outputs(self, name: str, tell: Any) -> dict[str, str]:
+        self.world.refuse_missing()
         return {}
 
     async def known(self, name: str, tell: Any) -> KnownResources | None:
@@ -147,6 +157,12 @@ class Cluster:
     async def remove(self, leftovers: Sequence[PendingObject]) -> None:
         self.world.calls += [f"remove {leftover.name}" for leftover in leftovers]
         self.world.labelled = tuple(one for one in self.world.labelled if one not in leftovers)
+
+    async def leave_word(self, stone: Tombstone) -> None:
+        self.world.calls.append("leave word")
+
+    async def forget_word(self) -> None:
+        self.world.calls.append("forget word")
 
 
 @dataclass

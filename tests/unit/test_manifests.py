@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitops_run.model.manifests import session as manifests
 from gitops_run.model.names import RECORD_MAP, STATE_MAP, SessionName
-from gitops_run.model.rights.access import applier_rules, owner_rules
+from gitops_run.model.rights.access import account_rules, owner_rules
 from gitops_run.model.session.spec import (
     AwsStore,
     ClusterPin,
@@ -51,8 +51,8 @@ def all_of(spec: SessionSpec) -> list[dict[str, Any]]:
     return [
         manifests.namespace(spec, "fleet/web"),
         manifests.service_account(spec),
-        manifests.applier_role(spec),
-        manifests.applier_binding(spec),
+        manifests.account_role(spec),
+        manifests.account_binding(spec),
         manifests.owner_role(spec),
         manifests.owner_binding(spec),
         manifests.reader_secret(spec, KEY, ""),
@@ -116,13 +116,13 @@ def test_flux_trusts_the_store_s_ca_where_it_has_its_own(spec: SessionSpec) -> N
 @few
 @given(spec=SPECS)
 def test_no_rule_has_a_wildcard(spec: SessionSpec) -> None:
-    rules = [*applier_rules(is_helm=True), *owner_rules(spec.name, spec.namespace, is_helm=True)]
+    rules = [*account_rules(is_helm=True), *owner_rules(spec.name, spec.namespace, is_helm=True)]
     assert not any("*" in words for rule in rules for words in rule.values())
 
 
 def test_flux_may_apply_neither_rights_nor_its_own_kinds_nor_quotas() -> None:
-    groups = {group for rule in applier_rules(is_helm=False) for group in rule["apiGroups"]}
-    resources = {resource for rule in applier_rules(is_helm=False) for resource in rule["resources"]}
+    groups = {group for rule in account_rules(is_helm=False) for group in rule["apiGroups"]}
+    resources = {resource for rule in account_rules(is_helm=False) for resource in rule["resources"]}
     assert not {group for group in groups if "rbac" in group or "fluxcd" in group or "coordination" in group}
     assert not resources & {"resourcequotas", "limitranges", "endpoints", "namespaces"}
 

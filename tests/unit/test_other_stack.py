@@ -101,7 +101,7 @@ def test_a_session_that_another_stack_made_is_refused_with_the_name_of_that_stac
     flow: Flow, told: dict[str, str] | None
 ) -> None:
     stacks = FakeStacks(told)
-    with pytest.raises(GuardError, match="made by stack all of project fleet"):
+    with pytest.raises(GuardError, match="created by stack all of project fleet"):
         _run(flow, stacks, FakeCluster("fleet/all"))
     assert stacks.calls == []
 
@@ -117,7 +117,7 @@ def test_a_session_without_a_stack_in_this_backend_is_refused(flow: Flow, stack:
 
 def test_a_session_that_another_stack_has_half_made_is_refused() -> None:
     stacks = FakeStacks(None)
-    with pytest.raises(GuardError, match="made by stack all of project fleet"):
+    with pytest.raises(GuardError, match="created by stack all of project fleet"):
         _run(lifecycle.up, stacks, FakeCluster("fleet/all", target=""))
     assert stacks.calls == []
 

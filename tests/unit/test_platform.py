@@ -9,12 +9,11 @@ import pytest
 import yaml
 
 from gitops_run.errors import BackendError, GuardError, UsageError
+from gitops_run.model.platform.facts import Component, PlatformFacts
 from gitops_run.model.platform.objects import maker_rules, viewer_rules
 from gitops_run.model.platform.platform import (
     NEEDED_KINDS,
     PLATFORM_SETTINGS,
-    Component,
-    PlatformFacts,
     PlatformSettings,
     make_spec,
     needs_manifests,

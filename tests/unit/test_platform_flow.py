@@ -11,7 +11,8 @@ import pytest
 
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows.platform import PlatformPorts, down, down_without_cluster, up
-from gitops_run.model.platform.platform import PlatformFacts, PlatformSettings, PlatformSpec, resolve_platform
+from gitops_run.model.platform.facts import PlatformFacts
+from gitops_run.model.platform.platform import PlatformSettings, PlatformSpec, resolve_platform
 from gitops_run.model.session.settings import Origin, Source
 from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackOutcome
 from tests.unit.flux_release import release
@@ -194,7 +195,7 @@ def test_a_platform_with_a_session_is_not_touched() -> None:
 
 def test_after_down_the_cluster_is_asked_again() -> None:
     stage = Stage(FakeCluster([UP, UP]))
-    with pytest.raises(BackendError, match="still there"):
+    with pytest.raises(BackendError, match="some of its objects remain"):
         stage.downs()
     assert Stage(FakeCluster([UP, EMPTY])).downs() == EMPTY
 

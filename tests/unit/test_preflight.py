@@ -171,7 +171,7 @@ def test_an_object_of_someone_else_is_refused_with_and_without_dry_run() -> None
     cluster = FakeCluster()
     cluster.has(ref("ConfigMap", "a"), metadata={"managedFields": [{"manager": "kubectl-edit"}]})
     expected = (
-        "app/0.yaml:1: ConfigMap ns/a was made by someone else, with kubectl-edit: "
+        "app/0.yaml:1: ConfigMap ns/a was created by someone else, with kubectl-edit: "
         "a session never takes over objects that it did not create"
     )
     assert messages(inspect(A, cluster=cluster)) == [expected]

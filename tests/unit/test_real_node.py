@@ -133,7 +133,7 @@ def test_a_sandbox_keeps_the_kind_of_node_that_it_was_made_with(sandbox: Sandbox
     save(replace(sandbox, node=NodeKind.SIMULATED))
 
     assert choice.node_of(sandbox.folder, None, lambda _: None) is NodeKind.SIMULATED
-    with pytest.raises(SandboxError, match="made with a simulated node, and keeps it"):
+    with pytest.raises(SandboxError, match="created with a simulated node, and keeps it"):
         choice.node_of(sandbox.folder, NodeKind.REAL, lambda _: None)
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,10 @@ def test_sandboxes_are_listed_until_they_are_deleted_with_all_that_they_hold(
     assert str(sandbox.folder) in capsys.readouterr().err
     assert not sandbox.folder.exists()
     assert listed(base, capsys) == ""
+
+
+def test_a_sandbox_of_an_earlier_version_finds_the_plugin_where_it_is_now(tmp_path: Path) -> None:
+    sandbox = Sandbox(name="old", folder=tmp_path / "old", ports={}, binaries={}, path=(), variables={})
+    sandbox.folder.mkdir()
+    save(replace(sandbox, path=(Path("/app/gitops_run/plugins/kubernetes/bin"),)))
+    assert load("old", tmp_path).path == (Path("/app/gitops_run/sandbox/kubernetes_plugin/bin"),)

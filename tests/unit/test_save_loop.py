@@ -11,8 +11,10 @@ import pytest
 from gitops_run.errors import LockedError, ungrouped
 from gitops_run.flows.follow import Save
 from gitops_run.flows.push import Pusher
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.state.events import (
     ObjectsAwaited,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -25,7 +27,6 @@ from gitops_run.model.state.events import (
     StoreReplaced,
     UndoFailed,
 )
-from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.store.permit import Permit
 from tests import virtual_time
 from tests.fakes import (
@@ -39,7 +40,7 @@ from tests.fakes import (
     counting_tokens,
     objects_of,
 )
-from tests.save_session import Session, running
+from tests.save_session import Session, restarted, running
 from tests.virtual_time import scenario
 
 
@@ -367,8 +368,10 @@ async def test_an_undo_brings_an_earlier_snapshot_back_and_the_next_save_applies
         first = await session.says(SaveApplied)
         session.files.write("app/a", b"2")
         await session.says(SaveApplied, 2)
-        session.history.asked.put_nowait(UndoRequest(revision=first.revision, taken="then"))
+        session.asks(Verb.UNDO, first.revision)
         undone = await session.says(SaveApplied, 3)
+        answer = await session.says(RequestAnswered)
+        assert (answer.who, answer.is_accepted) == ("dev@example.com", True)
         assert (undone.undone_to, session.cluster.live) == ("then", {"a": b"1"})
         session.files.write("app/b", b"2")
         await session.says(SaveApplied, 4)
@@ -379,10 +382,38 @@ async def test_an_undo_brings_an_earlier_snapshot_back_and_the_next_save_applies
 async def test_an_undo_to_what_is_not_kept_any_more_is_told_and_changes_nothing() -> None:
     async with running({"app/a": b"1"}) as session:
         await session.says(SaveApplied)
-        session.history.asked.put_nowait(UndoRequest(revision="sha256:0", taken="then"))
+        session.asks(Verb.UNDO, "sha256:0")
         await session.says(UndoFailed)
+        answer = await session.says(RequestAnswered)
+        assert (answer.request, answer.is_accepted) == ("request-1", False)
         await session.quiet()
         assert session.cluster.live == {"a": b"1"}
+
+
+@scenario
+async def test_a_request_is_carried_out_once_and_one_from_before_the_sync_never() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.asks(Verb.RETRY)
+        await session.says(RequestAnswered)
+        session.cluster.poke_source()
+        await session.quiet()
+        assert len(session.told(RequestAnswered)) == 1
+    async with restarted(session) as later:
+        await later.quiet()
+        assert len(later.told(RequestAnswered)) == 1
+
+
+@scenario
+async def test_what_is_asked_of_an_older_version_is_refused() -> None:
+    async with running({"app/a": b"1"}) as session:
+        await session.says(SaveApplied)
+        session.asks("teleport")
+        answer = await session.says(RequestAnswered)
+        assert (answer.is_accepted, answer.message) == (
+            False,
+            "this sync can't teleport: it is of an older version",
+        )
 
 
 @scenario

@@ -20,7 +20,7 @@ from tests.unit.test_lifecycle_keys import BASE, GIVEN, NAME, World
 
 WRONG: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "context": ({"context": "far"}, {}, "context 'far'"),
-    "cluster": ({"cluster": "another"}, {}, "was made in another cluster"),
+    "cluster": ({"cluster": "another"}, {}, "was created in another cluster"),
     "owner": ({}, {"owner": "joe", "target": "deploy"}, "belongs to joe"),
     "target": ({"target": "other"}, {"target": "deploy"}, "applies deploy, not other"),
     "pod security": ({"podSecurity": "baseline"}, {"pod_security": "restricted"}, "podSecurity baseline"),

@@ -25,6 +25,8 @@ LONG_FUNCTIONS = {
     "gitops_run/adapters/cluster/states.py session_kinds": "a table of the collections that are watched",
     "gitops_run/cli/render.py lines": "a table of events and their lines",
     "gitops_run/model/platform/admission.py _parts_policy": "a table: the rules of one policy",
+    "gitops_run/model/state/record.py _folded": "a table: what each event changes",
+    "gitops_run/model/session/limits.py time_policy": "a table: the rules of one policy",
     "gitops_run/sandbox/node/configuration.py kubelet": "a table: the kubelet's configuration",
 }
 

@@ -33,7 +33,7 @@ def test_the_object_in_the_session_stands_in_for_an_encrypted_one_and_where_it_i
     assert secret.ref.name == secret.body["metadata"]["name"] == LIVE
     assert pod.body["spec"]["volumes"][0]["secret"]["secretName"] == LIVE
     assert list(found.hidden) == [secret.ref]
-    assert "it names Secret app, which is encrypted" in found.naming[pod.ref]
+    assert "it references Secret app, which is encrypted" in found.naming[pod.ref]
 
 
 def test_a_name_that_the_session_lacks_stays() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -35,7 +36,8 @@ from gitops_run.model.state.events import (
     TreeIsLive,
     WorkTreeSeen,
 )
-from gitops_run.model.state.record import SAVES_MAX, Outcome, Record, begin_run, fold
+from gitops_run.model.state.record import SAVES_MAX, Record, begin_run, fold
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,
@@ -66,6 +68,7 @@ from gitops_run.model.text.problem import Problem
 WEB = ObjectRef(group="apps", kind="Deployment", namespace="run-web", name="web")
 REVISION = "sha256:" + "a" * 64
 PLACE = Place(root="app", targets=("deploy",), created="", store="s3")
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 few = settings(max_examples=25, deadline=None)
 
 TEXTS = st.text(max_size=8) | st.just("\x00\x1b✓𝄞" * 300)
@@ -292,8 +295,8 @@ def test_any_state_has_a_phase_and_a_json(events: list[Event], version: int) -> 
     state = functools.reduce(
         reduce, [*facts(version), *envelopes(events)], SessionState(name="web", namespace="n")
     )
-    json.dumps(to_document(state))
-    assert phase(state) in Phase
+    json.dumps(to_document(state, NOW))
+    assert phase(state, NOW) in Phase
 
 
 def facts(version: int) -> list[Fact]:

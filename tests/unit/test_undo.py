@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from gitops_run.flows.health import HealthFollower
 from gitops_run.flows.sync import Ports, SyncSettings
 from gitops_run.flows.undo import undo
 from gitops_run.model.state.events import Event, SaveApplied
-from gitops_run.model.state.history import UndoRequest
 from gitops_run.model.tree.snapshot import Snapshot
 from tests import virtual_time
 from tests.fake_cluster_checks import inspector
@@ -63,10 +61,6 @@ class Past:
         if revision != revision_of(self.files):
             raise NotFound(revision)
         return Earlier(self.files)
-
-    async def requests(self) -> AsyncIterator[UndoRequest]:
-        await anyio.sleep_forever()
-        yield UndoRequest(revision="", taken="")
 
 
 class Place:

@@ -19,7 +19,6 @@ REPLACEMENTS = {
     r"twins?": "duplicates",
     r"tell|tells|told|telling": "report, show, or determine",
     r"betray(s|ed)?": "contradict",
-    r"believed?|believes": "trust, or assume",
     r"amid": "during",
     r"at\s+hand": "available",
     r"by\s+itself": "automatically, or on its own",

@@ -22,6 +22,7 @@ from gitops_run.model.rights.lockdown import (
     parse_declared,
 )
 from gitops_run.model.rights.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
+from gitops_run.model.session.limits import TIME_POLICY, TimeRules, read_rules
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 _ADMISSION: Final = f"{POLICY_GROUP}/v1"
@@ -72,9 +73,18 @@ async def has_policies(connection: Connection) -> bool | None:
 
 async def allowed_pod_security(connection: Connection) -> str:
     """Read the least strict Pod Security that the platform allows; "" where it doesn't say, or to nobody."""
-    path = path_of(_ADMISSION, _POLICIES[0], name=POD_SECURITY_POLICY)
+    return (await _said_on(connection, POD_SECURITY_POLICY)).get(LEVEL_ANNOTATION, "")
+
+
+async def read_time_rules(connection: Connection) -> TimeRules:
+    """Read the platform's rules for TTL and idle limit; none where it doesn't say, or not to this user."""
+    return read_rules(await _said_on(connection, TIME_POLICY))
+
+
+async def _said_on(connection: Connection, policy: str) -> dict[str, str]:
+    path = path_of(_ADMISSION, _POLICIES[0], name=policy)
     metadata = (await connection.find(path)).get("metadata", {})
-    return str((metadata.get("annotations") or {}).get(LEVEL_ANNOTATION, ""))
+    return dict(metadata.get("annotations") or {})
 
 
 def _arguments(deployment: Json) -> tuple[str, ...]:

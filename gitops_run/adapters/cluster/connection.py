@@ -281,7 +281,8 @@ class Connection:
         except TimeoutError as error:
             if self._credentials.is_awaited:
                 raise TransientError(
-                    f"{self._credentials.plugin}, which gets the credentials of context {self.context!r}, "
+                    f"{self._credentials.plugin}, which provides the credentials of context "
+                    f"{self.context!r}, "
                     "has not printed any yet",
                     hint=f"wait for it; to see what it does: kubectl --context {self.context} auth whoami",
                 ) from error
@@ -347,7 +348,7 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
         kind = ExpiredError if status == HTTPStatus.GONE else TransientError
         return kind(
             f"the cluster of context {context!r} answered {status}: {message}",
-            hint="look at the API server's log",
+            hint="check the API server's log",
         )
     return BackendError(
         f"the cluster of context {context!r} refuses: {message}",

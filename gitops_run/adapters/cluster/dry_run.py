@@ -20,7 +20,7 @@ from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.paths import collection_path, object_path, secret_path
 from gitops_run.errors import GitOpsRunError, ungrouped
-from gitops_run.model.names import APPLIER
+from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.dry_run import (
     NO_NAMESPACE,
     Finding,
@@ -76,7 +76,7 @@ class ClusterDryRun:
         self._namespace = namespace
         self._discovery = discovery
         self._query = {**_DRY_RUN, "fieldManager": manager}
-        self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{APPLIER}"}
+        self._headers = {"Impersonate-User": f"system:serviceaccount:{namespace}:{ACCOUNT}"}
 
     async def look(self, objects: Sequence[RenderedObject], *, has_dry_run: bool) -> tuple[Look, ...]:
         """Look at each object, in order. Raises TransientError where the cluster fails.

@@ -67,9 +67,9 @@ class ExecPlugin:
         return str(self.settings.get("command", ""))
 
     def failure(self, what: str) -> BackendError:
-        """Say that it gave no credentials, and what helps."""
+        """Report that it gave no credentials, and what helps."""
         return BackendError(
-            f"{self.name}, which gets the credentials of user {self.user!r}, {what}",
+            f"{self.name}, which provides the credentials of user {self.user!r}, {what}",
             hint=f"log in as it requires; then this must work: kubectl --context {self.context} auth whoami",
         )
 

@@ -18,6 +18,7 @@ from gitops_run.adapters.cluster.bounds import (
     controllers_of_flux,
     has_policies,
     read_controllers,
+    read_time_rules,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.discovery import served_kinds
@@ -34,9 +35,16 @@ from gitops_run.adapters.cluster.sessions import present
 from gitops_run.adapters.cluster.states import bound_owner
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import TransientError, UsageError
-from gitops_run.model.names import OWNER_ANNOTATION, STACK_ANNOTATION, TARGET_ANNOTATION
+from gitops_run.model.names import (
+    CREATED_ANNOTATION,
+    EXTENDED_ANNOTATION,
+    OWNER_ANNOTATION,
+    STACK_ANNOTATION,
+    TARGET_ANNOTATION,
+)
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.session.tombstone import TOMBSTONE_NAMESPACE, read_tombstone, tombstone_name
 
 ANSWER_WITHIN_S: Final = 5.0
 FLUX_AT_LEAST: Final = (2, 7)
@@ -69,21 +77,23 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
 
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
     namespace = key.namespace
-    answers, user, controllers, is_bound, pod_security = await asyncio.gather(
+    answers, user, controllers, is_bound, pod_security, time = await asyncio.gather(
         asyncio.gather(
             connection.get(namespace_path("kube-system")),
             present(connection, source_path(namespace, key.name.text)),
             connection.find(owner_path(namespace)),
             connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
             connection.find(namespace_path(namespace)),
+            connection.find(tombstone_path(namespace)),
             *(present(connection, version_path(version)) for version, _ in _KINDS),
         ),
         read_user(connection),
         read_controllers(connection),
         has_policies(connection),
         allowed_pod_security(connection),
+        read_time_rules(connection),
     )
-    system, session, binding, installations, own_namespace, *kinds = answers
+    system, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
     _refuse_flux(flux, kinds)
     annotations = session.get("metadata", {}).get("annotations", {})
@@ -95,6 +105,10 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         controllers=controllers_of_flux(controllers, installations),
         has_policies=is_bound,
         pod_security=pod_security,
+        time=time,
+        created=annotations.get(CREATED_ANNOTATION, ""),
+        extended=annotations.get(EXTENDED_ANNOTATION, ""),
+        ended=read_tombstone(stone),
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
@@ -106,6 +120,11 @@ async def read_user(connection: Connection) -> str:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     me = await connection.create(path_of(review["apiVersion"], "selfsubjectreviews"), review)
     return str(me["status"]["userInfo"]["username"])
+
+
+def tombstone_path(namespace: str) -> str:
+    """Write the API path of the tombstone of a session's namespace."""
+    return f"/api/v1/namespaces/{TOMBSTONE_NAMESPACE}/configmaps/{tombstone_name(namespace)}"
 
 
 def _flux(namespaces: Json) -> tuple[str, str]:

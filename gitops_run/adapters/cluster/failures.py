@@ -145,7 +145,7 @@ def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, way: Way) -> tuple[st
 
 
 def unauthorized(way: Way, *, has_answered: bool, plugin: str = "") -> GitOpsRunError:
-    """Say that an API server doesn't take these credentials. plugin: the program that got them."""
+    """Report that an API server doesn't take these credentials. plugin: the program that got them."""
     source = f"which {plugin} got" if plugin else f"of {way.kubeconfig}"
     kind = TransientError if has_answered else BackendError
     return kind(

@@ -32,6 +32,7 @@ from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus, to_app
 from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.names import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import NO_END, Lifetime, read_lifetime
 from gitops_run.model.store.permit import Permit
 from gitops_run.model.text.masking import Masker
 
@@ -91,6 +92,7 @@ class WatchedFlux:
         self._namespace, self._name = namespace, name
         self._source: SourceStatus | None = None
         self._source_version = ""
+        self._lifetime = NO_END
         self._applier: ApplierStatus | None = None
         self._is_gone = False
         self._news = anyio.Event()
@@ -100,6 +102,11 @@ class WatchedFlux:
         """The Bucket's status, as last seen."""
         status = self._source or SourceStatus()
         return replace(status, message=self._masker.mask(status.message)) if status.message else status
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """The session's limits, as last seen on the Bucket."""
+        return self._lifetime
 
     @property
     def applier(self) -> ApplierStatus:
@@ -248,6 +255,7 @@ class WatchedFlux:
     def _see_source(self, live: Json) -> None:
         self._source_version = live["metadata"]["resourceVersion"]
         self._source = to_source_status(live)
+        self._lifetime = read_lifetime(live["metadata"].get("annotations") or {})
 
     def _see_applier(self, live: Json) -> None:
         self._applier_live = live

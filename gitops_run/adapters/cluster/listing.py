@@ -7,8 +7,9 @@ session by name, as its owner. What counts of it, the reducer decides.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from functools import reduce as over
 
 from gitops_run.adapters.cluster.connection import Connection, Json
@@ -28,16 +29,18 @@ from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.session_state import Fact, SessionState, reduce, without_claims
 
 
-async def list_states(connection: Connection) -> tuple[SessionState, ...]:
+async def list_states(connection: Connection, *, is_complete: bool = False) -> tuple[SessionState, ...]:
     """List every session of the cluster, by name, and what is left of others. Raises NotFound without Flux.
 
     What this user may not see is left out, but for the Flux Buckets, without which nothing is known.
+    is_complete: nothing is left out; raises BackendError where something would be.
     """
+    look = partial(_existing, connection) if is_complete else connection.find
     first, *others = kinds = session_kinds()
     try:
         listings = await asyncio.gather(
             connection.get(first.path, first.selector),
-            *(connection.find(kind.path, kind.selector) for kind in others),
+            *(look(kind.path, kind.selector) for kind in others),
         )
     except NotFound as error:
         raise NotFound(
@@ -50,6 +53,14 @@ async def list_states(connection: Connection) -> tuple[SessionState, ...]:
             if (fact := kind.to_fact(live)) is not None:
                 found.setdefault(kind.namespace_of(live), []).append(fact)
     return shown(_reduced(namespace, facts) for namespace, facts in found.items())
+
+
+async def _existing(connection: Connection, path: str, query: Mapping[str, str]) -> Json:
+    """Get a list; nothing where the cluster doesn't serve its kind."""
+    try:
+        return await connection.get(path, query)
+    except NotFound:
+        return {}
 
 
 async def list_states_within(connection: Connection, places: Sequence[SessionAt]) -> tuple[SessionState, ...]:

@@ -31,9 +31,10 @@ from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import SESSION_LABEL
 from gitops_run.model.platform.admission import POLICY_GROUP
+from gitops_run.model.platform.facts import Component, PlatformFacts
 from gitops_run.model.platform.flux_install import PLATFORM_LABEL, VERSION_LABEL
 from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
-from gitops_run.model.platform.platform import NEEDED_KINDS, Component, PlatformFacts
+from gitops_run.model.platform.platform import NEEDED_KINDS
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.lockdown import COMPONENTS
 from gitops_run.model.stack.events import PendingObject

@@ -166,7 +166,7 @@ class _Given:
 
 
 class _Pace:
-    """Decide how soon to try again: at once after a watch that worked, else more and more slowly."""
+    """Decide how soon to try again: at once after a watch that worked, otherwise more and more slowly."""
 
     def __init__(self) -> None:
         self._failures = 0

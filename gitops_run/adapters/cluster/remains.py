@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from typing import Final
 
 import anyio
 
-from gitops_run.adapters.cluster.connection import Connection, Json, connect
+from gitops_run.adapters.cluster.connection import ConflictError, Connection, Json, connect
 from gitops_run.adapters.cluster.draining import drain
-from gitops_run.adapters.cluster.facts import read_facts
+from gitops_run.adapters.cluster.facts import read_facts, tombstone_path
 from gitops_run.adapters.cluster.hindrances import read_hindrances
 from gitops_run.adapters.cluster.paths import (
     KUSTOMIZATIONS,
@@ -41,10 +41,11 @@ from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import ReceiptLine
 from gitops_run.model.session.spec import ClusterFacts
+from gitops_run.model.session.tombstone import TOMBSTONE_NAMESPACE, Tombstone, tombstone_manifest
 from gitops_run.model.stack.events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
-_MADE_IN_A_NAMESPACE: Final = (
+MADE_IN_A_NAMESPACE: Final = (
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "Service"),
@@ -98,7 +99,7 @@ class SessionCluster:
             around = await _labelled(connection, name, "v1", "Namespace", "")
             within = [
                 await _labelled(connection, name, api_version, kind, namespace)
-                for api_version, kind in _MADE_IN_A_NAMESPACE
+                for api_version, kind in MADE_IN_A_NAMESPACE
             ]
             here = (found for found in around if found.name == namespace)
             return (*here, *(found for listed in within for found in listed))
@@ -119,6 +120,22 @@ class SessionCluster:
         """Find what holds the session's end up. Raises TransientError."""
         async with self._connected() as connection:
             return await read_hindrances(connection, self._key)
+
+    async def leave_word(self, stone: Tombstone) -> None:
+        """Leave a tombstone, in the place of an earlier one. Raises BackendError where that isn't allowed."""
+        collection = f"/api/v1/namespaces/{TOMBSTONE_NAMESPACE}/configmaps"
+        manifest = tombstone_manifest(stone)
+        async with self._connected() as connection:
+            try:
+                await connection.create(collection, manifest)
+            except ConflictError:
+                await connection.patch(tombstone_path(stone.namespace), {"data": manifest["data"]})
+
+    async def forget_word(self) -> None:
+        """Remove the session's tombstone; that there is none is fine."""
+        async with self._connected() as connection:
+            with suppress(NotFound):
+                await connection.delete(tombstone_path(self._key.namespace))
 
     def _connected(self) -> AbstractAsyncContextManager[Connection]:
         return connect(self._key.kubeconfig, self._key.context)
@@ -143,7 +160,7 @@ async def remove_leftovers(
 
 
 async def _remove(connection: Connection, label: tuple[str, str], leftover: PendingObject) -> None:
-    collection = _collection(leftover)
+    collection = collection_of(leftover)
     key, value = label
     try:
         live = await connection.get(f"{collection}/{leftover.name}")
@@ -167,11 +184,12 @@ async def _labelled(
     """List a kind's objects with the session's label; none where the cluster doesn't serve it."""
     of_kind = PendingObject(api_version=api_version, kind=kind, namespace=namespace, name="")
     selector = {"labelSelector": f"{SESSION_LABEL}={name}"}
-    listing = await _look(connection, _collection(of_kind), selector) or {"items": ()}
+    listing = await _look(connection, collection_of(of_kind), selector) or {"items": ()}
     return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])
 
 
-def _collection(leftover: PendingObject) -> str:
+def collection_of(leftover: PendingObject) -> str:
+    """Write the API path of the list that an object is in; without a namespace, of those of all of them."""
     return path_of(leftover.api_version, plural_of(leftover.kind), leftover.namespace)
 
 

@@ -34,7 +34,7 @@ from gitops_run.model.store.objects import StoreAccess
 class LiveSession:
     """Hold what a loop needs to know of a session. helm: None where no chart is applied.
 
-    writer: who holds the session's lease, who may have been killed since; else "".
+    writer: who holds the session's lease, who may have been killed since; otherwise "".
     """
 
     name: str

@@ -31,14 +31,19 @@ from gitops_run.model.names import (
     CREATED_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
+    RESUMED_AT_ANNOTATION,
     ROOT_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
     STORE_SERVER,
+    SUSPENDED_AT_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
     TARGET_ANNOTATION,
     chart_name,
     target_of,
 )
+from gitops_run.model.session.limits import read_lifetime
 from gitops_run.model.state.session_state import (
     ApplierSeen,
     Fact,
@@ -49,6 +54,7 @@ from gitops_run.model.state.session_state import (
     RecordSeen,
     SourceSeen,
     SummarySeen,
+    Suspension,
     Writer,
 )
 
@@ -185,6 +191,9 @@ def source_fact(live: Json) -> SourceSeen:
         created=annotations.get(CREATED_ANNOTATION, ""),
         store=_store(live["spec"]),
         claimed_owner=annotations.get(OWNER_ANNOTATION, ""),
+        lifetime=read_lifetime(annotations),
+        endpoint=live["spec"].get("endpoint", ""),
+        bucket=live["spec"].get("bucketName", ""),
     )
     return SourceSeen(
         version=_version(live), name=session_of(live), source=to_source_status(live), place=place
@@ -204,6 +213,7 @@ def applier_fact(live: Json) -> ApplierSeen:
         applier=f"Kustomization {live['metadata']['name']}",
         target=target_of(status.path),
         status=status,
+        suspension=_suspension(live),
     )
 
 
@@ -216,6 +226,7 @@ def release_fact(release: Json, chart: Json) -> ApplierSeen:
         target=target_of(status.path),
         status=status,
         helm=to_helm_values(release),
+        suspension=_suspension(release),
     )
 
 
@@ -278,6 +289,16 @@ def bound_owner(binding: Json) -> str:
     """Read a session's owner from that RoleBinding; "" where there is none."""
     subjects = binding.get("subjects") or ()
     return next((str(one["name"]) for one in subjects if one.get("kind") == "User"), "")
+
+
+def _suspension(applier: Json) -> Suspension:
+    annotations = applier["metadata"].get("annotations") or {}
+    return Suspension(
+        by=annotations.get(SUSPENDED_BY_ANNOTATION, ""),
+        reason=annotations.get(SUSPENDED_REASON_ANNOTATION, ""),
+        at=annotations.get(SUSPENDED_AT_ANNOTATION, ""),
+        resumed_at=annotations.get(RESUMED_AT_ANNOTATION, ""),
+    )
 
 
 def session_of(live: Json) -> str:

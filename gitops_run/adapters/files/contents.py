@@ -17,7 +17,7 @@ from gitops_run.model.tree.snapshot import Snapshot
 from gitops_run.model.tree.tree import FileEntry, Tree
 
 _Key = tuple[str, int]
-"""What tells contents apart before they are read: MD5 and size, as FileEntry has them."""
+"""What distinguishes contents before they are read: MD5 and size, as FileEntry has them."""
 
 
 class Contents:

@@ -213,7 +213,7 @@ def _hops(link: str) -> Iterator[str]:
 
 
 def unreadable(path: str, error: OSError) -> Problem:
-    """Say that something is there, but may not be read."""
+    """Report that something is there, but may not be read."""
     is_forbidden = error.errno in (errno.EACCES, errno.EPERM)
     mend = f"chmod u+r {shlex.quote(path)}" if is_forbidden else "replace it"
     return Problem(path=path, message=f"can't be read: {error.strerror}", hint=f"{mend}, or {ignoring(path)}")

@@ -12,8 +12,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +22,10 @@ import anyio.to_thread
 from gitops_run.adapters.files.contents import Contents
 from gitops_run.adapters.files.private_folder import history_errors, make_private, names_in, write_whole
 from gitops_run.adapters.files.snapshot import FolderSnapshot
-from gitops_run.adapters.files.undo_requests import UndoRequests
 from gitops_run.errors import NotFound
 from gitops_run.model.state.history import (
     KeptFile,
     KeptSnapshot,
-    UndoRequest,
     order_of,
     parse_files,
     parse_name,
@@ -52,7 +50,6 @@ class SessionHistory:
         self._folder = folder
         self._contents = Contents(folder / "objects")
         self._snapshots = folder / "snapshots"
-        self._requests = UndoRequests(folder, self._find)
         self._stage = work / "undo"
         self._seen: list[str] | None = None
 
@@ -74,14 +71,6 @@ class SessionHistory:
     async def snapshot(self, revision: str) -> Snapshot:
         """Lay out an earlier snapshot, whole, in a folder of its own. revision: whole. Raises NotFound."""
         return await anyio.to_thread.run_sync(self._lay_out, revision)
-
-    def requests(self) -> AsyncIterator[UndoRequest]:
-        """Yield undo requests from other processes of this developer, as they come. Never ends by itself."""
-        return self._requests.come()
-
-    def asking(self, revision: str) -> AbstractContextManager[None]:
-        """Ask the process that syncs for a revision, for as long as this lasts."""
-        return self._requests.asking(revision)
 
     def kept(self) -> tuple[KeptSnapshot, ...]:
         """List what is kept, oldest first, without what can't be read."""

@@ -30,7 +30,7 @@ _Stamp = tuple[int, int, int] | None
 
 
 def find_root(target: Path, root: Path | None = None) -> Path:
-    """Find the root of a target: the one that was named, else the git work tree that holds it, else itself.
+    """Find the root of a target: the given one, otherwise its git work tree, otherwise the target.
 
     Raises UsageError where the target doesn't exist, is a file, or lies outside the root.
     """
@@ -111,7 +111,7 @@ class IgnoreFiles:
         return self._matcher
 
     def _read_index(self, place: str) -> GitIndex | None:
-        """Read the index of a work tree once. place: "" for the root's, else a submodule in it."""
+        """Read the index of a work tree once. place: "" for the root's, otherwise a submodule in it."""
         folder = _own_git_folder(self._top / place)
         file = folder / "index"
         if file not in self._indexes:

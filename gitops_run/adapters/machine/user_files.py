@@ -233,7 +233,7 @@ def _read_mapping(path: Path) -> dict[str, object]:
 
 
 def _where(error: Exception) -> str:
-    """Say where YAML breaks without quoting the line, which may hold a secret."""
+    """Report where YAML breaks without quoting the line, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
     problem = without_quotes(str(getattr(error, "problem", "")))
     return f"line {mark.line + 1}, {problem}" if mark else type(error).__name__

@@ -70,10 +70,10 @@ class ProjectHome:
 def find_home(
     start: Path, data: Path, environment: Mapping[str, str], kind: ProjectKind = SESSIONS
 ) -> ProjectHome:
-    """Find the project: the nearest Pulumi.yaml of this kind's name at or above start, else the tool's own.
+    """Find the project: the nearest Pulumi.yaml of its kind's name, or the tool's own. start: where to begin.
 
     data: the tool's data directory. The backend is the one that the environment, the project or
-    `pulumi login` chose, else files in data; so is the passphrase.
+    `pulumi login` chose, otherwise files in data; so is the passphrase.
     """
     directory = _nearest(start, kind) or _own(data / kind.own, kind)
     (directory / "stacks").mkdir(exist_ok=True)

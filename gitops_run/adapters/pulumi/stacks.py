@@ -321,7 +321,7 @@ class Stacks:
 
 
 async def _report_full_disk(copy: StateCopy, tell: Tell) -> None:
-    """Say once that the disk is full: Pulumi says so only after it has tried for minutes."""
+    """Report once that the disk is full: Pulumi says so only after it has tried for minutes."""
     while not (folder := copy.full_disk()):  # noqa: ASYNC110 - nobody announces it
         await anyio.sleep(DISK_LOOK_S)
     text = f"the disk of {folder} is full: Pulumi continues once there is room on it, and Ctrl-C cancels"

@@ -59,7 +59,7 @@ def backend_folder(backend: str) -> Path | None:
 
 @contextmanager
 def writing(file: Path) -> Iterator[None]:
-    """Say which file it is that the disk refuses. Raises BackendError."""
+    """Report which file it is that the disk refuses. Raises BackendError."""
     try:
         yield
     except OSError as error:

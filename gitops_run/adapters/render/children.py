@@ -71,7 +71,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
-    """Say which limit was exceeded. message: begins with a verb. hint: how to raise the limit."""
+    """Report which limit was exceeded. message: begins with a verb. hint: how to raise the limit."""
 
     message: str
     hint: str

@@ -246,7 +246,7 @@ class Helm:
             return None
         return Problem(
             path=_join(run.target, CHART_FILE),
-            message=f"the dependency {wrong[0]} has another version than this asks for",
+            message=f"the dependency {wrong[0]} has another version than this requires",
             hint="correct the version here or in the dependency",
         )
 

@@ -52,7 +52,7 @@ DECRYPTED_BYTES_MAX: Final = 5 * 1024 * 1024
 
 
 def find_kubectl() -> str:
-    """Find the kubectl that was installed with this project, else one on PATH. Raises UsageError."""
+    """Find the kubectl that was installed with this project, otherwise one on PATH. Raises UsageError."""
     bundled = Path(sys.executable).parent / "kubectl"
     found = str(bundled) if bundled.exists() else shutil.which("kubectl")
     if not found:

@@ -67,6 +67,12 @@ class StoreAdmin:
             return False
         return True
 
+    def names(self) -> tuple[str, ...]:
+        """List the buckets that this key may see. Raises BackendError where it may list none."""
+        with self._translated(""):
+            listed = self._client.list_buckets()
+        return tuple(one["Name"] for one in listed.get("Buckets", ()))
+
     def make(self, bucket: str) -> None:
         """Make a bucket. Raises GuardError where someone else has one of this name; one's own is fine."""
         region = self._access.region

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitops_run.model.flux.reasons import hint, without_noise
+from gitops_run.model.flux.requests import Request, parse_request
 from gitops_run.model.names import FENCE_ANNOTATION
 from gitops_run.model.text.echoes import without_values
 
@@ -29,6 +30,7 @@ class SourceStatus:
     ready: str = ""
     reason: str = ""
     message: str = ""
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ def to_source_status(live: dict[str, Any]) -> SourceStatus:
         ready=ready.get("status", ""),
         reason=ready.get("reason", ""),
         message=without_values(ready.get("message", "")),
+        request=parse_request(metadata.get("annotations") or {}),
     )
 
 
@@ -145,7 +148,7 @@ def applier_verdict(status: ApplierStatus, *, revision: str, token: str = "") ->
         return Verdict(
             standing=Standing.SUSPENDED,
             message="the session is suspended: this save is stored, and applied when it is resumed",
-            hint="kubectl patch its Kustomization or HelmRelease: spec.suspend false",
+            hint="to apply it: gitops-run resume NAME",
         )
     if token and status.handled != token:
         return PENDING

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 
 from gitops_run.model.names import STORE_PREFIX
 
-_DISK = "source-controller's disk has a problem: ask who runs the platform"
-_FLUX_ACCESS = "ask who runs the platform to look at Flux's access to the cluster"
+_DISK = "source-controller's disk has a problem: ask the platform engineer"
+_FLUX_ACCESS = "ask the platform engineer to check Flux's access to the cluster"
 _MEND_CHART = "fix the chart or its values; the last good release stays recorded"
 
 HINTS: Mapping[str, str] = {
     # Bucket
     "AuthenticationFailed": "the store refuses the key in bucket-reader; to renew it: gitops-run up NAME",
     "BucketOperationFailed": "Flux can't read the store: check that it runs and that the cluster reaches it",
-    "InvalidSTSConfiguration": "the Bucket's spec.sts is not valid: ask who runs the platform",
+    "InvalidSTSConfiguration": "the Bucket's spec.sts is not valid: ask the platform engineer",
     "URLInvalid": "the store's endpoint is not valid; to set another: gitops-run up NAME --endpoint URL",
     "NewRevision": "wait: Flux fetches the new revision",
     "DirectoryCreationFailed": _DISK,
@@ -34,11 +34,11 @@ HINTS: Mapping[str, str] = {
     "PatchOperationFailed": _FLUX_ACCESS,
     "InvalidPath": "the target's path is not valid: name another target",
     # of every kind
-    "Failed": "the next save retries; if it persists, ask who runs the platform for Flux's log",
+    "Failed": "the next save retries; if it persists, ask the platform engineer for Flux's log",
     "Progressing": "wait: Flux is working on it",
     "ProgressingWithRetry": "wait: Flux retries",
-    "AccessDenied": "the session's ServiceAccount may not do this: ask who runs the platform",
-    "FeatureGateDisabled": "ask who runs the platform to turn this feature of Flux on",
+    "AccessDenied": "the session's ServiceAccount may not do this: ask the platform engineer",
+    "FeatureGateDisabled": "ask the platform engineer to enable this feature of Flux",
     "InvalidCELExpression": "fix the health check's expression",
     "ArtifactFailed": "the target's path is not among the pushed files: check that the target still exists",
     "DependencyNotReady": "wait for its dependencies, or fix them",
@@ -57,7 +57,7 @@ HINTS: Mapping[str, str] = {
     "FactoryError": _FLUX_ACCESS,
     "ConfigFactoryErr": _FLUX_ACCESS,
     "StateError": "the release's records can't be read: helm history, then helm uninstall",
-    "ReconcileError": "the next save retries; if it persists, ask who runs the platform for Flux's log",
+    "ReconcileError": "the next save retries; if it persists, ask the platform engineer for Flux's log",
     "InstallFailed": _MEND_CHART,
     "UpgradeFailed": _MEND_CHART,
     "TestFailed": "check the chart's test pods, and fix what they test",
@@ -75,7 +75,7 @@ HINTS: Mapping[str, str] = {
 }
 """The reasons that Flux gives, each with what to do."""
 
-DEFAULT_HINT = "read the message; if that is not enough, ask who runs the platform for Flux's log"
+DEFAULT_HINT = "read the message; if that is not enough, ask the platform engineer for Flux's log"
 
 BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
@@ -97,7 +97,7 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"is immutable|immutable field",
         "this can't be changed in place: rename the object, or delete it and save",
     ),
-    (r"exceeded quota", "request less, or ask who runs the platform for more"),
+    (r"exceeded quota", "request less, or ask the platform engineer for more"),
     (
         r"violates PodSecurity",
         (
@@ -109,7 +109,7 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (r"no matches for kind", "check apiVersion and kind; or have its CustomResourceDefinition installed"),
     (
         r"is forbidden: User|cannot (get|create|patch|delete|list) resource",
-        "the session's ServiceAccount may not do this: ask who runs the platform",
+        "the session's ServiceAccount may not do this: ask the platform engineer",
     ),
     (r"invalid ownership metadata", "the object exists and belongs to another owner: delete or rename it"),
     (r"don't meet the specifications of the schema", "fix the values: the chart's schema names them"),

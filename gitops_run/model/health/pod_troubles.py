@@ -203,7 +203,7 @@ def _ending(ended: Mapping[str, Any]) -> str:
 
 
 def _probe_trouble(pod: Live, around: Surroundings) -> Health | None:
-    """Say which probe fails; without an event, which containers aren't ready."""
+    """Report which probe fails; without an event, which containers aren't ready."""
     probe = _last_event(pod, {"Unhealthy"}, around)
     if probe:
         return progressing(f"{_name(pod)}: {' '.join(probe.split())}")

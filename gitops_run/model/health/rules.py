@@ -24,7 +24,7 @@ Live = Mapping[str, Any]
 
 
 class HealthState(StrEnum):
-    """Describe how an object fares."""
+    """List the states of an object's health."""
 
     READY = "ready"
     PROGRESSING = "progressing"

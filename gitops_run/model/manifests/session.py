@@ -11,7 +11,7 @@ from typing import Any
 
 from gitops_run.model.manifests.store_server import forward_rules
 from gitops_run.model.names import (
-    APPLIER,
+    ACCOUNT,
     CREATED_ANNOTATION,
     DECRYPTION_SECRET,
     MANAGED_BY_LABEL,
@@ -39,10 +39,11 @@ from gitops_run.model.rights.access import (
     FLUX_KUSTOMIZE_GROUP,
     FLUX_SOURCE_GROUP,
     Rule,
-    applier_rules,
+    account_rules,
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import pod_security_labels
+from gitops_run.model.session.limits import time_annotations
 from gitops_run.model.session.spec import (
     AwsStore,
     HelmApplier,
@@ -88,18 +89,18 @@ def record_maps(spec: SessionSpec) -> tuple[Manifest, Manifest]:
 
 def service_account(spec: SessionSpec) -> Manifest:
     """Write the account under which Flux applies the session."""
-    return _object(spec, "v1", "ServiceAccount", APPLIER)
+    return _object(spec, "v1", "ServiceAccount", ACCOUNT)
 
 
-def applier_role(spec: SessionSpec) -> Manifest:
+def account_role(spec: SessionSpec) -> Manifest:
     """Write what Flux may apply for the session."""
-    return _role(spec, APPLIER, applier_rules(is_helm=isinstance(spec.applier, HelmApplier)))
+    return _role(spec, ACCOUNT, account_rules(is_helm=isinstance(spec.applier, HelmApplier)))
 
 
-def applier_binding(spec: SessionSpec) -> Manifest:
+def account_binding(spec: SessionSpec) -> Manifest:
     """Write the binding of that role to the session's account."""
-    account = {"kind": "ServiceAccount", "name": APPLIER, "namespace": spec.namespace}
-    return _binding(spec, APPLIER, account)
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": spec.namespace}
+    return _binding(spec, ACCOUNT, account)
 
 
 def owner_role(spec: SessionSpec) -> Manifest:
@@ -158,6 +159,7 @@ def source_bucket(spec: SessionSpec) -> Manifest:
         TARGET_ANNOTATION: spec.target,
         ROOT_ANNOTATION: spec.root,
         CREATED_ANNOTATION: spec.created,
+        **time_annotations(spec.limits, spec.created),
     }
     source = {
         "provider": "aws" if isinstance(spec.store, AwsStore) else "generic",
@@ -186,7 +188,7 @@ def kustomization(spec: SessionSpec, applier: KustomizeApplier) -> Manifest:
         "spec": {
             "sourceRef": {"kind": "Bucket", "name": spec.name.text},
             "path": applied_path(spec.target),
-            "serviceAccountName": APPLIER,
+            "serviceAccountName": ACCOUNT,
             "targetNamespace": spec.namespace,
             "prune": True,
             "wait": False,
@@ -222,7 +224,7 @@ def helm_release(spec: SessionSpec, applier: HelmApplier) -> Manifest:
             "releaseName": applier.release_name,
             "targetNamespace": spec.namespace,
             "storageNamespace": spec.namespace,
-            "serviceAccountName": APPLIER,
+            "serviceAccountName": ACCOUNT,
             "interval": FLUX_INTERVAL,
             "timeout": APPLY_TIMEOUT,
             "install": {"disableWait": True, "remediation": remediation},
@@ -283,6 +285,6 @@ def _ca(ca: str) -> dict[str, str]:
 
 
 def _forward(spec: SessionSpec) -> dict[str, str]:
-    """Say by which pod the store is reached from outside of the cluster, where that is the way."""
+    """Report by which pod the store is reached from outside of the cluster, where that is the way."""
     is_inside = isinstance(spec.store, InClusterStore)
     return {"forward": f"{STORE_SERVER}-0:{STORE_SERVER_PORT}"} if is_inside else {}

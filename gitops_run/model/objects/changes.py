@@ -84,7 +84,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _keyed(items: Sequence[Any], others: Sequence[Any]) -> dict[str, Any]:
-    """Name a list's items: by their names where all have one, else by their places."""
+    """Name a list's items: by their names where all have one, otherwise by their places."""
     if all(isinstance(item, dict) and "name" in item for item in (*items, *others)):
         return {f"[{item['name']}]": item for item in items}
     return {f"[{index}]": item for index, item in enumerate(items)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitops_run.model.names import (
-    APPLIER,
+    ACCOUNT,
     DECRYPTION_SECRET,
     OWNER_ROLE,
     READER_SECRET,
@@ -54,15 +54,15 @@ class SessionPlace:
         if ref.namespace not in ("", self.namespace):
             return False
         parts = {
-            "ServiceAccount": {APPLIER},
+            "ServiceAccount": {ACCOUNT},
             "ConfigMap": {STATE_MAP, RECORD_MAP},
             "Secret": {READER_SECRET, WRITER_SECRET, DECRYPTION_SECRET, VARIABLES_SECRET, STORE_SERVER},
             "StatefulSet": {STORE_SERVER},
             "Pod": {f"{STORE_SERVER}-0"},
             "Service": {STORE_SERVER},
             "NetworkPolicy": {STORE_SERVER},
-            "Role": {APPLIER, OWNER_ROLE},
-            "RoleBinding": {APPLIER, OWNER_ROLE},
+            "Role": {ACCOUNT, OWNER_ROLE},
+            "RoleBinding": {ACCOUNT, OWNER_ROLE},
             "Bucket": {self.name},
             "Kustomization": {self.name},
             "HelmRelease": {self.name},
@@ -84,8 +84,8 @@ def own_claim(item: RenderedObject, session: SessionPlace) -> str:
     if SESSION_LABEL in mapping(metadata.get("labels")):
         return f"has the label {SESSION_LABEL}, which marks the session's own objects"
     account = mapping(metadata.get("annotations")).get(TOKEN_ACCOUNT)
-    if item.ref.kind == "Secret" and item.body.get("type") == TOKEN_TYPE and account == APPLIER:
-        return f"is a token of {APPLIER}, the session's own account"
+    if item.ref.kind == "Secret" and item.body.get("type") == TOKEN_TYPE and account == ACCOUNT:
+        return f"is a token of {ACCOUNT}, the session's own account"
     return ""
 
 
@@ -95,7 +95,7 @@ def owner_labels(session: SessionPlace) -> Mapping[str, str]:
 
 
 def foreign_owner(live: Json, session: SessionPlace) -> str:
-    """Say who owns a live object, as a sentence's end: "belongs to Kustomization a/b"; "" where we do."""
+    """Report who owns a live object, as a sentence's end: "belongs to Kustomization a/b"; "" where we do."""
     metadata = live.get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     owners = [
@@ -125,5 +125,5 @@ def _maker(metadata: Json) -> str:
     """Name who made an object that bears no mark, from the managers of its fields."""
     managers = sorted({str(entry.get("manager")) for entry in metadata.get("managedFields") or ()} - {"None"})
     if not managers or set(managers) <= set(_MACHINERY):
-        return "was made by Kubernetes itself"
-    return f"was made by someone else, with {', '.join(managers)}"
+        return "was created by Kubernetes itself"
+    return f"was created by someone else, with {', '.join(managers)}"

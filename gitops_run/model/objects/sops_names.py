@@ -61,7 +61,7 @@ def as_decrypted(
 
 def _naming(ref: ObjectRef) -> str:
     name = f"{ref.kind} {name_without_hash(ref)}"
-    return f"it names {name}, which is encrypted: where that changes, so do its name and this object"
+    return f"it references {name}, which is encrypted: if that changes, so do its name and this object"
 
 
 def _renamed(

@@ -12,14 +12,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gitops_run.model.names import (
-    APPLIER,
+    ACCOUNT,
+    EXTENDED_ANNOTATION,
     FENCE_ANNOTATION,
     FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
     RECORD_MAP,
+    REQUEST_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
     RESET_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
     SESSION_LABEL,
     STATE_MAP,
+    SUSPENDED_AT_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
     TOKEN_ACCOUNT,
     TOKEN_TYPE,
 )
@@ -29,13 +36,28 @@ POLICY_GROUP: Final = "admissionregistration.k8s.io"
 POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 OBJECTS_POLICY: Final = "gitops-run-session-objects"
 PARTS_POLICY: Final = "gitops-run-session-parts"
+REQUESTS_POLICY: Final = "gitops-run-requests"
 SESSION_OBJECTS: Final = (
     (FLUX_SOURCE_GROUP, "buckets"),
     (FLUX_KUSTOMIZE_GROUP, "kustomizations"),
     (FLUX_HELM_GROUP, "helmreleases"),
 )
-OWNER_ANNOTATIONS: Final = (FENCE_ANNOTATION, RECONCILE_ANNOTATION, FORCE_ANNOTATION, RESET_ANNOTATION)
-"""What the loop writes to a session's Flux objects, and what `flux reconcile` does for a person."""
+OWNER_ANNOTATIONS: Final = (
+    FENCE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    FORCE_ANNOTATION,
+    RESET_ANNOTATION,
+    REQUEST_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
+    EXTENDED_ANNOTATION,
+    SUSPENDED_BY_ANNOTATION,
+    SUSPENDED_REASON_ANNOTATION,
+    SUSPENDED_AT_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
+)
+"""What the loop writes to a session's Flux objects, what `flux reconcile` does for a person, requests, and
+what extend, suspend and resume do. The time policy decides how far an owner may extend.
+"""
 
 _IS_BOUND: Final = (
     "!authorizer.group('rbac.authorization.k8s.io').resource('rolebindings').namespace(request.namespace)"
@@ -57,7 +79,7 @@ _IS_LEASE: Final = "request.kind.group == 'coordination.k8s.io' && request.kind.
 _IS_RECORD: Final = (
     "request.kind.group == '' && request.kind.kind == 'ConfigMap' && request.operation == 'UPDATE'"
     f" && object.metadata.name in ['{STATE_MAP}', '{RECORD_MAP}']"
-    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{APPLIER}'"
+    f" && request.userInfo.username != 'system:serviceaccount:' + request.namespace + ':{ACCOUNT}'"
 )
 _WHICH_PART: Final = (
     "request.kind.kind + ' ' + (object == null ? oldObject : object).metadata.name + "
@@ -71,12 +93,16 @@ _CHANGED_ANNOTATIONS: Final = (
     "variables.before[k] == variables.now[k]))"
     f" + variables.before.filter(k, !(k in {_ALLOWED}) && !(k in variables.now))"
 )
-_ONLY: Final = "only suspend and the annotations for fence and reconcile"
+_ONLY: Final = "only suspend and the annotations for fence, reconcile, extend and suspend"
 
 
 def policies() -> Mapping[str, dict[str, Any]]:
     """Write the spec of each policy, by name."""
-    return {OBJECTS_POLICY: _objects_policy(), PARTS_POLICY: _parts_policy()}
+    return {
+        OBJECTS_POLICY: _objects_policy(),
+        PARTS_POLICY: _parts_policy(),
+        REQUESTS_POLICY: _requests_policy(),
+    }
 
 
 def binding(name: str) -> dict[str, Any]:
@@ -112,6 +138,43 @@ def _objects_policy() -> dict[str, Any]:
     }
 
 
+def _requests_policy() -> dict[str, Any]:
+    """Let a request on a session's Bucket name nobody but the user who makes it, whoever that is."""
+    changed = " || ".join(
+        f"({_annotation('object', name)} != {_annotation('oldObject', name)})"
+        for name in (REQUEST_ANNOTATION, REQUESTED_BY_ANNOTATION)
+    )
+    named = _annotation("object", REQUESTED_BY_ANNOTATION)
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [_rule(FLUX_SOURCE_GROUP, "buckets", "CREATE", "UPDATE")],
+            "objectSelector": _labelled(),
+        },
+        "matchConditions": [
+            {"name": "is-request", "expression": f"oldObject == null ? {named} != '' : ({changed})"}
+        ],
+        "validations": [
+            {
+                "expression": f"{named} == request.userInfo.username || "
+                f"({named} == '' && {_annotation('object', REQUEST_ANNOTATION)} == '')",
+                "messageExpression": "'a request is made in the name of who makes it: set "
+                f"{REQUESTED_BY_ANNOTATION} to ' + request.userInfo.username",
+                "message": "a request is made in the name of who makes it",
+            }
+        ],
+    }
+
+
+def _annotation(variable: str, name: str) -> str:
+    """Read an annotation; "" where there is none."""
+    metadata = f"{variable}.metadata"
+    return (
+        f"(has({metadata}.annotations) && '{name}' in {metadata}.annotations"
+        f" ? {metadata}.annotations['{name}'] : '')"
+    )
+
+
 def _parts_policy() -> dict[str, Any]:
     """Keep what a session consists of from everybody who is bound, and a token of its account as well.
 
@@ -141,7 +204,7 @@ def _parts_policy() -> dict[str, Any]:
             {
                 "expression": f"!{_is_token()}",
                 "message": "only a user who may create sessions may create a token of the session's "
-                f"account {APPLIER}",
+                f"account {ACCOUNT}",
             },
             {
                 "expression": "variables.isLease || variables.isRecord || !variables.isPart",
@@ -151,7 +214,7 @@ def _parts_policy() -> dict[str, Any]:
             },
             {
                 "expression": f"!variables.isLease || ({_is_proper_lease()})",
-                "message": "the owner may take and renew the session's Lease, not delete it or relabel it",
+                "message": "the owner may take and renew the session's Lease, but not delete or relabel it",
             },
             {
                 "expression": f"!variables.isRecord || ({_is_proper_record()})",
@@ -174,7 +237,7 @@ def _is_token() -> str:
         "(request.kind.group == '' && request.kind.kind == 'Secret' && object != null && has(object.type)"
         f" && object.type == '{TOKEN_TYPE}' && has(object.metadata.annotations)"
         f" && '{TOKEN_ACCOUNT}' in object.metadata.annotations"
-        f" && object.metadata.annotations['{TOKEN_ACCOUNT}'] == '{APPLIER}')"
+        f" && object.metadata.annotations['{TOKEN_ACCOUNT}'] == '{ACCOUNT}')"
     )
 
 

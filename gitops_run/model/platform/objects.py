@@ -26,7 +26,7 @@ from gitops_run.model.rights.access import (
     FLUX_SOURCE_GROUP,
     READ_VERBS,
     Rule,
-    applier_rules,
+    account_rules,
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import (
@@ -35,21 +35,28 @@ from gitops_run.model.rights.pod_security import (
     RESTRICTED,
     pod_security_policy,
 )
+from gitops_run.model.session.limits import NO_RULES, TIME_POLICY, TimeRules, rule_annotations, time_policy
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
-POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY)
+POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY, TIME_POLICY)
 """The admission policies of every platform."""
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
-def platform_objects(stack: str, pod_security: str = RESTRICTED) -> tuple[Manifest, ...]:
-    """Write all of it, for the platform of one stack. pod_security: the least strict level of sessions."""
+def platform_objects(
+    stack: str, pod_security: str = RESTRICTED, time: TimeRules = NO_RULES
+) -> tuple[Manifest, ...]:
+    """Write all of it, for the platform of one stack.
+
+    pod_security: the least strict level of sessions. time: the rules for their TTL and idle limit.
+    """
     level = {LEVEL_ANNOTATION: pod_security}
     specs: dict[str, tuple[dict[str, Any], dict[str, str]]]
     specs = {name: (spec, {}) for name, spec in policies().items()}
     specs[POD_SECURITY_POLICY] = (pod_security_policy(pod_security), level)
+    specs[TIME_POLICY] = (time_policy(time), rule_annotations(time))
     return (
         _cluster_role(stack, VIEWER_ROLE, viewer_rules()),
         _cluster_role(stack, MAKER_ROLE, maker_rules()),
@@ -88,7 +95,7 @@ def maker_rules() -> list[Rule]:
         _rule("discovery.k8s.io", ["endpointslices"], READ_VERBS),
         *(_rule(group, [resource], _ALL_VERBS) for group, resource in SESSION_OBJECTS),
         _rule(POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS),
-        *applier_rules(is_helm=True),
+        *account_rules(is_helm=True),
         *(_unnamed(rule) for rule in owner_rules(name, name.namespace, is_helm=True)),
         *forward_rules(),  # the server's pod has the same name in every session: no other pod is reached
     ]

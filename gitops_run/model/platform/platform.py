@@ -16,10 +16,13 @@ from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.names import NAME_MAX, suggest_name
 from gitops_run.model.platform.admission import POLICY_KINDS
+from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.flux_install import FluxChoice, install
 from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
 from gitops_run.model.rights.lockdown import COMPONENTS
 from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
+from gitops_run.model.session.limits import DURATION_OR_NEVER, NO_RULES, Duration, TimeRules
+from gitops_run.model.session.setting_table import to_attribute
 from gitops_run.model.session.settings import SETTINGS, Origin, Setting, Source, Value, choose
 from gitops_run.model.session.spec import ClusterPin
 
@@ -66,6 +69,19 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
         default=RESTRICTED,
         allowed=LEVELS,
     ),
+    *(
+        Setting(key=key, description=description, pattern=DURATION_OR_NEVER, example=example)
+        for key, description, example in (
+            ("sessionTtl", "The TTL of sessions that set none, such as 3d; else sessionMaxTtl.", "3d"),
+            ("sessionMaxTtl", "The longest TTL that a session may have, extensions included.", "14d"),
+            (
+                "sessionIdleLimit",
+                "The idle limit of sessions that set none; else sessionMaxIdleLimit.",
+                "8h",
+            ),
+            ("sessionMaxIdleLimit", "The longest idle limit that a session may have.", "1d"),
+        )
+    ),
 )
 
 
@@ -82,6 +98,20 @@ class PlatformSettings:
     flux_registry: str | None
     flux_receiver: str | None
     session_pod_security: str = RESTRICTED
+    session_ttl: str | None = None
+    session_max_ttl: str | None = None
+    session_idle_limit: str | None = None
+    session_max_idle_limit: str | None = None
+
+    @property
+    def time(self) -> TimeRules:
+        """Bring the rules for sessions' TTL and idle limit together."""
+        return TimeRules(
+            ttl=Duration.read(self.session_ttl or ""),
+            max_ttl=Duration.read(self.session_max_ttl or ""),
+            idle=Duration.read(self.session_idle_limit or ""),
+            max_idle=Duration.read(self.session_max_idle_limit or ""),
+        )
 
     @property
     def manifests(self) -> str:
@@ -101,47 +131,6 @@ class PlatformSettings:
         return str(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
-    """Hold a cluster's facts about one controller of Flux. arguments: of its container."""
-
-    name: str
-    namespace: str
-    image: str
-    ready: int
-    wanted: int
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformFacts:
-    """Hold a cluster's facts about its platform.
-
-    uid: of its kube-system namespace. version: of Flux by its labels, or "". kinds: those served of what a
-    session needs. stacks: the labels of whatever a platform's stack has made there. policy, roles: which of
-    ours are there. sessions: NAMESPACE/NAME. others: what else of Flux is in use, KIND NAMESPACE/NAME.
-    unread: what may not be read, in words. can_bound: whether the API server takes admission policies.
-    """
-
-    uid: str
-    version: str = ""
-    kinds: tuple[str, ...] = ()
-    components: tuple[Component, ...] = ()
-    flux_stack: str = ""
-    stacks: tuple[str, ...] = ()
-    policy: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-    sessions: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-    can_bound: bool = True
-
-    @property
-    def has_flux(self) -> bool:
-        """Report whether there is any Flux."""
-        return bool(self.kinds or self.components)
-
-
 POLICIES: Final = tuple(f"{kind} {name}" for name in POLICY_NAMES for kind in POLICY_KINDS)
 PARTS: Final = (*POLICIES, VIEWER_ROLE, MAKER_ROLE)
 """What every platform has, whosever its Flux is."""
@@ -156,7 +145,8 @@ NEEDED_KINDS: Final = (
 class PlatformSpec:
     """Describe one cluster's platform completely.
 
-    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions.
+    flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions. time:
+    the rules for their TTL and idle limit.
     """
 
     stack: str
@@ -164,6 +154,7 @@ class PlatformSpec:
     flux: tuple[Manifest, ...]
     version: str
     pod_security: str = RESTRICTED
+    time: TimeRules = NO_RULES
 
 
 def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
@@ -177,7 +168,20 @@ def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
             f"fluxVersion is {settings.flux_version}, and 2.8.0 or later can be installed",
             hint="leave it out to use the tested release",
         )
+    for default, most in (("sessionTtl", "sessionMaxTtl"), ("sessionIdleLimit", "sessionMaxIdleLimit")):
+        _refuse_beyond(settings, default, most)
     return settings
+
+
+def _refuse_beyond(settings: PlatformSettings, default: str, most: str) -> None:
+    """Refuse a default that the maximum doesn't allow. Raises UsageError."""
+    said, limit = (getattr(settings, to_attribute(key)) for key in (default, most))
+    longest = Duration.read(limit or "")
+    if said is None or longest is None:
+        return
+    wanted = Duration.read(said)
+    if wanted is None or wanted > longest:
+        raise UsageError(f"{default} is {said}, and {most} allows {limit}", hint=f"choose at most {limit}")
 
 
 def _refuse_unknown(source: Source) -> None:
@@ -241,7 +245,7 @@ def refuse_foreign_platform(facts: PlatformFacts, stack: str) -> None:
         if other != stack:
             raise GuardError(
                 f"this cluster's platform belongs to stack {other}, not to {stack}",
-                hint=f"use the context that {other} was made with, or take down that one first",
+                hint=f"use the context that {other} was created with, or take down that one first",
             )
 
 
@@ -268,7 +272,7 @@ def refuse_found(facts: PlatformFacts) -> None:
 
 
 def describe_flux(facts: PlatformFacts) -> str:
-    """Say in a sentence which Flux there is."""
+    """Describe in a sentence which Flux there is."""
     if not facts.has_flux:
         return "no Flux was found" if facts.unread else "there is no Flux"
     version = f"Flux {facts.version}" if facts.version else "Flux of an unknown version"
@@ -299,8 +303,9 @@ def refuse_other_cluster(settings: PlatformSettings, facts: PlatformFacts) -> No
     """Refuse a context that leads to another cluster than the stack was made in. Raises GuardError."""
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
-            f"this platform was made in another cluster (kube-system {settings.cluster}) than the one that "
-            f"context {settings.context!r} leads to now ({facts.uid})",
+            f"this platform was created in another cluster (kube-system {settings.cluster}) than the "
+            "one that "
+            f"context {settings.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run platform down --cluster-gone",
         )
 
@@ -353,6 +358,7 @@ def make_spec(
         flux=flux,
         version=settings.flux_version,
         pod_security=settings.session_pod_security,
+        time=settings.time,
     )
 
 

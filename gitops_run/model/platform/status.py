@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from gitops_run.model.platform.facts import Component, PlatformFacts
 from gitops_run.model.platform.objects import MAKER_ROLE, VIEWER_ROLE
-from gitops_run.model.platform.platform import POLICIES, Component, PlatformFacts, describe_flux
+from gitops_run.model.platform.platform import POLICIES, describe_flux
 from gitops_run.model.rights.lockdown import COMPONENTS, events_go_to, lockdown_of
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitops_run.model.names import (
-    APPLIER,
+    ACCOUNT,
     OWNER_ROLE,
     RECORD_MAP,
     STATE_MAP,
@@ -46,7 +46,7 @@ HELM_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 READ_VERBS = ["get", "list", "watch"]
 
 
-def applier_rules(*, is_helm: bool) -> list[Rule]:
+def account_rules(*, is_helm: bool) -> list[Rule]:
     """List what Flux may do in the session's name. is_helm: a chart is applied, by Helm's own requests.
 
     RBAC can't leave out names: that this reaches the session's own Secrets and NetworkPolicies too is for the
@@ -74,7 +74,7 @@ def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rul
         {**_rule("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
         _rule("coordination.k8s.io", ["leases"], ["create"]),
         _rule("coordination.k8s.io", ["leases"], ["get", "update"], name.text),
-        _rule("", ["serviceaccounts"], ["impersonate"], APPLIER),
+        _rule("", ["serviceaccounts"], ["impersonate"], ACCOUNT),
         _rule("rbac.authorization.k8s.io", ["rolebindings"], ["get"], OWNER_ROLE),
         _rule("", ["events", "pods/log"], READ_VERBS),
         _rule("events.k8s.io", ["events"], READ_VERBS),

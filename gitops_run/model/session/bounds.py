@@ -15,8 +15,8 @@ from gitops_run.model.session.spec import ClusterFacts, HelmApplier, KustomizeAp
 _GUIDE: Final = "https://fluxcd.io/flux/installation/configuration/multitenancy/"
 _POLICY: Final = (
     "the platform's admission policies (gitops-run platform up) let an owner change nothing of the session's "
-    "Flux objects but suspend and the annotations for fence and reconcile, and nothing of the objects that "
-    "the session consists of"
+    "Flux objects but suspend and the annotations for fence, reconcile, extend and suspend, and nothing of "
+    "the objects that the session consists of"
 )
 
 

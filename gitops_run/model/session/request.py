@@ -14,6 +14,7 @@ from gitops_run.model.rights.pod_security import refuse_pod_security
 from gitops_run.model.session import contexts
 from gitops_run.model.session.bounds import refuse_unlocked
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import expires, latest, refuse_ended, refuse_limits
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.session.spec import (
     ClusterFacts,
@@ -65,11 +66,15 @@ def described(request: SessionRequest, facts: ClusterFacts) -> SessionSpec:
 def admitted(spec: SessionSpec, request: SessionRequest, facts: ClusterFacts) -> SessionSpec:
     """Give a described session that is to be made its keys, and refuse what may not be made.
 
-    Raises GuardError on another target, pods or a Flux with too many rights, or shared keys; UsageError where
-    a part of the keys is missing.
+    Raises GuardError on another target, pods or a Flux with too many rights, limits beyond the platform's
+    rules, a session whose time is over, or shared keys; UsageError where a part of the keys is missing.
     """
     settings = request.settings
     refuse_other_target(spec, facts)
     refuse_pod_security(spec.pod_security, facts.pod_security)
+    refuse_limits(spec.limits, facts.time)
+    if facts.target and spec.limits.ttl:
+        end = latest(expires(spec.limits, spec.created), facts.extended)
+        refuse_ended(spec.name.text, end, request.now)
     refuse_unlocked(spec, facts, is_allowed=settings.allow_unlocked_flux)
     return with_given_keys(spec, settings, request.keys_elsewhere)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
+from gitops_run.model.session.limits import DURATION_OR_NEVER
 
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
 
@@ -166,6 +167,20 @@ SETTINGS: tuple[Setting, ...] = (
         "allows that.",
         default=RESTRICTED,
         allowed=LEVELS,
+    ),
+    Setting(
+        key="ttl",
+        description="How long the session lives after it is created, such as 8h or 3d, or never; else as "
+        "long as the platform says.",
+        pattern=DURATION_OR_NEVER,
+        example="8h",
+    ),
+    Setting(
+        key="idleLimit",
+        description="How long after its last save the session is suspended, such as 90m, or never; else as "
+        "the platform says.",
+        pattern=DURATION_OR_NEVER,
+        example="90m",
     ),
     Setting(
         key="store",

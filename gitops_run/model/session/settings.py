@@ -72,6 +72,8 @@ class Settings:
     allow_contexts: tuple[str, ...]
     allow_unlocked_flux: bool
     pod_security: str
+    ttl: str | None
+    idle_limit: str | None
     store: str
     endpoint: str | None
     store_image: str
@@ -115,7 +117,7 @@ class Settings:
 
 
 class Origin(StrEnum):
-    """Say where values come from, in words for a person."""
+    """Report where values come from, in words for a person."""
 
     ARGUMENT = "argument"
     FLAG = "flag"
@@ -201,7 +203,7 @@ def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
             raise GuardError(
                 f"{setting.key} of this session is {other!r} ({source.spell(setting)}), "
                 f"and {strongest.spell(setting)} says {value!r}: it is fixed when a session is created",
-                hint="leave it as it is, or take down the session first, or choose another session name",
+                hint="leave it unchanged, or take down the session first, or choose another session name",
             )
     return value
 

@@ -14,8 +14,10 @@ from gitops_run.model.names import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PO
 from gitops_run.model.rights.lockdown import Controller
 from gitops_run.model.rights.pod_security import RESTRICTED
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import NO_LIMITS, NO_RULES, Limits, TimeRules, choose_limits
 from gitops_run.model.session.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.session.settings import PROJECT, Settings
+from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.store.keys import GivenKeys, KeyPair, refuse_shared_keys
 from gitops_run.model.store.objects import StoreAccess
 
@@ -165,6 +167,7 @@ class SessionSpec:
     store: Store
     applier: KustomizeApplier | HelmApplier = KustomizeApplier()
     pod_security: str = RESTRICTED
+    limits: Limits = NO_LIMITS
 
     @property
     def bucket(self) -> str:
@@ -194,8 +197,10 @@ class ClusterFacts:
     its installation's labels show, or "". flux_namespace: where it is, or "". controllers: those of Flux
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
     that may not be read. pod_security: the least strict level that sessions may have, or "".
-    owner, target: of the session of that name, or "" where there is none. stack: that
-    declares the session, PROJECT/STACK, or "" where the session's namespace doesn't say.
+    time: the platform's rules for TTL and idle limit. created, extended: of the session of that name, RFC
+    3339, or "". ended: what gc left word of, where it ended the last session of that name. owner, target: of
+    the session of that name, or "" where there is none. stack: that declares the session, PROJECT/STACK, or
+    "" where the session's namespace doesn't say.
     """
 
     uid: str
@@ -205,9 +210,18 @@ class ClusterFacts:
     controllers: tuple[Controller, ...] = ()
     has_policies: bool | None = None
     pod_security: str = ""
+    time: TimeRules = NO_RULES
+    created: str = ""
+    extended: str = ""
+    ended: Tombstone | None = None
     owner: str = ""
     target: str = ""
     stack: str = ""
+
+    @property
+    def is_ended(self) -> bool:
+        """Say whether gc has ended the session without its stack."""
+        return self.ended is not None and not self.has_session
 
     @property
     def has_session(self) -> bool:
@@ -224,14 +238,15 @@ def parse_spec(
 ) -> SessionSpec:
     """Make a spec of settings and the cluster's facts. Raises UsageError on what is missing.
 
-    ca: what caFile holds, else empty. The owner is whoever asks where none is set. Raises GuardError where
-    the context leads to another cluster than the one that the session was made in.
+    ca: what caFile holds, otherwise empty. The owner is whoever asks where none is set. Raises GuardError
+    where the context leads to another cluster than the one that the session was made in.
     """
     name = key.name
     if settings.cluster and settings.cluster != facts.uid:
         raise GuardError(
-            f"session {name} was made in another cluster (kube-system {settings.cluster}) than the one that "
-            f"context {key.context!r} leads to now ({facts.uid})",
+            f"session {name} was created in another cluster (kube-system {settings.cluster}) than "
+            "the one that "
+            f"context {key.context!r} points to now ({facts.uid})",
             hint="if the old cluster is gone for good: gitops-run down NAME --cluster-gone",
         )
     target = settings.target or facts.target
@@ -244,11 +259,12 @@ def parse_spec(
         owner=settings.owner or facts.user,
         target=target,
         root=root or name.text,
-        created=created,
+        created=facts.created or created,
         cluster=ClusterPin(kubeconfig=key.kubeconfig, context=key.context, uid=facts.uid),
         store=_parse_store(settings, key.namespace, facts, ca),
         applier=_parse_applier(name, settings),
         pod_security=settings.pod_security,
+        limits=choose_limits(settings.ttl, settings.idle_limit, facts.time),
     )
 
 
@@ -267,12 +283,12 @@ def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
     if facts.is_of_other_stack(name):
         project, _, stack = facts.stack.partition("/")
         return GuardError(
-            f"session {name} was made by stack {stack} of project {project}",
+            f"session {name} was created by stack {stack} of project {project}",
             hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
         )
     return GuardError(
         f"session {name} exists, but its stack is not in the current backend",
-        hint="set PULUMI_BACKEND_URL to the backend that it was made with; if its state is lost: "
+        hint="set PULUMI_BACKEND_URL to the backend that it was created with; if its state is lost: "
         "gitops-run down NAME --from-cluster",
     )
 

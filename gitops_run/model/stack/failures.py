@@ -54,8 +54,9 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
     (
         r"incorrect passphrase",
         _usage,
-        "the passphrase is not the one of this stack",
-        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the one it was made with" + _LOST,
+        "this is not the passphrase of this stack",
+        "set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE to the one that it was created with"
+        + _LOST,
     ),
     (
         r"passphrase must be set",
@@ -133,7 +134,7 @@ FAILURES: tuple[tuple[str, Make, str, str], ...] = (
         r'(?P<what>\S+ "[^"]+") already exists|resource (?P<other>"?[^"\s]+"?) already exists',
         _guard,
         "{what} already exists, and this stack did not create it",
-        "use the backend and passphrase that it was made with; a session may also have another name",
+        "use the backend and passphrase that it was created with; a session may also have another name",
     ),
     (
         r"(?m)^\s*code: -(?P<what>\d+)$",

@@ -136,7 +136,7 @@ class Belief:
 
     @property
     def must_list(self) -> bool:
-        """Say whether the store has to be listed before anything is written to it."""
+        """Say whether the store must be listed before anything is written to it."""
         return self.stored is None
 
     @property
@@ -165,18 +165,18 @@ class Belief:
         return Revision(text=text, token=token, was_live=text in self.revisions)
 
     def needs_fence(self, plan: Plan, source: SourceStatus) -> bool:
-        """Spare the fence where one operation leads from a known tree to the next: never at first.
+        """Skip the fence where one operation leads from a known tree to the next, never at first.
 
-        Flux lists and then downloads: a fetch amid which two operations fall would take the list of one tree
-        and the content of the next but one. So the fetch of the last push has to be over, and well: one that
-        failed is tried again by Flux, at any time.
+        Flux lists and then downloads: a fetch during which two operations happen would take the list of one
+        tree and the content of another. So the fetch of the last push must have ended successfully: Flux
+        retries one that failed at any time.
         """
         if self.stored is None or self.expected is None or not plan.is_single or source.is_suspended:
             return True
         return (source.handled, source.revision) != (self.expected.token, self.expected.text)
 
     def put_while_listing(self, plan: Plan, *, is_fenced: bool) -> str:
-        """Name the object that may be put while the store is listed, which spares a round trip; or "".
+        """Name the object that may be put while the store is listed, which saves a round trip; or "".
 
         Only one that replaces a known object, unfenced, in a store that refuses it in any other's place.
         """

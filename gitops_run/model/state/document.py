@@ -1,12 +1,14 @@
 """A session as programs read it: what `list -o json` and `status -o json` print.
 
-The form only grows: a field may be added, none is taken away or changes its meaning. docs/schema.json has it.
+The schema only grows: a field may be added, but none is removed or changes its meaning. docs/schema.json has
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +17,9 @@ from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
-from gitops_run.model.state.record import Outcome, Record, SaveRecord
+from gitops_run.model.state.due import TimeLeft, time_left
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps
@@ -48,11 +52,11 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDocument:
-    """Hold a session. summary and record are its owner's word, the rest is the cluster's.
+    """Hold a session. summary and record are its owner's claims, the rest is the cluster's.
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
-    has more. record, timings, inventory, conditions and events: of `status` alone. is_gone: of `list --watch`
-    alone: the session has ended.
+    has more. record, timings, inventory, conditions and events: of `status` alone. time: None where the
+    session has no limit. is_gone: of `list --watch` alone: the session has ended.
     """
 
     v: int
@@ -76,6 +80,7 @@ class SessionDocument:
     summary: Summary | None
     record: Record | None
     timings: Timings | None
+    time: TimeLeft | None
     is_gone: bool = False
     inventory: tuple[ObjectRef, ...] = ()
     conditions: tuple[Condition, ...] = ()
@@ -83,12 +88,12 @@ class SessionDocument:
 
 
 def to_document(
-    state: SessionState, details: SessionDetails | None = None, *, is_gone: bool = False
+    state: SessionState, now: datetime, details: SessionDetails | None = None, *, is_gone: bool = False
 ) -> dict[str, Any]:
-    """Write a session as JSON. is_gone: it was as the state says before it ended."""
+    """Write a session as JSON, as it is now. is_gone: it was as the state says before it ended."""
     more = details or SessionDetails()
     whole = replace(
-        _document(state),
+        _document(state, now),
         is_gone=is_gone,
         inventory=more.inventory,
         conditions=more.conditions,
@@ -98,13 +103,13 @@ def to_document(
     return document
 
 
-def _document(state: SessionState) -> SessionDocument:
+def _document(state: SessionState, now: datetime) -> SessionDocument:
     place, first = state.place, next(iter(state.targets), None)
     return SessionDocument(
         v=DOCUMENT_VERSION,
         name=state.name,
         namespace=state.namespace,
-        phase=phase(state),
+        phase=phase(state, now),
         owner=state.known_owner,
         is_owner_claimed=state.is_owner_claimed,
         root=place.root if place else "",
@@ -122,6 +127,7 @@ def _document(state: SessionState) -> SessionDocument:
         summary=state.summary,
         record=state.record,
         timings=_timings(state.record) if state.record else None,
+        time=time_left(state, now),
     )
 
 

@@ -29,7 +29,7 @@ class SyncStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncEnded:
-    """The loop has let go of the session. how_to_go_on: the command that takes it up again."""
+    """The loop has released the session. how_to_go_on: the command that continues it."""
 
     how_to_go_on: str
 
@@ -44,7 +44,7 @@ class LeaseAwaited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsAwaited:
-    """The target holds nothing to apply yet; nothing was uploaded."""
+    """The target contains no objects yet; nothing was uploaded."""
 
     target: str
 
@@ -89,7 +89,7 @@ class NamespaceOverridden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchLimited:
-    """The system watches no folders (any more): they are looked at now and then instead."""
+    """The system can't watch (more) folders, so they are polled instead."""
 
     message: str
     hint: str
@@ -97,7 +97,7 @@ class WatchLimited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveBroken:
-    """The save stays home: it doesn't render, or may not be applied. What was live stays live."""
+    """The save is not pushed: it doesn't render, or may not be applied. The live state is unchanged."""
 
     save: int
     paths: tuple[str, ...]
@@ -116,7 +116,7 @@ class SaveUnchanged:
 class SavePushed:
     """The store holds the save's whole tree, and Flux was asked to fetch it.
 
-    changes: what it changes in the cluster. not_checked: what preflight could not look at, and why.
+    changes: what it changes in the cluster. not_checked: what preflight could not check, and why.
     """
 
     save: int
@@ -131,7 +131,7 @@ class SavePushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeIsLive:
-    """The files are what is live already, and no save was broken before: there is nothing to do."""
+    """The files equal the live state, and no save was broken before: there is nothing to do."""
 
     revision: str
 
@@ -148,10 +148,10 @@ class SaveUploading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveApplied:
-    """Flux has applied just this revision, after this save. objects: how many its inventory holds.
+    """Flux has applied exactly this revision, after this save. objects: how many its inventory holds.
 
-    undone_to: when the snapshot was taken that an undo brought back, else "". slowest: of a slow save, the
-    step that took longest and the file behind it, else "".
+    undone_to: when the snapshot was taken that an undo brought back, or "". slowest: of a slow save, the
+    step that took longest and the file behind it, or "".
     """
 
     save: int
@@ -231,7 +231,7 @@ class SaveSuspended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveSuperseded:
-    """A newer save took this one's place before Flux had decided on it."""
+    """A newer save superseded this one before its verdict."""
 
     save: int
     by: int
@@ -249,7 +249,7 @@ class SaveUndecided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDiffered:
-    """The store held something that the loop had not put there; it is put right."""
+    """The store held objects that the loop had not put there; it is repaired."""
 
     save: int
     message: str
@@ -257,7 +257,7 @@ class StoreDiffered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReplaced:
-    """Another store stands in the place of the one that was written to, empty; it is filled again."""
+    """An empty store has replaced the one that was written to; it is filled again."""
 
     message: str
 
@@ -273,15 +273,29 @@ class ServiceFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFailed:
-    """A snapshot can't be kept, so that it can't be brought back; saves go on. It is reported once."""
+    """A snapshot can't be kept for undo; saves continue. It is reported once."""
 
     message: str
     hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered:
+    """Somebody asked something of the session.
+
+    request: its id. who: the Kubernetes user. is_accepted: it is carried out now; message says why one isn't.
+    """
+
+    request: str
+    verb: str
+    who: str
+    is_accepted: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndoFailed:
-    """An undo that was asked for can't be done; what is live stays live."""
+    """A requested undo can't be done; the live state is unchanged."""
 
     message: str
     hint: str
@@ -289,7 +303,7 @@ class UndoFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotKept:
-    """An applied snapshot is kept on this machine and can be brought back. taken: RFC 3339."""
+    """An applied snapshot is kept on this machine for undo. taken: RFC 3339."""
 
     revision: str
     taken: str
@@ -309,9 +323,18 @@ class WorkTreeSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFailed:
-    """The session's record in the cluster can't be written, so others don't see what is done; saves go on."""
+    """The session's record in the cluster can't be written, so others don't see it; saves continue."""
 
     message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExpiring:
+    """The session's TTL is nearly over, and gc ends it then. expires: RFC 3339. seconds: until that."""
+
+    expires: str
+    seconds: int
     hint: str
 
 
@@ -340,10 +363,12 @@ Event = (
     | StoreReplaced
     | ServiceFailed
     | HistoryFailed
+    | RequestAnswered
     | UndoFailed
     | SnapshotKept
     | WorkTreeSeen
     | RecordFailed
+    | SessionExpiring
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitops_run.model.state.record import Outcome
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState, TargetState
 from gitops_run.model.state.summary import SaveSummary
 

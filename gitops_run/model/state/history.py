@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from gitops_run.errors import NotFound, UsageError
+from gitops_run.model.flux.requests import Request
 from gitops_run.model.store.objects import key_problem
 from gitops_run.model.tree.tree import FileEntry, Tree, diff
 
@@ -24,6 +25,18 @@ _PREFIX: Final = re.compile(r"[0-9a-f]{4,64}")
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 _FORM: Final = 1
 _NS_PER_S: Final = 1_000_000_000
+
+
+class Kept(Protocol):
+    """A snapshot that can be brought back, here or by the sync that keeps it. taken: RFC 3339."""
+
+    @property
+    def revision(self) -> str: ...  # noqa: D102
+    @property
+    def taken(self) -> str: ...  # noqa: D102
+
+
+_Kept = TypeVar("_Kept", bound=Kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +74,10 @@ class KeptSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoRequest:
-    """Ask for an earlier snapshot. revision: whole. taken: when it was kept, RFC 3339."""
+    """Ask for an earlier snapshot. revision: whole. request: what asked for it and has no answer yet."""
 
     revision: str
-    taken: str
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +105,7 @@ def short(revision: str) -> str:
     return revision.removeprefix(DIGEST_PREFIX)[:SHORT_DIGITS]
 
 
-def find(kept: Sequence[KeptSnapshot], text: str) -> KeptSnapshot:
+def find(kept: Sequence[_Kept], text: str) -> _Kept:
     """Find the snapshot that a person named. text: at least 4 digits of its digest, "sha256:" may lead.
 
     Raises UsageError where it is no such prefix or fits several, NotFound where it fits none.
@@ -115,7 +128,7 @@ def find(kept: Sequence[KeptSnapshot], text: str) -> KeptSnapshot:
     return found[0]
 
 
-def before(kept: Sequence[KeptSnapshot], live: str) -> KeptSnapshot:
+def before(kept: Sequence[_Kept], live: str) -> _Kept:
     """Find the snapshot before the live one; the newest where the live one isn't kept.
 
     kept: oldest first. Raises NotFound where there is none.

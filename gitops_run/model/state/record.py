@@ -7,17 +7,16 @@ large. It knows what may follow what: a late or repeated event changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gitops_run.model.objects.change import Change, FieldChange
-from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.events import (
     HealthChanged,
     ObjectsAwaited,
+    RequestAnswered,
     SaveApplied,
     SaveBroken,
     SaveFailed,
@@ -35,6 +34,15 @@ from gitops_run.model.state.events import (
     TreeIsLive,
     WorkTreeSeen,
 )
+from gitops_run.model.state.saves import (
+    MAY_FOLLOW,
+    Answer,
+    KeptRevision,
+    Outcome,
+    SaveRecord,
+    TargetVerdict,
+    UnhealthyObject,
+)
 from gitops_run.model.state.timings import RECENT_MAX, whole_ms
 from gitops_run.model.text.problem import Problem, printable
 
@@ -45,99 +53,12 @@ ITEMS_MAX: Final = 20
 FIELDS_MAX: Final = 4
 PROBLEMS_MAX: Final = 5
 KEPT_MAX: Final = 10
+ANSWERS_MAX: Final = 5
 LOG_MAX: Final = 5
 TEXT_MAX: Final = 500
 NAME_MAX: Final = 253
 REVISION_MAX: Final = 80
 VALUE_MAX: Final = 80
-
-
-class Outcome(StrEnum):
-    """Describe how far a save has come."""
-
-    BROKEN = "broken"
-    WITHDRAWN = "withdrawn"
-    PUSHED = "pushed"
-    UNDECIDED = "undecided"
-    SUSPENDED = "suspended"
-    SUPERSEDED = "superseded"
-    FAILED = "failed"
-    APPLIED = "applied"
-
-
-_MAY_FOLLOW: Final[Mapping[Outcome, frozenset[Outcome]]] = {
-    Outcome.BROKEN: frozenset({Outcome.WITHDRAWN}),
-    Outcome.WITHDRAWN: frozenset(),
-    Outcome.PUSHED: frozenset(Outcome) - {Outcome.BROKEN, Outcome.WITHDRAWN, Outcome.PUSHED},
-    Outcome.UNDECIDED: frozenset({Outcome.SUSPENDED, Outcome.SUPERSEDED, Outcome.FAILED, Outcome.APPLIED}),
-    Outcome.SUSPENDED: frozenset({Outcome.UNDECIDED, Outcome.SUPERSEDED, Outcome.FAILED, Outcome.APPLIED}),
-    Outcome.SUPERSEDED: frozenset(),
-    Outcome.FAILED: frozenset({Outcome.APPLIED}),
-    Outcome.APPLIED: frozenset(),
-}
-"""A broken save is withdrawn when the files are again what was pushed; a failed one may be mended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetVerdict:
-    """Hold the result of a save for one target. objects: how many its inventory holds, once it is applied."""
-
-    target: str
-    outcome: Outcome
-    reason: str = ""
-    message: str = ""
-    hint: str = ""
-    objects: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveRecord:
-    """Hold one save, and what came of it.
-
-    run: which sync made it. at: when the last thing was heard of it, RFC 3339. times_ms: as events have them.
-    file_count, change_count, problem_count: of all, where only the first ones are listed. is_healthy: whether
-    all of its objects were ready once. undone_to: when the snapshot was taken that an undo brought back.
-    """
-
-    run: int
-    number: int
-    at: str
-    outcome: Outcome
-    revision: str = ""
-    files: tuple[str, ...] = ()
-    file_count: int = 0
-    times_ms: Mapping[str, int] = field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
-    change_count: int = 0
-    problems: tuple[Problem, ...] = ()
-    problem_count: int = 0
-    not_checked: tuple[str, ...] = ()
-    targets: tuple[TargetVerdict, ...] = ()
-    is_healthy: bool = False
-    undone_to: str = ""
-
-    @property
-    def took_ms(self) -> int:
-        """Describe how long it took until it was applied, or until the last step that it reached."""
-        return whole_ms(self.times_ms)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnhealthyObject:
-    """Describe an applied object that isn't ready. health: as HealthChanged has it."""
-
-    ref: ObjectRef
-    health: str
-    message: str = ""
-    log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRevision:
-    """Name a snapshot that the machine that syncs can bring back. taken: RFC 3339."""
-
-    revision: str
-    taken: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +82,7 @@ class Record:
     unhealthy: tuple[UnhealthyObject, ...] = ()
     unhealthy_count: int = 0
     kept: tuple[KeptRevision, ...] = ()
+    answers: tuple[Answer, ...] = ()
     branch: str = ""
     commit: str = ""
     is_dirty: bool = False
@@ -209,6 +131,8 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
                 ),
             )
             return replace(record, kept=kept[-KEPT_MAX:])
+        case RequestAnswered():
+            return replace(record, answers=(*record.answers, _answer(event, envelope.ts))[-ANSWERS_MAX:])
         case HealthChanged():
             return _with_health(record, event)
         case ObjectsAwaited():
@@ -266,7 +190,7 @@ def _decided(record: Record, envelope: Envelope, verdict: tuple[int, TargetVerdi
     """Take in what came of a save, unless that is too late."""
     number, said = verdict
     save = _find(record, number)
-    if save is None or said.outcome not in _MAY_FOLLOW[save.outcome]:
+    if save is None or said.outcome not in MAY_FOLLOW[save.outcome]:
         return record
     target = said.target or next(iter(record.targets), "")
     decided = replace(save, at=envelope.ts, outcome=said.outcome, targets=(replace(said, target=target),))
@@ -329,7 +253,7 @@ def _with_health(record: Record, event: HealthChanged) -> Record:
 
 
 def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided) -> tuple[int, TargetVerdict]:
-    """Read what an event says of its save."""
+    """Read a save's verdict from an event."""
     match event:
         case SaveFailed():
             said = TargetVerdict(
@@ -348,6 +272,17 @@ def _verdict(event: SaveFailed | SaveSuspended | SaveSuperseded | SaveUndecided)
             waited = f"no verdict within {event.seconds} s: waited for {event.waited_for}"
             said = TargetVerdict(target="", outcome=Outcome.UNDECIDED, message=_cut(waited, TEXT_MAX))
     return event.save, said
+
+
+def _answer(event: RequestAnswered, ts: str) -> Answer:
+    return Answer(
+        request=_cut(event.request, REVISION_MAX),
+        verb=_cut(event.verb, REVISION_MAX),
+        who=_cut(event.who, NAME_MAX),
+        at=ts,
+        is_accepted=event.is_accepted,
+        message=_cut(event.message, TEXT_MAX),
+    )
 
 
 def _find(record: Record, number: int) -> SaveRecord | None:

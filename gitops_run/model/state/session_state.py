@@ -1,7 +1,7 @@
-"""Everything that is known of one session, from whatever was seen last, and how it fares in one word.
+"""Everything that is known of one session, from whatever was seen last, and its state in one word.
 
 One reducer for everybody: terminal, list, status and page. Facts come in any order, late and repeatedly: one
-that is older than what is known changes nothing. Summary and record are the owner's word; the rest is the
+that is older than what is known changes nothing. Summary and record are the owner's claims; the rest is the
 cluster's.
 """
 
@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
+from gitops_run.model.session.limits import NO_END, Lifetime, latest
 from gitops_run.model.state.envelope import Envelope
-from gitops_run.model.state.record import Outcome, Record, fold
+from gitops_run.model.state.record import Record, fold
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.summary import Summary, summarize
 
 
@@ -38,18 +42,40 @@ class Writer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Describe what a session was made with. claimed_owner: by an annotation, which the owner may change."""
+    """Describe what a session was made with. claimed_owner: by an annotation, which the owner may change.
+
+    endpoint, bucket: where it is stored.
+    """
 
     root: str
     targets: tuple[str, ...]
     created: str
     store: str
     claimed_owner: str = ""
+    lifetime: Lifetime = NO_END
+    endpoint: str = ""
+    bucket: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Say who suspended what applies a session, and why; or when it was resumed. "" where nobody said."""
+
+    by: str = ""
+    reason: str = ""
+    at: str = ""
+    resumed_at: str = ""
+
+
+NOT_SUSPENDED: Final = Suspension()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """Hold Flux's status of one target. object: what applies it, "Kustomization web". objects: how many."""
+    """Hold Flux's status of one target. object: what applies it, "Kustomization web". objects: how many.
+
+    suspended_by, suspended_reason: as whoever suspended it says.
+    """
 
     target: str
     object: str = ""
@@ -61,6 +87,10 @@ class TargetState:
     message: str = ""
     objects: int = 0
     helm: HelmValues | None = None
+    suspended_by: str = ""
+    suspended_reason: str = ""
+    suspended_at: str = ""
+    resumed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +132,7 @@ class ApplierSeen:
     target: str = ""
     status: ApplierStatus | None = None
     helm: HelmValues | None = None
+    suspension: Suspension = NOT_SUSPENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +196,7 @@ class SessionState:
 
     @property
     def known_owner(self) -> str:
-        """Name who is bound to the owner's Role, else who the owner is by an annotation."""
+        """Name who is bound to the owner's Role, otherwise who the owner is by an annotation."""
         return self.owner or (self.place.claimed_owner if self.place else "")
 
     @property
@@ -175,20 +206,52 @@ class SessionState:
 
     @property
     def created(self) -> str:
-        """Say when it was made, RFC 3339."""
+        """Report when it was made, RFC 3339."""
         return (self.place.created if self.place else "") or self.namespace_created
+
+    @property
+    def is_suspended(self) -> bool:
+        """Say whether somebody has suspended what applies it."""
+        return any(one.is_suspended for one in self.targets)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """Say when its TTL is over; None where it has none."""
+        return self.place.lifetime.ends_at if self.place else None
+
+    @property
+    def idle_at(self) -> datetime | None:
+        """Say when its idle limit is over; None where it has none, or is suspended already.
+
+        Idle time begins with the last save, or with a later resume; without either, with its creation.
+        """
+        limit = self.place.lifetime.limits.idle if self.place else None
+        if limit is None or self.is_suspended:
+            return None
+        last = self.summary.last.at if self.summary and self.summary.last else ""
+        resumed = (one.resumed_at for one in self.targets)
+        since = latest(self.created, last, *resumed)
+        return since + limit.delta if since else None
+
+    def is_expiring(self, now: datetime) -> bool:
+        """Say whether less than a tenth of its TTL is left."""
+        warns_at = self.place.lifetime.warns_at if self.place else None
+        return warns_at is not None and warns_at <= now
 
 
 class Phase(StrEnum):
-    """Describe how a session fares in one word.
+    """Name the state of a session in one word.
 
-    new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs.
+    new: nothing was applied yet. live: everything that was applied is ready, and somebody syncs. expired: its
+    TTL is over, and gc ends it. expiring: less than a tenth of its TTL is left.
     """
 
     INCOMPLETE = "incomplete"
+    EXPIRED = "expired"
     SUSPENDED = "suspended"
     BROKEN = "broken"
     FAILED = "failed"
+    EXPIRING = "expiring"
     NEW = "new"
     PROGRESSING = "progressing"
     LIVE = "live"
@@ -245,22 +308,30 @@ def _target(fact: ApplierSeen, applier: ApplierStatus) -> TargetState:
         message=applier.message,
         objects=len(applier.inventory),
         helm=fact.helm,
+        suspended_by=fact.suspension.by,
+        suspended_reason=fact.suspension.reason,
+        suspended_at=fact.suspension.at,
+        resumed_at=fact.suspension.resumed_at,
     )
 
 
-def phase(state: SessionState) -> Phase:  # noqa: PLR0911 - one table, the first that fits
-    """Say in one word how a session fares: what needs a person comes first."""
+def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: PLR0911 - one table, the first that fits
+    """Say in one word how a session fares: what needs a person comes first. now: None leaves TTL aside."""
     last = state.summary.last if state.summary else None
     outcome = last.outcome if last else None
     unhealthy = state.summary.first_unhealthy_state if state.summary else ""
     if state.is_incomplete:
         return Phase.INCOMPLETE
-    if any(one.is_suspended for one in state.targets):
+    if now and state.ends_at and now >= state.ends_at:
+        return Phase.EXPIRED
+    if state.is_suspended:
         return Phase.SUSPENDED
     if outcome is Outcome.BROKEN:
         return Phase.BROKEN
     if any(_has_failed(one) for one in state.targets) or unhealthy == "failed":
         return Phase.FAILED
+    if now and state.is_expiring(now):
+        return Phase.EXPIRING
     if not any(one.applied for one in state.targets):
         return Phase.PROGRESSING if state.source and state.source.revision else Phase.NEW
     if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:

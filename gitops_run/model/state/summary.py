@@ -1,14 +1,15 @@
 """What a table's row shows of a session's record: small enough for everybody to watch.
 
-It is the owner's word, as the whole record is. At most 4 KB as JSON, whatever the record holds.
+It is the owner's claim, as the whole record is. At most 4 KB as JSON, whatever the record holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from gitops_run.model.state.record import Outcome, Record, SaveRecord, TargetVerdict
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Answer, Outcome, SaveRecord, TargetVerdict
 from gitops_run.model.state.timings import percentile
 
 SUMMARY_VERSION: Final = 1
@@ -68,6 +69,7 @@ class Summary:
     is_dirty: bool = False
     undone_to: str = ""
     trouble: str = ""
+    answer: Answer | None = None
 
 
 def summarize(record: Record) -> Summary:
@@ -90,7 +92,12 @@ def summarize(record: Record) -> Summary:
         is_dirty=record.is_dirty,
         undone_to=record.undone_to,
         trouble=_cut(record.trouble),
+        answer=_short_answer(record.answers[-1]) if record.answers else None,
     )
+
+
+def _short_answer(answer: Answer) -> Answer:
+    return replace(answer, who=_cut(answer.who), message=_cut(answer.message))
 
 
 def _summarized(save: SaveRecord) -> SaveSummary:

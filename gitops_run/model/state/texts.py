@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from gitops_run.model.state.record import Record, SaveRecord
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import SaveRecord
 from gitops_run.model.state.summary import Summary
 
 SUMMARY_BYTES_MAX: Final = 4 * 1024
@@ -65,6 +66,7 @@ def _smaller_summaries(summary: Summary) -> Iterator[Summary]:
         last = replace(summary.last, targets=())
         yield replace(summary, last=last)
         yield (summary := replace(summary, last=replace(last, problem="")))
+    yield (summary := replace(summary, answer=None))
     yield replace(summary, branch="")
 
 

@@ -44,7 +44,7 @@ class Step:
 
 
 def whole_ms(times_ms: Mapping[str, int]) -> int:
-    """Describe how long a save took: until it was applied, else until the last step that it reached."""
+    """Describe how long a save took: until it was applied, otherwise until the last step that it reached."""
     return times_ms.get(_WHOLE, max((times_ms[step] for step in STEPS if step in times_ms), default=0))
 
 

@@ -82,7 +82,7 @@ _CODES = {
     ),
     "XAdminAccessDenied": _Meaning(
         error=UsageError,
-        message="{place} does not let the access key {key} make and remove accounts",
+        message="{place} does not let the access key {key} create and remove accounts",
         hint="set accessKey to an account of role admin, or provide the session's keys: --keys-file FILE",
     ),
     "SignatureDoesNotMatch": _Meaning(
@@ -102,7 +102,7 @@ _CODES = {
     ),
     "InvalidBucketName": _Meaning(
         error=UsageError,
-        message="{place} does not take {bucket!r} as a bucket's name",
+        message="{place} does not accept {bucket!r} as a bucket's name",
         hint="use 3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or a digit",
     ),
     "MalformedPolicy": _Meaning(
@@ -169,11 +169,11 @@ def outage(fault: Fault, *, access: StoreAccess) -> GitOpsRunError:
 
 
 def cannot_make_keys(access: StoreAccess) -> UsageError:
-    """Say that a store makes no keys, and what to do instead."""
+    """Report that a store makes no keys, and what to do instead."""
     return UsageError(
         f"{access.place} has no admin API that could create keys for this session",
-        hint="make a reader's and a writer's key for this session at the store, put them into a file, and: "
-        "--keys-file FILE (on MinIO the store makes them: pip install 'gitops-run[minio]')",
+        hint="create a reader's and a writer's key for this session in the store, put them into a file, and: "
+        "--keys-file FILE (on MinIO the store creates them: pip install 'gitops-run[minio]')",
     )
 
 

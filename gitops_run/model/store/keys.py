@@ -65,6 +65,6 @@ def refuse_shared_keys(name: SessionName, keys: GivenKeys, elsewhere: Mapping[st
         f"the key{'' if is_one else 's'} {named} would open session {name}'s bucket and "
         f"{'is' if is_one else 'are'} not this session's alone: the owner of any session with the same "
         "writer's key can write every other session's bucket, and so change what runs there",
-        hint="remove them from there, and the store makes keys for each session if it can; or provide keys "
+        hint="remove them from there, and the store creates keys for each session if it can; or provide keys "
         "for this session alone: --keys-file FILE; or accept the risk: --shared-keys",
     )

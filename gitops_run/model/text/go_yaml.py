@@ -62,7 +62,7 @@ _TIMESTAMP: Final = re.compile(rf"{_DATE}(?: {_CLOCK}|[Tt]{_CLOCK}(Z|[-+]\d\d:\d
 
 
 class UnreadableError(ValueError):
-    """Report YAML that a Go library refuses. key: one that occurs twice, else ""; line: counted from 1."""
+    """Report YAML that a Go library refuses. key: one that occurs twice, or ""; line: counted from 1."""
 
     def __init__(self, message: str, *, line: int, key: str = "") -> None:
         super().__init__(message)

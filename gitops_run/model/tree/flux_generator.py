@@ -39,7 +39,7 @@ class UnappliableError(ValueError):
 
 
 def kustomization_file(paths: Collection[str], target: str) -> str:
-    """Name the file that Flux writes before it builds a target: the target's own, else the one it adds.
+    """Name the file that Flux writes before it builds a target: the target's own, otherwise the one it adds.
 
     paths: every file of the snapshot.
     """

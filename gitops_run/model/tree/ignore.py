@@ -64,7 +64,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class _RuleSet:
-    """Hold the rules of one file. directory: in the work tree; "" for its top, else with a trailing "/"."""
+    """Hold the rules of one file. directory: in the work tree; "" for its top, or with a trailing "/"."""
 
     directory: str
     rules: tuple[tuple[Pattern, Rule], ...]
@@ -221,7 +221,7 @@ def matcher(
 
     place: the root's path in its git work tree, "" where it is the top or there is none.
     git_exclude: the content of .git/info/exclude, the weakest of git's rules.
-    read_index: finds what git tracks; else nothing is tracked.
+    read_index: finds what git tracks; otherwise nothing is tracked.
     """
     return Matcher(read, re.sub("(?<=[^/])$", "/", place), git_exclude, read_index)
 

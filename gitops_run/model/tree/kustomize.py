@@ -362,7 +362,7 @@ def _broken_yaml(path: str, read: ReadText, *, is_encoding: bool) -> Problem | N
 
 
 def yaml_problem(path: str, error: yaml.YAMLError, text: str) -> Problem:
-    """Say where a file is not valid YAML, or too much of it. text: of the file."""
+    """Report where a file is not valid YAML, or too much of it. text: of the file."""
     if isinstance(error, ExcessError):
         return Problem(path=path, line=error.line, message=f"too much YAML: {error.problem}", hint=LESS_YAML)
     if not isinstance(error, yaml.MarkedYAMLError):

@@ -64,7 +64,7 @@ class BucketDeclaration:
 
     @property
     def policy(self) -> Mapping[str, Any] | None:
-        """Say which policy the bucket should have. The administering key needs no grant of its own."""
+        """Report which policy the bucket should have. The administering key needs no grant of its own."""
         reader, writer = ("" if key == self.access.access_key else key for key in (self.reader, self.writer))
         return bucket_policy(self.bucket, reader=reader, writer=writer)
 

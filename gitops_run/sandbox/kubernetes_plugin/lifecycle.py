@@ -297,7 +297,7 @@ def _check_still_ready(state: State) -> None:
 
 
 def _with_ignored(change: Change, live: Object) -> Object:
-    """Leave what ignoreChanges names as it is: out of the apply where it is others', else as it is live."""
+    """Keep the fields of ignoreChanges: leave out those of others, and apply the live value of the rest."""
     result = copy.deepcopy(change.inputs)
     for path in change.ignored:
         steps = path.split(".")

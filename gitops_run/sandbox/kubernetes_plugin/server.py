@@ -83,7 +83,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._connecting = threading.Lock()
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Say which version of the real plugin this one stands in for."""
+        """Report which version of the real plugin this one stands in for."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
     def Handshake(

@@ -17,13 +17,13 @@ from gitops_run.sandbox.state import LOOPBACK, NodeKind, Sandbox, known_sandboxe
 def node_of(folder: Path, wanted: NodeKind | None, tell: Progress) -> NodeKind:
     """Decide which kind of node a sandbox gets.
 
-    wanted: None leaves it to what the sandbox has, else to what the machine can. Raises SandboxError where
-    the wanted kind can't be had.
+    wanted: None leaves it to what the sandbox has, otherwise to what the machine can. Raises SandboxError
+    where the wanted kind can't be had.
     """
     kept = _kept_kind(folder)
     if wanted and kept and wanted is not kept:
         raise SandboxError(
-            f"sandbox {folder.name} was made with a {kept} node, and keeps it",
+            f"sandbox {folder.name} was created with a {kept} node, and keeps it",
             hint=f"to start another: gitops-run sandbox start --name {folder.name}-{wanted} --node {wanted}; "
             f"to replace this one: gitops-run sandbox delete --name {folder.name}",
         )
@@ -83,6 +83,6 @@ def _refuse_taken_link(sandbox: Sandbox) -> None:
     link: IPv4Network = network.link_of(sandbox.address)
     if taken := [str(other) for other in network.host_networks() if other.overlaps(link)]:
         raise SandboxError(
-            f"the host has a route to {taken[0]} by now, where this sandbox's node is: {sandbox.address}",
+            f"the host now has a route to {taken[0]}, the network of this sandbox's node: {sandbox.address}",
             hint="remove that route, or start a sandbox of another --name",
         )

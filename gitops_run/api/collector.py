@@ -1,0 +1,202 @@
+"""Find what a cluster's sessions leave behind or have outlived, and suspend, end or remove it where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from anyio import to_thread
+
+from gitops_run.adapters.cluster import control
+from gitops_run.adapters.cluster.collected import list_for_gc, remove_orphans
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.listing import list_states, read_state
+from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.store.admin import open_store
+from gitops_run.adapters.store.keys import open_keys
+from gitops_run.api import sessions
+from gitops_run.api.caller import Caller
+from gitops_run.errors import GitOpsRunError, NotFound, UsageError
+from gitops_run.flows import gc
+from gitops_run.flows.gc import Done
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import write_time
+from gitops_run.model.session.request import SessionRequest
+from gitops_run.model.session.settings import Origin, Settings, Source
+from gitops_run.model.session.spec import parse_s3_store
+from gitops_run.model.session.tombstone import Tombstone
+from gitops_run.model.stack.collection import Finding, Listing, collect
+from gitops_run.model.state.session_state import SessionState, Suspension
+from gitops_run.model.store.keys import MadeKeys
+
+
+async def find(settings: Settings, caller: Caller) -> tuple[Finding, ...]:
+    """Find what is due and what is left behind; changes nothing. Raises BackendError, as list_for_gc."""
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        listing = await _listing(connection, settings, caller)
+    return collect(listing, datetime.now(UTC))
+
+
+async def apply(settings: Settings, caller: Caller, tell: Callable[[Done], None]) -> tuple[Done, ...]:
+    """Find what is due and what is left behind, and do what that calls for. Raises as find."""
+    async with connect(settings.require("kubeconfig"), settings.require("context")) as connection:
+        listing = await _listing(connection, settings, caller)
+        collector = Collector(
+            connection=connection,
+            listing=listing,
+            settings=settings,
+            caller=caller,
+            user=await control.who_asks(connection),
+            stacks=await _stacks_here(listing, caller),
+            now=partial(datetime.now, UTC),
+        )
+        return await gc.act(collect(listing, datetime.now(UTC)), collector, tell)
+
+
+async def _listing(connection: Connection, settings: Settings, caller: Caller) -> Listing:
+    stored = await to_thread.run_sync(_stored, settings, caller.report)
+    listing, unseen = await list_for_gc(connection, stored)
+    if unseen:
+        caller.report(f"not looked for, since you may not list them: {', '.join(unseen)}")
+    return listing
+
+
+def _stored(settings: Settings, report: Callable[[str], None]) -> tuple[str, ...]:
+    """List buckets and keys, where the settings have the store's administrator's key and it may list them."""
+    if not (settings.endpoint and settings.access_key and settings.secret_key):
+        report(
+            "buckets and keys are not looked for: the settings name no store and no key of its administrator"
+        )
+        return ()
+    try:
+        access = parse_s3_store(settings, user_files.read_ca(settings.ca_file)).access
+        with open_store(access) as store:
+            buckets = store.names()
+        names: frozenset[str] | None = frozenset()
+        with suppress(UsageError), open_keys(access) as keys:  # the key may administer buckets alone
+            names = keys.names()
+    except GitOpsRunError as error:
+        report(f"buckets and keys are not looked for: {error.message}")
+        return ()
+    return (*sorted(buckets), *sorted(names or ()))
+
+
+async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[str]:
+    """Name the sessions whose stack and stack file are on this machine, made in this very cluster."""
+    try:
+        names = await sessions.stacks_of(listing.uid, caller)
+    except GitOpsRunError as error:
+        caller.report(f"sessions are ended by their labels: {error.message}")
+        return frozenset()
+    return names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """Do what was found. user: who asks, as the cluster says. stacks: the sessions whose stack is here."""
+
+    connection: Connection
+    listing: Listing
+    settings: Settings
+    caller: Caller
+    user: str
+    stacks: frozenset[str]
+    now: Callable[[], datetime]
+
+    async def suspend(self, finding: Finding) -> bool:
+        """Suspend an idle session in the name of whoever asks."""
+        state = await self._still_due(finding)
+        if state is None:
+            return False
+        why = Suspension(by=self.user, reason=finding.reason, at=write_time(self.now()))
+        await control.suspend(self.connection, state, why)
+        return True
+
+    async def end(self, finding: Finding) -> bool:
+        """End a session as `down` does where its stack is here, else by its labels, and leave word of it."""
+        state = await self._still_due(finding)
+        if state is None:
+            return False
+        name = SessionName.parse(state.name)
+        if name.text in self.stacks:
+            said = {"allowContexts": self.settings.allow_contexts} if self.settings.allow_contexts else {}
+            source = Source(origin=Origin.FLAG, values=said)
+            sources = await sessions.stack_sources(name, source, self.caller)
+            await sessions.down(sessions.ending(name, sources, self.caller), self.caller)
+            return True
+        stone = Tombstone(
+            session=name.text,
+            namespace=state.namespace,
+            by=self.user,
+            at=write_time(self.now()),
+            reason=finding.reason,
+        )
+        await sessions.down_from_cluster(self._request(name, state), self.caller, stone)
+        return True
+
+    async def remove(self, finding: Finding) -> bool:
+        """Remove objects whose session is still gone."""
+        if self._again(finding, await list_states(self.connection, is_complete=True)) is None:
+            return False
+        await remove_orphans(self.connection, finding)
+        return True
+
+    async def _still_due(self, finding: Finding) -> SessionState | None:
+        """Read the session once more: somebody may have extended, saved, resumed or ended it meanwhile."""
+        name, seen = SessionName.parse(finding.session), finding.state
+        if seen is None or seen.is_incomplete:
+            states = await list_states(self.connection, is_complete=True)
+        else:
+            key = SessionKey.of(name, replace(self.settings, namespace=finding.namespace))
+            try:
+                states = (await read_state(self.connection, key),)
+            except NotFound:
+                return None
+        again = self._again(finding, states)
+        return again.state if again else None
+
+    def _again(self, finding: Finding, states: Sequence[SessionState]) -> Finding | None:
+        """Find the same thing in what is seen now; None where it doesn't hold any more."""
+        now = collect(replace(self.listing, states=states, stored=()), self.now())
+        place = (finding.kind, finding.namespace, finding.session)
+        return next((one for one in now if (one.kind, one.namespace, one.session) == place), None)
+
+    def _request(self, name: SessionName, state: SessionState) -> SessionRequest:
+        """Describe the session by what the cluster says of it, for somebody who has no stack of it."""
+        settings = replace(
+            self.settings,
+            namespace=state.namespace,
+            owner=state.known_owner or None,
+            target=next(iter(state.place.targets), ".") if state.place else ".",
+            store=self._store(name, state),
+        )
+        if settings.store != "s3":
+            settings = replace(settings, endpoint=None)
+        return SessionRequest(
+            key=SessionKey.of(name, settings),
+            settings=settings,
+            ca=user_files.read_ca(settings.ca_file),
+            now=write_time(self.now()),
+        )
+
+    def _store(self, name: SessionName, state: SessionState) -> str:
+        """Say which store is cleaned: none but the cluster's where the keys of the session's aren't here."""
+        place, settings = state.place, self.settings
+        kind = place.store if place else "s3"
+        if kind != "s3":
+            return kind
+        has_keys = bool(settings.endpoint and settings.access_key and settings.secret_key)
+        endpoint = (settings.endpoint or "").removeprefix("https://")
+        if has_keys and (place is None or place.endpoint == endpoint):
+            return "s3"
+        if place is not None:
+            both = " and ".join(MadeKeys.of(place.bucket).both)
+            self.caller.report(
+                f"not removed of session {name}, since the key for that is not here: bucket {place.bucket} "
+                f"at {place.endpoint}, and its keys {both}"
+            )
+        return "in-cluster"

@@ -1,0 +1,56 @@
+"""Extend, suspend and resume a session: each is a patch of its objects, under the rights of whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from gitops_run.adapters.cluster import control
+from gitops_run.adapters.cluster.bounds import read_time_rules
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.listing import read_state
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import Duration, write_time
+from gitops_run.model.state.due import extended
+from gitops_run.model.state.session_state import SessionState, Suspension
+
+
+async def extend(key: SessionKey, by: Duration | None) -> str:
+    """Move a session's end further away, and return when it is, RFC 3339.
+
+    by: None for the session's TTL once more. Raises UsageError where the session has no TTL, GuardError
+    beyond the platform's maximum, BackendError where the cluster refuses.
+    """
+    async with _found(key) as (connection, state):
+        rules = await read_time_rules(connection)
+        until = write_time(extended(state, by, datetime.now(UTC), rules))
+        await control.extend(connection, state, until)
+        return until
+
+
+async def suspend(key: SessionKey, reason: str) -> SessionState:
+    """Suspend a session that isn't suspended yet; return it as it was before.
+
+    What was applied stays; saves are stored. Raises BackendError where the cluster refuses.
+    """
+    async with _found(key) as (connection, state):
+        if not state.is_suspended:
+            by = await control.who_asks(connection)
+            now = write_time(datetime.now(UTC))
+            await control.suspend(connection, state, Suspension(by=by, reason=reason, at=now))
+        return state
+
+
+async def resume(key: SessionKey) -> SessionState:
+    """Resume a session that is suspended; return it as it was before. Raises as suspend."""
+    async with _found(key) as (connection, state):
+        if state.is_suspended:
+            await control.resume(connection, state, write_time(datetime.now(UTC)))
+        return state
+
+
+@asynccontextmanager
+async def _found(key: SessionKey) -> AsyncIterator[tuple[Connection, SessionState]]:
+    async with connect(key.kubeconfig, key.context) as connection:
+        yield connection, await read_state(connection, key)

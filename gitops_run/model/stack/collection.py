@@ -1,0 +1,144 @@
+"""What gc finds in a cluster and a store, and what it does about that: pure, from what others list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from gitops_run.model.names import SessionName
+from gitops_run.model.session.limits import read_time
+from gitops_run.model.session.tombstone import Tombstone
+from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.state.due import Action, due
+from gitops_run.model.state.session_state import SessionState
+
+INCOMPLETE_FOR: Final = timedelta(hours=1)
+"""A session without a Flux Bucket is being created or ended; after this, whoever did that has given up."""
+_BUCKET: Final = re.compile(r"gitops-run-(?P<name>.+)-[0-9a-f]{8}(-reader|-writer)?")
+
+
+class Kind(StrEnum):
+    """Say what was found."""
+
+    EXPIRING = "expiring"
+    IDLE = "idle"
+    EXPIRED = "expired"
+    INCOMPLETE = "incomplete"
+    ORPHAN = "orphan"
+    BUCKET = "bucket"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Say what was found, of which session, and what gc does about it, in words.
+
+    state: of the session, None where it is gone. objects: what is left of it.
+    """
+
+    kind: Kind
+    session: str
+    namespace: str
+    reason: str
+    action: str
+    state: SessionState | None = field(default=None, compare=False, repr=False)
+    objects: tuple[PendingObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Hold what was listed: every session, each object with a session's label by that label, the tombstones.
+
+    stored: the names of buckets and keys in the store, as far as they are known. uid: the cluster's.
+    """
+
+    uid: str
+    states: Sequence[SessionState]
+    labelled: Mapping[str, Sequence[PendingObject]] = field(default_factory=dict)
+    tombstones: Sequence[Tombstone] = ()
+    stored: Sequence[str] = ()
+
+
+_DUE: Final = {
+    Action.WARN: (Kind.EXPIRING, "nothing yet"),
+    Action.SUSPEND: (Kind.IDLE, "suspend it"),
+    Action.END: (Kind.EXPIRED, "end it"),
+}
+
+
+def collect(listing: Listing, now: datetime) -> tuple[Finding, ...]:
+    """Find what is due, what is incomplete, and what nobody owns any more."""
+    return (*_due(listing, now), *_incomplete(listing, now), *_orphans(listing), *_stored(listing))
+
+
+def _due(listing: Listing, now: datetime) -> Iterable[Finding]:
+    for state in listing.states:
+        for one in due(state, now):
+            kind, action = _DUE[one.action]
+            yield _of(state, kind, one.reason, action)
+
+
+def _incomplete(listing: Listing, now: datetime) -> Iterable[Finding]:
+    """Find sessions whose up or down has ended during its work; one that gc was ending is ended at once."""
+    ended = {stone.namespace: stone for stone in listing.tombstones}
+    for state in listing.states:
+        if not state.is_incomplete:
+            continue
+        created = read_time(state.namespace_created)
+        if (stone := ended.get(state.namespace)) is not None:
+            yield _of(state, Kind.INCOMPLETE, str(stone), "end it")
+        elif created is not None and now - created >= INCOMPLETE_FOR:
+            why = "an up or a down was interrupted: it has no Flux Bucket"
+            yield _of(state, Kind.INCOMPLETE, why, "end it")
+
+
+def _orphans(listing: Listing) -> Iterable[Finding]:
+    known = {(state.namespace, state.name) for state in listing.states}
+    left: dict[tuple[str, str], list[PendingObject]] = {}
+    for session, objects in listing.labelled.items():
+        for one in objects:
+            if (one.namespace, session) not in known:
+                left.setdefault((one.namespace, session), []).append(one)
+    for (namespace, session), found in sorted(left.items()):
+        named = ", ".join(f"{one.kind} {one.name}" for one in found)
+        yield Finding(
+            kind=Kind.ORPHAN,
+            session=session,
+            namespace=namespace,
+            reason=f"the session of their label is gone: {named}",
+            action="remove them",
+            objects=tuple(found),
+        )
+
+
+def _stored(listing: Listing) -> Iterable[Finding]:
+    """Find buckets and keys of this cluster's sessions that are gone. Their names contain the cluster."""
+    known = {state.name for state in listing.states}
+    for stored in listing.stored:
+        match = _BUCKET.fullmatch(stored)
+        if match is None or match["name"] in known:
+            continue
+        bucket = SessionName(match["name"]).bucket(listing.uid)
+        if stored in (bucket, f"{bucket}-reader", f"{bucket}-writer"):
+            what = "bucket" if stored == bucket else "key"
+            yield Finding(
+                kind=Kind.BUCKET,
+                session=match["name"],
+                namespace="",
+                reason=f"{what} {stored} is left of a session that is gone",
+                action="none: remove it from the store",
+            )
+
+
+def _of(state: SessionState, kind: Kind, reason: str, action: str) -> Finding:
+    return Finding(
+        kind=kind,
+        session=state.name,
+        namespace=state.namespace,
+        reason=reason,
+        action=action,
+        state=state,
+    )

@@ -1,0 +1,275 @@
+"""How long sessions live: limits in the stack, extend, suspend, resume, and the platform's rules."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops_run.sandbox.processes import wait_until
+from gitops_run.sandbox.state import Sandbox
+from tests.conftest import DEVELOPER, EXAMPLES
+from tests.integration.conftest import SharedSession
+from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.people import Person
+
+NAME = "timed"
+VIEWER = "watcher@example.com"
+PATIENCE_S = 30.0
+RULES = ("--session-ttl", "8h", "--session-max-ttl", "3d", "--session-max-idle-limit", "2h")
+
+
+@pytest.fixture(scope="module")
+def own_sandbox() -> Iterator[Sandbox]:
+    with own_sandbox_of("time") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def engineer(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    engineer = someone(own_sandbox, tmp_path_factory.mktemp("engineer"))
+    engineer.succeeds("platform", "up", *RULES)
+    bind(engineer, "gitops-run-viewer", VIEWER)
+    return engineer
+
+
+@pytest.fixture(scope="module")
+def viewer(own_sandbox: Sandbox, engineer: Person, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    return replace(user_of(own_sandbox, engineer, VIEWER), cwd=tmp_path_factory.mktemp("elsewhere"))
+
+
+@pytest.fixture(scope="module")
+def session(
+    own_sandbox: Sandbox, engineer: Person, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedSession]:
+    """A session whose owner has no other rights than the session gives."""
+    root = tmp_path_factory.mktemp("time") / "plain"
+    shutil.copytree(EXAMPLES / "plain", root)
+    engineer.succeeds("up", NAME, str(root), "--root", str(root), "--owner", DEVELOPER)
+    yield SharedSession(NAME, root, user_of(own_sandbox, engineer, DEVELOPER))
+    engineer.succeeds("down", NAME)
+
+
+def shown(person: Person, name: str = NAME) -> dict[str, Any]:
+    document: dict[str, Any] = person.succeeds("status", name, "-o", "json").json
+    return document
+
+
+def live(engineer: Person, kind: str) -> dict[str, Any]:
+    (found,) = engineer.get(kind, f"run-{NAME}")
+    return found
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_a_session_that_says_nothing_has_the_platforms_limits_and_everybody_sees_them(
+    session: SharedSession, engineer: Person, viewer: Person
+) -> None:
+    annotations = live(engineer, "buckets.source.toolkit.fluxcd.io")["metadata"]["annotations"]
+    document = shown(viewer)
+    assert annotations["gitops-run.dev/ttl"] == "8h"
+    assert annotations["gitops-run.dev/idle-limit"] == "2h"
+    created = moment(annotations["gitops-run.dev/created"])
+    assert moment(annotations["gitops-run.dev/expires"]) == created + timedelta(hours=8)
+    assert document["time"]["expires"] == annotations["gitops-run.dev/expires"]
+    assert 0 < document["time"]["left_s"] <= 8 * 3600
+    assert 0 < document["time"]["idle_left_s"] <= 2 * 3600
+    assert "7h" in viewer.succeeds("list").out
+
+
+def test_the_owner_extends_within_the_maximum_and_up_keeps_that(
+    session: SharedSession, engineer: Person
+) -> None:
+    before = moment(shown(session.owner)["time"]["expires"])
+    session.owner.succeeds("extend", NAME, "4h")
+    engineer.succeeds("up", NAME)
+    after = shown(session.owner)["time"]
+    assert moment(after["expires"]) == before + timedelta(hours=4)
+    assert after["is_extended"]
+
+
+def test_an_extension_beyond_the_maximum_is_refused_with_the_name_of_the_rule(
+    session: SharedSession, engineer: Person
+) -> None:
+    """The owner may not read the rules: the admission policy refuses."""
+    before = shown(engineer)["time"]["expires"]
+    for person in (session.owner, engineer):
+        refused = person.types("extend", NAME, "72h")
+        assert refused.code != 0
+        assert "sessionMaxTtl" in refused.err
+    assert shown(engineer)["time"]["expires"] == before
+
+
+def test_nobody_gives_a_session_other_limits_around_the_rules(
+    session: SharedSession, engineer: Person
+) -> None:
+    for annotation in ("expires=2099-01-01T00:00:00Z", "idle-limit=9h", "extended=soon", "expires-"):
+        with pytest.raises(AssertionError, match="gitops-run-session-time"):
+            engineer.kubectl(
+                *("annotate", "bucket.source.toolkit.fluxcd.io", NAME, "-n", session.namespace),
+                *("--overwrite", f"gitops-run.dev/{annotation}"),
+            )
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [(("--ttl", "4d"), "sessionMaxTtl"), (("--idle-limit", "never"), "sessionMaxIdleLimit")],
+)
+def test_a_session_that_exceeds_a_rule_is_refused_with_its_name_and_is_not_created(
+    engineer: Person, session: SharedSession, flags: tuple[str, ...], rule: str
+) -> None:
+    root = str(session.root)
+    refused = engineer.types("up", "greedy", root, "--root", root, *flags)
+    assert refused.code != 0
+    assert rule in refused.err
+    assert "run-greedy" not in engineer.names("namespace")
+
+
+def test_a_suspended_session_says_who_and_why_and_applies_what_was_saved_once_it_is_resumed(
+    session: SharedSession, engineer: Person, viewer: Person
+) -> None:
+    with session.syncing() as sync:
+        session.owner.succeeds("suspend", NAME, "--reason", "demo at noon")
+        assert live(engineer, "kustomizations.kustomize.toolkit.fluxcd.io")["spec"]["suspend"]
+        (session.root / "settings.yaml").write_text(
+            (session.root / "settings.yaml").read_text() + "# changed\n"
+        )
+        told = sync.tells("save_suspended")
+        assert f"gitops-run resume {NAME}" in told["hint"]
+        document = shown(viewer)
+        assert document["phase"] == "suspended"
+        assert document["targets"][0]["suspended_by"] == DEVELOPER
+        assert document["targets"][0]["suspended_reason"] == "demo at noon"
+        assert f"{DEVELOPER}: demo at noon" in viewer.succeeds("list").out
+        session.owner.succeeds("resume", NAME)
+        sync.tells("save_applied", revision=told["revision"])
+    assert shown(viewer)["targets"][0]["suspended_by"] == ""
+
+
+def test_a_viewer_neither_extends_nor_suspends(
+    session: SharedSession, engineer: Person, viewer: Person
+) -> None:
+    before = shown(engineer)
+    for command in (("extend", NAME), ("suspend", NAME, "--reason", "mine")):
+        assert viewer.types(*command).code != 0
+    after = shown(engineer)
+    assert after["time"]["expires"] == before["time"]["expires"]
+    assert not after["targets"][0]["is_suspended"]
+
+
+def test_the_live_loop_warns_before_the_end_and_an_ended_session_is_brought_up_only_after_extend(
+    session: SharedSession, own_sandbox: Sandbox, engineer: Person
+) -> None:
+    root = str(session.root)
+    engineer.succeeds("up", "short", root, "--root", root, "--ttl", "20s", "--owner", DEVELOPER)
+    with replace(session.owner, cwd=session.root).leaves_running("sync", "short") as sync:
+        warned = sync.tells("session_expiring")
+        assert warned["expires"] == shown(engineer, "short")["time"]["expires"]
+        assert "gitops-run extend short" in warned["hint"]
+    assert wait_until(lambda: shown(engineer, "short")["phase"] == "expired", PATIENCE_S)
+    refused = engineer.types("up", "short")
+    assert refused.code != 0
+    assert "gitops-run extend short" in refused.err
+    session.owner.succeeds("extend", "short", "1h")
+    engineer.succeeds("up", "short")
+    left = moment(shown(engineer, "short")["time"]["expires"]) - datetime.now(UTC)
+    assert timedelta(minutes=50) < left <= timedelta(hours=1)
+    engineer.succeeds("down", "short")
+
+
+def found(person: Person, kind: str) -> list[str]:
+    """Name the sessions of which gc would do something for this reason; changes nothing."""
+    findings = person.succeeds("gc", "-o", "json").json
+    return sorted(one["session"] for one in findings if one["kind"] == kind)
+
+
+def make(engineer: Person, root: Path, name: str, *flags: str) -> None:
+    engineer.succeeds("up", name, str(root), "--root", str(root), *flags)
+
+
+def tombstones(engineer: Person) -> set[str]:
+    return {name for name in engineer.names("configmap", "default") if name.startswith("gitops-run-ended")}
+
+
+def test_gc_suspends_an_idle_session_and_idle_time_begins_anew_when_it_is_resumed(
+    session: SharedSession, engineer: Person, viewer: Person
+) -> None:
+    make(engineer, session.root, "idle", "--idle-limit", "5s")
+    assert wait_until(lambda: found(viewer, "idle") == ["idle"], PATIENCE_S)
+    assert shown(engineer, "idle")["phase"] != "suspended"
+    engineer.succeeds("gc", "--apply")
+    (target,) = shown(engineer, "idle")["targets"]
+    assert target["is_suspended"]
+    assert target["suspended_reason"] == "no save for 5s"
+    assert found(engineer, "idle") == []
+    engineer.succeeds("resume", "idle")
+    after = shown(engineer, "idle")
+    assert not after["targets"][0]["is_suspended"]
+    resumed = moment(after["targets"][0]["resumed_at"])
+    assert moment(after["time"]["idle_until"]) == resumed + timedelta(seconds=5)
+    engineer.succeeds("down", "idle")
+
+
+def test_gc_ends_an_expired_session_as_down_does_where_its_stack_is_here(
+    session: SharedSession, engineer: Person
+) -> None:
+    make(engineer, session.root, "brief", "--ttl", "5s")
+    assert wait_until(lambda: found(engineer, "expired") == ["brief"], PATIENCE_S)
+    assert "run-brief" in engineer.names("namespace")
+    told = engineer.succeeds("gc", "--apply").err
+    assert "brief" in told
+    assert "run-brief" not in engineer.names("namespace")
+    assert engineer.types("down", "brief").code != 0
+    assert tombstones(engineer) == set()
+
+
+def test_gc_ends_a_session_whose_stack_is_elsewhere_and_that_stack_learns_of_it(
+    session: SharedSession,
+    engineer: Person,
+    own_sandbox: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """One stack is brought up again, the other is taken down: neither stumbles, and no word is left."""
+    other = someone(own_sandbox, tmp_path_factory.mktemp("other"))
+    for name in ("far-a", "far-b"):
+        make(engineer, session.root, name, "--ttl", "5s")
+    assert wait_until(lambda: found(other, "expired") == ["far-a", "far-b"], PATIENCE_S)
+    other.succeeds("gc", "--apply")
+    assert not {"run-far-a", "run-far-b"} & engineer.names("namespace")
+    assert found(other, "bucket") == []
+    assert tombstones(engineer) == {"gitops-run-ended-run-far-a", "gitops-run-ended-run-far-b"}
+    again = engineer.succeeds("up", "far-a", "--ttl", "1h")
+    assert "its TTL of 5s ended" in again.err
+    assert shown(engineer, "far-a")["time"]["ttl"] == "1h"
+    engineer.succeeds("down", "far-a")
+    assert "its TTL of 5s ended" in engineer.succeeds("down", "far-b").err
+    assert tombstones(engineer) == set()
+    assert engineer.types("down", "far-b").code != 0
+
+
+def test_gc_removes_what_carries_the_label_of_a_session_that_is_gone_and_nothing_else(
+    session: SharedSession, engineer: Person
+) -> None:
+    engineer.kubectl("create", "namespace", "shop")
+    labels = ("gitops-run.dev/session=gone", "app.kubernetes.io/managed-by=gitops-run")
+    for name in ("left", "mine"):
+        engineer.kubectl("create", "configmap", name, "-n", "shop")
+    engineer.kubectl("label", "configmap", "left", "-n", "shop", *labels)
+    assert found(engineer, "orphan") == ["gone"]
+    assert "left" in engineer.names("configmap", "shop")
+    engineer.succeeds("gc", "--apply")
+    assert found(engineer, "orphan") == []
+    assert "left" not in engineer.names("configmap", "shop")
+    assert "mine" in engineer.names("configmap", "shop")
+    engineer.kubectl("delete", "namespace", "shop", "--wait=false")
+
+
+def test_whoever_does_not_see_every_session_collects_nothing(session: SharedSession) -> None:
+    assert session.owner.types("gc", "--apply").code != 0
