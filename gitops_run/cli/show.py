@@ -114,11 +114,15 @@ def list_sessions(  # noqa: PLR0913 - one for each flag
 
 
 def _screen(output: str) -> Screen:
-    return JsonScreen() if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
+    return JsonScreen(_now) if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
 
 
 def _row_now(session: SessionState) -> tuple[str, ...]:
-    return _row(session, datetime.now(UTC))
+    return _row(session, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @click.command()
@@ -171,27 +175,6 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
     )
 
 
-def time_left_text(session: SessionState, now: datetime) -> str:
-    """Write what is left of TTL and idle limit; "" where there is neither."""
-    left = time_left(session, now)
-    if left is None:
-        return ""
-    ttl = "" if left.left_s is None else _span(left.left_s) if left.left_s > 0 else "over"
-    idle = "" if left.idle_left_s is None else f"idle {_span(max(left.idle_left_s, 0))}"
-    return ", ".join(text for text in (ttl, idle) if text)
-
-
-def _span(seconds: int) -> str:
-    return Duration(seconds).rough
-
-
-def _last_save(session: SessionState) -> str:
-    """Write why the session is suspended, or the newest save."""
-    if why := suspended_by(session):
-        return f"suspended{why}"
-    return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
-
-
 def _branch(summary: Summary | None) -> str:
     """Write the git branch of the files; a star stands for changes that aren't committed."""
     return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
@@ -213,6 +196,27 @@ def _health(session: SessionState) -> str:
 def _cut(text: str) -> str:
     line = next(iter(text.splitlines()), "")
     return line if len(line) <= _PROBLEM_CHARACTERS else f"{line[: _PROBLEM_CHARACTERS - 1]}…"
+
+
+def time_left_text(session: SessionState, now: datetime) -> str:
+    """Write what is left of TTL and idle limit; "" where there is neither."""
+    left = time_left(session, now)
+    if left is None:
+        return ""
+    ttl = "" if left.left_s is None else _span(left.left_s) if left.left_s > 0 else "over"
+    idle = "" if left.idle_left_s is None else f"idle {_span(max(left.idle_left_s, 0))}"
+    return ", ".join(text for text in (ttl, idle) if text)
+
+
+def _span(seconds: int) -> str:
+    return Duration(seconds).rough
+
+
+def _last_save(session: SessionState) -> str:
+    """Write why the session is suspended, or the newest save."""
+    if why := suspended_by(session):
+        return f"suspended{why}"
+    return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
 
 
 def _newest_save(last: SaveSummary) -> str:
