@@ -182,6 +182,8 @@ def _branch(summary: Summary | None) -> str:
 
 def _health(session: SessionState) -> str:
     """Say why a session isn't healthy, in Flux's words or its loop's."""
+    if session.is_new:
+        return ""
     refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
     if why := next(refused, ""):
         return _cut(why)
@@ -333,7 +335,8 @@ def _came_of(save: SaveRecord) -> str:
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals
     files = ", ".join(save.files[:3]) + (", …" if save.file_count > 3 else "")
-    return f"{save.outcome}{healthy}: {why[0] if why else files}"
+    about = why[0] if why else files
+    return f"{save.outcome}{healthy}: {about}" if about else f"{save.outcome}{healthy}"
 
 
 def _owner(session: SessionState) -> str:
