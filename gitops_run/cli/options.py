@@ -30,6 +30,8 @@ _METAVARS = {
     "owner": "USER",
     "ttl": "DURATION",
     "idlelimit": "DURATION",
+    "quota": "RESOURCE=AMOUNT",
+    "ingressfrom": "NAMESPACE",
 }
 """What flags take, by the end of the setting's key."""
 
@@ -49,6 +51,8 @@ APPLIER_KEYS = (
 )
 SESSION_KEYS = (
     "owner",
+    "isolation",
+    "quota",
     "podSecurity",
     "ttl",
     "idleLimit",

@@ -22,6 +22,7 @@ from gitops_run.model.session.bounds import warnings
 from gitops_run.model.session.hindrance import Hindrance
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
+from gitops_run.model.session.refusals import other_stack, refuse_other_target
 from gitops_run.model.session.request import SessionRequest, admitted, described, refuse_context
 from gitops_run.model.session.settings import to_stack_config
 from gitops_run.model.session.spec import (
@@ -30,9 +31,7 @@ from gitops_run.model.session.spec import (
     S3Store,
     SessionSpec,
     Store,
-    other_stack,
     parse_s3_store,
-    refuse_other_target,
 )
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome

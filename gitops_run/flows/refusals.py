@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.model.names import ACCOUNT
+from gitops_run.model.flux.reasons import OVER_QUOTA
+from gitops_run.model.names import ACCOUNT, QUOTA
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
@@ -16,6 +17,10 @@ from gitops_run.model.tree.snapshot import Snapshot
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
+_WIDEN = (
+    f"{_REMOVE}; isolation: cluster would allow it, and is chosen when a session is created: "
+    "gitops-run up NAME PATH --isolation cluster"
+)
 
 
 class Refusals:
@@ -56,8 +61,11 @@ class Refusals:
                     "remove the namespace: the session sets it",
                 )
             case Obstacle.RIGHT:
-                return self._missing_right(ref, look), _REMOVE
+                is_own = look.is_namespaced and ref.namespace in ("", self._session.namespace)
+                return self._missing_right(ref, look), _REMOVE if is_own else _WIDEN
         text = f"{finding.field}: {finding.message}" if finding.field else finding.message
+        if f"exceeded quota: {QUOTA}" in finding.message:
+            return text, OVER_QUOTA
         if look.would_recreating_help(finding):
             return text, self._recreating
         return text, finding.hint
@@ -91,7 +99,7 @@ class Refusals:
         if ref.kind != "Namespace":
             return self.of_foreign(ref, claim)
         path, line = locate(ref, self.sources)
-        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
+        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_WIDEN)
 
     @cached_property
     def sources(self) -> Sources:

@@ -31,7 +31,7 @@ from gitops_run.adapters.cluster.paths import (
 )
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
-from gitops_run.model.names import SESSION_LABEL, SessionName
+from gitops_run.model.names import INGRESS_POLICY, QUOTA, REQUEST_DEFAULTS, SESSION_LABEL, SessionName
 from gitops_run.model.rights.access import (
     APPLICABLE,
     FLUX_HELM_GROUP,
@@ -45,7 +45,10 @@ from gitops_run.model.session.tombstone import TOMBSTONE_NAMESPACE, Tombstone, t
 from gitops_run.model.stack.events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
+BOUNDS: Final = ("ResourceQuota", "LimitRange")
+"""What bounds a session's namespace, and roles of earlier platforms don't name."""
 MADE_IN_A_NAMESPACE: Final = (
+    *(("v1", kind) for kind in BOUNDS),
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "Service"),
@@ -59,6 +62,11 @@ MADE_IN_A_NAMESPACE: Final = (
     (RELEASES, "HelmRelease"),
 )
 """What a session declares, first what is needed by what comes later."""
+_BOUND_OBJECTS: Final = (
+    ("v1", "ResourceQuota", QUOTA),
+    ("v1", "LimitRange", REQUEST_DEFAULTS),
+    ("networking.k8s.io/v1", "NetworkPolicy", INGRESS_POLICY),
+)
 
 
 class SessionCluster:
@@ -83,6 +91,12 @@ class SessionCluster:
                 _is_gone(connection, f"HelmRelease {name}", release_path(namespace, name.text)),
                 _is_gone(connection, f"Bucket {name}", source_path(namespace, name.text)),
                 _are_gone(connection, name, namespace),
+                *(
+                    _is_gone(
+                        connection, f"{kind} {bound}", path_of(version, plural_of(kind), namespace, bound)
+                    )
+                    for version, kind, bound in _BOUND_OBJECTS
+                ),
                 _is_gone(connection, f"Namespace {namespace}", namespace_path(namespace)),
             )
             if around.is_gone:
@@ -181,10 +195,20 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
 async def _labelled(
     connection: Connection, name: SessionName, api_version: str, kind: str, namespace: str
 ) -> tuple[PendingObject, ...]:
-    """List a kind's objects with the session's label; none where the cluster doesn't serve it."""
+    """List a kind's objects with the session's label; none where the cluster doesn't serve it.
+
+    A maker of an earlier platform may not list what bounds a session, and can't have made any of it.
+    """
     of_kind = PendingObject(api_version=api_version, kind=kind, namespace=namespace, name="")
     selector = {"labelSelector": f"{SESSION_LABEL}={name}"}
-    listing = await _look(connection, collection_of(of_kind), selector) or {"items": ()}
+    try:
+        listing = await _look(connection, collection_of(of_kind), selector) or {"items": ()}
+    except TransientError:
+        raise
+    except BackendError:
+        if kind not in BOUNDS:
+            raise
+        return ()
     return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])
 
 

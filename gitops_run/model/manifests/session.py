@@ -14,6 +14,7 @@ from gitops_run.model.names import (
     ACCOUNT,
     CREATED_ANNOTATION,
     DECRYPTION_SECRET,
+    ISOLATION_ANNOTATION,
     MANAGED_BY_LABEL,
     MANAGER,
     OWNER_ANNOTATION,
@@ -40,6 +41,7 @@ from gitops_run.model.rights.access import (
     FLUX_SOURCE_GROUP,
     Rule,
     account_rules,
+    bound_rules,
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import pod_security_labels
@@ -106,8 +108,10 @@ def account_binding(spec: SessionSpec) -> Manifest:
 def owner_role(spec: SessionSpec) -> Manifest:
     """Write what the session's owner may do."""
     forward = forward_rules() if isinstance(spec.store, InClusterStore) else []
+    bounds = bound_rules() if spec.bounds else []
     is_helm = isinstance(spec.applier, HelmApplier)
-    return _role(spec, OWNER_ROLE, [*owner_rules(spec.name, spec.namespace, is_helm=is_helm), *forward])
+    rules = owner_rules(spec.name, spec.namespace, is_helm=is_helm)
+    return _role(spec, OWNER_ROLE, [*rules, *bounds, *forward])
 
 
 def owner_binding(spec: SessionSpec) -> Manifest:
@@ -160,6 +164,7 @@ def source_bucket(spec: SessionSpec) -> Manifest:
         ROOT_ANNOTATION: spec.root,
         CREATED_ANNOTATION: spec.created,
         **time_annotations(spec.limits, spec.created),
+        **({ISOLATION_ANNOTATION: spec.isolation} if spec.bounds else {}),
     }
     source = {
         "provider": "aws" if isinstance(spec.store, AwsStore) else "generic",

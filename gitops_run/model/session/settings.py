@@ -71,6 +71,8 @@ class Settings:
     namespace: str | None
     allow_contexts: tuple[str, ...]
     allow_unlocked_flux: bool
+    isolation: str | None
+    quota: tuple[str, ...]
     pod_security: str
     ttl: str | None
     idle_limit: str | None
