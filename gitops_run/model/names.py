@@ -91,6 +91,11 @@ def target_of(path: str) -> str:
     return path.removeprefix(applied_path(".")).removeprefix("/") or "."
 
 
+def cluster_binding_name(namespace: str) -> str:
+    """Name the ClusterRoleBinding of a session with isolation cluster. namespace: the session's."""
+    return f"gitops-run-{namespace}"
+
+
 def chart_name(namespace: str, name: str) -> str:
     """Name the HelmChart that helm-controller makes for a HelmRelease, in its namespace."""
     return f"{namespace}-{name}"

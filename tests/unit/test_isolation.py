@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.adapters.cluster.post_build import to_post_build
 from gitops_run.errors import GuardError, UsageError
+from gitops_run.flows import lifecycle
 from gitops_run.model.manifests import session as manifests
 from gitops_run.model.manifests.bounds import bounds_objects
 from gitops_run.model.manifests.store_server import StoreServer, server_policy
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.objects import maker_rules, platform_objects
 from gitops_run.model.platform.platform import resolve_platform, to_platform_config
+from gitops_run.model.session.bounds import warnings
 from gitops_run.model.session.isolation import (
     DEFAULT_QUOTA,
     ISOLATION_POLICY,
@@ -33,6 +40,9 @@ from gitops_run.model.session.isolation import (
 )
 from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.session.spec import SessionSpec
+from gitops_run.model.stack.collection import Kind, Listing, collect
+from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.state.session_state import SessionState
 from tests.network_policies import Pod, may_connect
 from tests.unit.test_lifecycle_keys import KNOWN, NEW, World, request, up
 
@@ -226,6 +236,52 @@ def test_a_session_keeps_its_isolation(was: str, wanted: str) -> None:
     facts = replace(KNOWN, isolation=was, rules=IsolationRules(allowed="cluster"))
     with pytest.raises(GuardError, match=f"has isolation {was or 'namespace'}, not {wanted}"):
         made(World(facts=facts), isolation=wanted)
+
+
+def test_the_end_of_a_session_with_isolation_cluster_is_looked_for_in_the_whole_cluster() -> None:
+    wide = World(facts=replace(KNOWN, isolation="cluster"))
+    narrow = World(facts=replace(KNOWN, isolation="namespace"))
+    for world in (wide, narrow):
+        anyio.run(lifecycle.down, request(), world.ports, print)
+    assert [world.calls.count("elsewhere") for world in (wide, narrow)] == [1, 0]
+
+
+def test_who_makes_a_session_with_isolation_cluster_is_warned() -> None:
+    facts = replace(NEW, rules=IsolationRules(allowed="cluster"))
+    wide = made(World(facts=facts), isolation="cluster")
+    assert any("can do everything in the whole cluster" in text for text in warnings(wide, facts))
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_wide"), [({}, False), ({"targetNamespace": "run-web"}, False), ({"path": "./src"}, True)]
+)
+def test_whether_a_session_is_wide_is_what_its_kustomization_says(
+    spec: dict[str, str], *, is_wide: bool
+) -> None:
+    assert to_post_build({"spec": spec}).is_wide is is_wide
+
+
+def test_a_binding_of_a_session_that_is_gone_is_an_orphan_and_that_of_another_is_not() -> None:
+    api = "rbac.authorization.k8s.io/v1"
+    names = ("gitops-run-run-web", "gitops-run-run-old")
+    left, gone = (
+        PendingObject(api_version=api, kind="ClusterRoleBinding", namespace="", name=name) for name in names
+    )
+    states = (SessionState(namespace="run-web", name="web"),)
+    listing = Listing(uid="uid", states=states, labelled={"web": [left], "old": [gone]})
+    orphans = [one for one in collect(listing, datetime.now(UTC)) if one.kind is Kind.ORPHAN]
+    assert [one.objects for one in orphans] == [(gone,)]
+
+
+WIDE = SessionPlace(name="web", namespace="run-web", is_wide=True)
+
+
+def test_a_session_with_isolation_cluster_may_have_namespaces_but_not_its_own_parts() -> None:
+    other, own = (ObjectRef(group="", kind="Namespace", namespace="", name=name) for name in ("a", "run-web"))
+    binding = ObjectRef(
+        group="rbac.authorization.k8s.io", kind="ClusterRoleBinding", namespace="", name="gitops-run-run-web"
+    )
+    assert [WIDE.is_own_part(ref) for ref in (other, own, binding)] == [False, True, True]
 
 
 def test_a_platform_says_what_it_allows_on_the_policy_that_enforces_it() -> None:

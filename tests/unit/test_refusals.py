@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gitops_run.model.objects.dry_run import Obstacle
+from gitops_run.model.objects.dry_run import NO_NAMESPACE, Obstacle
+from tests.fake_cluster_checks import PLACE, FakeCluster
 from tests.unit.test_preflight import A, inspect, manifest, messages, refusing
 
 
@@ -38,6 +41,14 @@ def test_what_lies_outside_of_the_namespace_is_refused_with_the_setting_that_all
     (problem,) = inspect(text, cluster=refusing("r", Obstacle.RIGHT)).problems
     assert (problem.path, problem.line) == ("app/0.yaml", 1)
     assert ("isolation: cluster" in problem.hint) is is_named
+
+
+def test_an_object_without_a_namespace_is_refused_in_a_session_whose_objects_name_their_own() -> None:
+    wide = replace(PLACE, is_wide=True)
+    cluster = FakeCluster(refuses={"a": (NO_NAMESPACE,)})
+    (problem,) = inspect(A, cluster=cluster, session=wide).problems
+    assert "metadata.namespace: it is missing" in problem.message
+    assert "with namespace: in the kustomization" in problem.hint
 
 
 def test_a_pod_beyond_the_session_s_quota_has_its_place_and_the_command_that_raises_it() -> None:

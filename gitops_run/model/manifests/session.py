@@ -34,6 +34,7 @@ from gitops_run.model.names import (
     WRITER_SECRET,
     SessionName,
     applied_path,
+    cluster_binding_name,
 )
 from gitops_run.model.rights.access import (
     FLUX_HELM_GROUP,
@@ -45,6 +46,7 @@ from gitops_run.model.rights.access import (
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import pod_security_labels
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.limits import time_annotations
 from gitops_run.model.session.spec import (
     AwsStore,
@@ -63,6 +65,8 @@ FETCH_TIMEOUT = "60s"
 APPLY_TIMEOUT = "60s"
 RETRY_INTERVAL = "15s"
 
+CLUSTER_ADMIN = "cluster-admin"
+"""Kubernetes' own role: a target may define kinds that no list of ours could name."""
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -103,6 +107,15 @@ def account_binding(spec: SessionSpec) -> Manifest:
     """Write the binding of that role to the session's account."""
     account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": spec.namespace}
     return _binding(spec, ACCOUNT, account)
+
+
+def cluster_binding(spec: SessionSpec) -> Manifest:
+    """Write what lets Flux apply anything anywhere for a session with isolation cluster."""
+    manifest = _object(spec, f"{_RBAC}/v1", "ClusterRoleBinding", cluster_binding_name(spec.namespace))
+    del manifest["metadata"]["namespace"]
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": spec.namespace}
+    role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": CLUSTER_ADMIN}
+    return {**manifest, "roleRef": role, "subjects": [account]}
 
 
 def owner_role(spec: SessionSpec) -> Manifest:
@@ -187,14 +200,18 @@ def applier(spec: SessionSpec) -> Manifest:
 
 
 def kustomization(spec: SessionSpec, applier: KustomizeApplier) -> Manifest:
-    """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes."""
+    """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes.
+
+    With isolation cluster, each object goes where it says: a namespace for all would rename Namespaces too.
+    """
+    namespace = {} if spec.isolation == CLUSTER else {"targetNamespace": spec.namespace}
     return {
         **_flux_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
         "spec": {
             "sourceRef": {"kind": "Bucket", "name": spec.name.text},
             "path": applied_path(spec.target),
             "serviceAccountName": ACCOUNT,
-            "targetNamespace": spec.namespace,
+            **namespace,
             "prune": True,
             "wait": False,
             "interval": FLUX_INTERVAL,

@@ -97,6 +97,7 @@ def maker_rules() -> list[Rule]:
     return [
         _rule("", ["namespaces"], _ALL_VERBS),
         _rule(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
+        _rule(_RBAC, ["clusterrolebindings"], READ_VERBS),  # gc looks for those that sessions have left
         _rule("coordination.k8s.io", ["leases"], _ALL_VERBS),
         _rule("", ["limitranges", "resourcequotas"], _ALL_VERBS),
         _rule("", ["endpoints"], READ_VERBS),  # by which Pulumi sees that a Service has its pods
