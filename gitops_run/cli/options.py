@@ -30,7 +30,9 @@ _METAVARS = {
     "owner": "USER",
     "ttl": "DURATION",
     "idlelimit": "DURATION",
+    "teamquota": "TEAM/RESOURCE=AMOUNT",
     "quota": "RESOURCE=AMOUNT",
+    "team": "TEAM",
     "ingressfrom": "NAMESPACE",
 }
 """What flags take, by the end of the setting's key."""
@@ -53,6 +55,7 @@ SESSION_KEYS = (
     "owner",
     "isolation",
     "quota",
+    "team",
     "podSecurity",
     "ttl",
     "idleLimit",

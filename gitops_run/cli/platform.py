@@ -25,6 +25,7 @@ _SESSION_KEYS: Final = (
     "sessionIsolation",
     "sessionQuota",
     "sessionMaxQuota",
+    "teamQuota",
     "sessionIngressFrom",
     "sessionPodSecurity",
     "sessionTtl",

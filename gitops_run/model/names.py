@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from gitops_run.errors import UsageError
 
 SESSION_LABEL = "gitops-run.dev/session"
+TEAM_LABEL = "gitops-run.dev/team"
+"""Stands on the namespace and the ResourceQuota of a session that names a team."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 MANAGER = "gitops-run"

@@ -22,9 +22,10 @@ NS = f"run-{NAME}"
 MAKER = "maker@example.com"
 RULES = (
     *("--session-max-quota", "cpu=4", "--session-max-quota", "pods=5"),
+    *("--team-quota", "core/cpu=3", "--team-quota", "wide/cpu=10"),
     *("--session-ingress-from", "ingress-nginx"),
 )
-QUOTA = ("--quota", "pods=2", "--quota", "cpu=2")
+QUOTA = ("--team", "core", "--quota", "pods=2", "--quota", "cpu=2")
 QUOTA_NAME = "gitops-run-quota"
 BOUNDS = ("resourcequota", "limitrange", "networkpolicy")
 POD = """\
@@ -155,16 +156,28 @@ def test_not_even_who_makes_sessions_raises_a_quota_beyond_the_rule(
 
 def test_an_up_changes_the_quota_in_place(session: SharedSession, maker: Person, owner: Person) -> None:
     before = in_namespace(owner, "resourcequota")["metadata"]["uid"]
-    maker.succeeds("up", NAME, "--quota", "pods=4")
+    maker.succeeds("up", NAME, "--quota", "pods=4", "--quota", "cpu=2")
     quota = in_namespace(owner, "resourcequota")
     maker.succeeds("up", NAME, *QUOTA)
     assert (quota["metadata"]["uid"], quota["spec"]["hard"]["pods"]) == (before, "4")
 
 
+def test_a_team_s_sessions_have_no_more_than_the_platforms_quota_together(
+    session: SharedSession, maker: Person, engineer: Person
+) -> None:
+    root = str(session.root)
+    place = ("up", "second", root, "--root", root, "--owner", DEVELOPER)
+    refused = maker.types(*place, "--team", "core", "--quota", "cpu=1500m")
+    assert refused.code == 3
+    assert "rule teamQuota allows team core cpu=3 in all: its other sessions have 2" in refused.err
+    assert "expects each session to name its team" in maker.types(*place).err
+    assert "run-second" not in engineer.names("namespace")
+
+
 def test_isolation_cluster_is_refused_by_the_name_of_the_platforms_setting(
     session: SharedSession, engineer: Person
 ) -> None:
-    place = ("up", "wide", str(session.root), "--root", str(session.root))
+    place = ("up", "wide", str(session.root), "--root", str(session.root), "--team", "wide")
     refused = engineer.types(*place, "--isolation", "cluster")
     assert refused.code == 3
     assert "its setting sessionIsolation allows namespace only" in refused.err
@@ -224,7 +237,8 @@ def test_with_isolation_cluster_objects_go_where_they_say_and_leave_with_the_ses
         (root / name).write_text(text)
     engineer.succeeds("platform", "up", "--session-isolation", "cluster")
     try:
-        told = engineer.succeeds("up", "wide", str(root), "--root", str(root), "--isolation", "cluster").err
+        place = ("--root", str(root), "--team", "wide")
+        told = engineer.succeeds("up", "wide", str(root), *place, "--isolation", "cluster").err
         assert "can do everything in the whole cluster" in told
         there = replace(engineer, cwd=root)
         with there.leaves_running("sync", "wide") as sync:

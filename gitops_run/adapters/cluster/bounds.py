@@ -14,6 +14,7 @@ from typing import Final
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.paths import deployments_path, path_of
 from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.model.names import QUOTA, TEAM_LABEL
 from gitops_run.model.platform.admission import POLICY_GROUP, policies
 from gitops_run.model.rights.lockdown import (
     ARGUMENTS_ANNOTATION,
@@ -25,6 +26,7 @@ from gitops_run.model.rights.lockdown import (
 from gitops_run.model.rights.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
 from gitops_run.model.session import isolation
 from gitops_run.model.session.limits import TIME_POLICY, TimeRules, read_rules
+from gitops_run.model.session.teams import TeamSession
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 _ADMISSION: Final = f"{POLICY_GROUP}/v1"
@@ -78,22 +80,51 @@ async def has_policies(connection: Connection) -> bool | None:
 class PlatformRules:
     """Hold what a platform says of sessions; nothing where it doesn't say it, or not to this user.
 
-    pod_security: the least strict level, or "".
+    pod_security: the least strict level, or "". team_sessions: as in ClusterFacts.
     """
 
     pod_security: str
     time: TimeRules
     isolation: isolation.IsolationRules
+    team_sessions: tuple[TeamSession, ...] | None
 
 
 async def read_platform_rules(connection: Connection) -> PlatformRules:
     """Read the platform's rules, each from the policy that enforces it."""
     names = (POD_SECURITY_POLICY, TIME_POLICY, isolation.ISOLATION_POLICY)
     pods, time, quota = await asyncio.gather(*(_said_on(connection, name) for name in names))
+    rules = isolation.read_rules(quota)
     return PlatformRules(
         pod_security=pods.get(LEVEL_ANNOTATION, ""),
         time=read_rules(time),
-        isolation=isolation.read_rules(quota),
+        isolation=rules,
+        team_sessions=await read_team_sessions(connection, rules),
+    )
+
+
+async def read_team_sessions(
+    connection: Connection, rules: isolation.IsolationRules
+) -> tuple[TeamSession, ...] | None:
+    """Read the quotas of sessions that name a team, where the platform has quotas of teams.
+
+    None where this user may not see them.
+    """
+    if not rules.teams:
+        return ()
+    try:
+        listing = await connection.get(path_of("v1", "resourcequotas"), {"labelSelector": TEAM_LABEL})
+    except TransientError:
+        raise
+    except BackendError:
+        return None
+    return tuple(
+        TeamSession(
+            team=item["metadata"]["labels"][TEAM_LABEL],
+            namespace=item["metadata"]["namespace"],
+            hard=item["spec"].get("hard") or {},
+        )
+        for item in listing["items"]
+        if item["metadata"]["name"] == QUOTA
     )
 
 

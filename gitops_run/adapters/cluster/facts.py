@@ -114,6 +114,7 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         time=rules.time,
         rules=rules.isolation,
         may_bound=can_bound,
+        team_sessions=rules.team_sessions,
         isolation=annotations.get(ISOLATION_ANNOTATION, ""),
         created=annotations.get(CREATED_ANNOTATION, ""),
         extended=annotations.get(EXTENDED_ANNOTATION, ""),

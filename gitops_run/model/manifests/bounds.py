@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gitops_run.model.manifests.session import Manifest, labels
+from gitops_run.model.manifests.session import Manifest, labels, team_labels
 from gitops_run.model.names import INGRESS_POLICY, QUOTA, REQUEST_DEFAULTS, STORE_SERVER
 from gitops_run.model.session.isolation import Bounds
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
@@ -27,7 +27,9 @@ def bounds_objects(spec: SessionSpec) -> tuple[Manifest, ...]:
 
 def resource_quota(spec: SessionSpec, bounds: Bounds) -> Manifest:
     """Write how much the session's objects may take together."""
-    return {**_object(spec, "v1", "ResourceQuota", QUOTA), "spec": {"hard": bounds.quota.hard}}
+    manifest = _object(spec, "v1", "ResourceQuota", QUOTA)
+    manifest["metadata"]["labels"] |= team_labels(spec)
+    return {**manifest, "spec": {"hard": bounds.quota.hard}}
 
 
 def limit_range(spec: SessionSpec) -> Manifest:

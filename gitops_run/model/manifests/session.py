@@ -30,6 +30,7 @@ from gitops_run.model.names import (
     STORE_SERVER,
     STORE_SERVER_PORT,
     TARGET_ANNOTATION,
+    TEAM_LABEL,
     VARIABLES_SECRET,
     WRITER_SECRET,
     SessionName,
@@ -75,6 +76,11 @@ def labels(name: SessionName) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: MANAGER, SESSION_LABEL: name.text}
 
 
+def team_labels(spec: SessionSpec) -> dict[str, str]:
+    """List the label of the session's team; none for a session without one."""
+    return {TEAM_LABEL: spec.team} if spec.team else {}
+
+
 def namespace(spec: SessionSpec, stack: str) -> Manifest:
     """Write the session's namespace, where only pods run that can't harm their node. stack: PROJECT/STACK."""
     return {
@@ -82,7 +88,7 @@ def namespace(spec: SessionSpec, stack: str) -> Manifest:
         "kind": "Namespace",
         "metadata": {
             "name": spec.namespace,
-            "labels": labels(spec.name) | pod_security_labels(spec.pod_security),
+            "labels": labels(spec.name) | team_labels(spec) | pod_security_labels(spec.pod_security),
             "annotations": {STACK_ANNOTATION: stack},
         },
     }

@@ -33,6 +33,7 @@ from gitops_run.model.session.limits import NO_RULES, Duration, TimeRules
 from gitops_run.model.session.setting_table import to_attribute
 from gitops_run.model.session.settings import Origin, Source, Value, choose
 from gitops_run.model.session.spec import ClusterPin
+from gitops_run.model.session.teams import parse_team_quotas
 
 PLATFORM_PROJECT: Final = "gitops-run-platform"
 FLUX_AT_LEAST: Final = (2, 7)
@@ -59,6 +60,7 @@ class PlatformSettings:
     session_isolation: str = NAMESPACE
     session_quota: tuple[str, ...] = ()
     session_max_quota: tuple[str, ...] = ()
+    team_quota: tuple[str, ...] = ()
     session_ingress_from: tuple[str, ...] = ()
     session_ttl: str | None = None
     session_max_ttl: str | None = None
@@ -82,6 +84,7 @@ class PlatformSettings:
             allowed=self.session_isolation,
             quota=parse_quota(self.session_quota),
             max_quota=parse_quota(self.session_max_quota),
+            teams=parse_team_quotas(self.team_quota),
             ingress_from=self.session_ingress_from,
         )
 

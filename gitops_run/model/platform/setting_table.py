@@ -8,6 +8,7 @@ from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
 from gitops_run.model.session.isolation import AMOUNT, AMOUNT_EXAMPLE, ISOLATIONS, NAMESPACE
 from gitops_run.model.session.limits import DURATION_OR_NEVER
 from gitops_run.model.session.setting_table import DNS_LABEL, SETTINGS, Setting
+from gitops_run.model.session.teams import TEAM_AMOUNT
 
 _SHARED: Final = ("context", "kubeconfig", "cluster", "allowContexts")
 _HTTP: Final = r"https?://\S+"
@@ -64,6 +65,14 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
             ("sessionQuota", "The quota of sessions that set none, as RESOURCE=AMOUNT."),
             ("sessionMaxQuota", "The largest quota that a session may have, as RESOURCE=AMOUNT."),
         )
+    ),
+    Setting(
+        key="teamQuota",
+        description="The quota of all sessions of a team together, as TEAM/RESOURCE=AMOUNT.",
+        kind="array",
+        default=(),
+        pattern=TEAM_AMOUNT,
+        example="payments/cpu=32",
     ),
     Setting(
         key="sessionIngressFrom",

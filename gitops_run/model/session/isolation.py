@@ -39,8 +39,8 @@ AMOUNT_EXAMPLE: Final = "cpu=4, memory=8Gi, pods=20, storage=10Gi or cpu=unlimit
 ISOLATION_POLICY: Final = "gitops-run-session-quota"
 _SCALES: Final[Mapping[str, Decimal]] = {
     "m": Decimal("0.001"),
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGT", 1)},
-    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGT", 1)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
 
 
@@ -80,18 +80,19 @@ class IsolationRules:
     """Hold what a platform sets. allowed: the least strict isolation, "" where it doesn't say.
 
     quota: of sessions that set none. max_quota: what a session may set at most. Both may name some resources
-    only.
+    only. teams: what all sessions of a team may have together.
     """
 
     allowed: str = ""
     quota: Quota = NO_QUOTA
     max_quota: Quota = NO_QUOTA
+    teams: Mapping[str, Quota] = field(default_factory=dict)
     ingress_from: tuple[str, ...] = ()
 
     @property
     def limits_quotas(self) -> bool:
         """Report whether the platform says anything about quotas."""
-        return bool(self.quota.amounts or self.max_quota.amounts)
+        return bool(self.quota.amounts or self.max_quota.amounts or self.teams)
 
 
 NO_RULES: Final = IsolationRules()
@@ -99,6 +100,7 @@ NO_RULES: Final = IsolationRules()
 _ALLOWED: Final = "gitops-run.dev/session-isolation"
 _QUOTA: Final = "gitops-run.dev/session-quota"
 _MAX_QUOTA: Final = "gitops-run.dev/session-max-quota"
+_TEAM_QUOTA: Final = "gitops-run.dev/team-quota"
 _INGRESS_FROM: Final = "gitops-run.dev/session-ingress-from"
 
 
@@ -145,7 +147,7 @@ def _limited(amounts: Mapping[str, str]) -> Quota:
 
 
 def quantity(text: str) -> Decimal:
-    """Read an amount that matches AMOUNT, other than unlimited."""
+    """Read an amount that matches AMOUNT, other than unlimited, or as Kubernetes writes it then."""
     number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
     return Decimal(number) * _SCALES.get(suffix, Decimal(1))
 
@@ -198,6 +200,11 @@ def rule_annotations(rules: IsolationRules) -> dict[str, str]:
         _ALLOWED: rules.allowed,
         _QUOTA: str(rules.quota),
         _MAX_QUOTA: str(rules.max_quota),
+        _TEAM_QUOTA: ",".join(
+            f"{team}/{resource}={amount}"
+            for team, quota in rules.teams.items()
+            for resource, amount in quota.amounts.items()
+        ),
         _INGRESS_FROM: ",".join(rules.ingress_from),
     }
     return {annotation: value for annotation, value in said.items() if value}
@@ -210,6 +217,7 @@ def read_rules(annotations: Mapping[str, str]) -> IsolationRules:
         allowed=allowed if allowed in ISOLATIONS else "",
         quota=_read_quota(annotations.get(_QUOTA, "")),
         max_quota=_read_quota(annotations.get(_MAX_QUOTA, "")),
+        teams=_read_teams(annotations.get(_TEAM_QUOTA, "")),
         ingress_from=tuple(name for name in annotations.get(_INGRESS_FROM, "").split(",") if name),
     )
 
@@ -217,6 +225,15 @@ def read_rules(annotations: Mapping[str, str]) -> IsolationRules:
 def _read_quota(text: str) -> Quota:
     pairs = [one for one in text.split(",") if re.fullmatch(AMOUNT, one)]
     return _limited(dict(one.split("=", 1) for one in pairs))
+
+
+def _read_teams(text: str) -> dict[str, Quota]:
+    teams: dict[str, list[str]] = {}
+    for one in text.split(","):
+        team, _, amount = one.partition("/")
+        teams.setdefault(team, []).append(amount)
+    found = {team: _read_quota(",".join(amounts)) for team, amounts in teams.items()}
+    return {team: quota for team, quota in found.items() if quota.amounts}
 
 
 def quota_policy(rules: IsolationRules) -> dict[str, Any]:

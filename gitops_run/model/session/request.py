@@ -31,6 +31,7 @@ from gitops_run.model.session.spec import (
     with_given_keys,
     with_secret_variables,
 )
+from gitops_run.model.session.teams import TeamSession, refuse_team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,8 @@ def admitted(spec: SessionSpec, request: SessionRequest, facts: ClusterFacts) ->
     refuse_isolation(spec.isolation, facts.rules)
     if spec.bounds:
         refuse_quota(spec.bounds.quota, facts.rules.max_quota)
+        asked = TeamSession(team=spec.team, namespace=spec.namespace, hard=spec.bounds.quota.hard)
+        refuse_team(asked, facts.rules.teams, facts.team_sessions)
     refuse_unbounded(spec, facts)
     refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_limits(spec.limits, facts.time)

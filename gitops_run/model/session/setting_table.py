@@ -179,6 +179,13 @@ SETTINGS: tuple[Setting, ...] = (
         example=AMOUNT_EXAMPLE,
     ),
     Setting(
+        key="team",
+        description="The team that the session belongs to, whose quota the platform sets for all of its "
+        "sessions together.",
+        pattern=DNS_LABEL,
+        example="payments",
+    ),
+    Setting(
         key="podSecurity",
         description="The Pod Security of the session's namespace: restricted, or baseline if the platform "
         "allows that.",

@@ -73,6 +73,7 @@ class Settings:
     allow_unlocked_flux: bool
     isolation: str | None
     quota: tuple[str, ...]
+    team: str | None
     pod_security: str
     ttl: str | None
     idle_limit: str | None

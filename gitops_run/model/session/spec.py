@@ -25,6 +25,7 @@ from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import NO_LIMITS, NO_RULES, Limits, TimeRules, choose_limits
 from gitops_run.model.session.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.session.settings import PROJECT, Settings
+from gitops_run.model.session.teams import TeamSession
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.store.keys import GivenKeys, KeyPair, refuse_shared_keys
 from gitops_run.model.store.objects import StoreAccess
@@ -179,6 +180,7 @@ class SessionSpec:
     limits: Limits = NO_LIMITS
     isolation: str = NAMESPACE
     bounds: Bounds | None = DEFAULT_BOUNDS
+    team: str = ""
 
     @property
     def bucket(self) -> str:
@@ -209,8 +211,9 @@ class ClusterFacts:
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
     that may not be read. pod_security: the least strict level that sessions may have, or "".
     time: the platform's rules for TTL and idle limit. rules: those for isolation and quota. may_bound:
-    whether this user may create quotas. isolation: of the session of that name, "" where its namespace has no
-    bounds. created, extended: of the session of that name, RFC
+    whether this user may create quotas. team_sessions: every session that names a team, where the platform
+    has quotas of teams; None where this user may not see them. isolation: of the session of that name, ""
+    where its namespace has no bounds. created, extended: of the session of that name, RFC
     3339, or "". ended: what gc left word of, where it ended the last session of that name. owner, target: of
     the session of that name, or "" where there is none. stack: that declares the session, PROJECT/STACK, or
     "" where the session's namespace doesn't say.
@@ -227,6 +230,7 @@ class ClusterFacts:
     rules: IsolationRules = NO_ISOLATION_RULES
     may_bound: bool = True
     isolation: str = ""
+    team_sessions: tuple[TeamSession, ...] | None = ()
     created: str = ""
     extended: str = ""
     ended: Tombstone | None = None
@@ -283,6 +287,7 @@ def parse_spec(
         limits=choose_limits(settings.ttl, settings.idle_limit, facts.time),
         isolation=settings.isolation or facts.isolation or NAMESPACE,
         bounds=_parse_bounds(settings, facts),
+        team=settings.team or "",
     )
 
 
