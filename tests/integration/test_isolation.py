@@ -228,22 +228,39 @@ spec:
 }
 
 
+@pytest.fixture
+def widened(engineer: Person) -> Iterator[Person]:
+    """A platform that allows isolation cluster, and its engineer, who is an administrator."""
+    engineer.succeeds("platform", "up", "--session-isolation", "cluster")
+    yield engineer
+    engineer.succeeds("platform", "up", "--session-isolation", "namespace")
+
+
+def wide_session(engineer: Person, root: Path) -> str:
+    """Create a session with isolation cluster, and return what is said of it."""
+    asked = ("--owner", DEVELOPER, "--team", "wide", "--isolation", "cluster")
+    return engineer.succeeds("up", "wide", str(root), "--root", str(root), *asked).err
+
+
+def left_in_the_cluster(engineer: Person) -> set[str]:
+    kinds = ("namespace", "clusterrole", "clusterrolebinding", "customresourcedefinition")
+    names = {name for kind in kinds for name in engineer.names(kind)}
+    return names & {"theirs", "widgets.example.com", "gitops-run-run-wide", "run-wide"}
+
+
 def test_with_isolation_cluster_objects_go_where_they_say_and_leave_with_the_session(
-    engineer: Person, tmp_path: Path
+    widened: Person, owner: Person, tmp_path: Path
 ) -> None:
     root = tmp_path / "wide"
     root.mkdir()
     for name, text in WIDE.items():
         (root / name).write_text(text)
-    engineer.succeeds("platform", "up", "--session-isolation", "cluster")
+    assert "can do everything in the whole cluster" in wide_session(widened, root)
     try:
-        place = ("--root", str(root), "--team", "wide")
-        told = engineer.succeeds("up", "wide", str(root), *place, "--isolation", "cluster").err
-        assert "can do everything in the whole cluster" in told
-        there = replace(engineer, cwd=root)
+        there = replace(owner, cwd=root)
         with there.leaves_running("sync", "wide") as sync:
             assert sync.tells("save_applied")["objects"] == 4
-            assert "theirs" in engineer.names("namespace")
+            assert {"theirs", "gitops-run-run-wide"} <= left_in_the_cluster(widened)
             (root / "map.yaml").write_text(WIDE["map.yaml"].replace(", namespace: theirs", ""))
             (problem,) = sync.tells("save_broken")["problems"]
             assert (problem["path"], problem["line"]) == ("map.yaml", 3)
@@ -251,12 +268,47 @@ def test_with_isolation_cluster_objects_go_where_they_say_and_leave_with_the_ses
             (root / "map.yaml").write_text(WIDE["map.yaml"].replace("a: b", "a: c"))
             sync.tells("save_applied")
         assert there.types("diff", "wide").code == 0
-        refused = engineer.types("up", "wide", "--isolation", "namespace")
-        assert refused.code == 3
+        assert widened.types("up", "wide", "--isolation", "namespace").code == 3
     finally:
-        receipt = engineer.succeeds("down", "wide").err
-        engineer.succeeds("platform", "up", "--session-isolation", "namespace")
+        receipt = widened.succeeds("down", "wide").err
     assert "the objects that wide applied in the whole cluster" in receipt
-    kinds = ("namespace", "clusterrole", "clusterrolebinding", "customresourcedefinition")
-    names = {name for kind in kinds for name in engineer.names(kind)}
-    assert not names & {"theirs", "widgets.example.com", "gitops-run-run-wide", "run-wide"}
+    assert left_in_the_cluster(widened) == set()
+
+
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: wide\nversion: 0.1.0\n",
+    "templates/role.yaml": WIDE["role.yaml"],
+    "templates/map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\ndata: {a: b}\n",
+}
+
+
+def test_with_isolation_cluster_a_chart_has_cluster_wide_objects_too(
+    widened: Person, owner: Person, tmp_path: Path
+) -> None:
+    root = tmp_path / "wide"
+    for name, text in CHART.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    wide_session(widened, root)
+    try:
+        with replace(owner, cwd=root).leaves_running("sync", "wide") as sync:
+            sync.tells("save_applied")
+            assert "theirs" in left_in_the_cluster(widened)
+            assert "own" in widened.names("configmap", "run-wide")
+    finally:
+        widened.succeeds("down", "wide")
+    assert left_in_the_cluster(widened) == set()
+
+
+def test_a_session_with_isolation_cluster_whose_state_is_lost_leaves_nothing(
+    widened: Person, owner: Person, tmp_path: Path
+) -> None:
+    root = tmp_path / "wide"
+    root.mkdir()
+    for name, text in WIDE.items():
+        (root / name).write_text(text)
+    wide_session(widened, root)
+    with replace(owner, cwd=root).leaves_running("sync", "wide") as sync:
+        sync.tells("save_applied")
+    widened.succeeds("down", "wide", "--from-cluster")
+    assert left_in_the_cluster(widened) == set()
