@@ -156,10 +156,11 @@ def test_not_even_who_makes_sessions_raises_a_quota_beyond_the_rule(
 
 def test_an_up_changes_the_quota_in_place(session: SharedSession, maker: Person, owner: Person) -> None:
     before = in_namespace(owner, "resourcequota")["metadata"]["uid"]
-    maker.succeeds("up", NAME, "--quota", "pods=4", "--quota", "cpu=2")
+    maker.succeeds("up", NAME, "--quota", "pods=4")
     quota = in_namespace(owner, "resourcequota")
     maker.succeeds("up", NAME, *QUOTA)
     assert (quota["metadata"]["uid"], quota["spec"]["hard"]["pods"]) == (before, "4")
+    assert quota["spec"]["hard"]["requests.cpu"] == "2"
 
 
 def test_a_team_s_sessions_have_no_more_than_the_platforms_quota_together(

@@ -38,7 +38,7 @@ from gitops_run.model.session.isolation import (
     refuse_quota,
     rule_annotations,
 )
-from gitops_run.model.session.settings import Origin, Source, resolve
+from gitops_run.model.session.settings import Origin, Source, resolve, to_stack_config
 from gitops_run.model.session.spec import SessionSpec
 from gitops_run.model.stack.collection import Kind, Listing, collect
 from gitops_run.model.stack.events import PendingObject
@@ -112,8 +112,22 @@ def test_an_amount_that_kubernetes_takes_is_allowed(text: str) -> None:
 
 
 def test_a_resource_that_is_named_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="names cpu twice: 2 and 4"):
-        made(World(), quota=["cpu=2", "cpu=4"])
+    with pytest.raises(UsageError, match="--quota names a key twice: cpu=2, cpu=4"):
+        resolve([said(quota=["cpu=2", "cpu=4"])])
+
+
+def test_a_resource_that_a_flag_does_not_name_keeps_what_the_stack_says() -> None:
+    stack = Source(origin=Origin.STACK, values={"quota": ["cpu=2", "pods=5"]})
+    settings = resolve([said(quota=["pods=100"]), stack])
+    assert set(settings.quota) == {"cpu=2", "pods=100"}
+    assert resolve([Source(origin=Origin.STACK, values=to_stack_config(settings))]).quota == settings.quota
+
+
+def test_a_rule_that_a_flag_does_not_name_stays_in_force() -> None:
+    stack = Source(origin=Origin.STACK, values={"sessionMaxQuota": ["cpu=2"], "teamQuota": ["a/cpu=2"]})
+    rules = resolve_platform([said(sessionMaxQuota="pods=5", teamQuota="b/cpu=3"), stack]).isolation
+    assert rules.max_quota.amounts == {"cpu": "2", "pods": "5"}
+    assert set(rules.teams) == {"a", "b"}
 
 
 def test_a_session_sets_some_resources_and_gets_the_default_of_the_others() -> None:

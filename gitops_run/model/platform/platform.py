@@ -79,7 +79,7 @@ class PlatformSettings:
 
     @property
     def isolation(self) -> IsolationRules:
-        """Bring the rules for sessions' isolation and quota together. Raises UsageError as parse_quota."""
+        """Bring the rules for sessions' isolation and quota together."""
         return IsolationRules(
             allowed=self.session_isolation,
             quota=parse_quota(self.session_quota),

@@ -60,6 +60,7 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
             default=(),
             pattern=AMOUNT,
             example=AMOUNT_EXAMPLE,
+            is_keyed=True,
         )
         for key, description in (
             ("sessionQuota", "The quota of sessions that set none, as RESOURCE=AMOUNT."),
@@ -73,6 +74,7 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
         default=(),
         pattern=TEAM_AMOUNT,
         example="payments/cpu=32",
+        is_keyed=True,
     ),
     Setting(
         key="sessionIngressFrom",

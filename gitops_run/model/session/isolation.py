@@ -105,29 +105,19 @@ _INGRESS_FROM: Final = "gitops-run.dev/session-ingress-from"
 
 
 def parse_amounts(texts: Sequence[str]) -> dict[str, str]:
-    """Read RESOURCE=AMOUNT, each of which matches AMOUNT. Raises UsageError on a resource named twice."""
-    amounts: dict[str, str] = {}
-    for text in texts:
-        resource, _, amount = text.partition("=")
-        if resource in amounts:
-            raise UsageError(
-                f"the quota names {resource} twice: {amounts[resource]} and {amount}",
-                hint=f"choose one amount of {resource}",
-            )
-        amounts[resource] = amount
-    return amounts
+    """Read RESOURCE=AMOUNT, each of which matches AMOUNT."""
+    return dict(text.split("=", 1) for text in texts)
 
 
 def parse_quota(texts: Sequence[str]) -> Quota:
-    """Read RESOURCE=AMOUNT; unlimited is left out. Raises as parse_amounts."""
+    """Read RESOURCE=AMOUNT; unlimited is left out."""
     return _limited(parse_amounts(texts))
 
 
 def choose_quota(said: Sequence[str], rules: IsolationRules) -> Quota:
     """Choose a session's quota, resource by resource: what its settings say, else the platform's default.
 
-    Without either, the built-in default, or the platform's maximum where that is less. Raises as
-    parse_amounts.
+    Without either, the built-in default, or the platform's maximum where that is less.
     """
     amounts = parse_amounts(said)
     return _limited({name: amounts.get(name) or _default(name, rules) for name in RESOURCES})

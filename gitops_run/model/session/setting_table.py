@@ -31,6 +31,7 @@ def to_attribute(key: str) -> str:
 class Setting:
     """Describe one key.
 
+    is_keyed: a list of KEY=VALUE; a key that one source doesn't name keeps the value of a weaker one.
     is_pinned: fixed when a session is made. is_for_loop: read by the loop alone, and not kept in the stack.
     """
 
@@ -47,6 +48,7 @@ class Setting:
     is_pinned: bool = False
     is_path: bool = False
     is_for_loop: bool = False
+    is_keyed: bool = False
 
     @property
     def attribute(self) -> str:
@@ -177,6 +179,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=(),
         pattern=AMOUNT,
         example=AMOUNT_EXAMPLE,
+        is_keyed=True,
     ),
     Setting(
         key="team",

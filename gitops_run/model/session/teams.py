@@ -27,7 +27,7 @@ class TeamSession:
 
 
 def parse_team_quotas(texts: Sequence[str]) -> dict[str, Quota]:
-    """Read TEAM/RESOURCE=AMOUNT, each of which matches TEAM_AMOUNT. Raises UsageError as parse_quota."""
+    """Read TEAM/RESOURCE=AMOUNT, each of which matches TEAM_AMOUNT."""
     teams: dict[str, list[str]] = {}
     for text in texts:
         team, _, amount = text.partition("/")
