@@ -314,7 +314,21 @@ def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path:
     assert sorted(split_documents(here)) == sorted(split_documents(built))
 
 
-@pytest.mark.parametrize("shape", SHAPES | NAMESPACES)
+READS_NAMESPACE = ("a replacement that reads the namespace", "a variable that is the namespace")
+
+
+@pytest.mark.parametrize("shape", READS_NAMESPACE)
+def test_a_target_that_reads_a_namespace_is_refused_where_none_is_set(
+    shape: str, flux: Build, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    write(root, (SHAPES | NAMESPACES)[shape])
+    _, is_error = flux(taken(root, tmp_path / "uploaded").folder, "")
+    assert is_error
+    assert isinstance(rendered(root, tmp_path, ""), Problem)
+
+
+@pytest.mark.parametrize("shape", sorted((SHAPES | NAMESPACES).keys() - set(READS_NAMESPACE)))
 def test_a_target_whose_objects_stay_in_their_namespaces_renders_to_what_flux_builds(
     shape: str, flux: Build, tmp_path: Path
 ) -> None:
