@@ -30,6 +30,10 @@ _METAVARS = {
     "owner": "USER",
     "ttl": "DURATION",
     "idlelimit": "DURATION",
+    "teamquota": "TEAM/RESOURCE=AMOUNT",
+    "quota": "RESOURCE=AMOUNT",
+    "team": "TEAM",
+    "ingressfrom": "NAMESPACE",
 }
 """What flags take, by the end of the setting's key."""
 
@@ -49,6 +53,9 @@ APPLIER_KEYS = (
 )
 SESSION_KEYS = (
     "owner",
+    "isolation",
+    "quota",
+    "team",
     "podSecurity",
     "ttl",
     "idleLimit",

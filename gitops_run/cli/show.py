@@ -240,6 +240,7 @@ def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
         ("owner", _owner(session)),
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
+        ("isolation", place.isolation or "namespace, without bounds" if place else ""),
         ("created", session.created),
         *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),

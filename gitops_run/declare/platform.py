@@ -30,7 +30,7 @@ class Platform(pulumi.ComponentResource):
         )
         here = pulumi.ResourceOptions(parent=self, provider=cluster)
         flux = _declare_flux(spec.flux, here)
-        for manifest in platform_objects(spec.stack, spec.pod_security, spec.time):
+        for manifest in platform_objects(spec.stack, spec.pod_security, spec.time, spec.isolation):
             _declare(manifest, after(here, *flux))
         self.register_outputs(dict(platform_outputs(spec)))
 

@@ -20,8 +20,10 @@ from gitops_run.flows.stuck import explained
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.bounds import warnings
 from gitops_run.model.session.hindrance import Hindrance
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
+from gitops_run.model.session.refusals import other_stack, refuse_other_target
 from gitops_run.model.session.request import SessionRequest, admitted, described, refuse_context
 from gitops_run.model.session.settings import to_stack_config
 from gitops_run.model.session.spec import (
@@ -30,9 +32,7 @@ from gitops_run.model.session.spec import (
     S3Store,
     SessionSpec,
     Store,
-    other_stack,
     parse_s3_store,
-    refuse_other_target,
 )
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
@@ -49,6 +49,9 @@ class ClusterPort(Protocol):
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
         """Ask for everything that a session has."""
+
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        """Ask for everything that a session with isolation cluster has outside of its namespace."""
 
     async def labelled(self) -> tuple[PendingObject, ...]:
         """List what has the session's label, in the order in which it is made."""
@@ -163,7 +166,7 @@ async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     if facts.is_ended:
         cleared = await _clear_state(request, facts, ports, tell)
-        lines = (*await ports.cluster.remains(), *cleared.lines)
+        lines = (*await _remains(spec, ports), *cleared.lines)
         return _proven(request.key, Receipt(lines=lines))
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)
@@ -262,7 +265,7 @@ def _proven(key: SessionKey, receipt: Receipt) -> Receipt:
 async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Receipt:
     """Ask the cluster and the store what is left. Raises BackendError where one of them fails now."""
     try:
-        lines = await ports.cluster.remains()
+        lines = await _remains(spec, ports)
         stored = await to_thread.run_sync(partial(_look_into_store, spec.store, spec.bucket, ports, left))
     except BackendError as error:
         raise BackendError(
@@ -271,6 +274,11 @@ async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Recei
             hint=error.hint,
         ) from error
     return Receipt(lines=(*lines, *stored))
+
+
+async def _remains(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
+    within = await ports.cluster.remains()
+    return (*within, *await ports.cluster.remains_elsewhere()) if spec.isolation == CLUSTER else within
 
 
 async def _look(request: SessionRequest, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:

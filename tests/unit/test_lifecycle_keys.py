@@ -151,6 +151,10 @@ class Cluster:
     async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()
 
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        self.world.calls.append("elsewhere")
+        return ()
+
     async def labelled(self) -> tuple[PendingObject, ...]:
         return self.world.labelled
 

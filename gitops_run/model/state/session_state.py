@@ -45,7 +45,8 @@ class Writer:
 class Place:
     """Describe what a session was made with. claimed_owner: by an annotation, which the owner may change.
 
-    endpoint, bucket: where it is stored.
+    endpoint, bucket: where it is stored. isolation: "" for one of an earlier version, whose namespace has no
+    bounds.
     """
 
     root: str
@@ -56,6 +57,7 @@ class Place:
     lifetime: Lifetime = NO_END
     endpoint: str = ""
     bucket: str = ""
+    isolation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
