@@ -25,7 +25,7 @@ class StacksPort(Protocol):
     async def up(
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
     ) -> StackOutcome:
-        """Make or change a stack."""
+        """Make or change a stack. program: runs in a thread, while the stack is locked."""
 
     async def destroy(self, name: str, tell: Tell) -> StackOutcome:
         """Remove what a stack knows."""
