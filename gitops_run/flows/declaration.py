@@ -8,6 +8,7 @@ each has its own, the namespace decides, which is made before all the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -44,14 +45,20 @@ class Declaration:
     _refusals: list[GitOpsRunError] = field(default_factory=list, init=False)
 
     async def run(self, config: Mapping[str, str]) -> StackOutcome:
-        """Declare the session. Raises GuardError on one that somebody else has made meanwhile."""
+        """Declare the session. Raises GuardError on one that somebody else has made meanwhile.
+
+        A new one that fails before anything is made leaves no stack: what it was to be is not fixed yet.
+        """
         try:
             return await self.leftovers.declare(partial(self._up, config))
         except LockedError:
             raise
-        except GuardError as error:
+        except GitOpsRunError as error:
             if self.is_new and not self._refusals and "Namespace" not in self._made:
-                await self._refuse_second(error)
+                with suppress(GitOpsRunError):
+                    await self.stacks.forget_unmade(self.spec.name.text)
+                if isinstance(error, GuardError):
+                    await self._refuse_second(error)
             raise
 
     async def _up(self, config: Mapping[str, str]) -> StackOutcome:
@@ -81,9 +88,8 @@ class Declaration:
         self.declare(self.spec)
 
     async def _refuse_second(self, error: GuardError) -> None:
-        """Name who made the namespace that was in the way, and forget the stack, which has made nothing."""
+        """Name who made the namespace that was in the way."""
         facts = await self.facts()
         if facts.has_session:
-            await self.stacks.discard(self.spec.name.text)
             refuse_foreign(self.spec, facts)
             raise other_stack(self.spec.name, facts) from error

@@ -42,6 +42,9 @@ class StacksPort(Protocol):
     async def discard(self, name: str) -> None:
         """Forget a stack whose resources are gone, whatever its state says."""
 
+    async def forget_unmade(self, name: str) -> None:
+        """Forget a stack that has made nothing; keep any other."""
+
     async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was continued from a copy; None where it never was cut off."""
 

@@ -129,6 +129,9 @@ class Stacks:
         self.world.refuse_missing()
         return {}
 
+    async def forget_unmade(self, name: str) -> None:
+        self.world.calls.append("forget unmade")
+
     async def known(self, name: str, tell: Any) -> KnownResources | None:
         return self.world.known
 

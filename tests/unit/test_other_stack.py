@@ -155,22 +155,24 @@ def test_who_is_second_at_the_same_moment_is_refused_and_leaves_no_stack(
     world = World(refusals=1, then=then)
     with pytest.raises(GuardError, match=said):
         up(world, request())
-    assert world.calls == ["up", "discard"]
+    assert world.calls == ["up", "forget unmade"]
 
 
 @pytest.mark.parametrize(
-    "world",
+    ("world", "forgets"),
     [
-        World(refusals=1, then=KNOWN, created=("Namespace",)),
-        World(refusals=1, facts=KNOWN),
-        World(refusals=1),
+        (World(refusals=1, then=KNOWN, created=("Namespace",)), []),
+        (World(refusals=1, facts=KNOWN), []),
+        (World(refusals=1), ["forget unmade"]),
     ],
     ids=["its namespace is ours", "it was there before", "there is none"],
 )
-def test_what_is_in_the_way_of_one_s_own_session_is_reported_as_it_is(world: World) -> None:
+def test_what_is_in_the_way_of_one_s_own_session_is_reported_as_it_is(
+    world: World, forgets: list[str]
+) -> None:
     with pytest.raises(GuardError, match="exists already"):
         up(world, request())
-    assert world.calls == ["up"]
+    assert world.calls == ["up", *forgets]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from gitops_run.model.stack.events import (
     StackOutcome,
 )
 from gitops_run.model.stack.failures import failure, parse_locks
-from gitops_run.model.stack.state import known_resources, object_of, without_cluster
+from gitops_run.model.stack.state import has_made_nothing, known_resources, object_of, without_cluster
 from gitops_run.model.text.masking import Masker
 
 T = TypeVar("T")
@@ -102,14 +102,17 @@ class Stacks:
 
         def work(process: PulumiProcess, report: Report) -> StackOutcome:
             stack = self._stack(process, name, program)
-            self._make(process, name, config)
-            self._copy(name).keep()
-            try:
-                stack.up(on_event=report.take)
-            except automation.StackNotFoundError:
-                self._init(process, name)
+
+            def declare() -> None:
+                self._make(process, name, config)
                 self._copy(name).keep()
                 stack.up(on_event=report.take)
+
+            try:
+                declare()
+            except automation.StackNotFoundError:  # its file was written by a person
+                self._init(process, name)
+                declare()
             self._runs(name).forget_ended()
             self._copy(name).settle()
             return StackOutcome(
@@ -163,6 +166,16 @@ class Stacks:
         self._copy(name).forget()
         await self._drive(work, stack=name)
         await self.forget(name)
+
+    async def forget_unmade(self, name: str) -> None:
+        """Remove a stack that has made nothing, and its file where `up` wrote it; keep any other."""
+
+        def work(process: PulumiProcess, _: Report) -> bool:
+            state = json.loads(self._run(process, "stack", "export", "--stack", name))
+            return has_made_nothing(state["deployment"])
+
+        if await self._drive(work, stack=name):
+            await self.discard(name)
 
     async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was cut off and continued from a copy; None where it never was."""
