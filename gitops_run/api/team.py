@@ -73,7 +73,7 @@ def read_team(file: Path) -> tuple[Member, ...]:
         raise UsageError(f"{file}: sessions must be a list with at least one", hint=f"write: {_EXAMPLE}")
     if not _is_mapping(defaults):
         raise UsageError(f"{file}: defaults must be a mapping of settings", hint="write lines like: ttl: 8h")
-    members = tuple(_member(file, defaults, entry) for entry in entries)
+    members = tuple(_member(file, defaults, entry, number) for number, entry in enumerate(entries, 1))
     _refuse_repeated(file, members)
     return members
 
@@ -111,10 +111,10 @@ def write_stack_files(members: Sequence[Member], caller: Caller) -> tuple[Path, 
     return files
 
 
-def _member(file: Path, defaults: Mapping[str, object], entry: object) -> Member:
+def _member(file: Path, defaults: Mapping[str, object], entry: object, number: int) -> Member:
     if not _is_mapping(entry) or not isinstance(entry.get("name"), str):
-        raise UsageError(
-            f"{file}: each of sessions must be a mapping with a name, and one is {entry!r}",
+        raise UsageError(  # without the entry, which may hold a secret
+            f"{file}: number {number} of sessions is not a mapping with a name",
             hint=f"write: {_EXAMPLE}; quote a name that YAML reads as something else, such as no or 1",
         )
     name = SessionName.parse(str(entry["name"]))
@@ -176,6 +176,8 @@ def _refuse_repeated(file: Path, members: Sequence[Member]) -> None:
 
 
 async def _each(members: Sequence[Member], work: Work, report: Report, at_once: int) -> tuple[Result, ...]:
+    if at_once < 1:
+        raise UsageError(f"{at_once} sessions at once are none", hint="allow at least 1")
     limiter, results = anyio.CapacityLimiter(at_once), dict[str, Result]()
 
     async def run(member: Member) -> None:

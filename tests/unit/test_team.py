@@ -116,7 +116,8 @@ def test_a_target_that_is_a_chart_is_applied_by_helm(write: Write, tmp_path: Pat
         ({}, "sessions must be a list"),
         ({"sessions": []}, "sessions must be a list"),
         ({"sessions": {"ann": {}}}, "sessions must be a list"),
-        ({"sessions": ["ann"]}, "'ann'"),
+        ({"sessions": ["ann"]}, "number 1 of sessions"),
+        ({"sessions": [{"name": "ann"}, {"secretKey": "s3cret"}]}, "number 2 of sessions"),
         ({"sessions": [{"name": False}]}, "with a name"),
         ({"sessions": [{"name": "ann", 1: 2}]}, "with a name"),
         ({"sessions": [{"name": "Ann"}]}, "'Ann' is not allowed"),
@@ -154,6 +155,11 @@ def test_so_many_sessions_are_worked_on_at_once(
     pulumi = Pulumi(caller)
     run(monkeypatch, pulumi, write(named("a", "b", "c", "d", "e")), at_once=at_once)
     assert pulumi.most == at_once
+
+
+def test_none_at_once_is_refused(write: Write, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="0 sessions at once"):
+        run(monkeypatch, Pulumi(caller), write(named("a")), at_once=0)
 
 
 def test_a_session_that_fails_leaves_the_others_alone(
