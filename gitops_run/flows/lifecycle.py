@@ -15,6 +15,7 @@ from typing import Protocol
 from anyio import to_thread
 
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
+from gitops_run.flows.declaration import Declaration
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.flows.stuck import explained
 from gitops_run.model.names import SessionName
@@ -35,7 +36,7 @@ from gitops_run.model.session.spec import (
     parse_s3_store,
 )
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
+from gitops_run.model.stack.events import PendingObject, StackNotice
 from gitops_run.model.store.failures import cannot_make_keys
 from gitops_run.model.store.keys import MadeKeys
 from gitops_run.model.store.objects import StoreAccess
@@ -143,11 +144,16 @@ async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
     for text in warnings(spec, facts):
         tell(StackNotice(text=text))
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
-
-    async def declare() -> StackOutcome:
-        return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
-
-    outcome = await _leftovers(spec, ports, tell).declare(declare)
+    declaration = Declaration(
+        spec=spec,
+        stacks=ports.stacks,
+        facts=ports.cluster.facts,
+        declare=ports.declare,
+        leftovers=_leftovers(spec, ports, tell),
+        tell=tell,
+        is_new=not facts.has_session,
+    )
+    outcome = await declaration.run(config)
     if outcome.has_pending:
         await ports.stacks.clear_pending(spec.name.text)
     return spec
