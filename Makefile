@@ -38,7 +38,8 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
-	@$(BIN)/python -m pytest -q -n 3 tests/unit
+	@$(BIN)/python -m pytest -q -n 3 --cov --cov-report= tests/unit
+	@echo "branch coverage of the unit tests: $$($(BIN)/coverage report --format=total) %"
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

@@ -3,7 +3,8 @@
 Each part is a measurement of its own, with its own session on one sandbox. Ratios are what counts:
 milliseconds are this machine's. `--only NAME,...` runs a part and prints it; without it latest.json is
 written, and the exit code is 1 where a bar is missed. `--only first_run` builds every program from an empty
-cache, which takes a quarter of an hour and more: its figures are kept in latest.json until it is run again.
+cache, and `--only fifty` has fifty sessions, which takes a quarter of an hour each: their figures are kept in
+latest.json until they are run again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from benchmarks.by_target import measure_hundred, measure_ten, measure_thousand,
 from benchmarks.checkout import measure_checkout
 from benchmarks.commands import measure_help, measure_list, measure_sandbox_start, measure_version
 from benchmarks.ctrl_c import measure_ctrl_c
+from benchmarks.fifty import FIFTY, measure_fifty
 from benchmarks.first_run import measure_first_run
 from benchmarks.listing import measure_list_200
 from benchmarks.memory import measure_memory
@@ -65,6 +67,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 }
 
 FIRST_RUN = "first_run"
+ON_ITS_OWN: dict[str, Callable[[Bench], dict[str, Any]]] = {"fifty": measure_fifty}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,29 +87,36 @@ def main(arguments: Sequence[str]) -> int:
     return report(results)
 
 
-LATER = (FIRST_RUN, "corpus", "faults", "canaries_found")
+LATER = (FIRST_RUN, *ON_ITS_OWN, "corpus", "faults", "canaries_found")
 """Figures of runs of their own, which take half an hour each: a whole run keeps the last ones."""
 
 
 def keep(results: dict[str, Any], *, is_whole: bool) -> None:
-    """Write latest.json: all of it after a whole run, else the figures of the first run alone."""
+    """Write latest.json: all of it after a whole run, otherwise the figures of runs of their own."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    own = {name: results[name] for name in LATER if name in results and not is_trial(results[name])}
     if is_whole:
         kept = {name: known[name] for name in LATER if name in known} | results
-    elif FIRST_RUN in results:
-        kept = known | {FIRST_RUN: results[FIRST_RUN]}
+    elif own:
+        kept = known | own
     else:
         return
     RESULTS.write_text(f"{json.dumps(kept, indent=2)}\n", encoding="utf-8")
 
 
+def is_trial(figures: dict[str, Any]) -> bool:
+    """Report whether figures are of fewer sessions than they are named after."""
+    return bool(figures.get("sessions", FIFTY) != FIFTY)
+
+
 def parse(arguments: Sequence[str]) -> tuple[str, ...]:
     """Read which parts to run; none means all of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=measure.__doc__)
-    known = ", ".join((*PARTS, FIRST_RUN))
+    parts = {*PARTS, *ON_ITS_OWN, FIRST_RUN}
+    known = ", ".join((*PARTS, *ON_ITS_OWN, FIRST_RUN))
     parser.add_argument("--only", default="", metavar="NAME,...", help=f"of {known}")
     only = tuple(name for name in parser.parse_args(arguments).only.split(",") if name)
-    if unknown := set(only) - {*PARTS, FIRST_RUN}:
+    if unknown := set(only) - parts:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {known}")
     return only
 
@@ -121,7 +131,7 @@ def measure(names: Sequence[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="gitops-run-bench-") as folder:
             for name in names:
                 began = time.monotonic()
-                found = PARTS[name](Bench(sandbox, Path(folder)))
+                found = {**PARTS, **ON_ITS_OWN}[name](Bench(sandbox, Path(folder)))
                 merge(results, found)
                 # Told at once: a run that is cut short loses nothing that it has measured.
                 print(f"{name} took {time.monotonic() - began:.0f} s: {json.dumps(found)}", flush=True)

@@ -62,6 +62,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("corpus", _of_the_corpus),
         ("board", _of_the_board),
         ("record", _of_the_record),
+        ("fifty", _of_fifty_sessions),
     ):
         if part in results:
             yield from of_part(results)
@@ -176,6 +177,15 @@ def _of_the_record(results: Results) -> Iterator[Row]:
         ("record: values of Secrets", "masked_canaries_found", 0),
     ):
         yield Row(name=name, value=results["record"][key], bar=bar)
+
+
+def _of_fifty_sessions(results: Results) -> Iterator[Row]:
+    for name, key, bar in (
+        ("fifty sessions: up, s", "up_s", 480),
+        ("fifty saves at once: p95, ms", "save_p95_ms", 10_000),
+        ("fifty sessions: leftovers", "leftovers", 0),
+    ):
+        yield Row(name=name, value=results["fifty"][key], bar=bar)
 
 
 def _ratio(name: str, value: float, other: float, bar: float) -> Row:

@@ -14,6 +14,7 @@ from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.collected import list_for_gc, remove_orphans
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import list_states, read_state
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.store.admin import open_store
@@ -53,7 +54,7 @@ async def apply(settings: Settings, caller: Caller, tell: Callable[[Done], None]
             listing=listing,
             settings=settings,
             caller=caller,
-            user=await control.who_asks(connection),
+            user=await read_user(connection),
             stacks=await _stacks_here(listing, caller),
             now=partial(datetime.now, UTC),
         )

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from gitops_run.adapters.cluster import control
-from gitops_run.adapters.cluster.bounds import read_time_rules
+from gitops_run.adapters.cluster.bounds import read_platform_rules
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
@@ -23,7 +24,7 @@ async def extend(key: SessionKey, by: Duration | None) -> str:
     beyond the platform's maximum, BackendError where the cluster refuses.
     """
     async with _found(key) as (connection, state):
-        rules = await read_time_rules(connection)
+        rules = (await read_platform_rules(connection)).time
         until = write_time(extended(state, by, datetime.now(UTC), rules))
         await control.extend(connection, state, until)
         return until
@@ -36,7 +37,7 @@ async def suspend(key: SessionKey, reason: str) -> SessionState:
     """
     async with _found(key) as (connection, state):
         if not state.is_suspended:
-            by = await control.who_asks(connection)
+            by = await read_user(connection)
             now = write_time(datetime.now(UTC))
             await control.suspend(connection, state, Suspension(by=by, reason=reason, at=now))
         return state

@@ -14,6 +14,7 @@ import anyio
 
 from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.listing import read_state
@@ -96,7 +97,7 @@ def _choices(here: Sequence[Kept], state: SessionState) -> Sequence[Kept]:
 
 async def _ask(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
     """Ask the live sync. Raises ReconcileFailed where it refuses, or Flux does, WaitTimeout."""
-    asked = new_request(Verb.UNDO, wanted.revision, await control.who_asks(connection))
+    asked = new_request(Verb.UNDO, wanted.revision, await read_user(connection))
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_unless_refused, connection, state, asked)

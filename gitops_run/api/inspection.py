@@ -115,10 +115,11 @@ async def compose_inspector(
             session.namespace, session.helm, work, discovery, release=release, masker=masker, limits=limits
         )
     else:
-        renderer = Kustomize(session.namespace, work, masker, limits, is_decrypted=then.has_decryption_key)
+        namespace = "" if then.is_wide else session.namespace
+        renderer = Kustomize(namespace, work, masker, limits, is_decrypted=then.has_decryption_key)
     settings = InspectionSettings(
         target=session.target,
-        session=SessionPlace(name=session.name, namespace=session.namespace),
+        session=SessionPlace(name=session.name, namespace=session.namespace, is_wide=then.is_wide),
         variables=then.variables,
         has_decryption_key=then.has_decryption_key,
         has_dry_run=inspection.has_dry_run,

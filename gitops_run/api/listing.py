@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gitops_run.adapters.cluster.connection import Connection, connect
@@ -41,7 +42,7 @@ async def list_sessions(request: ListRequest, caller: Caller) -> tuple[SessionSt
         places = await _places(connection, request, caller)
         owner = await _owner(connection, request)
         every = await (list_states(connection) if places is None else list_states_within(connection, places))
-        return wanted(every, owner, request.phase)
+        return wanted(every, owner, request.phase, datetime.now(UTC))
 
 
 async def watch_list(request: ListRequest, caller: Caller) -> AsyncGenerator[tuple[SessionState, ...], None]:
@@ -52,18 +53,20 @@ async def watch_list(request: ListRequest, caller: Caller) -> AsyncGenerator[tup
         before: tuple[SessionState, ...] | None = None
         async with watch_sessions(connection, places) as watch, aclosing(watch.sessions()) as all_states:
             async for states in all_states:
-                found = wanted(states, owner, request.phase)
+                found = wanted(states, owner, request.phase, datetime.now(UTC))
                 if found != before:
                     yield found
                 before = found
 
 
 def wanted(
-    states: Iterable[SessionState], owner: str | None, in_phase: Phase | None
+    states: Iterable[SessionState], owner: str | None, in_phase: Phase | None, now: datetime
 ) -> tuple[SessionState, ...]:
     """Choose the sessions of an owner and in a phase; None for any."""
     return tuple(
-        state for state in states if owner in (None, state.known_owner) and in_phase in (None, phase(state))
+        state
+        for state in states
+        if owner in (None, state.known_owner) and in_phase in (None, phase(state, now))
     )
 
 

@@ -18,12 +18,12 @@ from gitops_run.model.platform.flux_install import images as images_of
 from gitops_run.model.platform.flux_install import install
 from gitops_run.model.platform.platform import (
     PLATFORM_PROJECT,
-    PLATFORM_SETTINGS,
     PlatformSettings,
     flux_choice,
     resolve_platform,
     stack_name,
 )
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.session import contexts
 from gitops_run.model.session.setting_table import STORE_IMAGE
 from gitops_run.model.session.settings import Origin, Source

@@ -16,8 +16,9 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster import control
-from gitops_run.adapters.cluster.bounds import has_policies, read_time_rules
+from gitops_run.adapters.cluster.bounds import has_policies, read_platform_rules
 from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.adapters.cluster.paths import map_path
 from gitops_run.adapters.cluster.record import RecordMaps, to_summary
@@ -64,7 +65,7 @@ async def ask(key: SessionKey, verb: Verb, argument: str, why: str) -> Asked:
         if verb is Verb.END and await has_policies(connection) is False:
             raise GuardError(NOT_BOUND, hint="end it yourself: gitops-run down NAME")
         said = await _argument(connection, state, verb, argument)
-        request = new_request(verb, said, await control.who_asks(connection), why)
+        request = new_request(verb, said, await read_user(connection), why)
         await control.ask(connection, state, request)
         if verb is Verb.END or not state.is_synced:
             return Asked(request=request, answer=None)
@@ -103,7 +104,8 @@ async def _argument(connection: Connection, state: SessionState, verb: Verb, arg
     """Turn what a person says into what a request holds."""
     if verb is Verb.EXTEND:
         by = Duration.parse(argument) if argument else None
-        return write_time(extended(state, by, datetime.now(UTC), await read_time_rules(connection)))
+        rules = await read_platform_rules(connection)
+        return write_time(extended(state, by, datetime.now(UTC), rules.time))
     if verb is Verb.UNDO:
         if not state.is_synced:
             raise _only_where_it_is_synced(state)

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from gitops_run.api.caller import Caller
-from gitops_run.cli.output import is_confirmed, note, silent_stream
+from gitops_run.api.caller import Caller, silent_stream
+from gitops_run.cli.output import is_confirmed, note
 from gitops_run.cli.signals import unfinished
 from gitops_run.model.stack.events import ResourceStep, StackEvent
 from gitops_run.model.state.envelope import EventStream

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import click
@@ -53,10 +53,13 @@ def screen_of(stream: Any, heads: tuple[str, ...], row: Row) -> Screen:
 class JsonScreen:
     """Write the session that has changed as a line of JSON; at first, each session."""
 
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+
     def show(self, before: States, after: States) -> None:
         """Write a line for each change."""
         for state, is_gone in changes(before, after):
-            print_json_line(to_document(state, datetime.now(UTC), is_gone=is_gone))
+            print_json_line(to_document(state, self._now(), is_gone=is_gone))
 
 
 class RowScreen:

@@ -9,10 +9,11 @@ import anyio
 import click
 
 from gitops_run.api import history as past
+from gitops_run.api.caller import silent_stream
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
-from gitops_run.cli.output import event_stream, print_json, silent_stream
+from gitops_run.cli.output import event_stream, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
 from gitops_run.model.names import SessionName

@@ -31,6 +31,10 @@ _METAVARS = {
     "schedule": "SCHEDULE",
     "ttl": "DURATION",
     "idlelimit": "DURATION",
+    "teamquota": "TEAM/RESOURCE=AMOUNT",
+    "quota": "RESOURCE=AMOUNT",
+    "team": "TEAM",
+    "ingressfrom": "NAMESPACE",
 }
 """What flags take, by the end of the setting's key."""
 
@@ -50,6 +54,9 @@ APPLIER_KEYS = (
 )
 SESSION_KEYS = (
     "owner",
+    "isolation",
+    "quota",
+    "team",
     "podSecurity",
     "ttl",
     "idleLimit",

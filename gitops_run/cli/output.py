@@ -37,11 +37,6 @@ def event_stream(output: str, session: str) -> EventStream:
     return EventStream(Stamp(session, _now), event_printer(output))
 
 
-def silent_stream(session: str = "") -> EventStream:
-    """Make a stream that nobody sees here: others still read what is done in the cluster."""
-    return EventStream(Stamp(session, _now))
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 

@@ -16,13 +16,18 @@ from gitops_run.cli.options import flag_source, settings_flags
 from gitops_run.cli.output import ok, print_json
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
-from gitops_run.model.platform.platform import PLATFORM_SETTINGS
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.platform.status import PlatformStatus, rows, to_json, to_status
 
 CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
 FLUX_KEYS: Final = ("fluxVersion", "fluxManifests", "fluxRegistry", "fluxReceiver")
 _COLLECTOR_KEYS: Final = ("collectorImage", "collectorSchedule")
 _SESSION_KEYS: Final = (
+    "sessionIsolation",
+    "sessionQuota",
+    "sessionMaxQuota",
+    "teamQuota",
+    "sessionIngressFrom",
     "sessionPodSecurity",
     "sessionTtl",
     "sessionMaxTtl",

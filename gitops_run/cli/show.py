@@ -115,11 +115,15 @@ def list_sessions(  # noqa: PLR0913 - one for each flag
 
 
 def _screen(output: str) -> Screen:
-    return JsonScreen() if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
+    return JsonScreen(_now) if output == "json" else screen_of(sys.stdout, HEADS, _row_now)
 
 
 def _row_now(session: SessionState) -> tuple[str, ...]:
-    return _row(session, datetime.now(UTC))
+    return _row(session, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @click.command()
@@ -172,6 +176,31 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
     )
 
 
+def _branch(summary: Summary | None) -> str:
+    """Write the git branch of the files; a star stands for changes that aren't committed."""
+    return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
+
+
+def _health(session: SessionState) -> str:
+    """Say why a session isn't healthy, in Flux's words or its loop's."""
+    if session.is_new:
+        return ""
+    refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
+    if why := next(refused, ""):
+        return _cut(why)
+    summary = session.summary
+    if summary is None or summary.last is None:
+        return ""
+    if summary.unhealthy:
+        return _cut(f"{summary.unhealthy} not healthy: {summary.first_unhealthy}")
+    return "healthy" if summary.last.is_healthy else ""
+
+
+def _cut(text: str) -> str:
+    line = next(iter(text.splitlines()), "")
+    return line if len(line) <= _PROBLEM_CHARACTERS else f"{line[: _PROBLEM_CHARACTERS - 1]}…"
+
+
 def time_left_text(session: SessionState, now: datetime) -> str:
     """Write what is left of TTL and idle limit; "" where there is neither."""
     left = time_left(session, now)
@@ -193,29 +222,6 @@ def _last_save(session: SessionState) -> str:
     return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
 
 
-def _branch(summary: Summary | None) -> str:
-    """Write the git branch of the files; a star stands for changes that aren't committed."""
-    return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
-
-
-def _health(session: SessionState) -> str:
-    """Say why a session isn't healthy, in Flux's words or its loop's."""
-    refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
-    if why := next(refused, ""):
-        return _cut(why)
-    summary = session.summary
-    if summary is None or summary.last is None:
-        return ""
-    if summary.unhealthy:
-        return _cut(f"{summary.unhealthy} not healthy: {summary.first_unhealthy}")
-    return "healthy" if summary.last.is_healthy else ""
-
-
-def _cut(text: str) -> str:
-    line = next(iter(text.splitlines()), "")
-    return line if len(line) <= _PROBLEM_CHARACTERS else f"{line[: _PROBLEM_CHARACTERS - 1]}…"
-
-
 def _newest_save(last: SaveSummary) -> str:
     """Write the newest save with the first problem to fix, or how long it took."""
     if last.problem:
@@ -235,6 +241,7 @@ def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
         ("owner", _owner(session)),
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
+        ("isolation", place.isolation or "namespace, without bounds" if place else ""),
         ("created", session.created),
         *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),
@@ -336,7 +343,8 @@ def _came_of(save: SaveRecord) -> str:
     refusals = [f"{one.reason} {one.message}".strip() for one in save.targets if one.message]
     why = [str(save.problems[0])] if save.problems else refusals
     files = ", ".join(save.files[:3]) + (", …" if save.file_count > 3 else "")
-    return f"{save.outcome}{healthy}: {why[0] if why else files}"
+    about = why[0] if why else files
+    return f"{save.outcome}{healthy}: {about}" if about else f"{save.outcome}{healthy}"
 
 
 def _owner(session: SessionState) -> str:

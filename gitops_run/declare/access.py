@@ -12,6 +12,7 @@ from gitops_run.declare.objects import KubernetesObject, after
 from gitops_run.declare.session_bucket import SessionBucket
 from gitops_run.model.manifests import session as manifests
 from gitops_run.model.manifests.session import Manifest
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.spec import KustomizeApplier, SessionSpec
 from gitops_run.model.store.keys import KeyPair
 
@@ -21,10 +22,13 @@ def declare_access(spec: SessionSpec, opts: pulumi.ResourceOptions) -> tuple[pul
     account = KubernetesObject(f"{spec.name}-account", manifests.service_account(spec), opts)
     applier = KubernetesObject(f"{spec.name}-applier", manifests.account_role(spec), opts)
     owner = KubernetesObject(f"{spec.name}-owner", manifests.owner_role(spec), opts)
+    binding = manifests.cluster_binding(spec)
+    wide = spec.isolation == CLUSTER
     return (
         account,
         applier,
         owner,
+        *((KubernetesObject(f"{spec.name}-cluster-binding", binding, after(opts, account)),) if wide else ()),
         KubernetesObject(
             f"{spec.name}-applier-binding", manifests.account_binding(spec), after(opts, account, applier)
         ),

@@ -21,7 +21,6 @@ from gitops_run.declare.platform import Platform
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model.platform.platform import (
     PLATFORM_PROJECT,
-    PLATFORM_SETTINGS,
     PlatformSettings,
     PlatformSpec,
     make_spec,
@@ -29,6 +28,7 @@ from gitops_run.model.platform.platform import (
     platform_outputs,
     resolve_platform,
 )
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.session import contexts
 from gitops_run.model.session.settings import Source
 from gitops_run.model.stack.project import stack_file

@@ -2,8 +2,9 @@
 
 This module knows the order: what is declared after another goes before it, so that the drain comes first,
 which stops the writer and resumes what is suspended. Then the applier is removed while the account that
-prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket and, last, the
-Namespace. An S3 server of the session's own starts while the access is made, and only Flux waits for it.
+prunes for it still may, then the Flux Bucket, the Secrets, the access, the S3 bucket, what bounds the
+namespace and, last, the Namespace. An S3 server of the session's own starts while the access is made, and
+only Flux waits for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pulumi_kubernetes
 
 from gitops_run.adapters.pulumi.own_plugin import install_own_plugin, plugins_folder
 from gitops_run.declare.access import declare_access, declare_record, declare_secrets
+from gitops_run.declare.bounds import declare_bounds
 from gitops_run.declare.bucket import declare_bucket
 from gitops_run.declare.drain import Drain
 from gitops_run.declare.flux import declare_applier, declare_source
@@ -42,14 +44,15 @@ class Session(pulumi.ComponentResource):
         here = pulumi.ResourceOptions(parent=self, provider=cluster)
         stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
         namespace = KubernetesObject(f"{spec.name}-namespace", manifests.namespace(spec, stack), here)
+        bounds = declare_bounds(spec, after(here, namespace))
         bucket = declare_bucket(
-            spec, manifests.labels(spec.name), after(own, namespace), after(here, namespace)
+            spec, manifests.labels(spec.name), after(own, namespace), after(here, namespace, *bounds)
         )
         access = declare_access(spec, after(here, namespace, *bucket.made))
         secrets = declare_secrets(spec, bucket, after(here, namespace, *access))
         record = declare_record(spec, after(here, namespace))
         source = declare_source(spec, after(here, namespace, *secrets, *bucket.server))
-        applier = declare_applier(spec, after(here, namespace, source, *access))
+        applier = declare_applier(spec, after(here, namespace, source, *bounds, *access))
         Drain(f"{spec.name}-drain", spec, after(own, applier, *record))
         self.facts = outputs(spec)
         self.register_outputs(asdict(self.facts))

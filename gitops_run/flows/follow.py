@@ -1,4 +1,4 @@
-"""Follow a pushed save beside the loop, and tell what Flux made of it. A newer save ends that."""
+"""Follow a pushed save alongside the loop, and report what Flux made of it. A newer save ends that."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concerns:
-    """Say whom to tell of what the loop has to act upon."""
+    """Name the functions that are called with what the loop must act upon."""
 
     fetched: Callable[[], None]
     differs: Callable[[Save, Verdict], None]

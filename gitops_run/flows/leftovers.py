@@ -25,7 +25,7 @@ class StacksPort(Protocol):
     async def up(
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
     ) -> StackOutcome:
-        """Make or change a stack."""
+        """Make or change a stack. program: runs in a thread, while the stack is locked."""
 
     async def destroy(self, name: str, tell: Tell) -> StackOutcome:
         """Remove what a stack knows."""
@@ -41,6 +41,9 @@ class StacksPort(Protocol):
 
     async def discard(self, name: str) -> None:
         """Forget a stack whose resources are gone, whatever its state says."""
+
+    async def forget_unmade(self, name: str) -> None:
+        """Forget a stack that has made nothing; keep any other."""
 
     async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was continued from a copy; None where it never was cut off."""

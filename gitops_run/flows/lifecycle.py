@@ -5,7 +5,7 @@ This module decides nothing about Pulumi, the cluster or the store: they stand b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -15,13 +15,16 @@ from typing import Protocol
 from anyio import to_thread
 
 from gitops_run.errors import BackendError, NotFound, TransientError, UsageError
+from gitops_run.flows.declaration import Declaration
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
 from gitops_run.flows.stuck import explained
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.bounds import warnings
 from gitops_run.model.session.hindrance import Hindrance
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
+from gitops_run.model.session.refusals import other_stack, refuse_other_target
 from gitops_run.model.session.request import SessionRequest, admitted, described, refuse_context
 from gitops_run.model.session.settings import to_stack_config
 from gitops_run.model.session.spec import (
@@ -30,12 +33,10 @@ from gitops_run.model.session.spec import (
     S3Store,
     SessionSpec,
     Store,
-    other_stack,
     parse_s3_store,
-    refuse_other_target,
 )
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.events import PendingObject, StackNotice, StackOutcome
+from gitops_run.model.stack.events import PendingObject, StackNotice
 from gitops_run.model.store.failures import cannot_make_keys
 from gitops_run.model.store.keys import MadeKeys
 from gitops_run.model.store.objects import StoreAccess
@@ -49,6 +50,9 @@ class ClusterPort(Protocol):
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
         """Ask for everything that a session has."""
+
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        """Ask for everything that a session with isolation cluster has outside of its namespace."""
 
     async def labelled(self) -> tuple[PendingObject, ...]:
         """List what has the session's label, in the order in which it is made."""
@@ -140,22 +144,23 @@ async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
     for text in warnings(spec, facts):
         tell(StackNotice(text=text))
     config = to_stack_config(replace(request.settings, owner=spec.owner, cluster=spec.cluster.uid))
-
-    outcome = await _declared(spec, config, ports, tell)
+    declaration = Declaration(
+        spec=spec,
+        stacks=ports.stacks,
+        facts=ports.cluster.facts,
+        declare=ports.declare,
+        leftovers=_leftovers(spec, ports, tell),
+        tell=tell,
+        is_new=not facts.has_session,
+    )
+    outcome = await declaration.run(config)
     if not outcome.changed and not facts.is_whole:
         tell(StackNotice(text="a part of the session is gone that its stack knows: looking at each again"))
         await ports.stacks.clear_pending(spec.name.text)
-        outcome = await _declared(spec, config, ports, tell)
+        outcome = await declaration.run(config)
     if outcome.has_pending:
         await ports.stacks.clear_pending(spec.name.text)
     return spec
-
-
-async def _declared(spec: SessionSpec, config: Mapping[str, str], ports: Ports, tell: Tell) -> StackOutcome:
-    async def declare() -> StackOutcome:
-        return await ports.stacks.up(spec.name.text, config, lambda: ports.declare(spec), tell)
-
-    return await _leftovers(spec, ports, tell).declare(declare)
 
 
 async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
@@ -171,7 +176,7 @@ async def down(request: SessionRequest, ports: Ports, tell: Tell) -> Receipt:
         raise TransientError(error.message, hint=f"{error.hint}; if it is gone for good: {gone}") from error
     if facts.is_ended:
         cleared = await _clear_state(request, facts, ports, tell)
-        lines = (*await ports.cluster.remains(), *cleared.lines)
+        lines = (*await _remains(spec, ports), *cleared.lines)
         return _proven(request.key, Receipt(lines=lines))
     if facts.is_of_other_stack(spec.name):
         await _refuse_other_stack(spec.name, facts, ports, tell)
@@ -270,7 +275,7 @@ def _proven(key: SessionKey, receipt: Receipt) -> Receipt:
 async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Receipt:
     """Ask the cluster and the store what is left. Raises BackendError where one of them fails now."""
     try:
-        lines = await ports.cluster.remains()
+        lines = await _remains(spec, ports)
         stored = await to_thread.run_sync(partial(_look_into_store, spec.store, spec.bucket, ports, left))
     except BackendError as error:
         raise BackendError(
@@ -279,6 +284,11 @@ async def _look_again(spec: SessionSpec, ports: Ports, left: Undecided) -> Recei
             hint=error.hint,
         ) from error
     return Receipt(lines=(*lines, *stored))
+
+
+async def _remains(spec: SessionSpec, ports: Ports) -> tuple[ReceiptLine, ...]:
+    within = await ports.cluster.remains()
+    return (*within, *await ports.cluster.remains_elsewhere()) if spec.isolation == CLUSTER else within
 
 
 async def _look(request: SessionRequest, ports: Ports) -> tuple[SessionSpec, ClusterFacts]:

@@ -131,7 +131,7 @@ class Inspector:
         self._masker = masker or Masker()
         self._builder = Builder(renderer, settings.target, settings.variables, self._masker)
         finder = NamespaceFinder(settings.target, settings.session.namespace)
-        self._namespaces = None if settings.is_chart else finder
+        self._namespaces = None if settings.is_chart or settings.session.is_wide else finder
         self._dropped = None if settings.is_chart else DroppedFields(settings.target)
         self._overridden: frozenset[tuple[str, ...]] = frozenset()
         self._cluster = cluster

@@ -122,7 +122,7 @@ class Pusher:
     async def _replaced(
         self, snapshot: Snapshot, path: str, published: dict[str, Stored]
     ) -> Mapping[str, Stored]:
-        """Replace one object while the store is listed, which spares a round trip.
+        """Replace one object while the store is listed, which saves a round trip.
 
         The store takes it only in the place of the known one: in a store that was emptied after the listing
         it would be all that Flux finds. So what counts is the listing with either of the two.
@@ -139,7 +139,7 @@ class Pusher:
                 content = {key: snapshot.read_bytes(path)}
                 taken = await self._store.put_many(content, self._lease.ensure, {key: before.etag})
         digest = snapshot.tree.files[path].digest
-        # What wasn't taken may be there all the same, by an attempt whose answer was lost: its MD5 tells.
+        # The attempt whose answer was lost may have stored the object: its MD5 shows that.
         published[path] = Stored(digest, taken.get(key, digest))
         if key not in taken or anyio.current_time() - began > LISTING_S:
             return await self._listed()
@@ -156,7 +156,7 @@ class Pusher:
             self.belief = self.belief.with_conditions(are_heeded=are_heeded)
 
     async def _fence(self, save: Save, mark: str, admitted: ExitStack) -> None:
-        """Keep Flux from fetching, once; behind that, a store that began anew may be filled."""
+        """Keep Flux from fetching, once; behind that fence, an emptied store may be filled."""
         if not save.is_fenced:
             await self._flux.fence(mark, self._lease.ensure)
             save.is_fenced = True

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from gitops_run.flows.building import sources_of
-from gitops_run.model.names import ACCOUNT
-from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
+from gitops_run.model.flux.reasons import OVER_QUOTA
+from gitops_run.model.names import ACCOUNT, QUOTA
+from gitops_run.model.objects.dry_run import NO_NAMESPACE, Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.ownership import KUSTOMIZE_LABEL, SessionPlace
 from gitops_run.model.text.problem import Problem
@@ -16,6 +17,10 @@ from gitops_run.model.tree.snapshot import Snapshot
 
 _WHOLE_CLUSTER = "it belongs to the whole cluster, and a session applies within its own namespace only"
 _REMOVE = "remove it from the target"
+_WIDEN = (
+    f"{_REMOVE}; isolation: cluster would allow it, and is chosen when a session is created: "
+    "gitops-run up NAME PATH --isolation cluster"
+)
 
 
 class Refusals:
@@ -56,11 +61,18 @@ class Refusals:
                     "remove the namespace: the session sets it",
                 )
             case Obstacle.RIGHT:
-                return self._missing_right(ref, look), _REMOVE
+                is_own = look.is_namespaced and ref.namespace in ("", self._session.namespace)
+                return self._missing_right(ref, look), _REMOVE if is_own else _WIDEN
         text = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        if look.would_recreating_help(finding):
-            return text, self._recreating
-        return text, finding.hint
+        return text, self._hint(look, finding)
+
+    def _hint(self, look: Look, finding: Finding) -> str:
+        """Write what to do about an object that the API server finds invalid."""
+        if finding.message == NO_NAMESPACE.message and self._session.is_wide:
+            return "name one: in its metadata, or for all objects with namespace: in the kustomization"
+        if f"exceeded quota: {QUOTA}" in finding.message:
+            return OVER_QUOTA
+        return self._recreating if look.would_recreating_help(finding) else finding.hint
 
     @property
     def _recreating(self) -> str:
@@ -88,10 +100,10 @@ class Refusals:
 
     def of_own_part(self, ref: ObjectRef, claim: str) -> Problem:
         """Refuse what the session is made of; a Namespace is always its own, since kustomize renames it."""
-        if ref.kind != "Namespace":
+        if ref.kind != "Namespace" or self._session.is_wide:
             return self.of_foreign(ref, claim)
         path, line = locate(ref, self.sources)
-        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_REMOVE)
+        return Problem(path=path, line=line, message=f"{ref}: {_WHOLE_CLUSTER}", hint=_WIDEN)
 
     @cached_property
     def sources(self) -> Sources:

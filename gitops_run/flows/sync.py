@@ -2,7 +2,7 @@
 
 docs/save-protocol.md is its law. The loop decides when a snapshot is taken, checked and pushed;
 `flows.preflight` decides whether it may be, `flows.verdict` what became of it, and `model.state.belief` what
-follows from what is known of the store and the cluster. It never waits for a verdict: that runs beside it,
+follows from what is known of the store and the cluster. It never waits for a verdict: that runs alongside it,
 and a newer save ends it.
 """
 
@@ -56,7 +56,7 @@ from gitops_run.model.text.problem import Problem
 from gitops_run.model.tree.snapshot import Snapshot
 
 FINISH_S = 5.0
-"""How long a push may go on after the loop was told to end. One that is cut off is fenced, and so is safe."""
+"""How long a push may go on after the loop was asked to end. One that is cut off is fenced and safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class SaveLoop:
             self._changes.add(frozenset())
 
     async def _watch_store(self) -> None:
-        """Fill a store that began anew without waiting for the next save, which would find it empty."""
+        """Fill an emptied store without waiting for the next save, which would find it empty."""
         while True:
             message = await self._ports.store_watch.replaced()
             self._belief = self._belief.replaced()
@@ -158,8 +158,9 @@ class SaveLoop:
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
 
-        What `up` has changed of it may mend a save that was refused: it is checked again. Between saves, Flux
-        may find by itself that somebody else wrote to the store: that is put right.
+        What `up` has changed of it may mend a save that was refused: it is checked again.
+
+        Between saves, Flux may find that somebody else wrote to the store: that is put right.
         """
         expected = applied_path(self._settings.target)
         generation = self._ports.flux.applier.generation
@@ -213,7 +214,7 @@ class SaveLoop:
             return
         problems = checked.problems or await self._refusal(checked)
         if self._changes.is_pending and problems:
-            return  # answered by another change: that one is looked at anew
+            return  # answered by another change: that one is examined again
         if problems is None:
             self._ports.emit(ObjectsAwaited(target=self._settings.target))
         elif problems:
@@ -225,7 +226,7 @@ class SaveLoop:
             self._records.pushed(tasks, save)
 
     async def _settled(self, save: Save) -> _Checked:
-        """Check a snapshot while waiting for quiet; begin anew where something changes meanwhile.
+        """Check a snapshot while waiting for quiet; begin again where something changes meanwhile.
 
         After settle_cap_s a snapshot is good enough, however much still changes.
         """
@@ -333,7 +334,7 @@ class SaveLoop:
         if not question or await self._is_confirmed(f"{question}. Delete them?"):
             return ()
         hint = (
-            "if that is meant: gitops-run sync NAME --allow-prune; a run has to be kept for that, with --keep"
+            "if that is meant: gitops-run sync NAME --allow-prune; a run must be kept for that, with --keep"
         )
         return (Problem(message=question, hint=hint),)
 

@@ -18,7 +18,7 @@ NUDGE_S = 3.0
 """How long the Kustomization may rest without a word about a fetched revision before it is asked by token.
 
 One that is at work is left to it: asking would have it apply everything once more. A failure that repeats
-the last one word for word changes nothing in its status, so no watch tells it.
+the last one word for word changes nothing in its status, so no watch reports it.
 """
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from gitops_run.errors import UsageError
 
 SESSION_LABEL = "gitops-run.dev/session"
+TEAM_LABEL = "gitops-run.dev/team"
+"""Stands on the namespace and the ResourceQuota of a session that names a team."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 MANAGER = "gitops-run"
@@ -20,6 +22,8 @@ MANAGER = "gitops-run"
 OWNER_ANNOTATION = "gitops-run.dev/owner"
 TARGET_ANNOTATION = "gitops-run.dev/target"
 ROOT_ANNOTATION = "gitops-run.dev/root"
+ISOLATION_ANNOTATION = "gitops-run.dev/isolation"
+"""Stands on the Flux Bucket of a session whose namespace is bounded: namespace or cluster."""
 CREATED_ANNOTATION = "gitops-run.dev/created"
 TTL_ANNOTATION = "gitops-run.dev/ttl"
 IDLE_LIMIT_ANNOTATION = "gitops-run.dev/idle-limit"
@@ -62,6 +66,12 @@ TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a Secret's ty
 TOKEN_ACCOUNT = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation's name
 FLUX_NAMESPACE = "flux-system"
 """Where Flux's own installer puts it; facts of a cluster may say otherwise."""
+QUOTA = "gitops-run-quota"
+"""ResourceQuota of the session's namespace."""
+REQUEST_DEFAULTS = "gitops-run-defaults"
+"""LimitRange: what a container requests that says nothing."""
+INGRESS_POLICY = "gitops-run-ingress"
+"""NetworkPolicy: who may connect to the session's pods."""
 STORE_SERVER = "gitops-run-bucket"
 """StatefulSet, Service, Secret and NetworkPolicy of the S3 server, if it runs in the session's namespace."""
 STORE_SERVER_PORT = 9000
@@ -81,6 +91,11 @@ def applied_path(target: str) -> str:
 def target_of(path: str) -> str:
     """Read the target back from the path that Flux applies."""
     return path.removeprefix(applied_path(".")).removeprefix("/") or "."
+
+
+def cluster_binding_name(namespace: str) -> str:
+    """Name the ClusterRoleBinding of a session with isolation cluster. namespace: the session's."""
+    return f"gitops-run-{namespace}"
 
 
 def chart_name(namespace: str, name: str) -> str:

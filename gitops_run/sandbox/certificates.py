@@ -1,26 +1,21 @@
 """Certificate authorities of a sandbox's own, and the certificates that they sign.
 
-Two authorities, so that a certificate for a user of the cluster opens no door to etcd. Keys are P-256:
-making the whole set takes milliseconds. Certificates are made once and live as long as the sandbox.
+Two authorities, so that a certificate for a user of the cluster opens no door to etcd.
+Certificates are made once and live as long as the sandbox.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
+from gitops_run.adapters.machine.certificates import Signed, Validity, key_pem, make_authority, make_key, sign
 from gitops_run.sandbox.state import LOOPBACK, NODE, NodeKind, Sandbox, write_private
 
 _LIFETIME = timedelta(days=3650)
-_CLOCK_SKEW = timedelta(minutes=5)
 _SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 _SERVER_ADDRESSES = (LOOPBACK, "10.0.0.1")
 
@@ -90,90 +85,33 @@ def make_all(sandbox: Sandbox) -> None:
 
 def issue(folder: Path, authority: str, client: Client, *, address: str = LOOPBACK) -> Pair:
     """Sign a client's certificate; "serving" and "etcd" are good for servers on loopback and address too."""
-    ca = x509.load_pem_x509_certificate((folder / f"{authority}.crt").read_bytes())
-    stored = serialization.load_pem_private_key((folder / f"{authority}.key").read_bytes(), password=None)
-    ca_key = cast("ec.EllipticCurvePrivateKey", stored)
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in client.groups]
-    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, client.user))
-    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = _builder(x509.Name(subject), ca.subject, key.public_key())
-    if client.file in ("serving", "etcd"):
-        usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
-        builder = builder.add_extension(_server_names(address), critical=False)
-    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    builder = builder.add_extension(issuer, critical=False)
-    return _write(folder, client.file, builder.sign(ca_key, hashes.SHA256()), key)
+    ca = Signed.read((folder / f"{authority}.crt").read_bytes(), (folder / f"{authority}.key").read_bytes())
+    is_server = client.file in ("serving", "etcd")
+    names = tuple(dict.fromkeys((*_SERVER_NAMES, *_SERVER_ADDRESSES, address))) if is_server else ()
+    signed = sign(ca, client.user, _validity(), groups=client.groups, server_names=names)
+    return _write(folder, client.file, signed)
 
 
 def _make_authority(folder: Path, file: str) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gitops-run sandbox {file}")])
-    builder = _builder(name, name, key.public_key())
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-    )
-    builder = builder.add_extension(_signing_only(), critical=True)
-    _write(folder, file, builder.sign(key, hashes.SHA256()), key)
+    _write(folder, file, make_authority(f"gitops-run sandbox {file}", _validity()))
 
 
 def _make_signing_key(folder: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    write_private(folder / "service-accounts.key", _pem(key))
+    key = make_key()
+    write_private(folder / "service-accounts.key", key_pem(key))
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     write_private(folder / "service-accounts.pub", public.decode())
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _validity() -> Validity:
     now = datetime.now(UTC)
-    return x509.CertificateBuilder(
-        subject_name=subject,
-        issuer_name=issuer,
-        public_key=key,
-        serial_number=x509.random_serial_number(),
-        not_valid_before=now - _CLOCK_SKEW,
-        not_valid_after=now + _LIFETIME,
-    )
+    return now, now + _LIFETIME
 
 
-def _server_names(address: str) -> x509.SubjectAlternativeName:
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in _SERVER_NAMES]
-    addresses = dict.fromkeys((*_SERVER_ADDRESSES, address))
-    names += [x509.IPAddress(ipaddress.ip_address(known)) for known in addresses]
-    return x509.SubjectAlternativeName(names)
-
-
-def _signing_only() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _write(folder: Path, file: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+def _write(folder: Path, file: str, signed: Signed) -> Pair:
     pair = Pair(certificate=folder / f"{file}.crt", key=folder / f"{file}.key")
-    write_private(pair.key, _pem(key))
-    write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode())
+    write_private(pair.key, signed.key_pem)
+    write_private(pair.certificate, signed.certificate_pem)
     return pair
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()

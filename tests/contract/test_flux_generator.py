@@ -25,7 +25,7 @@ NAMESPACE = "run-x"
 PROGRAM = Path(__file__).parent / "flux_generator" / "main.go"
 
 Built = str | Problem
-Build = Callable[[Path], tuple[str, bool]]
+Build = Callable[..., tuple[str, bool]]
 """Builds the target app of a root. Returns what came of it, and whether that is an error."""
 
 
@@ -268,20 +268,20 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flux(program: Path, tmp_path: Path) -> Build:
     """Build a copy of a root or of what is uploaded of it: Flux writes into what it builds."""
 
-    def build(root: Path) -> tuple[str, bool]:
+    def build(root: Path, namespace: str = NAMESPACE) -> tuple[str, bool]:
         copy = shutil.copytree(root, tmp_path / "flux")
-        asked = json.dumps({"root": str(copy), "target": "app", "namespace": NAMESPACE})
+        asked = json.dumps({"root": str(copy), "target": "app", "namespace": namespace})
         answer = json.loads(subprocess.run([program], input=asked, stdout=-1, text=True, check=True).stdout)
         return answer.get("error", answer["built"]), "error" in answer
 
     return build
 
 
-def rendered(root: Path, tmp_path: Path) -> Built:
+def rendered(root: Path, tmp_path: Path, namespace: str = NAMESPACE) -> Built:
     snapshot = taken(root, tmp_path / "stage")
     if snapshot.problems:
         return snapshot.problems[0]
-    return anyio.run(Kustomize(NAMESPACE, tmp_path / "work").render, snapshot, "app")
+    return anyio.run(Kustomize(namespace, tmp_path / "work").render, snapshot, "app")
 
 
 VALUES = "1.10 1.0 1.5e3 1234567.5 0.00001 0x1F 0o17 017 y No on True 12345678901234567890 1_000 -0.0 ~ text"
@@ -310,6 +310,33 @@ def test_a_target_renders_to_what_flux_builds(shape: str, flux: Build, tmp_path:
     built, is_error = flux(taken(root, tmp_path / "uploaded").folder)
     assert not is_error, built
     here = rendered(root, tmp_path)
+    assert isinstance(here, str), here
+    assert sorted(split_documents(here)) == sorted(split_documents(built))
+
+
+READS_NAMESPACE = ("a replacement that reads the namespace", "a variable that is the namespace")
+
+
+@pytest.mark.parametrize("shape", READS_NAMESPACE)
+def test_a_target_that_reads_a_namespace_is_refused_where_none_is_set(
+    shape: str, flux: Build, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    write(root, (SHAPES | NAMESPACES)[shape])
+    _, is_error = flux(taken(root, tmp_path / "uploaded").folder, "")
+    assert is_error
+    assert isinstance(rendered(root, tmp_path, ""), Problem)
+
+
+@pytest.mark.parametrize("shape", sorted((SHAPES | NAMESPACES).keys() - set(READS_NAMESPACE)))
+def test_a_target_whose_objects_stay_in_their_namespaces_renders_to_what_flux_builds(
+    shape: str, flux: Build, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    write(root, (SHAPES | NAMESPACES)[shape])
+    built, is_error = flux(taken(root, tmp_path / "uploaded").folder, "")
+    assert not is_error, built
+    here = rendered(root, tmp_path, "")
     assert isinstance(here, str), here
     assert sorted(split_documents(here)) == sorted(split_documents(built))
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import StoreKeys, open_keys
 from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox.state import Sandbox
@@ -110,3 +112,20 @@ def admin_access(sandbox: Sandbox) -> StoreAccess:
 def store_keys(admin_access: StoreAccess) -> Iterator[StoreKeys]:
     with open_keys(admin_access) as keys:
         yield keys
+
+
+@pytest.fixture
+def states(sandbox: Sandbox, admin_access: StoreAccess) -> Iterator[dict[str, str]]:
+    """A bucket for Pulumi's state in the sandbox's store, and the environment that opens it."""
+    bucket = f"states-{uuid.uuid4().hex[:8]}"
+    options = f"endpoint={admin_access.endpoint}&s3ForcePathStyle=true&region={admin_access.region}"
+    with open_store(admin_access) as store:
+        store.make(bucket)
+        yield {
+            "PULUMI_BACKEND_URL": f"s3://{bucket}?{options}",
+            "AWS_ACCESS_KEY_ID": admin_access.access_key,
+            "AWS_SECRET_ACCESS_KEY": admin_access.secret_key,
+            "AWS_CA_BUNDLE": str(sandbox.ca),
+        }
+        store.empty(bucket)
+        store.remove(bucket)

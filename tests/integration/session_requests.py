@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
 
-from gitops_run.adapters.cluster.connection import MERGE_PATCH, Json, Request, connect
+from gitops_run.adapters.cluster.connection import APPLY_PATCH, MERGE_PATCH, Json, Request, connect
 from tests.conftest import DEVELOPER
 from tests.people import Person
 
@@ -36,17 +37,33 @@ class Cluster:
 
     def ask(self, who: str, request: Request) -> tuple[int, str]:
         """Send a request as the owner, the maker, the engineer, or as the applying account by the owner."""
-        person = {"account": self.owner}.get(who) or getattr(self, who)
-        headers = {}
-        if who == "account":
-            headers = {"Impersonate-User": f"system:serviceaccount:run-{NAME}:flux-run"}
 
         async def send() -> tuple[int, Json]:
-            async with connect(person.env["KUBECONFIG"], self.context) as connection:
-                return await connection.ask(replace(request, headers=headers))
+            async with connect(self._person(who).env["KUBECONFIG"], self.context) as connection:
+                return await connection.ask(replace(request, headers=self._headers(who)))
 
         status, answer = anyio.run(send)
         return status, str(answer.get("message", ""))
+
+    def ask_all(self, who: str, requests: Mapping[str, Request]) -> dict[str, int]:
+        """Send many requests as ask does, one after another; the status of each."""
+
+        async def send() -> dict[str, int]:
+            async with connect(self._person(who).env["KUBECONFIG"], self.context) as connection:
+                return {
+                    name: (await connection.ask(replace(request, headers=self._headers(who))))[0]
+                    for name, request in requests.items()
+                }
+
+        return anyio.run(send)
+
+    def _person(self, who: str) -> Person:
+        person: Person = self.owner if who == "account" else getattr(self, who)
+        return person
+
+    def _headers(self, who: str) -> dict[str, str]:
+        account = f"system:serviceaccount:run-{NAME}:flux-run"
+        return {"Impersonate-User": account} if who == "account" else {}
 
     def tries(self, who: str, request: Request) -> tuple[int, str]:
         """Send a request that changes nothing even where it is allowed."""
@@ -82,6 +99,9 @@ PARTS = {
     "the server's Service": f"{CORE}/services/{SERVER}",
     "the server's pod": f"{CORE}/pods/{SERVER}-0",
     "the server's StatefulSet": f"{APPS}/statefulsets/{SERVER}",
+    "the ResourceQuota": f"{CORE}/resourcequotas/gitops-run-quota",
+    "the LimitRange": f"{CORE}/limitranges/gitops-run-defaults",
+    "the NetworkPolicy": f"{NETWORK}/networkpolicies/gitops-run-ingress",
     "the server's NetworkPolicy": f"{NETWORK}/networkpolicies/{SERVER}",
     "the account's Role": f"{RBAC}/roles/flux-run",
     "the owner's Role": f"{RBAC}/roles/session-owner",
@@ -142,6 +162,23 @@ DENIED_ROWS = {
         path=f"{CORE}/pods/{SERVER}-0/eviction",
         body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"{SERVER}-0"}},
     ),
+    "raise the quota": patch(
+        f"{CORE}/resourcequotas/gitops-run-quota", {"spec": {"hard": {"requests.cpu": "1000"}}}
+    ),
+    "raise the quota's status": patch(
+        f"{CORE}/resourcequotas/gitops-run-quota/status", {"status": {"hard": {"requests.cpu": "1000"}}}
+    ),
+    "make another quota": create(f"{CORE}/resourcequotas", "ResourceQuota", "other", spec={"hard": {}}),
+    "make other defaults": create(f"{CORE}/limitranges", "LimitRange", "other", spec={"limits": []}),
+    "delete all quotas": delete(f"{CORE}/resourcequotas"),
+    "delete all NetworkPolicies": delete(f"{NETWORK}/networkpolicies"),
+    "take the session's label from the namespace": patch(
+        f"/api/v1/{NS}", {"metadata": {"labels": {LABEL: None}}}
+    ),
+    "forge the inventory": patch(
+        f"{KUSTOMIZATIONS}/{NAME}/status",
+        {"status": {"inventory": {"entries": [{"id": "default_kube-root-ca.crt__ConfigMap", "v": "v1"}]}}},
+    ),
     "delete the Lease": delete(f"{LEASES}/{NAME}"),
     "make the state immutable": patch(PARTS["the state"], {**SAID, "immutable": True}),
     "annotate the record": patch(PARTS["the record"], {"metadata": {"annotations": {"a": "b"}}}),
@@ -197,6 +234,65 @@ ALLOWED_ROWS = {
         "account",
         create(f"{CORE}/pods", "Pod", "mine", spec={"containers": [{**CONTAINER, "securityContext": SAFE}]}),
     ),
+}
+
+
+ELSEWHERE = ("default", "kube-system", "flux-system")
+OUTSIDE_KINDS = {
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Secret": ("/api/v1", "secrets"),
+    "Pod": ("/api/v1", "pods"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "ResourceQuota": ("/api/v1", "resourcequotas"),
+    "Kustomization": ("/apis/kustomize.toolkit.fluxcd.io/v1", "kustomizations"),
+    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+}
+CLUSTER_KINDS = {
+    "Namespace": ("/api/v1", "namespaces"),
+    "Node": ("/api/v1", "nodes"),
+    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
+    "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    "ValidatingAdmissionPolicy": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicies",
+    ),
+}
+
+
+def every_verb(group: str, place: str, plural: str, kind: str) -> dict[str, Request]:
+    """Read, write, apply and prune objects of a kind, at a place outside of the session."""
+    path = f"{group}{place}/{plural}"
+    body = {"apiVersion": group.removeprefix("/apis/").removeprefix("/api/"), "kind": kind}
+    named = {**body, "metadata": {"name": "theirs"}}
+    applied = Request(
+        method="PATCH",
+        path=f"{path}/theirs",
+        query={"fieldManager": "kustomize-controller", "force": "true"},
+        body=named,
+        content_type=APPLY_PATCH,
+    )
+    return {
+        "get": get(f"{path}/theirs"),
+        "list": get(path),
+        "create": Request(method="POST", path=path, body=named),
+        "patch": patch(f"{path}/theirs"),
+        "apply": applied,
+        "delete": delete(f"{path}/theirs"),
+        "delete all": delete(path),
+    }
+
+
+OUTSIDE_ROWS = {
+    f"{verb} {kind} in {namespace}": request
+    for kind, (group, plural) in OUTSIDE_KINDS.items()
+    for namespace in ELSEWHERE
+    for verb, request in every_verb(group, f"/namespaces/{namespace}", plural, kind).items()
+} | {
+    f"{verb} {kind} of the cluster": request
+    for kind, (group, plural) in CLUSTER_KINDS.items()
+    for verb, request in every_verb(group, "", plural, kind).items()
 }
 
 

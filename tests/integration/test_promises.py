@@ -106,8 +106,11 @@ def test_promise_6_no_orphans_after_down(admin: Person, plain: Path) -> None:
     with Person(env=admin.env, cwd=plain).leaves_running("sync", "orphans") as sync:
         sync.tells("save_applied")
     receipt = admin.succeeds("down", "orphans", "-o", "json").json
-    assert receipt
     assert all(line["is_gone"] for line in receipt)
+    asked = {line["what"] for line in receipt}
+    assert {"Kustomization orphans", "Bucket orphans", "Namespace run-orphans"} <= asked
+    stored = sorted(what.rpartition(" ")[0] for what in asked if what.startswith("S3 "))
+    assert stored == ["S3 bucket", "S3 key", "S3 key"]
     assert "run-orphans" not in admin.names("namespaces")
     assert not (Path(admin.env["HOME"]) / "data/gitops-run/project/stacks/Pulumi.orphans.yaml").exists()
 
@@ -237,11 +240,12 @@ def test_promise_10_a_true_preview_no_difference_after_applied_and_an_edit_names
 
 
 def test_promise_10_a_true_preview_what_flux_would_refuse_is_not_pushed(session: SharedSession) -> None:
-    with session.syncing():
+    with session.syncing() as sync:
         nightly = session.root / "nightly.yaml"
         nightly.write_text(nightly.read_text().replace('"0 3 * * *"', "never"))
-        [problem] = preview(session, code=4)["problems"]
+        [problem] = sync.tells("save_pushed|save_broken")["problems"]
         assert (problem["path"], problem["line"]) == ("nightly.yaml", 6)
+        assert preview(session, code=4)["problems"] == [problem]
     with session.in_root().leaves_running("sync", session.name, "--no-preflight") as sync:
         assert "spec.schedule" in sync.tells("save_failed")["message"]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+import yaml
 
 from gitops_run.adapters.cluster.connection import JSON_PATCH, MERGE_PATCH, Request, connect
 from gitops_run.sandbox.state import Sandbox
@@ -32,6 +33,7 @@ from tests.integration.session_requests import (
     LABEL,
     LEASES,
     NAME,
+    OUTSIDE_ROWS,
     PARTS,
     PROBE,
     RBAC,
@@ -89,6 +91,20 @@ def inside(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert f"run-{NAME}" not in cluster.engineer.names("namespace")
 
 
+@pytest.fixture(scope="module")
+def token(inside: Cluster) -> Cluster:
+    """Somebody who holds a token of the session's account, as a pod of the session may."""
+    kubeconfig = yaml.safe_load(Path(inside.owner.env["KUBECONFIG"]).read_text())
+    made = inside.engineer.kubectl("create", "token", "flux-run", "-n", f"run-{NAME}")
+    for user in kubeconfig["users"]:
+        user["user"] = {"token": made.strip()}
+    file = inside.owner.cwd / "token.yaml"
+    file.write_text(yaml.safe_dump(kubeconfig))
+    file.chmod(0o600)
+    holder = replace(inside.owner, env={**inside.owner.env, "KUBECONFIG": str(file)})
+    return replace(inside, owner=holder)
+
+
 @pytest.mark.parametrize("who", ["owner", "account"])
 @pytest.mark.parametrize("part", PARTS)
 def test_neither_the_owner_nor_the_account_changes_or_deletes_a_part(
@@ -110,6 +126,21 @@ def test_who_made_the_session_may_change_and_delete_each_part(inside: Cluster, p
 @pytest.mark.parametrize("row", DENIED_ROWS)
 def test_neither_the_owner_nor_the_account_may(inside: Cluster, who: str, row: str) -> None:
     status, message = inside.ask(who, DENIED_ROWS[row])
+    assert status in DENIED, f"{status} {message}"
+
+
+@pytest.mark.parametrize("who", ["owner", "account", "token"])
+def test_nothing_outside_of_the_namespace_is_read_written_applied_or_pruned(
+    inside: Cluster, token: Cluster, who: str
+) -> None:
+    statuses = (token if who == "token" else inside).ask_all("owner" if who == "token" else who, OUTSIDE_ROWS)
+    assert len(statuses) == len(OUTSIDE_ROWS)
+    assert {row: status for row, status in statuses.items() if status not in DENIED} == {}
+
+
+@pytest.mark.parametrize("row", DENIED_ROWS)
+def test_a_token_of_the_account_allows_no_more_than_impersonating_it(token: Cluster, row: str) -> None:
+    status, message = token.ask("owner", DENIED_ROWS[row])
     assert status in DENIED, f"{status} {message}"
 
 

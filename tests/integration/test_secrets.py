@@ -20,9 +20,7 @@ import yaml
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.files import WorkTree
 from gitops_run.adapters.render.helm import Helm
-from gitops_run.adapters.store.admin import open_store
 from gitops_run.model.flux.helm_release import HelmValues
-from gitops_run.model.store.objects import StoreAccess
 from gitops_run.model.text.problem import Problem
 from gitops_run.sandbox.export import export
 from gitops_run.sandbox.state import Sandbox
@@ -343,30 +341,6 @@ def exec_kubeconfig(sandbox: Sandbox, tmp_path: Path) -> tuple[Path, dict[str, s
         "CREDENTIALS_FILE": str(tmp_path / "credential.json"),
     }
     return kubeconfig, environment
-
-
-@pytest.fixture
-def states(sandbox: Sandbox) -> Iterator[dict[str, str]]:
-    """A bucket for Pulumi's state in the sandbox's store, and the environment that opens it."""
-    settings = yaml.safe_load(sandbox.settings.read_text())
-    access = StoreAccess(
-        endpoint=settings["endpoint"],
-        region=settings["region"],
-        access_key=settings["accessKey"],
-        secret_key=settings["secretKey"],
-        ca_cert=sandbox.ca.read_text(),
-    )
-    options = f"endpoint={settings['endpoint']}&s3ForcePathStyle=true&region={settings['region']}"
-    with open_store(access) as store:
-        store.make("states-of-pulumi")
-        yield {
-            "PULUMI_BACKEND_URL": f"s3://states-of-pulumi?{options}",
-            "AWS_ACCESS_KEY_ID": access.access_key,
-            "AWS_SECRET_ACCESS_KEY": access.secret_key,
-            "AWS_CA_BUNDLE": str(sandbox.ca),
-        }
-        store.empty("states-of-pulumi")
-        store.remove("states-of-pulumi")
 
 
 @pytest.fixture

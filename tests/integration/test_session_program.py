@@ -397,7 +397,13 @@ def forget(engineer: Engineer, name: str, kind: str) -> None:
     document = json.loads(state.read_text())
     latest = document["checkpoint"]["latest"]
     lost = [resource for resource in latest["resources"] if resource["type"].endswith(f":{kind}")]
-    latest["resources"] = [resource for resource in latest["resources"] if resource not in lost]
+    urns = {resource["urn"] for resource in lost}
+    # What depends on the object was not begun.
+    latest["resources"] = [
+        resource
+        for resource in latest["resources"]
+        if resource not in lost and not urns.intersection(resource.get("dependencies", ()))
+    ]
     known = {"id", "outputs", "created", "modified"}
     begun = [{key: value for key, value in resource.items() if key not in known} for resource in lost]
     latest["pending_operations"] = [{"resource": resource, "type": "creating"} for resource in begun]

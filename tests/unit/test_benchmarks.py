@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks.figures import step_shares, steps_p50
 from benchmarks.report import report, rows, tables
 from benchmarks.settle import News, Seen, Wait
@@ -109,3 +113,14 @@ def test_the_first_run_is_held_against_minutes_of_cpu_time() -> None:
     of_demo, of_tests = rows({"first_run": {"cpu_s": 1_081, "wall_s": 600, "test_cpu_s": 60}})
     assert of_demo.is_missed
     assert not of_tests.is_missed
+
+
+@pytest.mark.parametrize(("sessions", "kept"), [(50, 50), (6, 1)])
+def test_a_trial_with_fewer_sessions_leaves_the_figures_of_fifty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: int, kept: int
+) -> None:
+    results = tmp_path / "latest.json"
+    results.write_text(json.dumps({"fifty": {"sessions": 1}, "list_ms": 300}))
+    monkeypatch.setattr(command, "RESULTS", results)
+    command.keep({"fifty": {"sessions": sessions}}, is_whole=False)
+    assert json.loads(results.read_text()) == {"fifty": {"sessions": kept}, "list_ms": 300}

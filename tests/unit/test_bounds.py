@@ -183,6 +183,9 @@ class FakeCluster:
     async def remains(self) -> tuple[ReceiptLine, ...]:
         return ()
 
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        return ()
+
     async def labelled(self) -> tuple[PendingObject, ...]:
         return ()
 

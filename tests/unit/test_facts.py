@@ -75,7 +75,7 @@ class FakeApi:
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         del path, body
-        return {"status": {"userInfo": {"username": "jane"}}}
+        return {"status": {"userInfo": {"username": "jane"}, "allowed": True}}
 
 
 def facts_of(api: FakeApi) -> ClusterFacts:

@@ -256,7 +256,7 @@ async def test_what_was_meant_for_a_pod_does_not_come_to_the_one_in_its_place(
             await held.send(b"one of many")
             await shown(api, forward, pod_object("second"))
             assert await ends(held)
-        assert "has to be filled first" in forward.trouble
+        assert "must be filled first" in forward.trouble
 
 
 async def test_a_pod_that_was_only_not_ready_for_a_while_is_not_another_one(tmp_path: Path) -> None:

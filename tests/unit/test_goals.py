@@ -10,7 +10,7 @@ import pytest
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.state.goals import Goal, Progress, standing
 from gitops_run.model.state.saves import Outcome
-from gitops_run.model.state.session_state import SessionState, TargetState, Writer
+from gitops_run.model.state.session_state import EMPTY_REVISION, SessionState, TargetState, Writer
 from gitops_run.model.state.summary import SaveSummary, Summary
 
 REVISION = "sha256:new"
@@ -94,13 +94,17 @@ ROWS: dict[str, tuple[SessionState | None, Goal, Progress, str]] = {
     ),
     "a suspended session": (with_target(is_suspended=True), Goal.APPLIED, Progress.PENDING, "suspended"),
     "an empty bucket that was fetched": (
-        replace(with_target(applied="", ready="False", reason="ArtifactFailed"), summary=None),
+        replace(
+            with_target(applied="", ready="False", reason="ArtifactFailed"),
+            source=SourceStatus(revision=EMPTY_REVISION),
+            summary=None,
+        ),
         Goal.APPLIED,
         Progress.PENDING,
         "nothing was saved",
     ),
     "nothing was saved": (
-        replace(LIVE, source=SourceStatus()),
+        replace(with_target(applied=""), source=SourceStatus(), summary=None),
         Goal.APPLIED,
         Progress.PENDING,
         "nothing was saved",

@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.adapters.render.helm import Doubts, Helm, explain_failure, without_hooks
+from gitops_run.adapters.render.helm import Doubts, Helm, without_hooks
 from gitops_run.flows.building import Builder, Built
+from gitops_run.model.charts.failures import explain_failure
 from gitops_run.model.flux.conditions import PENDING, Standing, applier_verdict
 from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
 from gitops_run.model.objects.identity import parse_document, split_documents

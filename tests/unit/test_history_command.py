@@ -160,6 +160,11 @@ def test_status_of_a_session_that_was_never_saved_has_no_timings() -> None:
     assert not {"last save", "undone to", "saves p50 / p95"} & shown().keys()
 
 
+def test_status_names_no_files_of_a_save_that_changed_none() -> None:
+    unchanged = SavePushed(save=3, puts=(), deletes=(), revision="sha256:a", is_fenced=False, times_ms={})
+    assert shown(unchanged, applied())["save 3"].endswith("applied")
+
+
 def test_status_says_why_the_last_save_was_refused() -> None:
     problem = Problem(message="not valid YAML", path="app.yaml", line=3)
     broken = SaveBroken(save=1, paths=("app.yaml",), problems=(problem,))

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from gitops_run.errors import BackendError, GuardError, NotFound, UsageError
 from gitops_run.flows import lifecycle
@@ -20,7 +21,7 @@ from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.session.spec import ClusterFacts, SessionSpec
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.events import KnownResources, PendingObject, StackOutcome
+from gitops_run.model.stack.events import KnownResources, PendingObject, ResourceStep, StackOutcome
 from gitops_run.model.store.keys import MadeKeys
 from gitops_run.model.store.objects import StoreAccess
 
@@ -52,7 +53,8 @@ class World:
 
     known: of a state that was continued from a copy. labelled: what the cluster has with the session's label.
     full: buckets that hold objects. refusals: how often a stack finds something in its way. has_stack:
-    whether the session's stack is in the backend. changes: of each up.
+    whether the session's stack is in the backend. changes: of each up. then: the facts once the stack
+    is being made. created: the kinds of what is created before something is in the way.
     """
 
     facts: ClusterFacts = NEW
@@ -69,6 +71,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     has_stack: bool = True
     changes: int = 1
+    then: ClusterFacts | None = None
+    created: tuple[str, ...] = ()
 
     def refuse_missing(self) -> None:
         if not self.has_stack:
@@ -101,10 +105,13 @@ class Stacks:
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Any
     ) -> StackOutcome:
         self.world.calls.append("up")
+        self.world.facts = self.world.then or self.world.facts
         if self.world.refusals:
             self.world.refusals -= 1
+            for kind in self.world.created:
+                tell(ResourceStep(resource=kind, kind=kind, operation="create", phase="done"))
             raise GuardError("exists already")
-        program()
+        await to_thread.run_sync(program)
         return StackOutcome(outputs={}, changed=self.world.changes, has_pending=False)
 
     async def destroy(self, name: str, tell: Any) -> StackOutcome:
@@ -122,6 +129,9 @@ class Stacks:
     async def outputs(self, name: str, tell: Any) -> dict[str, str]:
         self.world.refuse_missing()
         return {}
+
+    async def forget_unmade(self, name: str) -> None:
+        self.world.calls.append("forget unmade")
 
     async def known(self, name: str, tell: Any) -> KnownResources | None:
         return self.world.known
@@ -150,6 +160,10 @@ class Cluster:
         return ()
 
     async def remains(self) -> tuple[ReceiptLine, ...]:
+        return ()
+
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        self.world.calls.append("elsewhere")
         return ()
 
     async def labelled(self) -> tuple[PendingObject, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +168,15 @@ def test_the_sessions_of_this_machine_are_those_of_its_stacks_and_of_its_memory(
     }
 
 
+NOW = datetime.now(UTC)
 STATE = SessionState(namespace="run-web", name="web", owner="alice")
 OTHER = SessionState(namespace="run-api", name="api", owner="bob")
 
 
 def test_sessions_are_chosen_by_owner_and_state() -> None:
-    assert wanted((STATE, OTHER), "bob", None) == (OTHER,)
-    assert wanted((STATE, OTHER), None, Phase.INCOMPLETE) == (STATE, OTHER)
-    assert wanted((STATE, OTHER), "bob", Phase.LIVE) == ()
+    assert wanted((STATE, OTHER), "bob", None, NOW) == (OTHER,)
+    assert wanted((STATE, OTHER), None, Phase.INCOMPLETE, NOW) == (STATE, OTHER)
+    assert wanted((STATE, OTHER), "bob", Phase.LIVE, NOW) == ()
 
 
 def test_changes_are_what_is_new_or_different_and_then_what_is_gone() -> None:
@@ -189,7 +191,7 @@ def test_changes_are_what_is_new_or_different_and_then_what_is_gone() -> None:
 
 
 def test_each_change_is_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = JsonScreen()
+    screen = JsonScreen(lambda: NOW)
     screen.show((), (STATE, OTHER))
     screen.show((STATE, OTHER), (STATE,))
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

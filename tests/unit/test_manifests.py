@@ -84,6 +84,20 @@ def test_everything_but_the_namespace_lies_in_it(spec: SessionSpec) -> None:
 
 @few
 @given(spec=SPECS)
+def test_with_isolation_cluster_objects_stay_where_they_say_and_an_administrator_applies_them(
+    spec: SessionSpec,
+) -> None:
+    wide = dataclasses.replace(spec, isolation="cluster")
+    binding = manifests.cluster_binding(wide)
+    assert "targetNamespace" not in manifests.applier(wide)["spec"]
+    assert manifests.applier(spec)["spec"]["targetNamespace"] == spec.namespace
+    assert "namespace" not in binding["metadata"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "flux-run", "namespace": "run-web"}]
+    assert binding["metadata"]["labels"] == manifests.labels(spec.name)
+
+
+@few
+@given(spec=SPECS)
 def test_a_secret_s_content_stands_in_the_two_secrets_alone(spec: SessionSpec) -> None:
     telling = [manifest["kind"] for manifest in all_of(spec) if "hunter2" in repr(manifest)]
     assert telling == ["Secret", "Secret"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import Origin, Source, resolve
 from gitops_run.model.session.spec import ClusterFacts
 from gitops_run.model.stack.events import PendingObject, StackOutcome
+from tests.unit.test_lifecycle_keys import KNOWN, NEW, World, request, up
 
 DONE = StackOutcome(outputs={}, changed=0, has_pending=False)
 TOLD = {"namespace": "run-web"}
@@ -138,3 +139,59 @@ def test_a_session_that_is_not_there_yet_is_made() -> None:
     stacks = FakeStacks(None)
     _run(lifecycle.up, stacks, FakeCluster("", target=""))
     assert stacks.calls == ["up"]
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        (replace(KNOWN, owner="joe"), "belongs to joe, not to jane"),
+        (replace(NEW, stack="gitops-run/web"), "its stack is not in the current backend"),
+        (replace(NEW, stack="fleet/all"), "created by stack all of project fleet"),
+    ],
+)
+def test_who_is_second_at_the_same_moment_is_refused_and_leaves_no_stack(
+    then: ClusterFacts, said: str
+) -> None:
+    world = World(refusals=1, then=then)
+    with pytest.raises(GuardError, match=said):
+        up(world, request())
+    assert world.calls == ["up", "forget unmade"]
+
+
+@pytest.mark.parametrize(
+    ("world", "forgets"),
+    [
+        (World(refusals=1, then=KNOWN, created=("Namespace",)), []),
+        (World(refusals=1, facts=KNOWN), []),
+        (World(refusals=1), ["forget unmade"]),
+    ],
+    ids=["its namespace is ours", "it was there before", "there is none"],
+)
+def test_what_is_in_the_way_of_one_s_own_session_is_reported_as_it_is(
+    world: World, forgets: list[str]
+) -> None:
+    with pytest.raises(GuardError, match="exists already"):
+        up(world, request())
+    assert world.calls == ["up", *forgets]
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        (replace(KNOWN, owner="joe"), "belongs to joe, not to jane"),
+        (replace(KNOWN, target="elsewhere"), "applies elsewhere, not deploy"),
+    ],
+)
+def test_a_session_that_is_made_before_the_stack_s_lock_is_free_is_looked_at_again(
+    then: ClusterFacts, said: str
+) -> None:
+    world = World(then=then)
+    with pytest.raises(GuardError, match=said):
+        up(world, request())
+    assert world.declared == []
+
+
+def test_a_session_of_one_s_own_that_is_made_before_the_stack_s_lock_is_free_goes_on() -> None:
+    world = World(then=KNOWN)
+    up(world, request())
+    assert len(world.declared) == 1

@@ -13,7 +13,6 @@ from gitops_run.model.platform.facts import Component, PlatformFacts
 from gitops_run.model.platform.objects import maker_rules, viewer_rules
 from gitops_run.model.platform.platform import (
     NEEDED_KINDS,
-    PLATFORM_SETTINGS,
     PlatformSettings,
     make_spec,
     needs_manifests,
@@ -22,6 +21,7 @@ from gitops_run.model.platform.platform import (
     stack_name,
     to_platform_config,
 )
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.platform.status import rows, to_status
 from gitops_run.model.rights.lockdown import COMPONENTS, locked_down
 from gitops_run.model.session.settings import Origin, Source
@@ -170,7 +170,7 @@ def test_a_version_that_can_not_be_installed_is_refused(version: str) -> None:
         said(fluxVersion=version)
 
 
-def test_the_stack_keeps_what_was_said_and_no_default_but_the_version_and_pod_security() -> None:
+def test_the_stack_keeps_what_was_said_and_no_default_but_the_version_and_what_sessions_may_have() -> None:
     kept = to_platform_config(said(allowContexts=["a b"], fluxRegistry="registry.example.com"))
     assert kept == {
         "context": "kind-dev",
@@ -179,6 +179,7 @@ def test_the_stack_keeps_what_was_said_and_no_default_but_the_version_and_pod_se
         "fluxVersion": "2.9.5",
         "fluxRegistry": "registry.example.com",
         "sessionPodSecurity": "restricted",
+        "sessionIsolation": "namespace",
     }
 
 

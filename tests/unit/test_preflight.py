@@ -146,21 +146,6 @@ def test_a_namespace_that_comes_with_the_save_is_not_missed() -> None:
     assert "there is no namespace other" in messages(inspect(other, cluster=cluster))[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (manifest("ClusterRole", "r", namespace=""), "belongs to the whole cluster"),
-        (
-            manifest("Role", "r", namespace="other"),
-            "is in namespace other, and the session may apply in ns only",
-        ),
-        (manifest("Role", "r"), "the session's ServiceAccount flux-run has no right to apply roles"),
-    ],
-)
-def test_a_missing_right_is_told_as_what_it_means(text: str, expected: str) -> None:
-    assert expected in messages(inspect(text, cluster=refusing("r", Obstacle.RIGHT)))[0]
-
-
 def test_a_refused_impersonation_is_told_once_with_its_remedy() -> None:
     refusal = (Finding(obstacle=Obstacle.IMPERSONATION, message="…"),)
     [problem] = inspect(A, B, cluster=FakeCluster(refuses={"a": refusal, "b": refusal})).problems
@@ -186,7 +171,16 @@ def test_an_object_of_the_inventory_is_ours() -> None:
     assert [change.action for change in found.changes] == ["change"]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("ServiceAccount", "flux-run"), ("Secret", "bucket-reader")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("ServiceAccount", "flux-run"),
+        ("Secret", "bucket-reader"),
+        ("ResourceQuota", "gitops-run-quota"),
+        ("LimitRange", "gitops-run-defaults"),
+        ("NetworkPolicy", "gitops-run-ingress"),
+    ],
+)
 def test_what_the_session_is_made_of_is_refused_once_even_if_it_is_in_the_inventory(
     kind: str, name: str
 ) -> None:

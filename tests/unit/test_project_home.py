@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops_run.adapters.machine.private_files import create_private
+from gitops_run.adapters.machine.private_files import create_private, replace_private
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.errors import BackendError
 
@@ -62,3 +62,17 @@ def test_a_private_file_that_the_disk_refuses_is_named_and_not_left_cut_off(
     with pytest.raises(BackendError, match="stack can't be written: No space left on device"):
         create_private(tmp_path / "stack", "text")
     assert not (tmp_path / "stack").exists()
+
+
+def test_a_private_file_that_another_process_has_made_stays_as_it_is(tmp_path: Path) -> None:
+    create_private(tmp_path / "stack", "first")
+    with pytest.raises(FileExistsError):
+        create_private(tmp_path / "stack", "second")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["first"]
+
+
+def test_a_private_file_is_replaced_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "stack").write_text("first")
+    replace_private(tmp_path / "stack", "second")
+    (file,) = tmp_path.iterdir()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("second", 0o600)

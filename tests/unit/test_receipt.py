@@ -107,6 +107,36 @@ def test_a_cluster_that_fails_is_an_error_and_no_answer(monkeypatch: pytest.Monk
         receipt_of(monkeypatch, {path: ConflictError("not now")})
 
 
+APIS: dict[str, Any] = {
+    "/apis": {"groups": [{"preferredVersion": {"groupVersion": "example.com/v1"}}]},
+    "/api/v1": {
+        "resources": [{"name": "namespaces", "verbs": ["list"]}, {"name": "pods/log", "verbs": ["get"]}]
+    },
+    "/apis/example.com/v1": {"resources": [{"name": "widgets", "verbs": ["list"]}]},
+}
+BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/gitops-run-run-web"
+
+
+def elsewhere_of(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> Receipt:
+    @asynccontextmanager
+    async def connect(*_: str) -> AsyncIterator[FakeApi]:
+        yield FakeApi({**APIS, **answers})
+
+    monkeypatch.setattr(remains, "connect", connect)
+    return Receipt(lines=asyncio.run(SessionCluster(KEY).remains_elsewhere()))
+
+
+def test_every_kind_of_the_cluster_is_searched_for_what_a_session_has_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = {"items": [{"metadata": {"name": "w"}}]}
+    assert elsewhere_of(monkeypatch, {}).left == ()
+    assert elsewhere_of(monkeypatch, {"/apis/example.com/v1/widgets": left, BINDING: {}}).left == (
+        "the objects that web applied in the whole cluster: w",
+        "ClusterRoleBinding gitops-run-run-web",
+    )
+
+
 @dataclass
 class FakeStacks:
     calls: list[str] = field(default_factory=list)

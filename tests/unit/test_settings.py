@@ -130,6 +130,7 @@ def test_what_is_pinned_can_not_be_said_otherwise(key: str) -> None:
         "store": ("s3", "aws"),
         "endpoint": ("https://a:1", "https://b:1"),
         "applier": ("kustomize", "helm"),
+        "isolation": ("namespace", "cluster"),
     }
     pinned, other = values.get(key, ("one", "two"))
     with pytest.raises(GuardError, match="fixed when a session is created"):

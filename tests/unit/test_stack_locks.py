@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
+from gitops_run.adapters.pulumi import stacks
 from gitops_run.adapters.pulumi.command import PulumiProcess
 from gitops_run.adapters.pulumi.locks import clear_dead
+from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.adapters.pulumi.runs import Runs
+from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.errors import LockedError
 from gitops_run.model.stack.events import StackEvent, StackLock
 
@@ -184,3 +188,63 @@ def test_a_disk_that_refuses_ends_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     runs = Runs(folder=tmp_path / "file" / "runs", backend="file:///state", stack="gitops-run/web")
     assert not runs.begin(os.getpid()).exists()
+
+
+def test_a_lock_of_a_killed_run_that_is_no_file_stays_and_that_it_was_killed_is_said(runs: Runs) -> None:
+    pid, _ = killed(runs)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    lock = StackLock(user="jane", host=platform.node(), pid=pid, since=since, path="")
+    with pytest.raises(LockedError) as refused:
+        clear(lock, runs)
+    assert refused.value.hint == f"that run was killed, remove its lock: {CANCEL}"
+
+
+LOCKED_PULUMI = """#!/bin/sh
+echo look >> "$LOOKS"
+looks=$(wc -l < "$LOOKS")
+[ "$looks" -gt "$TIMES" ] && echo '{}' && exit 0
+[ "$SINCE" = each ] && since=2026-11-26T10:00:0${looks}Z || since=2026-11-26T10:00:00Z
+echo "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end" >&2
+echo "  s3://states/lock.json: created by jane@laptop (pid 7) at $since" >&2
+exit 255
+"""
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pulumi that finds a lock TIMES times, always the same or EACH time another; returns its looks."""
+    program = tmp_path / "pulumi"
+    program.write_text(LOCKED_PULUMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("LOOKS", str(tmp_path / "looks"))
+    return tmp_path / "looks"
+
+
+def read_outputs(folder: Path) -> list[float]:
+    """Ask for a stack's outputs, and return the pauses that were made."""
+    paused: list[float] = []
+    environment = {"PULUMI_BACKEND_URL": "s3://states", "PULUMI_CONFIG_PASSPHRASE": "p"}
+    found = Stacks(find_home(folder, folder / "data", environment), pause=paused.append)
+    anyio.run(found.outputs, "web", lambda _: None)
+    return paused
+
+
+def test_a_lock_that_its_run_gave_up_is_no_obstacle(
+    locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMES", "2")
+    monkeypatch.setenv("SINCE", "each")
+    assert len(read_outputs(tmp_path)) == 2
+    assert len(locked.read_text().split()) == 3
+
+
+@pytest.mark.parametrize(("since", "looks"), [("same", 2), ("each", stacks.LOCK_LOOKS)])
+def test_a_lock_that_stays_is_reported_with_who_holds_it(
+    locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: str, looks: int
+) -> None:
+    monkeypatch.setenv("TIMES", "9")
+    monkeypatch.setenv("SINCE", since)
+    with pytest.raises(LockedError, match=r"locked by jane on laptop \(process 7\)"):
+        read_outputs(tmp_path)
+    assert len(locked.read_text().split()) == looks

@@ -39,6 +39,7 @@ from gitops_run.model.state.events import (
 from gitops_run.model.state.record import SAVES_MAX, Record, begin_run, fold
 from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import (
+    EMPTY_REVISION,
     ApplierSeen,
     Fact,
     LeaseSeen,
@@ -346,6 +347,7 @@ def flux_says(**status: Any) -> ApplierSeen:
     [
         ([], Phase.INCOMPLETE),
         ([SourceSeen(version=1, source=SourceStatus(), place=PLACE)], Phase.NEW),
+        ([SourceSeen(version=1, source=SourceStatus(revision=EMPTY_REVISION), place=PLACE)], Phase.NEW),
         ([SourceSeen(version=1, source=SourceStatus(revision=REVISION), place=PLACE)], Phase.PROGRESSING),
         (facts(1), Phase.APPLIED),
         ([*facts(1), SourceSeen(version=2, source=SourceStatus(revision="sha256:b"))], Phase.PROGRESSING),

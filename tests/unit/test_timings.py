@@ -21,7 +21,7 @@ def test_steps_follow_each_other_in_the_order_in_which_they_ended() -> None:
     assert steps({"settled": 90, "scanned": 20, "rendered": 70, "applied": 200}) == (
         Step(name="scan", began_ms=0, took_ms=20),
         Step(name="render", began_ms=20, took_ms=50),
-        Step(name="settling", began_ms=70, took_ms=20),
+        Step(name="debounce", began_ms=70, took_ms=20),
         Step(name="apply", began_ms=90, took_ms=110),
     )
 

@@ -32,15 +32,6 @@ DANGLING = re.compile(r"(?<!thing )(?<!body )(?<!one )\b(or )?else( \"\")?\.?$")
 """A sentence that ends in "else": "otherwise" or "by default" says it."""
 SUSPECT = re.compile(r"\belse( \"\")?\.?(\"|$)", re.MULTILINE)
 """Where a source may have such a sentence."""
-BEING_DIVIDED = {
-    "gitops_run/adapters/cluster/forward.py",
-    "gitops_run/adapters/files/history.py",
-    "gitops_run/flows/follow.py",
-    "gitops_run/flows/push.py",
-    "gitops_run/flows/sync.py",
-    "gitops_run/flows/verdict.py",
-}
-"""Modules whose text is rewritten together with their division; this set only shrinks."""
 PACKAGES = sorted({path.name for path in (ROOT / "gitops_run").iterdir()} - {"__pycache__", "py.typed"})
 DOCUMENTS = sorted(
     {
@@ -85,9 +76,7 @@ def prose_of(source: str) -> Iterator[tuple[int, str]]:
 def modules_of(package: str) -> Iterator[Path]:
     """Yield the modules below gitops_run/PACKAGE, or the module of that name."""
     place = ROOT / "gitops_run" / package
-    for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-        if str(path.relative_to(ROOT)) not in BEING_DIVIDED:
-            yield path
+    yield from [place] if place.is_file() else sorted(place.rglob("*.py"))
 
 
 def test_the_documents_are_written_in_plain_words() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.paths import deployments_path, path_of
 from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.model.names import QUOTA, TEAM_LABEL
 from gitops_run.model.platform.admission import POLICY_GROUP, policies
 from gitops_run.model.rights.lockdown import (
     ARGUMENTS_ANNOTATION,
@@ -22,11 +24,14 @@ from gitops_run.model.rights.lockdown import (
     parse_declared,
 )
 from gitops_run.model.rights.pod_security import LEVEL_ANNOTATION, POD_SECURITY_POLICY
+from gitops_run.model.session import isolation
 from gitops_run.model.session.limits import TIME_POLICY, TimeRules, read_rules
+from gitops_run.model.session.teams import TeamSession
 
 _APPLIERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 _ADMISSION: Final = f"{POLICY_GROUP}/v1"
 _POLICIES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+_AUTHORIZATION: Final = "authorization.k8s.io/v1"
 _CONTAINER: Final = "manager"
 
 
@@ -71,14 +76,68 @@ async def has_policies(connection: Connection) -> bool | None:
     return None if None in found else all(found)
 
 
-async def allowed_pod_security(connection: Connection) -> str:
-    """Read the least strict Pod Security that the platform allows; "" where it doesn't say, or to nobody."""
-    return (await _said_on(connection, POD_SECURITY_POLICY)).get(LEVEL_ANNOTATION, "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformRules:
+    """Hold what a platform says of sessions; nothing where it doesn't say it, or not to this user.
+
+    pod_security: the least strict level, or "". team_sessions: as in ClusterFacts.
+    """
+
+    pod_security: str
+    time: TimeRules
+    isolation: isolation.IsolationRules
+    team_sessions: tuple[TeamSession, ...] | None
 
 
-async def read_time_rules(connection: Connection) -> TimeRules:
-    """Read the platform's rules for TTL and idle limit; none where it doesn't say, or not to this user."""
-    return read_rules(await _said_on(connection, TIME_POLICY))
+async def read_platform_rules(connection: Connection) -> PlatformRules:
+    """Read the platform's rules, each from the policy that enforces it."""
+    names = (POD_SECURITY_POLICY, TIME_POLICY, isolation.ISOLATION_POLICY)
+    pods, time, quota = await asyncio.gather(*(_said_on(connection, name) for name in names))
+    rules = isolation.read_rules(quota)
+    return PlatformRules(
+        pod_security=pods.get(LEVEL_ANNOTATION, ""),
+        time=read_rules(time),
+        isolation=rules,
+        team_sessions=await read_team_sessions(connection, rules),
+    )
+
+
+async def read_team_sessions(
+    connection: Connection, rules: isolation.IsolationRules
+) -> tuple[TeamSession, ...] | None:
+    """Read the quotas of sessions that name a team, where the platform has quotas of teams.
+
+    None where this user may not see them.
+    """
+    if not rules.teams:
+        return ()
+    try:
+        listing = await connection.get(path_of("v1", "resourcequotas"), {"labelSelector": TEAM_LABEL})
+    except TransientError:
+        raise
+    except BackendError:
+        return None
+    return tuple(
+        TeamSession(
+            team=item["metadata"]["labels"][TEAM_LABEL],
+            namespace=item["metadata"]["namespace"],
+            hard=item["spec"].get("hard") or {},
+        )
+        for item in listing["items"]
+        if item["metadata"]["name"] == QUOTA
+    )
+
+
+async def may_bound(connection: Connection, namespace: str) -> bool:
+    """Ask whether this user may create quotas in a namespace."""
+    attributes = {"verb": "create", "resource": "resourcequotas", "namespace": namespace}
+    review = {
+        "apiVersion": _AUTHORIZATION,
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = await connection.create(path_of(_AUTHORIZATION, "selfsubjectaccessreviews"), review)
+    return bool(answer["status"]["allowed"])
 
 
 async def _said_on(connection: Connection, policy: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.listing import list_states
+from gitops_run.adapters.cluster.paths import RBAC
 from gitops_run.adapters.cluster.remains import MADE_IN_A_NAMESPACE, collection_of, remove_leftovers
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import MANAGED_BY_LABEL, MANAGER, SESSION_LABEL
@@ -14,7 +15,7 @@ from gitops_run.model.session.tombstone import TOMBSTONE_LABEL, TOMBSTONE_NAMESP
 from gitops_run.model.stack.collection import Finding, Listing
 from gitops_run.model.stack.events import PendingObject
 
-_KINDS: Final = (*MADE_IN_A_NAMESPACE, ("coordination.k8s.io/v1", "Lease"))
+_KINDS: Final = (*MADE_IN_A_NAMESPACE, ("coordination.k8s.io/v1", "Lease"), (RBAC, "ClusterRoleBinding"))
 
 
 async def list_for_gc(connection: Connection, stored: tuple[str, ...]) -> tuple[Listing, tuple[str, ...]]:
@@ -39,7 +40,10 @@ async def list_for_gc(connection: Connection, stored: tuple[str, ...]) -> tuple[
         for item in listing.get("items") or ():
             metadata = item["metadata"]
             found = PendingObject(
-                api_version=api_version, kind=kind, namespace=metadata["namespace"], name=metadata["name"]
+                api_version=api_version,
+                kind=kind,
+                namespace=metadata.get("namespace", ""),
+                name=metadata["name"],
             )
             labelled.setdefault(metadata["labels"][SESSION_LABEL], []).append(found)
     words = [stone for item in stones.get("items") or () if (stone := read_tombstone(item))]

@@ -22,13 +22,6 @@ from gitops_run.model.names import (
 from gitops_run.model.state.session_state import SessionState, Suspension
 
 
-async def who_asks(connection: Connection) -> str:
-    """Name the user of this connection, as the cluster does."""
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    me = await connection.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
-    return str(me["status"]["userInfo"]["username"])
-
-
 async def ask(connection: Connection, state: SessionState, request: Request) -> None:
     """Write a request onto a session's Bucket. Raises BackendError where a policy or a Role refuses."""
     body = {"metadata": {"annotations": to_annotations(request)}}

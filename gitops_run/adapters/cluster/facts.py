@@ -14,11 +14,11 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.bounds import (
-    allowed_pod_security,
     controllers_of_flux,
     has_policies,
+    may_bound,
     read_controllers,
-    read_time_rules,
+    read_platform_rules,
 )
 from gitops_run.adapters.cluster.connection import Connection, Json, connect
 from gitops_run.adapters.cluster.discovery import served_kinds
@@ -40,6 +40,7 @@ from gitops_run.errors import TransientError, UsageError
 from gitops_run.model.names import (
     CREATED_ANNOTATION,
     EXTENDED_ANNOTATION,
+    ISOLATION_ANNOTATION,
     OWNER_ANNOTATION,
     STACK_ANNOTATION,
     TARGET_ANNOTATION,
@@ -77,23 +78,28 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
         ) from error
 
 
-async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
+async def _objects(connection: Connection, key: SessionKey) -> list[Json]:
+    """Get the cluster's and the session's objects, and the versions of Flux's API; each may be empty."""
     namespace = key.namespace
-    answers, user, controllers, is_bound, pod_security, (time, is_applied) = await asyncio.gather(
-        asyncio.gather(
-            connection.get(namespace_path("kube-system")),
-            present(connection, source_path(namespace, key.name.text)),
-            connection.find(owner_path(namespace)),
-            connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
-            connection.find(namespace_path(namespace)),
-            connection.find(tombstone_path(namespace)),
-            *(present(connection, version_path(version)) for version, _ in _KINDS),
-        ),
+    return await asyncio.gather(
+        connection.get(namespace_path("kube-system")),
+        present(connection, source_path(namespace, key.name.text)),
+        connection.find(owner_path(namespace)),
+        connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+        connection.find(namespace_path(namespace)),
+        connection.find(tombstone_path(namespace)),
+        *(present(connection, version_path(version)) for version, _ in _KINDS),
+    )
+
+
+async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
+    answers, user, controllers, (is_bound, can_bound), rules, is_applied = await asyncio.gather(
+        _objects(connection, key),
         read_user(connection),
         read_controllers(connection),
-        has_policies(connection),
-        allowed_pod_security(connection),
-        asyncio.gather(read_time_rules(connection), _is_applied(connection, key)),
+        asyncio.gather(has_policies(connection), may_bound(connection, key.namespace)),
+        read_platform_rules(connection),
+        _is_applied(connection, key),
     )
     system, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
@@ -106,8 +112,12 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         flux_namespace=flux_namespace,
         controllers=controllers_of_flux(controllers, installations),
         has_policies=is_bound,
-        pod_security=pod_security,
-        time=time,
+        pod_security=rules.pod_security,
+        time=rules.time,
+        rules=rules.isolation,
+        may_bound=can_bound,
+        team_sessions=rules.team_sessions,
+        isolation=annotations.get(ISOLATION_ANNOTATION, ""),
         created=annotations.get(CREATED_ANNOTATION, ""),
         extended=annotations.get(EXTENDED_ANNOTATION, ""),
         ended=read_tombstone(stone),

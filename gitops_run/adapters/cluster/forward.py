@@ -78,7 +78,7 @@ class PodForward:
             return self._refused
         if not self._pod.is_ready:
             return f"pod {self._target.pod} is not ready: {self._pod.trouble}"
-        return "" if self._is_open else f"pod {self._target.pod} was replaced, and has to be filled first"
+        return "" if self._is_open else f"pod {self._target.pod} was replaced, and must be filled first"
 
     @property
     def _is_open(self) -> bool:
@@ -108,7 +108,7 @@ class PodForward:
             self._refused = ""
             await pass_on(reader, writer, channel, self._open)
         except (TimeoutError, BackendError, NotFound) as error:
-            # The end of the connection is all that its client can be told.
+            # The end of the connection is all that its client learns.
             self._refused = error.message if isinstance(error, BackendError) else ""
         finally:
             writer.close()

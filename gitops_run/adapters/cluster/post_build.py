@@ -12,12 +12,14 @@ from gitops_run.model.objects.substitution import Variables
 class PostBuild:
     """Hold what Flux does with what kustomize built. variables: None where it substitutes nothing.
 
-    secrets: the names of those in the session's namespace that variables come from.
+    secrets: the names of those in the session's namespace that variables come from. is_wide: objects stay in
+    the namespaces that they name, or in none; else all of them go to the session's.
     """
 
     variables: Variables | None = None
     has_decryption_key: bool = False
     secrets: tuple[str, ...] = ()
+    is_wide: bool = False
 
 
 def to_post_build(kustomization: Json) -> PostBuild:
@@ -31,4 +33,9 @@ def to_post_build(kustomization: Json) -> PostBuild:
     )
     sources = (given or {}).get("substituteFrom") or ()
     secrets = tuple(source["name"] for source in sources if source["kind"] == "Secret")
-    return PostBuild(variables=variables, has_decryption_key="decryption" in spec, secrets=secrets)
+    return PostBuild(
+        variables=variables,
+        has_decryption_key="decryption" in spec,
+        secrets=secrets,
+        is_wide=bool(spec) and not spec.get("targetNamespace"),
+    )

@@ -20,6 +20,7 @@ from gitops_run.adapters.cluster.facts import read_facts, tombstone_path
 from gitops_run.adapters.cluster.hindrances import read_hindrances
 from gitops_run.adapters.cluster.paths import (
     KUSTOMIZATIONS,
+    RBAC,
     RELEASES,
     SOURCES,
     applier_path,
@@ -28,10 +29,18 @@ from gitops_run.adapters.cluster.paths import (
     plural_of,
     release_path,
     source_path,
+    version_path,
 )
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout
-from gitops_run.model.names import SESSION_LABEL, SessionName
+from gitops_run.model.names import (
+    INGRESS_POLICY,
+    QUOTA,
+    REQUEST_DEFAULTS,
+    SESSION_LABEL,
+    SessionName,
+    cluster_binding_name,
+)
 from gitops_run.model.rights.access import (
     APPLICABLE,
     FLUX_HELM_GROUP,
@@ -45,7 +54,11 @@ from gitops_run.model.session.tombstone import TOMBSTONE_NAMESPACE, Tombstone, t
 from gitops_run.model.stack.events import PendingObject
 
 GONE_WITHIN_S: Final = 60.0
+_BOUNDS: Final = ("ResourceQuota", "LimitRange")
+_CLUSTER_BINDING: Final = "ClusterRoleBinding"
+"""The makers' role of an earlier platform doesn't name it: who may not list it has made none."""
 MADE_IN_A_NAMESPACE: Final = (
+    *(("v1", kind) for kind in _BOUNDS),
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
     ("v1", "Service"),
@@ -59,6 +72,11 @@ MADE_IN_A_NAMESPACE: Final = (
     (RELEASES, "HelmRelease"),
 )
 """What a session declares, first what is needed by what comes later."""
+_BOUND_OBJECTS: Final = (
+    ("v1", "ResourceQuota", QUOTA),
+    ("v1", "LimitRange", REQUEST_DEFAULTS),
+    ("networking.k8s.io/v1", "NetworkPolicy", INGRESS_POLICY),
+)
 
 
 class SessionCluster:
@@ -83,11 +101,36 @@ class SessionCluster:
                 _is_gone(connection, f"HelmRelease {name}", release_path(namespace, name.text)),
                 _is_gone(connection, f"Bucket {name}", source_path(namespace, name.text)),
                 _are_gone(connection, name, namespace),
+                *(
+                    _is_gone(
+                        connection, f"{kind} {bound}", path_of(version, plural_of(kind), namespace, bound)
+                    )
+                    for version, kind, bound in _BOUND_OBJECTS
+                ),
                 _is_gone(connection, f"Namespace {namespace}", namespace_path(namespace)),
             )
             if around.is_gone:
                 within = [ReceiptLine(what=one.what, is_gone=True) if one.unseen else one for one in within]
             return (*within, around)
+
+    async def remains_elsewhere(self) -> tuple[ReceiptLine, ...]:
+        """Ask for everything that a session with isolation cluster has outside of its namespace.
+
+        Raises TransientError.
+        """
+        name, namespace = self._key.name, self._key.namespace
+        binding = cluster_binding_name(namespace)
+        async with self._connected() as connection:
+            paths = await _listable(connection)
+            what = f"the objects that {name} applied in the whole cluster"
+            return (
+                await _none_of(connection, what, paths, _applied_labels(name, namespace)),
+                await _is_gone(
+                    connection,
+                    f"{_CLUSTER_BINDING} {binding}",
+                    path_of(RBAC, plural_of(_CLUSTER_BINDING), name=binding),
+                ),
+            )
 
     async def labelled(self) -> tuple[PendingObject, ...]:
         """List what has the session's label, in the order in which it is made. Raises TransientError.
@@ -97,11 +140,13 @@ class SessionCluster:
         name, namespace = self._key.name, self._key.namespace
         async with self._connected() as connection:
             around = await _labelled(connection, name, "v1", "Namespace", "")
+            bindings = await _labelled(connection, name, RBAC, _CLUSTER_BINDING, "")
             within = [
                 await _labelled(connection, name, api_version, kind, namespace)
                 for api_version, kind in MADE_IN_A_NAMESPACE
             ]
-            here = (found for found in around if found.name == namespace)
+            names = (namespace, cluster_binding_name(namespace))
+            here = (found for found in (*around, *bindings) if found.name in names)
             return (*here, *(found for listed in within for found in listed))
 
     async def remove(self, leftovers: Sequence[PendingObject]) -> None:
@@ -192,7 +237,7 @@ async def _labelled(
     except TransientError:
         raise
     except BackendError:
-        if not namespace:
+        if not namespace and kind != _CLUSTER_BINDING:
             raise
         return ()
     return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])
@@ -214,17 +259,41 @@ async def _is_gone(connection: Connection, what: str, path: str) -> ReceiptLine:
 
 
 async def _are_gone(connection: Connection, name: SessionName, namespace: str) -> ReceiptLine:
-    """Look for what Flux applied for the session: it labels each object with the applier's name."""
-    selectors = [
-        {"labelSelector": f"{group}/name={name},{group}/namespace={namespace}"}
-        for group in (FLUX_KUSTOMIZE_GROUP, FLUX_HELM_GROUP)
-    ]
+    """Look for what Flux applied for the session in its namespace."""
     paths = [
         path_of(f"{group}/v1" if group else "v1", resource, namespace)
         for group, resources in APPLICABLE
         for resource in resources
     ]
     what = f"the objects that {name} applied in {namespace}"
+    return await _none_of(connection, what, paths, _applied_labels(name, namespace))
+
+
+def _applied_labels(name: SessionName, namespace: str) -> tuple[Mapping[str, str], ...]:
+    """Write the queries for what Flux applied for a session: it labels objects with the applier's name."""
+    return tuple(
+        {"labelSelector": f"{group}/name={name},{group}/namespace={namespace}"}
+        for group in (FLUX_KUSTOMIZE_GROUP, FLUX_HELM_GROUP)
+    )
+
+
+async def _listable(connection: Connection) -> list[str]:
+    """Write the paths of all kinds that the cluster lists, each in the version that it prefers."""
+    groups = (await connection.get("/apis"))["groups"]
+    versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
+    listings = await asyncio.gather(*(_look(connection, version_path(version)) for version in versions))
+    return [
+        path_of(version, resource["name"])
+        for version, listing in zip(versions, listings, strict=True)
+        for resource in (listing or {}).get("resources", ())
+        if "list" in resource["verbs"] and "/" not in resource["name"]
+    ]
+
+
+async def _none_of(
+    connection: Connection, what: str, paths: Sequence[str], selectors: Sequence[Mapping[str, str]]
+) -> ReceiptLine:
+    """Report whether the collections of these paths hold nothing that one of the queries finds."""
     answers = await asyncio.gather(
         *(_look(connection, path, applied) for path in paths for applied in selectors), return_exceptions=True
     )

@@ -29,6 +29,7 @@ from gitops_run.model.flux.conditions import to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import to_helm_values, to_release_status
 from gitops_run.model.names import (
     CREATED_ANNOTATION,
+    ISOLATION_ANNOTATION,
     OWNER_ANNOTATION,
     OWNER_ROLE,
     RESUMED_AT_ANNOTATION,
@@ -194,6 +195,7 @@ def source_fact(live: Json) -> SourceSeen:
         lifetime=read_lifetime(annotations),
         endpoint=live["spec"].get("endpoint", ""),
         bucket=live["spec"].get("bucketName", ""),
+        isolation=annotations.get(ISOLATION_ANNOTATION, ""),
     )
     return SourceSeen(
         version=_version(live), name=session_of(live), source=to_source_status(live), place=place

@@ -1,9 +1,8 @@
 """The last snapshots of a session that Flux has applied, kept with the developer's state.
 
 Knows their folder: `objects/` holds each content once, by its SHA-256; `snapshots/` a small file for each
-snapshot, whose name says order and revision; `requests/` what other processes of this developer ask for.
-A snapshot is listed only once its file was renamed into place, after its contents. What a crash leaves
-beside that is swept by the next one who records. Never writes into the root.
+snapshot, whose name says order and revision. A snapshot is listed only once its file was renamed into place,
+after its contents. The next process that records removes what a crash leaves. Never writes into the root.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def forget_history(folder: Path) -> None:
 
 
 class SessionHistory:
-    """Keep the snapshots of one session. work: where one is laid out, beside the folder of renderings."""
+    """Keep the snapshots of one session. work: where one is laid out, alongside the folder of renderings."""
 
     def __init__(self, folder: Path, work: Path) -> None:
         self._folder = folder
@@ -168,7 +167,7 @@ class SessionHistory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time change what is kept; a killed one lets go by itself."""
+        """Let one process at a time change what is kept; the kernel releases the lock of a killed one."""
         make_private(self._folder)
         descriptor = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:

@@ -126,6 +126,12 @@ def stack_source(values: Mapping[str, object], path: Path, table: Sequence[Setti
     return Source(origin=Origin.STACK, values=_absolute(values, path.parent.parent, table), place=str(path))
 
 
+def team_source(values: Mapping[str, object], file: Path, session: str) -> Source:
+    """Bring what a team's file says of one session; its paths are relative to the file."""
+    place = f"{file}, session {session}"
+    return Source(origin=Origin.FILE, values=_absolute(values, file.parent), place=place)
+
+
 def default_source(environment: Mapping[str, str]) -> Source:
     """Bring the kubeconfig that kubectl would use. Nothing where KUBECONFIG names several files."""
     named = [path for path in environment.get("KUBECONFIG", "").split(os.pathsep) if path]

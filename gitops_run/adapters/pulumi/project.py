@@ -18,9 +18,8 @@ from urllib.parse import quote
 
 import yaml
 
-from gitops_run.adapters.machine.private_files import create_private
+from gitops_run.adapters.machine.private_files import create_private, replace_private
 from gitops_run.adapters.pulumi.own_plugin import OWN_PLUGIN
-from gitops_run.adapters.pulumi.state import writing
 from gitops_run.errors import UsageError
 from gitops_run.model.platform.platform import PLATFORM_PROJECT
 from gitops_run.model.session.settings import PROJECT
@@ -110,8 +109,7 @@ def _own(directory: Path, kind: ProjectKind) -> Path:
     for name, text in ((PROJECT_FILE, wanted), ("__main__.py", _PROGRAM.format(module=kind.module))):
         file = directory / name
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            with writing(file):
-                file.write_text(text, encoding="utf-8")
+            replace_private(file, text)
     return directory
 
 

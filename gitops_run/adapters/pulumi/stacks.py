@@ -7,7 +7,9 @@ whether they happened. Each run costs 0.15 s and more, so none is made to ask wh
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,16 +28,26 @@ from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
-from gitops_run.errors import BackendError, GitOpsRunError
-from gitops_run.model.stack.events import KnownResources, PendingObject, StackEvent, StackNotice, StackOutcome
+from gitops_run.errors import BackendError, GitOpsRunError, LockedError
+from gitops_run.model.stack.events import (
+    KnownResources,
+    PendingObject,
+    StackEvent,
+    StackLock,
+    StackNotice,
+    StackOutcome,
+)
 from gitops_run.model.stack.failures import failure, parse_locks
-from gitops_run.model.stack.state import known_resources, object_of, without_cluster
+from gitops_run.model.stack.state import has_made_nothing, known_resources, object_of, without_cluster
 from gitops_run.model.text.masking import Masker
 
 T = TypeVar("T")
 Tell = Callable[[StackEvent], None]
 
 DISK_LOOK_S: Final = 1.0
+LOCK_LOOKS: Final = 4
+LOCK_PAUSE_S: Final = (0.1, 1.5)
+"""Taken at random, so that two runs that saw each other's lock don't do so again."""
 _OURS: Final = "# Written by gitops-run up, removed by gitops-run down.\n"
 _UNASKED: Final = automation.UpdateSummary(
     kind="update", start_time=datetime.fromtimestamp(0, UTC), message="", environment={}, config={}, result=""
@@ -70,10 +82,19 @@ def require_pulumi() -> None:
 class Stacks:
     """Work on the stacks of one project, one run at a time. Only what works on one needs Pulumi."""
 
-    def __init__(self, home: ProjectHome, masker: Masker | None = None) -> None:
-        """masker: knows the values that are given to Pulumi, and takes them out of what it says."""
+    def __init__(
+        self,
+        home: ProjectHome,
+        masker: Masker | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """masker: knows the values that are given to Pulumi, and takes them out of what it says.
+
+        pause: waits for seconds, in the thread of a run.
+        """
         self._home = home
         self._masker = masker or Masker()
+        self._pause = pause
 
     async def up(
         self, name: str, config: Mapping[str, str], program: Callable[[], None], tell: Tell
@@ -85,14 +106,17 @@ class Stacks:
 
         def work(process: PulumiProcess, report: Report) -> StackOutcome:
             stack = self._stack(process, name, program)
-            self._make(process, name, config)
-            self._copy(name).keep()
-            try:
-                stack.up(on_event=report.take)
-            except automation.StackNotFoundError:
-                self._run(process, "stack", "init", "--stack", name, "--no-select")
+
+            def declare() -> None:
+                self._make(process, name, config)
                 self._copy(name).keep()
                 stack.up(on_event=report.take)
+
+            try:
+                declare()
+            except automation.StackNotFoundError:  # its file was written by a person
+                self._init(process, name)
+                declare()
             self._runs(name).forget_ended()
             self._copy(name).settle()
             return StackOutcome(
@@ -146,6 +170,16 @@ class Stacks:
         self._copy(name).forget()
         await self._drive(work, stack=name)
         await self.forget(name)
+
+    async def forget_unmade(self, name: str) -> None:
+        """Remove a stack that has made nothing, and its file where `up` wrote it; keep any other."""
+
+        def work(process: PulumiProcess, _: Report) -> bool:
+            state = json.loads(self._run(process, "stack", "export", "--stack", name))
+            return has_made_nothing(state["deployment"])
+
+        if await self._drive(work, stack=name):
+            await self.discard(name)
 
     async def known(self, name: str, tell: Tell) -> KnownResources | None:
         """List what a state knows that was cut off and continued from a copy; None where it never was."""
@@ -275,12 +309,31 @@ class Stacks:
     def _unless_locked(
         self, work: Callable[[PulumiProcess, Report], T], process: PulumiProcess, report: Report
     ) -> T:
+        """Do work, again where a lock was in the way that nobody holds by then.
+
+        Pulumi writes its lock and then looks for others: of two runs that begin at once, each may see the
+        other's and give up. A lock that is there at the second look is held.
+        """
+        seen: frozenset[StackLock] = frozenset()
+        for look in range(1, LOCK_LOOKS + 1):
+            try:
+                return work(process, report)
+            except automation.ConcurrentUpdateError as error:
+                locks = frozenset(parse_locks(str(error)))
+                is_held = not locks or bool(locks & seen) or look == LOCK_LOOKS
+                self._clear(locks, report, is_held=is_held)
+                seen = locks
+        return work(process, report)
+
+    def _clear(self, locks: frozenset[StackLock], report: Report, *, is_held: bool) -> None:
+        """Remove the locks of runs that have ended; wait once for others. Raises LockedError on one held."""
+        stack = report.stack
         try:
-            return work(process, report)
-        except automation.ConcurrentUpdateError as error:
-            locks, stack = parse_locks(str(error)), report.stack
             clear_dead(locks, self._runs(stack), report.tell, cancel=self._home.command("cancel", stack))
-            return work(process, report)
+        except LockedError:
+            if is_held:
+                raise
+            self._pause(random.uniform(*LOCK_PAUSE_S))  # noqa: S311 - nothing secret
 
     def _copy(self, stack: str) -> StateCopy:
         return StateCopy(backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}")
@@ -302,11 +355,12 @@ class Stacks:
     def _make(self, process: PulumiProcess, name: str, config: Mapping[str, str]) -> None:
         """See that the stack's file says what config says, and that a new one gets its stack."""
         file, prefix = self._home.stack_file(name), self._home.kind.name
+        said = {f"{prefix}:{key}": _plain(value) for key, value in config.items()}
         if not file.is_file():
-            said = {f"{prefix}:{key}": _plain(value) for key, value in config.items()}
-            create_private(file, _OURS + yaml.safe_dump({"config": said}, sort_keys=False))
-            self._init(process, name)
-            return
+            with suppress(FileExistsError):  # another run has just written it
+                create_private(file, _OURS + yaml.safe_dump({"config": said}, sort_keys=False))
+                self._init(process, name)
+                return
         document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         said = document.get("config") or {}
         new = {key: value for key, value in config.items() if said.get(f"{prefix}:{key}") != _plain(value)}
@@ -318,7 +372,7 @@ class Stacks:
         try:
             self._run(process, "stack", "init", "--stack", name, "--no-select")
         except automation.StackAlreadyExistsError:
-            return  # its file was lost: the state knows its own salt
+            return  # its file was lost, and the state knows its own salt; or another run has just made it
 
     def _run(self, process: PulumiProcess, *arguments: str) -> str:
         result = process.run(list(arguments), str(self._home.directory), self._home.environment)

@@ -32,6 +32,7 @@ from gitops_run.adapters.render.kubectl import disk_errors, refused, shown
 from gitops_run.errors import UsageError
 from gitops_run.model.charts.build import VALUES_FILE, built_version, revision_of, version_suffix
 from gitops_run.model.charts.capabilities import Capabilities
+from gitops_run.model.charts.failures import explain_failure, in_target
 from gitops_run.model.charts.unknowns import (
     ChartTexts,
     is_certain,
@@ -59,17 +60,10 @@ _HOOK: Final = "helm.sh/hook"
 _HOME_VARIABLES: Final = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
 _LABELS: Final = {"app.kubernetes.io/managed-by": "Helm"}
 
-_PLACE = re.compile(r"(?<![\w./-])/*+([\w.-]++/[\w./-]++):(\d+)")
-"""It begins where a path does and gives nothing back: else its time grows with the square of the length."""
-_AT = re.compile(r"error at \([^)]*\): (.*)", re.DOTALL)
-_RENDERED = re.compile(r"YAML parse error on ([^:]+): (.*)", re.DOTALL)
-_LOADED = re.compile(r"(cannot load|failed to parse) (\S+?\.yaml): (.*)", re.DOTALL)
 _SOURCE = re.compile(r"\s*# Source: (.+)")
 _WRONG: Final = "wrong version"
-_LINE = re.compile(r"yaml: line (\d+)")
 _OF_CRDS = re.compile(r"[^/]+/(?:charts/[^/]+/)*crds/")
 _KIND = re.compile(r"""^["']?kind["']?:\s*["']?(\w+)""", re.MULTILINE)
-_WRAPPING = "error converting YAML to JSON: "
 
 
 def find_helm() -> str:
@@ -162,7 +156,7 @@ class Helm:
         facts = await self._release.facts()
         generation = facts.generation if self._values.values_files else None
         suffix = version_suffix(revision_of(snapshot.tree), generation)
-        version = built_version(snapshot.read_text(_join(target, CHART_FILE)) or "", suffix)
+        version = built_version(snapshot.read_text(in_target(target, CHART_FILE)) or "", suffix)
         has_values = bool(self._values.values_files)
         staged = await anyio.to_thread.run_sync(
             partial(lay_out, snapshot.folder, target, self._work, version, has_values_files=has_values)
@@ -185,7 +179,7 @@ class Helm:
         return rendered
 
     def _read(self, snapshot: Snapshot, target: str, staged: StagedChart) -> ChartTexts:
-        files = self._values.values_files or (_join(target, VALUES_FILE),)
+        files = self._values.values_files or (in_target(target, VALUES_FILE),)
         values = "\n".join(snapshot.read_text(path) or "" for path in files)
         return ChartTexts(templates=template_texts(staged.folder), values=values)
 
@@ -199,9 +193,9 @@ class Helm:
         return self._doubts.kinds
 
     def _unfit(self, snapshot: Snapshot, target: str) -> Problem | None:
-        if snapshot.read_text(_join(target, CHART_FILE)) is None:
+        if snapshot.read_text(in_target(target, CHART_FILE)) is None:
             return Problem(
-                path=_join(target, CHART_FILE),
+                path=in_target(target, CHART_FILE),
                 message="this file is missing, and the session was created for a chart",
                 hint="restore it, or recreate the session: gitops-run down NAME, "
                 "then gitops-run up NAME PATH",
@@ -245,7 +239,7 @@ class Helm:
         if not wrong:
             return None
         return Problem(
-            path=_join(run.target, CHART_FILE),
+            path=in_target(run.target, CHART_FILE),
             message=f"the dependency {wrong[0]} has another version than this requires",
             hint="correct the version here or in the dependency",
         )
@@ -367,42 +361,3 @@ def _is_hook(text: str) -> bool:
     except ValueError:
         return False
     return any(isinstance(own := one.get("annotations"), Mapping) and _HOOK in own for one in metadata)
-
-
-def explain_failure(message: str, *, folder: str, target: str) -> Problem:
-    """Turn what helm wrote on standard error into one problem with file and line.
-
-    folder: the absolute folder that the chart was rendered from; it is taken out of the message.
-    """
-    lines = [line for line in message.splitlines() if not line.startswith(("level=", "WARNING"))]
-    text = "\n".join(lines).replace(f"{folder}/", "").replace(folder, ".").strip()
-    text = text.removeprefix("Error: ").partition("\n\nUse --debug")[0].strip()
-    if rendered := _RENDERED.search(text):
-        inner = rendered[2].removeprefix(_WRAPPING)
-        path = _in_target(rendered[1], target)
-        return Problem(path=path, message=f"the rendered output is not valid YAML: {inner}")
-    if loaded := _LOADED.search(text):
-        inner = loaded[3].rpartition(_WRAPPING)[2]
-        path = _join(target, loaded[2]) if loaded[1] == "cannot load" else loaded[2]
-        stated = _LINE.search(inner)
-        return Problem(path=path, line=int(stated[1]) if stated else None, message=f"not valid YAML: {inner}")
-    if places := [place for place in _PLACE.findall(text) if _is_template(place[0])]:
-        path, line = places[-1]
-        at = _AT.search(text)
-        inner = at[1] if at else text.splitlines()[-1]
-        return Problem(path=_in_target(path, target), line=int(line), message=inner.strip())
-    return Problem(path=_join(target, CHART_FILE), message=text or "helm failed")
-
-
-def _is_template(path: str) -> bool:
-    """Report whether a path, which begins with the chart's name, leads to a file of a templates folder."""
-    return "templates/" in path.partition("/")[2][:-1]
-
-
-def _in_target(path: str, target: str) -> str:
-    """Turn helm's path, which begins with the chart's name, into one within the root."""
-    return _join(target, path.partition("/")[2])
-
-
-def _join(target: str, path: str) -> str:
-    return path if target == "." else f"{target}/{path}"

@@ -72,7 +72,9 @@ class Kustomize:
         *,
         is_decrypted: bool = False,
     ) -> None:
-        """masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read.
+        """namespace: "" for a session whose objects name their own.
+
+        masker: learns what a broken target has of Secrets, since kustomize repeats what it can't read.
 
         is_decrypted: says that Flux decrypts files before it builds the target.
         """

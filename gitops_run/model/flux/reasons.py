@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gitops_run.model.names import STORE_PREFIX
+from gitops_run.model.names import QUOTA, STORE_PREFIX
 
 _DISK = "source-controller's disk has a problem: ask the platform engineer"
 _FLUX_ACCESS = "ask the platform engineer to check Flux's access to the cluster"
 _MEND_CHART = "fix the chart or its values; the last good release stays recorded"
+
+OVER_QUOTA = "request less, or raise the session's quota, such as: gitops-run up NAME --quota pods=100"
 
 HINTS: Mapping[str, str] = {
     # Bucket
@@ -97,6 +99,7 @@ BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"is immutable|immutable field",
         "this can't be changed in place: rename the object, or delete it and save",
     ),
+    (rf"exceeded quota: {QUOTA}", OVER_QUOTA),
     (r"exceeded quota", "request less, or ask the platform engineer for more"),
     (
         r"violates PodSecurity",

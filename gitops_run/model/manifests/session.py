@@ -14,6 +14,7 @@ from gitops_run.model.names import (
     ACCOUNT,
     CREATED_ANNOTATION,
     DECRYPTION_SECRET,
+    ISOLATION_ANNOTATION,
     MANAGED_BY_LABEL,
     MANAGER,
     OWNER_ANNOTATION,
@@ -29,10 +30,12 @@ from gitops_run.model.names import (
     STORE_SERVER,
     STORE_SERVER_PORT,
     TARGET_ANNOTATION,
+    TEAM_LABEL,
     VARIABLES_SECRET,
     WRITER_SECRET,
     SessionName,
     applied_path,
+    cluster_binding_name,
 )
 from gitops_run.model.rights.access import (
     FLUX_HELM_GROUP,
@@ -40,9 +43,11 @@ from gitops_run.model.rights.access import (
     FLUX_SOURCE_GROUP,
     Rule,
     account_rules,
+    bound_rules,
     owner_rules,
 )
 from gitops_run.model.rights.pod_security import pod_security_labels
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.limits import time_annotations
 from gitops_run.model.session.spec import (
     AwsStore,
@@ -61,12 +66,19 @@ FETCH_TIMEOUT = "60s"
 APPLY_TIMEOUT = "60s"
 RETRY_INTERVAL = "15s"
 
+CLUSTER_ADMIN = "cluster-admin"
+"""Kubernetes' own role: a target may define kinds that no list of ours could name."""
 _RBAC = "rbac.authorization.k8s.io"
 
 
 def labels(name: SessionName) -> dict[str, str]:
     """List the labels that everything of a session carries."""
     return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: MANAGER, SESSION_LABEL: name.text}
+
+
+def team_labels(spec: SessionSpec) -> dict[str, str]:
+    """List the label of the session's team; none for a session without one."""
+    return {TEAM_LABEL: spec.team} if spec.team else {}
 
 
 def namespace(spec: SessionSpec, stack: str) -> Manifest:
@@ -76,7 +88,7 @@ def namespace(spec: SessionSpec, stack: str) -> Manifest:
         "kind": "Namespace",
         "metadata": {
             "name": spec.namespace,
-            "labels": labels(spec.name) | pod_security_labels(spec.pod_security),
+            "labels": labels(spec.name) | team_labels(spec) | pod_security_labels(spec.pod_security),
             "annotations": {STACK_ANNOTATION: stack},
         },
     }
@@ -103,11 +115,22 @@ def account_binding(spec: SessionSpec) -> Manifest:
     return _binding(spec, ACCOUNT, account)
 
 
+def cluster_binding(spec: SessionSpec) -> Manifest:
+    """Write what lets Flux apply anything anywhere for a session with isolation cluster."""
+    manifest = _object(spec, f"{_RBAC}/v1", "ClusterRoleBinding", cluster_binding_name(spec.namespace))
+    del manifest["metadata"]["namespace"]
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": spec.namespace}
+    role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": CLUSTER_ADMIN}
+    return {**manifest, "roleRef": role, "subjects": [account]}
+
+
 def owner_role(spec: SessionSpec) -> Manifest:
     """Write what the session's owner may do."""
     forward = forward_rules() if isinstance(spec.store, InClusterStore) else []
+    bounds = bound_rules() if spec.bounds else []
     is_helm = isinstance(spec.applier, HelmApplier)
-    return _role(spec, OWNER_ROLE, [*owner_rules(spec.name, spec.namespace, is_helm=is_helm), *forward])
+    rules = owner_rules(spec.name, spec.namespace, is_helm=is_helm)
+    return _role(spec, OWNER_ROLE, [*rules, *bounds, *forward])
 
 
 def owner_binding(spec: SessionSpec) -> Manifest:
@@ -160,6 +183,7 @@ def source_bucket(spec: SessionSpec) -> Manifest:
         ROOT_ANNOTATION: spec.root,
         CREATED_ANNOTATION: spec.created,
         **time_annotations(spec.limits, spec.created),
+        **({ISOLATION_ANNOTATION: spec.isolation} if spec.bounds else {}),
     }
     source = {
         "provider": "aws" if isinstance(spec.store, AwsStore) else "generic",
@@ -182,14 +206,18 @@ def applier(spec: SessionSpec) -> Manifest:
 
 
 def kustomization(spec: SessionSpec, applier: KustomizeApplier) -> Manifest:
-    """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes."""
+    """Write the Kustomization: it prunes, waits for nothing, and takes its objects along when it goes.
+
+    With isolation cluster, each object goes where it says: a namespace for all would rename Namespaces too.
+    """
+    namespace = {} if spec.isolation == CLUSTER else {"targetNamespace": spec.namespace}
     return {
         **_flux_object(spec, f"{FLUX_KUSTOMIZE_GROUP}/v1", "Kustomization"),
         "spec": {
             "sourceRef": {"kind": "Bucket", "name": spec.name.text},
             "path": applied_path(spec.target),
             "serviceAccountName": ACCOUNT,
-            "targetNamespace": spec.namespace,
+            **namespace,
             "prune": True,
             "wait": False,
             "interval": FLUX_INTERVAL,

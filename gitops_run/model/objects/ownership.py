@@ -14,9 +14,12 @@ from typing import Any
 from gitops_run.model.names import (
     ACCOUNT,
     DECRYPTION_SECRET,
+    INGRESS_POLICY,
     OWNER_ROLE,
+    QUOTA,
     READER_SECRET,
     RECORD_MAP,
+    REQUEST_DEFAULTS,
     SESSION_LABEL,
     STATE_MAP,
     STORE_SERVER,
@@ -25,6 +28,7 @@ from gitops_run.model.names import (
     VARIABLES_SECRET,
     WRITER_SECRET,
     chart_name,
+    cluster_binding_name,
 )
 from gitops_run.model.objects.identity import ObjectRef, RenderedObject, mapping
 
@@ -42,10 +46,14 @@ _MACHINERY = ("kube-controller-manager", "kube-apiserver")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPlace:
-    """Name the session that applies: its Kustomization or HelmRelease has its name, in its namespace."""
+    """Name the session that applies: its Kustomization or HelmRelease has its name, in its namespace.
+
+    is_wide: its objects go where they say, in the whole cluster.
+    """
 
     name: str
     namespace: str
+    is_wide: bool = False
 
     def is_own_part(self, ref: ObjectRef) -> bool:
         """Report whether an object is one that the session itself is made of: nothing may apply it."""
@@ -60,9 +68,12 @@ class SessionPlace:
             "StatefulSet": {STORE_SERVER},
             "Pod": {f"{STORE_SERVER}-0"},
             "Service": {STORE_SERVER},
-            "NetworkPolicy": {STORE_SERVER},
+            "NetworkPolicy": {STORE_SERVER, INGRESS_POLICY},
+            "ResourceQuota": {QUOTA},
+            "LimitRange": {REQUEST_DEFAULTS},
             "Role": {ACCOUNT, OWNER_ROLE},
             "RoleBinding": {ACCOUNT, OWNER_ROLE},
+            "ClusterRoleBinding": {cluster_binding_name(self.namespace)},
             "Bucket": {self.name},
             "Kustomization": {self.name},
             "HelmRelease": {self.name},

@@ -29,10 +29,10 @@ _GIVEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _RUN_S: Final = 900
 """How long one run may take: ending a session takes seconds, a stuck one is reported after a minute."""
 _DELETED: Final = (
-    ("", ["configmaps", "serviceaccounts", "services"]),
+    ("", ["configmaps", "limitranges", "resourcequotas", "serviceaccounts", "services"]),
     ("apps", ["statefulsets"]),
     ("networking.k8s.io", ["networkpolicies"]),
-    (_RBAC, ["roles", "rolebindings"]),
+    (_RBAC, ["clusterrolebindings", "roles", "rolebindings"]),
 )
 """What a session is made of, but for its Flux objects and its Secrets."""
 

@@ -257,6 +257,7 @@ _RIGHTS: Final[Mapping[str, Rights]] = {
         (
             ("create", "", "namespaces"),
             ("create", "", "secrets"),
+            ("create", "", "resourcequotas"),
             ("create", "rbac.authorization.k8s.io", "rolebindings"),
             ("create", f"source.{_FLUX}", "buckets"),
             ("create", f"kustomize.{_FLUX}", "kustomizations"),

@@ -36,11 +36,13 @@ from gitops_run.model.rights.pod_security import (
     RESTRICTED,
     pod_security_policy,
 )
-from gitops_run.model.session.limits import NO_RULES, TIME_POLICY, TimeRules, rule_annotations, time_policy
+from gitops_run.model.session import isolation, limits
+from gitops_run.model.session.isolation import ISOLATION_POLICY, IsolationRules
+from gitops_run.model.session.limits import TIME_POLICY, TimeRules
 
 VIEWER_ROLE: Final = "gitops-run-viewer"
 MAKER_ROLE: Final = "gitops-run-session-maker"
-POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY, TIME_POLICY)
+POLICY_NAMES: Final = (*policies(), POD_SECURITY_POLICY, TIME_POLICY, ISOLATION_POLICY)
 """The admission policies of every platform."""
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
@@ -49,19 +51,21 @@ _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watc
 def platform_objects(
     stack: str,
     pod_security: str = RESTRICTED,
-    time: TimeRules = NO_RULES,
+    time: TimeRules = limits.NO_RULES,
+    rules: IsolationRules = isolation.NO_RULES,
     collector: Collector | None = None,
 ) -> tuple[Manifest, ...]:
     """Write all of it, for the platform of one stack; a namespace before what lies in it.
 
-    pod_security: the least strict level of sessions. time: the rules for their TTL and idle limit.
-    collector: None for a platform without one.
+    pod_security: the least strict level of sessions. time: the rules for their TTL and idle limit. rules:
+    those for their isolation and quota. collector: None for a platform without one.
     """
     level = {LEVEL_ANNOTATION: pod_security}
     specs: dict[str, tuple[dict[str, Any], dict[str, str]]]
     specs = {name: (spec, {}) for name, spec in policies().items()}
     specs[POD_SECURITY_POLICY] = (pod_security_policy(pod_security), level)
-    specs[TIME_POLICY] = (time_policy(time), rule_annotations(time))
+    specs[TIME_POLICY] = (limits.time_policy(time), limits.rule_annotations(time))
+    specs[ISOLATION_POLICY] = (isolation.quota_policy(rules), isolation.rule_annotations(rules))
     collecting = collector_objects(collector, _labels(stack), viewer_rules()) if collector else ()
     return (
         *collecting,
@@ -97,7 +101,9 @@ def maker_rules() -> list[Rule]:
     return [
         _rule("", ["namespaces"], _ALL_VERBS),
         _rule(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
+        _rule(_RBAC, ["clusterrolebindings"], READ_VERBS),  # gc looks for those that sessions have left
         _rule("coordination.k8s.io", ["leases"], _ALL_VERBS),
+        _rule("", ["limitranges", "resourcequotas"], _ALL_VERBS),
         _rule("", ["endpoints"], READ_VERBS),  # by which Pulumi sees that a Service has its pods
         _rule("discovery.k8s.io", ["endpointslices"], READ_VERBS),
         *(_rule(group, [resource], _ALL_VERBS) for group, resource in SESSION_OBJECTS),

@@ -20,83 +20,29 @@ from gitops_run.model.platform.collector import Collector
 from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.flux_install import FluxChoice, install
 from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.rights.lockdown import COMPONENTS
-from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
-from gitops_run.model.session.limits import DURATION_OR_NEVER, NO_RULES, Duration, TimeRules
+from gitops_run.model.rights.pod_security import RESTRICTED
+from gitops_run.model.session.isolation import (
+    NAMESPACE,
+    IsolationRules,
+    parse_quota,
+    refuse_default_quota,
+)
+from gitops_run.model.session.isolation import NO_RULES as NO_ISOLATION_RULES
+from gitops_run.model.session.limits import NO_RULES, Duration, TimeRules
 from gitops_run.model.session.setting_table import to_attribute
-from gitops_run.model.session.settings import SETTINGS, Origin, Setting, Source, Value, choose
+from gitops_run.model.session.settings import Origin, Source, Value, choose
 from gitops_run.model.session.spec import ClusterPin
+from gitops_run.model.session.teams import parse_team_quotas
 
 PLATFORM_PROJECT: Final = "gitops-run-platform"
 FLUX_AT_LEAST: Final = (2, 7)
 INSTALLS_AT_LEAST: Final = (2, 8)
 """The first whose helm-controller knows the feature gate that the lockdown switches on."""
 
-_SHARED: Final = ("context", "kubeconfig", "cluster", "allowContexts")
 _DIGEST: Final = 8
-_KEPT: Final = ("fluxVersion", "sessionPodSecurity")
-_HTTP: Final = r"https?://\S+"
-
-PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
-    *(setting for setting in SETTINGS if setting.key in _SHARED),
-    Setting(
-        key="fluxVersion",
-        description="The release of Flux to install; an existing Flux stays unchanged.",
-        default="2.9.5",
-        pattern=r"\d+\.\d+\.\d+",
-        example="2.9.5",
-    ),
-    Setting(
-        key="fluxManifests",
-        description="Flux's install.yaml, as a file or URL; by default that of the release.",
-        is_path=True,
-    ),
-    Setting(
-        key="fluxRegistry",
-        description="The registry that holds Flux's images, for closed networks; by default that of "
-        "the manifests.",
-        pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/-]*",
-        example="registry.example.com/fluxcd",
-    ),
-    Setting(
-        key="fluxReceiver",
-        description="The address to which Flux sends events; without one, Flux sends none.",
-        pattern=_HTTP,
-        example="http://notification-controller.flux-system.svc.cluster.local./",
-    ),
-    Setting(
-        key="sessionPodSecurity",
-        description="The least strict Pod Security level that sessions may have: restricted, or baseline.",
-        default=RESTRICTED,
-        allowed=LEVELS,
-    ),
-    *(
-        Setting(key=key, description=description, pattern=DURATION_OR_NEVER, example=example)
-        for key, description, example in (
-            ("sessionTtl", "The TTL of sessions that set none, such as 3d; else sessionMaxTtl.", "3d"),
-            ("sessionMaxTtl", "The longest TTL that a session may have, extensions included.", "14d"),
-            (
-                "sessionIdleLimit",
-                "The idle limit of sessions that set none; else sessionMaxIdleLimit.",
-                "8h",
-            ),
-            ("sessionMaxIdleLimit", "The longest idle limit that a session may have.", "1d"),
-        )
-    ),
-    Setting(
-        key="collectorImage",
-        description="The image of make image, in which a CronJob runs gc; without one there is none.",
-        pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]*",
-        example="registry.example.com/gitops-run:0.1.0",
-    ),
-    Setting(
-        key="collectorSchedule",
-        description="When that CronJob runs, in UTC, as cron writes it.",
-        default="*/10 * * * *",
-        pattern=r"(\S+ ){4}\S+",
-        example="*/10 * * * *",
-    ),
-)
+_KEPT: Final = ("fluxVersion", "sessionPodSecurity", "sessionIsolation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +58,11 @@ class PlatformSettings:
     flux_registry: str | None
     flux_receiver: str | None
     session_pod_security: str = RESTRICTED
+    session_isolation: str = NAMESPACE
+    session_quota: tuple[str, ...] = ()
+    session_max_quota: tuple[str, ...] = ()
+    team_quota: tuple[str, ...] = ()
+    session_ingress_from: tuple[str, ...] = ()
     session_ttl: str | None = None
     session_max_ttl: str | None = None
     session_idle_limit: str | None = None
@@ -133,6 +84,17 @@ class PlatformSettings:
             max_ttl=Duration.read(self.session_max_ttl or ""),
             idle=Duration.read(self.session_idle_limit or ""),
             max_idle=Duration.read(self.session_max_idle_limit or ""),
+        )
+
+    @property
+    def isolation(self) -> IsolationRules:
+        """Bring the rules for sessions' isolation and quota together."""
+        return IsolationRules(
+            allowed=self.session_isolation,
+            quota=parse_quota(self.session_quota),
+            max_quota=parse_quota(self.session_max_quota),
+            teams=parse_team_quotas(self.team_quota),
+            ingress_from=self.session_ingress_from,
         )
 
     @property
@@ -167,7 +129,8 @@ class PlatformSpec:
     """Describe one cluster's platform completely.
 
     flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions. time:
-    the rules for their TTL and idle limit. collector: None where gc doesn't run in the cluster.
+    the rules for their TTL and idle limit. isolation: those for their isolation and quota. collector: None
+    where gc doesn't run in the cluster.
     """
 
     stack: str
@@ -177,6 +140,7 @@ class PlatformSpec:
     pod_security: str = RESTRICTED
     time: TimeRules = NO_RULES
     collector: Collector | None = None
+    isolation: IsolationRules = NO_ISOLATION_RULES
 
 
 def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
@@ -192,6 +156,7 @@ def resolve_platform(sources: Sequence[Source]) -> PlatformSettings:
         )
     for default, most in (("sessionTtl", "sessionMaxTtl"), ("sessionIdleLimit", "sessionMaxIdleLimit")):
         _refuse_beyond(settings, default, most)
+    refuse_default_quota(settings.isolation.quota, settings.isolation.max_quota)
     return settings
 
 
@@ -382,6 +347,7 @@ def make_spec(
         pod_security=settings.session_pod_security,
         time=settings.time,
         collector=settings.collector,
+        isolation=settings.isolation,
     )
 
 

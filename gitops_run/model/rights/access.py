@@ -82,6 +82,11 @@ def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rul
     ]
 
 
+def bound_rules() -> list[Rule]:
+    """Let the owner of a bounded session see its quota, and how much of it is used."""
+    return [_rule("", ["limitranges", "resourcequotas"], READ_VERBS)]
+
+
 def _reading_rules() -> list[Rule]:
     """Let the owner read what may be applied, but for Secrets: those could be Flux's key."""
     return [

@@ -10,6 +10,7 @@ from typing import Final
 
 from gitops_run.errors import GuardError
 from gitops_run.model.rights.lockdown import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER, lacking_bounds
+from gitops_run.model.session.isolation import CLUSTER
 from gitops_run.model.session.spec import ClusterFacts, HelmApplier, KustomizeApplier, SessionSpec
 
 _GUIDE: Final = "https://fluxcd.io/flux/installation/configuration/multitenancy/"
@@ -44,6 +45,16 @@ def warnings(spec: SessionSpec, facts: ClusterFacts) -> tuple[str, ...]:
         found.append(
             f"the admission policies {which} here. Without them, {spec.owner} may change every field of the "
             f"session's Flux objects, and the objects that the session consists of; {_POLICY}"
+        )
+    if spec.isolation == CLUSTER:
+        found.append(
+            f"with isolation cluster, {spec.owner} can do everything in the whole cluster: what is saved is "
+            "applied with an administrator's rights"
+        )
+    if spec.bounds is None:
+        found.append(
+            f"session {spec.name} was created by an earlier version and has neither a quota nor a network "
+            f"policy; to add them: gitops-run up {spec.name} --isolation namespace"
         )
     if isinstance(spec.applier, KustomizeApplier) and spec.applier.decryption_key:
         found.append(

@@ -13,19 +13,25 @@ from dataclasses import dataclass, field
 from gitops_run.model.rights.pod_security import refuse_pod_security
 from gitops_run.model.session import contexts
 from gitops_run.model.session.bounds import refuse_unlocked
+from gitops_run.model.session.isolation import refuse_isolation, refuse_quota
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import expires, latest, refuse_ended, refuse_limits
+from gitops_run.model.session.refusals import (
+    refuse_foreign,
+    refuse_other_isolation,
+    refuse_other_target,
+    refuse_unbounded,
+)
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.session.spec import (
     ClusterFacts,
     SessionSpec,
     parse_spec,
-    refuse_foreign,
-    refuse_other_target,
     with_decryption_key,
     with_given_keys,
     with_secret_variables,
 )
+from gitops_run.model.session.teams import TeamSession, refuse_team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +72,19 @@ def described(request: SessionRequest, facts: ClusterFacts) -> SessionSpec:
 def admitted(spec: SessionSpec, request: SessionRequest, facts: ClusterFacts) -> SessionSpec:
     """Give a described session that is to be made its keys, and refuse what may not be made.
 
-    Raises GuardError on another target, pods or a Flux with too many rights, limits beyond the platform's
-    rules, a session whose time is over, or shared keys; UsageError where a part of the keys is missing.
+    Raises GuardError on another target or isolation, pods or a Flux with too many rights, a quota or limits
+    beyond the platform's rules, a session whose time is over, or shared keys; UsageError where a part of the
+    keys is missing.
     """
     settings = request.settings
     refuse_other_target(spec, facts)
+    refuse_other_isolation(spec, facts)
+    refuse_isolation(spec.isolation, facts.rules)
+    if spec.bounds:
+        refuse_quota(spec.bounds.quota, facts.rules.max_quota)
+        asked = TeamSession(team=spec.team, namespace=spec.namespace, hard=spec.bounds.quota.hard)
+        refuse_team(asked, facts.rules.teams, facts.team_sessions)
+    refuse_unbounded(spec, facts)
     refuse_pod_security(spec.pod_security, facts.pod_security)
     refuse_limits(spec.limits, facts.time)
     if facts.target and spec.limits.ttl:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gitops_run.model.rights.pod_security import LEVELS, RESTRICTED
+from gitops_run.model.session.isolation import AMOUNT, AMOUNT_EXAMPLE, ISOLATIONS
 from gitops_run.model.session.limits import DURATION_OR_NEVER
 
 ENVIRONMENT_PREFIX = "GITOPS_RUN_"
@@ -18,7 +19,7 @@ Kind = Literal["string", "integer", "boolean", "array"]
 Value = str | int | bool | tuple[str, ...]
 
 _HTTPS = r"https://[^/?#\s]+"
-_DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 def to_attribute(key: str) -> str:
@@ -30,6 +31,7 @@ def to_attribute(key: str) -> str:
 class Setting:
     """Describe one key.
 
+    is_keyed: a list of KEY=VALUE; a key that one source doesn't name keeps the value of a weaker one.
     is_pinned: fixed when a session is made. is_for_loop: read by the loop alone, and not kept in the stack.
     """
 
@@ -46,6 +48,7 @@ class Setting:
     is_pinned: bool = False
     is_path: bool = False
     is_for_loop: bool = False
+    is_keyed: bool = False
 
     @property
     def attribute(self) -> str:
@@ -100,7 +103,7 @@ SETTINGS: tuple[Setting, ...] = (
         description="ConfigMaps and Secrets of the session's namespace that contain more such variables.",
         kind="array",
         default=(),
-        pattern=rf"(ConfigMap|Secret)/{_DNS_LABEL}(\.{_DNS_LABEL})*",
+        pattern=rf"(ConfigMap|Secret)/{DNS_LABEL}(\.{DNS_LABEL})*",
         example="ConfigMap/settings",
     ),
     Setting(
@@ -145,7 +148,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="namespace",
         description="The session's own namespace; by default run- and the session's name.",
-        pattern=_DNS_LABEL,
+        pattern=DNS_LABEL,
         example="team-a-web",
         is_pinned=True,
     ),
@@ -160,6 +163,30 @@ SETTINGS: tuple[Setting, ...] = (
         description="Allow sessions on a Flux without multi-tenancy lockdown, or one that can't be checked.",
         kind="boolean",
         default=False,
+    ),
+    Setting(
+        key="isolation",
+        description="Where the session applies: namespace, its own and the default, or cluster if the "
+        "platform allows that.",
+        allowed=ISOLATIONS,
+        is_pinned=True,
+    ),
+    Setting(
+        key="quota",
+        description="How much the session's objects may take together, as RESOURCE=AMOUNT (cpu, memory, "
+        "pods, storage); else as much as the platform says.",
+        kind="array",
+        default=(),
+        pattern=AMOUNT,
+        example=AMOUNT_EXAMPLE,
+        is_keyed=True,
+    ),
+    Setting(
+        key="team",
+        description="The team that the session belongs to, whose quota the platform sets for all of its "
+        "sessions together.",
+        pattern=DNS_LABEL,
+        example="payments",
     ),
     Setting(
         key="podSecurity",

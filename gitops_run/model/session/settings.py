@@ -71,6 +71,9 @@ class Settings:
     namespace: str | None
     allow_contexts: tuple[str, ...]
     allow_unlocked_flux: bool
+    isolation: str | None
+    quota: tuple[str, ...]
+    team: str | None
     pod_security: str
     ttl: str | None
     idle_limit: str | None
@@ -197,6 +200,8 @@ def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
     ]
     if not said:
         return setting.default
+    if setting.is_keyed:
+        return _merged(setting, [(source, texts) for source, texts in said if isinstance(texts, tuple)])
     strongest, value = said[0]
     for source, other in said[1:]:
         if setting.is_pinned and source.origin is Origin.STACK and other != value:
@@ -206,6 +211,19 @@ def choose(setting: Setting, sources: Sequence[Source]) -> Value | None:
                 hint="leave it unchanged, or take down the session first, or choose another session name",
             )
     return value
+
+
+def _merged(setting: Setting, said: Sequence[tuple[Source, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Merge lists of KEY=VALUE, the strongest first. Raises UsageError where one names a key twice."""
+    merged: dict[str, str] = {}
+    for source, texts in reversed(said):
+        named = {text.partition("=")[0]: text for text in texts}
+        if len(named) < len(texts):
+            raise UsageError(
+                f"{source.spell(setting)} names a key twice: {', '.join(texts)}", hint="choose one of them"
+            )
+        merged |= named
+    return tuple(merged.values())
 
 
 def _parse(setting: Setting, source: Source, raw: object) -> Value:

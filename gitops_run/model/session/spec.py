@@ -13,10 +13,19 @@ from gitops_run.errors import GuardError, NotFound, UsageError
 from gitops_run.model.names import FLUX_NAMESPACE, STORE_SERVER, STORE_SERVER_PORT, SessionName
 from gitops_run.model.rights.lockdown import Controller
 from gitops_run.model.rights.pod_security import RESTRICTED
+from gitops_run.model.session.isolation import (
+    DEFAULT_BOUNDS,
+    NAMESPACE,
+    Bounds,
+    IsolationRules,
+    choose_quota,
+)
+from gitops_run.model.session.isolation import NO_RULES as NO_ISOLATION_RULES
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import NO_LIMITS, NO_RULES, Limits, TimeRules, choose_limits
 from gitops_run.model.session.setting_table import SESSION_KEY_SETTINGS, to_attribute
 from gitops_run.model.session.settings import PROJECT, Settings
+from gitops_run.model.session.teams import TeamSession
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.store.keys import GivenKeys, KeyPair, refuse_shared_keys
 from gitops_run.model.store.objects import StoreAccess
@@ -152,7 +161,8 @@ class SessionSpec:
     """Describe one session completely.
 
     gitops_run.read_spec fills in what the cluster knows. namespace: the session's own, which it creates;
-    name.namespace where there is no reason for another. owner: the Kubernetes user who may save, as the
+    name.namespace where there is no reason for another. isolation: where it applies. bounds: None for a
+    session of an earlier version, whose namespace has none. owner: the Kubernetes user who may save, as the
     cluster names them. target: a path within root, "." for root itself. root: the watched directory's last
     name. created: RFC 3339 in UTC, such as 2026-11-25T20:46:04Z; the stack keeps the first one.
     """
@@ -168,6 +178,9 @@ class SessionSpec:
     applier: KustomizeApplier | HelmApplier = KustomizeApplier()
     pod_security: str = RESTRICTED
     limits: Limits = NO_LIMITS
+    isolation: str = NAMESPACE
+    bounds: Bounds | None = DEFAULT_BOUNDS
+    team: str = ""
 
     @property
     def bucket(self) -> str:
@@ -197,7 +210,10 @@ class ClusterFacts:
     its installation's labels show, or "". flux_namespace: where it is, or "". controllers: those of Flux
     whose arguments can be seen. has_policies: whether the platform's admission policies are there, None where
     that may not be read. pod_security: the least strict level that sessions may have, or "".
-    time: the platform's rules for TTL and idle limit. created, extended: of the session of that name, RFC
+    time: the platform's rules for TTL and idle limit. rules: those for isolation and quota. may_bound:
+    whether this user may create quotas. team_sessions: every session that names a team, where the platform
+    has quotas of teams; None where this user may not see them. isolation: of the session of that name, ""
+    where its namespace has no bounds. created, extended: of the session of that name, RFC
     3339, or "". ended: what gc left word of, where it ended the last session of that name. owner, target: of
     the session of that name, or "" where there is none. stack: that declares the session, PROJECT/STACK, or
     "" where the session's namespace doesn't say. is_whole: whether its Flux Bucket is there, and what
@@ -212,6 +228,10 @@ class ClusterFacts:
     has_policies: bool | None = None
     pod_security: str = ""
     time: TimeRules = NO_RULES
+    rules: IsolationRules = NO_ISOLATION_RULES
+    may_bound: bool = True
+    isolation: str = ""
+    team_sessions: tuple[TeamSession, ...] | None = ()
     created: str = ""
     extended: str = ""
     ended: Tombstone | None = None
@@ -267,42 +287,23 @@ def parse_spec(
         applier=_parse_applier(name, settings),
         pod_security=settings.pod_security,
         limits=choose_limits(settings.ttl, settings.idle_limit, facts.time),
+        isolation=settings.isolation or facts.isolation or NAMESPACE,
+        bounds=_parse_bounds(settings, facts),
+        team=settings.team or "",
     )
 
 
-def refuse_other_target(spec: SessionSpec, facts: ClusterFacts) -> None:
-    """Refuse to give a session another target. Raises GuardError."""
-    if facts.target and facts.target != spec.target:
-        raise GuardError(
-            f"session {spec.name} applies {facts.target}, not {spec.target}: this is fixed when it "
-            "is created",
-            hint="choose another session name, or take down this one first",
-        )
+def _parse_bounds(settings: Settings, facts: ClusterFacts) -> Bounds | None:
+    """Choose what bounds the namespace.
 
-
-def other_stack(name: SessionName, facts: ClusterFacts) -> GuardError:
-    """Make the error for a session whose stack isn't here."""
-    if facts.is_of_other_stack(name):
-        project, _, stack = facts.stack.partition("/")
-        return GuardError(
-            f"session {name} was created by stack {stack} of project {project}",
-            hint=f"change or end it with that project: pulumi up -s {stack}, or pulumi destroy -s {stack}",
-        )
-    return GuardError(
-        f"session {name} exists, but its stack is not in the current backend",
-        hint="set PULUMI_BACKEND_URL to the backend that it was created with; if its state is lost: "
-        "gitops-run down NAME --from-cluster",
-    )
-
-
-def refuse_foreign(spec: SessionSpec, facts: ClusterFacts) -> None:
-    """Refuse a session that someone else owns. Raises GuardError."""
-    if facts.owner and facts.owner != spec.owner:
-        raise GuardError(
-            f"session {spec.name} in namespace {spec.namespace} belongs to {facts.owner}, not to "
-            f"{spec.owner}",
-            hint="choose another session name, or ask its owner",
-        )
+    A session that an earlier version created stays without bounds until somebody asks for them: the quota and
+    the NetworkPolicy could stop what runs there.
+    """
+    is_asked_for = settings.isolation or settings.quota or facts.rules.limits_quotas
+    if facts.target and not facts.isolation and not is_asked_for:
+        return None
+    quota = choose_quota(settings.quota, facts.rules)
+    return Bounds(quota=quota, ingress_from=facts.rules.ingress_from)
 
 
 def with_decryption_key(spec: SessionSpec, key: str) -> SessionSpec:

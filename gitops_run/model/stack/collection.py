@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from gitops_run.model.flux.requests import Request, Verb
-from gitops_run.model.names import SessionName
+from gitops_run.model.names import SessionName, cluster_binding_name
 from gitops_run.model.session.limits import read_time
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import PendingObject
@@ -129,10 +129,11 @@ def _incomplete(listing: Listing, now: datetime) -> Iterable[Finding]:
 
 def _orphans(listing: Listing) -> Iterable[Finding]:
     known = {(state.namespace, state.name) for state in listing.states}
+    bindings = {("", cluster_binding_name(state.namespace)) for state in listing.states}
     left: dict[tuple[str, str], list[PendingObject]] = {}
     for session, objects in listing.labelled.items():
         for one in objects:
-            if (one.namespace, session) not in known:
+            if (one.namespace, session) not in known and (one.namespace, one.name) not in bindings:
                 left.setdefault((one.namespace, session), []).append(one)
     for (namespace, session), found in sorted(left.items()):
         named = ", ".join(f"{one.kind} {one.name}" for one in found)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitops_run.model.platform.platform import PLATFORM_PROJECT, PLATFORM_SETTINGS
+from gitops_run.model.platform.platform import PLATFORM_PROJECT
+from gitops_run.model.platform.setting_table import PLATFORM_SETTINGS
 from gitops_run.model.session.settings import PROJECT, SETTINGS, Setting
 
 STACK_DIRECTORY = "stacks"

@@ -21,6 +21,16 @@ def without_cluster(resources: Sequence[Resource]) -> list[Resource]:
     return [_freed(resource, gone) for resource in resources if resource["urn"] not in gone]
 
 
+def has_made_nothing(deployment: Mapping[str, Any]) -> bool:
+    """Report whether a state knows of nothing but components and providers, and of nothing begun."""
+    made = (
+        resource
+        for resource in deployment.get("resources") or ()
+        if resource.get("custom") and not resource["type"].startswith("pulumi:")
+    )
+    return not deployment.get("pending_operations") and not any(made)
+
+
 def known_resources(resources: Sequence[Resource]) -> KnownResources:
     """Report what a state knows about its session."""
     return KnownResources(

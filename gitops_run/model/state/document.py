@@ -56,7 +56,8 @@ class SessionDocument:
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
     has more. record, timings, inventory, conditions and events: of `status` alone. time: None where the
-    session has no limit. is_gone: of `list --watch` alone: the session has ended.
+    session has no limit. isolation: namespace or cluster; "" for a session of an earlier version, whose
+    namespace has no bounds. is_gone: of `list --watch` alone: the session has ended.
     """
 
     v: int
@@ -81,6 +82,7 @@ class SessionDocument:
     record: Record | None
     timings: Timings | None
     time: TimeLeft | None
+    isolation: str = ""
     is_gone: bool = False
     inventory: tuple[ObjectRef, ...] = ()
     conditions: tuple[Condition, ...] = ()
@@ -128,6 +130,7 @@ def _document(state: SessionState, now: datetime) -> SessionDocument:
         record=state.record,
         timings=_timings(state.record) if state.record else None,
         time=time_left(state, now),
+        isolation=place.isolation if place else "",
     )
 
 

@@ -71,9 +71,8 @@ def _hindrance(state: SessionState) -> str:
         return "it has no Kustomization or HelmRelease"
     if any(one.is_suspended for one in state.targets):
         return "it is suspended"
-    has_saved = state.summary is not None and state.summary.last is not None
-    if not state.source.revision or not (has_saved or any(one.applied for one in state.targets)):
-        return "nothing was saved yet"  # Flux fetches an empty bucket too, and fails on it
+    if state.is_new:
+        return "nothing was saved yet"
     return "a save is being pushed" if state.source.is_suspended else ""
 
 

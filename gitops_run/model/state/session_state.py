@@ -7,6 +7,7 @@ cluster's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -44,7 +45,8 @@ class Writer:
 class Place:
     """Describe what a session was made with. claimed_owner: by an annotation, which the owner may change.
 
-    endpoint, bucket: where it is stored.
+    endpoint, bucket: where it is stored. isolation: "" for one of an earlier version, whose namespace has no
+    bounds.
     """
 
     root: str
@@ -55,6 +57,7 @@ class Place:
     lifetime: Lifetime = NO_END
     endpoint: str = ""
     bucket: str = ""
+    isolation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class Suspension:
 
 
 NOT_SUSPENDED: Final = Suspension()
+EMPTY_REVISION: Final = f"sha256:{hashlib.sha256().hexdigest()}"
+"""What Flux's Bucket has for a bucket without objects: the digest of an empty index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +215,13 @@ class SessionState:
         return (self.place.created if self.place else "") or self.namespace_created
 
     @property
+    def is_new(self) -> bool:
+        """Report whether nothing was saved yet. Flux fetches the empty bucket too, and fails on it."""
+        is_stored = self.source is not None and self.source.revision not in ("", EMPTY_REVISION)
+        has_saved = self.summary is not None and self.summary.last is not None
+        return not (is_stored or has_saved or any(one.applied for one in self.targets))
+
+    @property
     def is_suspended(self) -> bool:
         """Say whether somebody has suspended what applies it."""
         return any(one.is_suspended for one in self.targets)
@@ -337,8 +349,10 @@ def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: P
         return Phase.FAILED
     if now and state.is_expiring(now):
         return Phase.EXPIRING
+    if state.is_new:
+        return Phase.NEW
     if not any(one.applied for one in state.targets):
-        return Phase.PROGRESSING if state.source and state.source.revision else Phase.NEW
+        return Phase.PROGRESSING
     if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:
         return Phase.PROGRESSING
     return Phase.LIVE if state.is_synced and last and last.is_healthy else Phase.APPLIED

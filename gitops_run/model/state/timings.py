@@ -20,7 +20,7 @@ STEPS: Final = {
     "scanned": "scan",
     "rendered": "render",
     "checked": "check",
-    "settled": "settling",
+    "settled": "debounce",
     "fenced": "fence",
     "uploaded": "upload",
     "fetched": "fetch",

@@ -55,10 +55,10 @@ def generated_kustomization(resources: Iterable[str]) -> bytes:
 def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     """Write into a target's own kustomization what Flux writes there before it builds the target.
 
-    That is the namespace, whatever namespace the file names, and origin annotations where it names no
-    resources, so that kustomize does not call it empty. What Flux drops is left out. All else keeps its
-    meaning, not its layout. Only the first document counts. Raises yaml.YAMLError where the file is not valid
-    YAML or exceeds a limit, and UnappliableError where nothing that it builds can be applied.
+    That is the namespace, whatever namespace the file names ("" leaves that as it is), and origin annotations
+    where it names no resources, so that kustomize does not call it empty. What Flux drops is left out. All
+    else keeps its meaning, not its layout. Only the first document counts. Raises yaml.YAMLError where the
+    file is not valid YAML or exceeds a limit, and UnappliableError where nothing of it can be applied.
     """
     node = _composed(kustomization)
     if _is_null(node):
@@ -66,7 +66,7 @@ def with_namespace(kustomization: bytes, namespace: str) -> bytes:
     if not isinstance(node, yaml.MappingNode):
         return kustomization
     node, _ = known_fields(node)
-    settings: dict[str, str | list[str]] = {"namespace": namespace}
+    settings: dict[str, str | list[str]] = {"namespace": namespace} if namespace else {}
     if not _has_resources(node):
         settings["buildMetadata"] = ["originAnnotations"]
     _refuse_label(node, settings)

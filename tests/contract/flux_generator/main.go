@@ -56,7 +56,10 @@ func answered(asked question) (built string, objects []*unstructured.Unstructure
 			err = fmt.Errorf("panic: %v", reason)
 		}
 	}()
-	spec := map[string]any{"targetNamespace": asked.Namespace}
+	spec := map[string]any{}
+	if asked.Namespace != "" {
+		spec["targetNamespace"] = asked.Namespace
+	}
 	if len(asked.Variables) > 0 {
 		variables := map[string]any{}
 		for name, value := range asked.Variables {
