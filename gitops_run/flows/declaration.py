@@ -17,13 +17,8 @@ from anyio import from_thread, lowlevel
 
 from gitops_run.errors import GitOpsRunError, GuardError, LockedError
 from gitops_run.flows.leftovers import Leftovers, StacksPort, Tell
-from gitops_run.model.session.spec import (
-    ClusterFacts,
-    SessionSpec,
-    other_stack,
-    refuse_foreign,
-    refuse_other_target,
-)
+from gitops_run.model.session.refusals import other_stack, refuse_foreign, refuse_other_target
+from gitops_run.model.session.spec import ClusterFacts, SessionSpec
 from gitops_run.model.stack.events import ResourceStep, StackEvent, StackOutcome
 
 
