@@ -8,8 +8,9 @@ from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
+from gitops_run.adapters.pulumi.command import require_pulumi
 from gitops_run.adapters.pulumi.project import PLATFORMS, ProjectHome, find_home
-from gitops_run.adapters.pulumi.stacks import Stacks, require_pulumi
+from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api.caller import Caller
 from gitops_run.declare.platform_program import declare_platform
 from gitops_run.flows import platform as flow

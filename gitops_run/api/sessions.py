@@ -15,8 +15,9 @@ from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
+from gitops_run.adapters.pulumi.command import require_pulumi
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
-from gitops_run.adapters.pulumi.stacks import Stacks, require_pulumi
+from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api.caller import Caller

@@ -158,9 +158,8 @@ class SaveLoop:
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
 
-        What `up` has changed of it may mend a save that was refused: it is checked again.
-
-        Between saves, Flux may find that somebody else wrote to the store: that is put right.
+        What `up` has changed of it may mend a save that was refused: it is checked again. Between saves, Flux
+        may find that somebody else wrote to the store: that is put right.
         """
         expected = applied_path(self._settings.target)
         generation = self._ports.flux.applier.generation

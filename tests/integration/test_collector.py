@@ -91,7 +91,8 @@ def test_it_ends_suspends_and_answers_for_whoever_asks_and_leaves_what_is_not_du
     assert "not removed of session brief, since the key for that is not here" in told
     suspended = {
         one["metadata"]["name"]: one["spec"].get("suspend", False)
-        for one in engineer.get("kustomizations.kustomize.toolkit.fluxcd.io", "-A")
+        for name in ("stays", "quiet")
+        for one in engineer.get("kustomizations.kustomize.toolkit.fluxcd.io", f"run-{name}")
     }
     assert suspended == {"stays": True, "quiet": True}
     assert found(collector, context) == set()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,14 +20,14 @@ from anyio import from_thread, lowlevel, to_thread
 from pulumi import automation
 
 from gitops_run.adapters.machine.private_files import create_private
-from gitops_run.adapters.pulumi.command import PulumiProcess
+from gitops_run.adapters.pulumi.command import PulumiProcess, require_pulumi
 from gitops_run.adapters.pulumi.copies import StateCopy
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
-from gitops_run.errors import BackendError, GitOpsRunError, LockedError
+from gitops_run.errors import GitOpsRunError, LockedError
 from gitops_run.model.stack.events import (
     KnownResources,
     PendingObject,
@@ -68,15 +67,6 @@ class _Stack(automation.Stack):
     def info(self, show_secrets: bool | None = None) -> automation.UpdateSummary | None:  # noqa: ARG002, FBT001
         """Nobody asks."""
         return _UNASKED
-
-
-def require_pulumi() -> None:
-    """Make sure that there is Pulumi. Raises BackendError."""
-    if shutil.which("pulumi") is None:
-        raise BackendError(
-            "pulumi is not on PATH",
-            hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
-        )
 
 
 class Stacks:
