@@ -17,10 +17,12 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import list_states, read_state
 from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.pulumi import locks
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api import requests, sessions
 from gitops_run.api.caller import Caller
+from gitops_run.api.sessions import home_of
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound, TransientError, UsageError
 from gitops_run.flows import gc
 from gitops_run.flows.gc import Done
@@ -64,9 +66,10 @@ async def apply(settings: Settings, caller: Caller, tell: Callable[[Done], None]
 async def _listing(connection: Connection, settings: Settings, caller: Caller) -> Listing:
     stored = await to_thread.run_sync(_stored, settings, caller.report)
     listing, unseen = await list_for_gc(connection, stored)
+    dead = await to_thread.run_sync(locks.dead_locks, home_of(caller))
     if unseen:
         caller.report(f"not looked for, since you may not list them: {', '.join(unseen)}")
-    return listing
+    return replace(listing, locks=dead)
 
 
 def _stored(settings: Settings, report: Callable[[str], None]) -> tuple[str, ...]:
@@ -189,6 +192,10 @@ class Collector:
             return False
         await remove_orphans(self.connection, finding)
         return True
+
+    async def unlock(self, finding: Finding) -> bool:
+        """Remove the lock of a stack on this machine whose process has ended."""
+        return finding.lock is not None and locks.remove(finding.lock)
 
     async def _still_due(self, finding: Finding) -> SessionState | None:
         """Read the session once more: somebody may have extended, saved, resumed or ended it meanwhile."""

@@ -53,7 +53,7 @@ async def stack_sources(name: SessionName, said: Source, caller: Caller) -> tupl
     The keys of the store that Pulumi has encrypted in the session's stack file are decrypted. Raises
     UsageError on a file that can't be used.
     """
-    home = _home(caller)
+    home = home_of(caller)
     stack_file = home.stack_file(name.text)
     stack = user_files.read_stack_file(stack_file)
     if user_files.has_encrypted_keys(stack_file):
@@ -70,7 +70,7 @@ def making(name: SessionName, sources: Sequence[Source], caller: Caller) -> Sess
     The kubeconfig's current context counts when a session is made, and never again: it's pinned then. Raises
     UsageError on a kubeconfig or a file that can't be used.
     """
-    stack_file = _home(caller).stack_file(name.text)
+    stack_file = home_of(caller).stack_file(name.text)
     request = request_to_make(name, _with_context(sources, stack_file), stack_file, caller.environment)
     _refuse_missing_values(request.settings)
     return request
@@ -84,7 +84,7 @@ def ending(
     has_cluster: whether the cluster is asked, so that the kubeconfig must be usable. Raises UsageError.
     """
     if has_cluster:
-        sources = _with_context(sources, _home(caller).stack_file(name.text))
+        sources = _with_context(sources, home_of(caller).stack_file(name.text))
     return request_to_end(name, sources)
 
 
@@ -128,7 +128,7 @@ async def stacks_of(cluster: str, caller: Caller) -> frozenset[str]:
 
     cluster: the UID of its kube-system namespace. Raises BackendError where Pulumi isn't here or fails.
     """
-    home = _home(caller)
+    home = home_of(caller)
     return frozenset(
         name
         for name in await Stacks(home).names()
@@ -197,7 +197,7 @@ def _ports(request: SessionRequest, caller: Caller, *, needs_stack: bool = True)
     masker = Masker()
     masker.learn(request.secrets())
     return lifecycle.Ports(
-        stacks=Stacks(_home(caller), masker),
+        stacks=Stacks(home_of(caller), masker),
         cluster=SessionCluster(request.key),
         open_store=open_store,
         open_keys=open_keys,
@@ -205,5 +205,6 @@ def _ports(request: SessionRequest, caller: Caller, *, needs_stack: bool = True)
     )
 
 
-def _home(caller: Caller) -> ProjectHome:
+def home_of(caller: Caller) -> ProjectHome:
+    """Find the project that has the stacks of sessions. Raises UsageError."""
     return find_home(caller.here, user_files.data_directory(caller.environment), caller.environment)

@@ -28,6 +28,7 @@ _DONE: Final = {
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",
     Kind.ORPHAN: "removed",
+    Kind.LOCK: "removed",
 }
 
 

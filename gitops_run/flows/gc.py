@@ -28,6 +28,9 @@ class CollectorPort(Protocol):
     async def remove(self, finding: Finding) -> bool:
         """Remove objects whose session is gone."""
 
+    async def unlock(self, finding: Finding) -> bool:
+        """Remove the lock of a stack whose process has ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
@@ -49,6 +52,7 @@ async def act(
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,
         Kind.ORPHAN: port.remove,
+        Kind.LOCK: port.unlock,
     }
     done = []
     for finding in findings:

@@ -217,6 +217,12 @@ FAULTS: Final = (
     ),
     Fault(
         "gc",
+        "the lock of an `up` that was killed",
+        "removed; `down` cleans up",
+        f"{_FAULTS}gc_removes_the_lock_that_a_killed_up_has_left",
+    ),
+    Fault(
+        "gc",
         "a made-up tombstone",
         "nothing is ended or cleared",
         f"{_FAULTS}a_tombstone_that_somebody_made_up_ends_no_session",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import pytest
 
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
-from tests.conftest import EXAMPLES
-from tests.integration.own_clusters import own_sandbox_of, someone
-from tests.integration.test_killed_commands import found, left_of, syncs
+from tests.conftest import DEVELOPER, EXAMPLES
+from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.test_killed_commands import found, left_of, syncs, tried
 from tests.people import COMMAND, PATIENCE_S, Person
 
 HELD = """apiVersion: v1
@@ -48,6 +49,13 @@ def other(own_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Per
     return someone(own_sandbox, tmp_path_factory.mktemp("other"))
 
 
+@pytest.fixture(scope="module")
+def colleague(own_sandbox: Sandbox, engineer: Person) -> Person:
+    """Another user, who may make sessions too."""
+    bind(engineer, "gitops-run-session-maker", DEVELOPER)
+    return user_of(own_sandbox, engineer, DEVELOPER)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / "plain", tmp_path / "plain"))
@@ -66,6 +74,23 @@ def made(own_sandbox: Sandbox, engineer: Person, root: Path, name: str) -> Itera
     ended = engineer.types("down", name)
     assert ended.code in (0, 7), ended.err
     assert left_of(own_sandbox, engineer, name) == set()
+
+
+@pytest.fixture(scope="module")
+def used(
+    own_sandbox: Sandbox, engineer: Person, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """A session and its root, which tests only write annotations and data into; nothing of it is left."""
+    name = f"used-{uuid.uuid4().hex[:6]}"
+    root = Path(shutil.copytree(EXAMPLES / "plain", tmp_path_factory.mktemp("used") / "plain"))
+    engineer.succeeds("up", name, str(root), "--root", str(root))
+    yield name, root
+    engineer.succeeds("down", name)
+    assert left_of(own_sandbox, engineer, name) == set()
+
+
+def user_name(person: Person) -> str:
+    return person.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 
 
 def patch(person: Person, kind: str, name: str, body: object) -> None:
@@ -104,12 +129,14 @@ def test_of_two_up_of_one_session_at_once_one_wins_and_the_other_says_who(
 
 
 def test_a_second_developer_who_uses_the_name_is_refused_and_learns_whose_it_is(
-    made: str, other: Person, root: Path
+    made: str, engineer: Person, colleague: Person, root: Path
 ) -> None:
-    refused = other.types("up", made, str(root), "--root", str(root))
+    refused = colleague.types("up", made, str(root), "--root", str(root))
     assert refused.code == 3
-    assert made in refused.err
-    assert other.types("down", made).code in (3, 7)
+    assert user_name(engineer) in refused.err
+    assert "already exists" not in refused.err
+    assert colleague.types("down", made).code in (3, 7)
+    syncs(engineer, root, made)
 
 
 def test_a_session_whose_namespace_somebody_deleted_is_made_again(
@@ -143,6 +170,23 @@ def test_a_session_whose_stack_file_is_lost_is_ended(made: str, engineer: Person
     engineer.succeeds("down", made)
 
 
+def test_gc_removes_the_lock_that_a_killed_up_has_left(
+    own_sandbox: Sandbox, engineer: Person, root: Path, name: str
+) -> None:
+    process = engineer.begins("up", name, str(root), "--root", str(root), until="create Namespace")
+    (lock,) = Path(engineer.env["XDG_DATA_HOME"]).rglob(f"locks/organization/*/{name}/*.json")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE_S)
+    due = engineer.succeeds("gc", "-o", "json").json
+    assert [one["kind"] for one in due if one["session"] == name] == ["lock"]
+    assert lock.exists()
+    engineer.succeeds("gc", "--apply")
+    assert not lock.exists()
+    engineer.succeeds("down", name)
+    assert left_of(own_sandbox, engineer, name) == set()
+
+
 @pytest.mark.timeout(400)  # gc waits a minute for what is stuck
 def test_gc_names_what_holds_one_end_up_and_ends_the_others(
     own_sandbox: Sandbox, engineer: Person, other: Person, root: Path, made: str
@@ -170,70 +214,80 @@ def test_gc_names_what_holds_one_end_up_and_ends_the_others(
 
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_a_lease_of_a_machine_whose_clock_is_wrong_is_taken_once_it_is_not_renewed(
-    made: str, engineer: Person, root: Path, hours: int
+    used: tuple[str, Path], engineer: Person, hours: int
 ) -> None:
-    syncs(engineer, root, made)
+    name, root = used
+    syncs(engineer, root, name)
     when = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    patch(engineer, "lease", made, {"spec": {"holderIdentity": "eve@elsewhere/1/x-1", "renewTime": when}})
+    patch(engineer, "lease", name, {"spec": {"holderIdentity": "eve@elsewhere/1/x-1", "renewTime": when}})
     taken = ("--take-over",) if hours > 0 else ()
-    with replace(engineer, cwd=root).leaves_running("sync", made, *taken) as sync:
-        sync.tells("save_applied")
+    syncs(engineer, root, name, *taken)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no json", "[]", '{"id": 1}', '{"id": "x", "verb": 7, "when": ""}', "x" * 100_000],
-    ids=["nothing", "no JSON", "a list", "a number", "another verb", "100 KB"],
+    tried(["", "no json", "[]", '{"id": 1}', '{"id": "x", "verb": 7, "when": ""}', "x" * 100_000]),
+    ids=lambda text: text[:20],
 )
 def test_a_request_that_nobody_can_read_disturbs_neither_gc_nor_list_nor_a_sync(
-    made: str, engineer: Person, root: Path, text: str
+    used: tuple[str, Path], engineer: Person, text: str
 ) -> None:
-    user = engineer.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
-    said = {"gitops-run.dev/request": text, "gitops-run.dev/requested-by": user}
-    patch(engineer, "buckets.source.toolkit.fluxcd.io", made, {"metadata": {"annotations": said}})
-    assert made not in found(engineer)
+    name, root = used
+    said = {"gitops-run.dev/request": text, "gitops-run.dev/requested-by": user_name(engineer)}
+    patch(engineer, "buckets.source.toolkit.fluxcd.io", name, {"metadata": {"annotations": said}})
+    assert name not in found(engineer)
     engineer.succeeds("list")
-    syncs(engineer, root, made)
+    syncs(engineer, root, name)
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", '{"v": 99}', '{"saves": [{"number": "x"}]}'])
+@pytest.mark.parametrize(
+    "text", tried(["", "no json", "[]", '{"v": 99}', '{"saves": [{"number": "x"}]}']), ids=repr
+)
 def test_a_state_and_a_record_that_nobody_can_read_are_written_again(
-    made: str, engineer: Person, root: Path, text: str
+    used: tuple[str, Path], engineer: Person, text: str
 ) -> None:
+    name, root = used
     for which in ("gitops-run-state", "gitops-run-record"):
-        data_of(engineer, made, which, text)
-    for command in (("list",), ("status", made), ("gc",)):
+        data_of(engineer, name, which, text)
+    for command in (("list",), ("status", name), ("gc",)):
         engineer.succeeds(*command)
-    syncs(engineer, root, made)
-    assert engineer.succeeds("status", made, "-o", "json").json["record"]["saves"]
+    syncs(engineer, root, name)
+    assert engineer.succeeds("status", name, "-o", "json").json["record"]["saves"]
 
 
-def test_a_tombstone_that_somebody_made_up_ends_no_session(made: str, engineer: Person, root: Path) -> None:
+def test_a_tombstone_that_somebody_made_up_ends_no_session(
+    used: tuple[str, Path], engineer: Person, tmp_path: Path
+) -> None:
     """Whoever may write to the namespace default may claim anything there."""
+    name, root = used
     stone = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": f"gitops-run-ended-run-{made}",
+            "name": f"gitops-run-ended-run-{name}",
             "namespace": "default",
-            "labels": {"gitops-run.dev/ended-session": made},
+            "labels": {"gitops-run.dev/ended-session": name},
         },
-        "data": {"session": made, "namespace": f"run-{made}", "by": "eve", "at": "soon", "reason": "fun"},
+        "data": {"session": name, "namespace": f"run-{name}", "by": "eve", "at": "soon", "reason": "fun"},
     }
-    file = root.parent / "stone.json"
+    file = tmp_path / "stone.json"
     file.write_text(json.dumps(stone))
     engineer.kubectl("apply", "-f", str(file))
     engineer.succeeds("gc", "--apply")
-    engineer.succeeds("up", made, str(root), "--root", str(root))
-    syncs(engineer, root, made)
+    engineer.succeeds("up", name, str(root), "--root", str(root))
+    syncs(engineer, root, name)
 
 
-@pytest.mark.parametrize("annotation", ["ttl=soon", "idle-limit=-1h", "suspended-at=yesterday", "created="])
+@pytest.mark.parametrize(
+    "annotation", tried(["ttl=soon", "idle-limit=-1h", "suspended-at=yesterday", "created="])
+)
 def test_an_annotation_that_says_nothing_sensible_ends_and_suspends_nothing(
-    made: str, engineer: Person, annotation: str
+    used: tuple[str, Path], engineer: Person, annotation: str
 ) -> None:
-    flags = ("-n", f"run-{made}", "--overwrite", f"gitops-run.dev/{annotation}")
-    engineer.kubectl("annotate", "buckets.source.toolkit.fluxcd.io", made, *flags)
+    name, _ = used
+    flags = ("-n", f"run-{name}", "--overwrite", f"gitops-run.dev/{annotation}")
+    engineer.kubectl("annotate", "buckets.source.toolkit.fluxcd.io", name, *flags)
     engineer.succeeds("list")
     engineer.succeeds("gc", "--apply")
-    assert f"run-{made}" in engineer.names("namespace")
+    (applier,) = engineer.get("kustomizations.kustomize.toolkit.fluxcd.io", f"run-{name}")
+    assert not applier["spec"].get("suspend")

@@ -32,7 +32,7 @@ from gitops_run.model.session.tombstone import (
     tombstone_name,
 )
 from gitops_run.model.stack.collection import Finding, Kind, Listing, collect
-from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.stack.events import PendingObject, StackLock
 from gitops_run.model.state.envelope import EventStream, Stamp
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Answer
@@ -118,6 +118,17 @@ def test_buckets_and_keys_of_this_clusters_ended_sessions_are_found_and_of_no_ot
     assert {one.kind for one in listed} == {Kind.BUCKET}
 
 
+def test_the_lock_of_a_run_that_has_ended_is_found_whether_its_session_exists_or_not() -> None:
+    lock = StackLock(user="jane", host="laptop", pid=4711, since="2026-11-23T19:10:00Z", path="/lock.json")
+    listing = Listing(uid="uid", states=[whole(session(LIMITS))], locks=[("web", lock), ("old", lock)])
+    locked = collect(listing, CREATED)
+    assert [(one.kind, one.session, one.lock) for one in locked] == [
+        (Kind.LOCK, "web", lock),
+        (Kind.LOCK, "old", lock),
+    ]
+    assert "4711" in locked[0].reason
+
+
 @dataclass
 class Port:
     """Do what is asked, but for what fails."""
@@ -140,6 +151,9 @@ class Port:
 
     async def remove(self, finding: Finding) -> bool:
         return await self._do("remove", finding)
+
+    async def unlock(self, finding: Finding) -> bool:
+        return await self._do("unlock", finding)
 
     async def _do(self, what: str, finding: Finding) -> bool:
         if finding.session in self.fails:
@@ -164,10 +178,11 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
         of(Kind.ORPHAN, "f"),
         of(Kind.IDLE, "busy again"),
         of(Kind.REQUESTED, "g"),
+        of(Kind.LOCK, "h"),
     ]
     port, told = Port(fails=frozenset({"bad"}), changed=frozenset({"busy again"})), list[Done]()
     done = anyio.run(act, findings, port, told.append)
-    assert port.did == ["end a", "suspend b", "warn c", "end e", "remove f", "answer g"]
+    assert port.did == ["end a", "suspend b", "warn c", "end e", "remove f", "answer g", "unlock h"]
     assert [one.finding.session for one in done if one.error] == ["bad"]
     assert [one.finding.session for one in done if not one.is_done and not one.error] == [
         "d",

@@ -329,9 +329,7 @@ class Stacks:
         return StateCopy(backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}")
 
     def _runs(self, stack: str) -> Runs:
-        return Runs(
-            folder=self._home.runs, backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}"
-        )
+        return self._home.runs_of(stack)
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(

@@ -13,7 +13,7 @@ from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.names import SessionName, cluster_binding_name
 from gitops_run.model.session.limits import read_time
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.stack.events import PendingObject, StackLock
 from gitops_run.model.state.due import Action, due
 from gitops_run.model.state.session_state import SessionState
 
@@ -32,13 +32,14 @@ class Kind(StrEnum):
     INCOMPLETE = "incomplete"
     ORPHAN = "orphan"
     BUCKET = "bucket"
+    LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Say what was found, of which session, and what gc does about it, in words.
 
-    state: of the session, None where it is gone. objects: what is left of it.
+    state: of the session, None where it is gone. objects: what is left of it. lock: of its stack, here.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Finding:
     action: str
     state: SessionState | None = field(default=None, compare=False, repr=False)
     objects: tuple[PendingObject, ...] = ()
+    lock: StackLock | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Listing:
     labelled: Mapping[str, Sequence[PendingObject]] = field(default_factory=dict)
     tombstones: Sequence[Tombstone] = ()
     stored: Sequence[str] = ()
+    locks: Sequence[tuple[str, StackLock]] = ()
 
 
 _DUE: Final = {
@@ -82,6 +85,7 @@ def collect(listing: Listing, now: datetime) -> tuple[Finding, ...]:
         *_incomplete(listing, now),
         *_orphans(listing),
         *_stored(listing),
+        *_locks(listing),
     )
 
 
@@ -164,6 +168,18 @@ def _stored(listing: Listing) -> Iterable[Finding]:
                 reason=f"{what} {stored} is left of a session that is gone",
                 action="none: remove it from the store",
             )
+
+
+def _locks(listing: Listing) -> Iterable[Finding]:
+    for session, lock in listing.locks:
+        yield Finding(
+            kind=Kind.LOCK,
+            session=session,
+            namespace="",
+            reason=f"process {lock.pid}, which locked the stack at {lock.since}, has ended",
+            action="remove the lock",
+            lock=lock,
+        )
 
 
 def _of(state: SessionState, kind: Kind, reason: str, action: str) -> Finding:
