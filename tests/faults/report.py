@@ -48,16 +48,19 @@ def with_table(page: str, outcomes: Mapping[str, Outcome]) -> str:
     """Put the table in the place of the one that the page has."""
     before, _, rest = page.partition(BEGIN)
     _, _, behind = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(outcomes)}\n{END}{behind}"
+    canaries = figures(outcomes, has_canaries=True)["canaries_found"]
+    return f"{before}{BEGIN}\n{table(outcomes)}\n\nCanaries found: {canaries}.\n{END}{behind}"
 
 
 def table(outcomes: Mapping[str, Outcome]) -> str:
-    """Write a row for each fault."""
+    """Write a row for each fault, and one for all of them."""
     rows = ["| command | fault | what comes of it | tried | survived |", "|---|---|---|---|---|"]
     for fault in FAULTS:
         of_it = [outcome for node, outcome in outcomes.items() if _function(node) == fault.node]
         survived = sum(outcome.is_survived for outcome in of_it)
         rows.append(f"| {fault.command} | {fault.what} | {fault.outcome} | {len(of_it)} | {survived} |")
+    total = [outcome for node, outcome in outcomes.items() if _function(node) not in CANARIES]
+    rows.append(f"| all | | | {len(total)} | {sum(one.is_survived for one in total)} |")
     return "\n".join(rows)
 
 
