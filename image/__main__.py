@@ -21,6 +21,7 @@ from image.layout import Image, add_layer, read_image, write_image
 
 PROJECT: Final = Path(__file__).parents[1]
 SITE: Final = "opt/gitops-run"
+PYTHON: Final = "3.11"
 PACKAGES: Final = ("python3", "libstdc++6")
 LEFT_OUT: Final = ("perl", "libperl", "dpkg", "tar", "install-info", "mailcap", "mime-support")
 """What Debian's packages need to be installed, or to open files with programs, and Python doesn't need."""
@@ -32,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m image", description=__doc__.partition("\n")[0])
     parser.add_argument("--base", type=Path, help="An OCI layout with Python; else Debian's packages.")
     parser.add_argument("--python", default="python3", help="The name of Python in the base.")
-    parser.add_argument("--python-version", default="3.11", help="Its version, for which wheels are chosen.")
+    parser.add_argument("--python-version", help=f"Its version, else Debian's, or {PYTHON}.")
     parser.add_argument("--out", type=Path, default=PROJECT / "dist" / "image", help="Where to write it.")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,8 @@ def main() -> int:
         work = Path(temporary)
         layout = work / "layout"
         image = _base(options.base, layout, work)
-        _install(work / "layer" / SITE, options.python_version, work)
+        version = options.python_version or _debians(work / "debian") or PYTHON
+        _install(work / "layer" / SITE, version, work)
         image = _with_entry(add_layer(layout, image, work / "layer"), options.python)
         write_image(layout, image, f"gitops-run:{VERSION}")
         shutil.rmtree(options.out, ignore_errors=True)
@@ -66,6 +68,12 @@ def _base(base: Path | None, layout: Path, work: Path) -> Image:
     shutil.rmtree(root / "usr" / "share" / "doc", ignore_errors=True)
     layout.mkdir()
     return add_layer(layout, Image(config={"architecture": architecture, "os": "linux"}, layers=()), root)
+
+
+def _debians(root: Path) -> str:
+    """Read the version of Python in Debian's packages; "" where the base is another."""
+    program = root / "usr" / "bin" / "python3"
+    return program.readlink().name.removeprefix("python") if program.is_symlink() else ""
 
 
 def _downloaded(folder: Path) -> list[Path]:
