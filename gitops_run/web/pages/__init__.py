@@ -1,0 +1,1 @@
+"""What a browser shows: pure functions from states to HTML. Nothing here asks anybody or keeps anything."""
