@@ -22,7 +22,7 @@ from gitops_run.errors import BackendError, TransientError
 from gitops_run.model.health.pod_troubles import Surroundings, explained_health
 from gitops_run.model.health.rules import absent_health, has_health
 from gitops_run.model.names import STORE_SERVER
-from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.objects.identity import ObjectRef, Resource
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.close_up import CloseUp, SeenObject, SeenPod
@@ -109,7 +109,7 @@ async def _kinds_of(
     return list(found.values()), unknown
 
 
-async def _resource(discovery: Discovery, ref: ObjectRef):  # type: ignore[no-untyped-def]
+async def _resource(discovery: Discovery, ref: ObjectRef) -> Resource | None:
     try:
         return await discovery.find(ref)
     except TransientError:
@@ -124,10 +124,9 @@ def _around(plural: str, namespace: str) -> _Kind:
         _EVENTS: ("", "v1", "Event"),
         _REPLICA_SETS: ("apps", "apps/v1", "ReplicaSet"),
     }[plural]
+    path = path_of(api_version, plural, namespace)
     right = Right(verb="list", resource=plural, group=group, namespace=namespace)
-    return _Kind(
-        path=path_of(api_version, plural, namespace), right=right, kind=kind, api_version=api_version
-    )
+    return _Kind(path=path, right=right, kind=kind, api_version=api_version)
 
 
 async def _list(connection: Connection, kind: _Kind) -> _Listed:

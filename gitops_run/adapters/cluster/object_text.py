@@ -37,7 +37,7 @@ async def read_object_text(
 
 
 async def read_bound(connection: Connection, namespace: str, roles: Iterable[str]) -> tuple[Bound, ...]:
-    """List who is bound in a namespace, and who to these roles in all of them, as far as this user may see."""
+    """List who is bound in a namespace, and who to these roles in all of them, as far as one may see it."""
     own, owner, everywhere = await asyncio.gather(
         connection.find(path_of(RBAC, "rolebindings", namespace)),
         connection.find(owner_path(namespace)),

@@ -13,7 +13,7 @@ from gitops_run.model.state.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenObject:
-    """Hold an object as it is. uid: "" for one that doesn't exist. owner: the uid of what it belongs to, or "".
+    """Hold an object as it is. uid: "" for one that doesn't exist. owner: the uid of its owner, or "".
 
     health: as HealthState has it; "" where it may not be seen. created: RFC 3339.
     """
@@ -44,7 +44,7 @@ class CloseUp:
     """
 
     record: Record | None = None
-    details: SessionDetails = SessionDetails()
+    details: SessionDetails = field(default_factory=SessionDetails)
     objects: tuple[SeenObject, ...] = ()
     pods: tuple[SeenPod, ...] = ()
     missing: Mapping[str, Right] = field(default_factory=dict)
