@@ -7,7 +7,6 @@ reader that is slow holds the containers' streams up instead of filling memory.
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -18,7 +17,7 @@ from gitops_run.adapters.cluster.close_up import list_pods
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.paths import pod_path
 from gitops_run.errors import GitOpsRunError, TransientError, ungrouped
-from gitops_run.model.state.close_up import LogLine, SeenPod
+from gitops_run.model.state.close_up import LogLine, LogRequest, SeenPod
 from gitops_run.model.text.problem import printable
 
 TAIL: Final = 1000
@@ -26,15 +25,6 @@ LINE_MAX: Final = 8_000
 LOOK_AGAIN_S: Final = 2.0
 CONTAINERS_MAX: Final = 40
 """Each is followed by a request of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRequest:
-    """Say which logs. pod: "" for every pod. is_previous: of the containers' life before, which has ended."""
-
-    namespace: str
-    pod: str = ""
-    is_previous: bool = False
 
 
 async def follow_logs(

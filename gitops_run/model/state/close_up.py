@@ -75,3 +75,12 @@ class LogLine:
     container: str
     at: str
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRequest:
+    """Say which logs. pod: "" for every pod. is_previous: of the containers' life before, which has ended."""
+
+    namespace: str
+    pod: str = ""
+    is_previous: bool = False
