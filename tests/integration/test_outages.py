@@ -166,11 +166,11 @@ def test_a_watch_whose_time_is_over_goes_on_without_another_list(
         asked.append("list")
         return await original_get(self, path, query)  # type: ignore[arg-type]
 
-    def watch(self: Connection, path: str, query: dict[str, str]) -> Any:
+    def watch(self: Connection, path: str, query: dict[str, str], opened: Any) -> Any:
         asked.append(query["resourceVersion"])
         if len(asked) > 3:
             third_watch.set()
-        return original_watch(self, path, query)
+        return original_watch(self, path, query, opened)
 
     original_get, original_watch = Connection.get, Connection.watch
     monkeypatch.setattr(Connection, "get", get)

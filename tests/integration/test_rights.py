@@ -15,7 +15,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gitops_run.adapters.cluster.connection import JSON_PATCH, MERGE_PATCH, Request, connect
+from gitops_run.adapters.cluster.connection import JSON_PATCH, MERGE_PATCH, connect
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession

@@ -60,7 +60,9 @@ class ApiServer:
         version, items = answer
         return {"metadata": {"resourceVersion": str(version)}, "items": items}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: object = None
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         assert (path, query["labelSelector"]) == (PODS, "app=web")
         self._ask(query["resourceVersion"])
         self.open += 1
@@ -263,7 +265,9 @@ class OneName(ApiServer):
         assert query["fieldSelector"] == "metadata.name=a"
         return await super().get(path, {"labelSelector": "app=web"})
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: object = None
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         assert query["fieldSelector"] == "metadata.name=a"
         async with aclosing(super().watch(path, {**query, "labelSelector": "app=web"})) as events:
             async for event in events:
