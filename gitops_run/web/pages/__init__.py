@@ -1,6 +1,6 @@
 """What a browser shows: pure functions from states to HTML. Nothing here asks anybody or keeps anything.
 
-Pages follow topics of one stream for each browser: `GET /events?topic=rows&topic=NAMESPACE/NAME/TAB`, with
+Pages follow topics of one stream for each browser: `GET /events?topic=rows&topic=TOPIC` (session.Topic), with
 `since=EPOCH-VERSION` where an earlier stream ended. Its events are
 
 - `synced`: {"rows": how many}; first of all, so that "empty" is never "slow",

@@ -61,7 +61,7 @@ def waterfall_rows(times_ms: Mapping[str, int]) -> Fragment:
     return fragment[
         (
             div(".fall")[
-                span(step.name),
+                span[step.name],
                 svg(viewBox=f"0 0 {_WIDTH} {_BAR}", preserveAspectRatio="none", aria_hidden="true")[
                     line(x1="0", x2=str(_WIDTH), y1="5", y2="5"),
                     rect(
@@ -87,7 +87,7 @@ def trend(values_ms: Sequence[int]) -> Renderable | None:
     most = max(*shown, 1)
     p50, p95 = (percentile(tuple(values_ms), percent) for percent in (50, 95))
     said = f"the last {len(shown)} saves: p50 {duration(p50)}, p95 {duration(p95)}"
-    width = _BAR * len(shown)
+    width = _BAR * _TREND_VALUES
     return svg(
         ".trend",
         viewBox=f"0 0 {width} {_TREND_HEIGHT}",
@@ -95,7 +95,7 @@ def trend(values_ms: Sequence[int]) -> Renderable | None:
         role="img",
         aria_label=said,
     )[
-        (_column(number, value, most) for number, value in enumerate(shown)),
+        (_column(number, value, most) for number, value in enumerate(shown, _TREND_VALUES - len(shown))),
         g(".marks")[(_mark(value, most, width) for value in (p50, min(p95, most)))],
     ]
 

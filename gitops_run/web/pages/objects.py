@@ -37,20 +37,24 @@ def content(view: SessionView, now: datetime) -> Node:
     """Write the tree, and next to it the object that is opened."""
     if not view.objects:
         return notice(NO_OBJECTS, h2[NO_OBJECTS.title])
-    total = sum(1 for _ in _all(view.objects))
+    here = session_url(view.state.namespace, view.state.name)
+    return div(".split", data_open=view.opened is not None)[
+        tree(view, now), _opened(view.opened, here, now) if view.opened else None
+    ]
+
+
+def tree(view: SessionView, now: datetime) -> Renderable:
+    """Write the objects, what has failed first: a part that changes while the page is open."""
+    here = session_url(view.state.namespace, view.state.name)
     shown = tuple(failed_first(view.objects))
     if not view.has_all_objects:
         shown, _ = first(shown, OBJECTS_MAX)
-    here = session_url(view.state.namespace, view.state.name)
-    more = total - sum(1 for _ in _all(shown))
-    return div(".split", data_open=view.opened is not None)[
-        div[
-            ul(".tree")[(_node(one, view.opened, here, now) for one in shown)],
-            p[a(".button", href=f"{here}?tab=objects&all=1")[f"Show {counted(more, 'more object')}"]]
-            if more > 0
-            else None,
-        ],
-        _opened(view.opened, here, now) if view.opened else None,
+    more = sum(1 for _ in _all(view.objects)) - sum(1 for _ in _all(shown))
+    return div("#tree")[
+        ul(".tree")[(_node(one, view.opened, here, now) for one in shown)],
+        p[a(".button", href=f"{here}?tab=objects&all=1")[f"Show {counted(more, 'more object')}"]]
+        if more > 0
+        else None,
     ]
 
 

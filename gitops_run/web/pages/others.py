@@ -145,7 +145,10 @@ def _watches(watches: tuple[WatchView, ...], now: datetime) -> Node:
                     strong[one.kind],
                     age(one.since, now) if one.since else "",
                     str(one.restarts),
-                    _mark(is_good=not one.hidden, words=f"you lack {one.hidden}" if one.hidden else "live"),
+                    _mark(
+                        is_good=not one.hidden,
+                        words=f"you lack the right to {one.hidden}" if one.hidden else "live",
+                    ),
                 )
                 for one in watches
             ],

@@ -44,7 +44,7 @@ def page(viewer: ViewerView | None, name: str, content: Node, *, kind: str = "",
             link(rel="icon", href="/static/icon.svg", type="image/svg+xml"),
             link(rel="stylesheet", href="/static/app.css"),
             script(src="/static/idiomorph.min.js", defer=True),
-            script(src="/static/app.js", defer=True),
+            script(src="/static/app.js", type="module"),
         ],
         body(
             data_page=kind,

@@ -88,7 +88,7 @@ def _last_save(state: SessionState, now: datetime) -> Node:
         return span["no save yet"]
     took = duration(last.took_ms) if last.outcome is Outcome.APPLIED else last.outcome.value
     return fragment[
-        span[age(last.at, now), " ", took],
+        span[age(last.at, now), " ago · ", took],
         sparkline(summary.recent_ms) if summary else None,
         copied(short(revision)) if revision else None,
     ]
@@ -119,5 +119,5 @@ def _left(state: SessionState, now: datetime) -> list[Renderable | None]:
     ends, idle = state.ends_at, state.idle_at
     return [
         left(ends, time.expires, now) if ends else small["no TTL"],
-        small["idle in ", left(idle, time.idle_until, now)] if idle else None,
+        small["idle in ", left(idle, time.idle_until, now, is_brief=True)] if idle else None,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +28,33 @@ TITLES: Final[Mapping[Tab, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """Name what one session's page follows, as its stream does: "NAMESPACE/NAME/TAB"."""
+
+    namespace: str
+    name: str
+    tab: Tab
+    has_all_objects: bool = False
+
+    @classmethod
+    def of(cls, view: SessionView, tab: Tab) -> Topic:
+        """Name what this page follows."""
+        has_all = tab is Tab.OBJECTS and view.has_all_objects
+        return cls(namespace=view.state.namespace, name=view.state.name, tab=tab, has_all_objects=has_all)
+
+    @classmethod
+    def parse(cls, text: str) -> Topic | None:
+        """Read a topic; None where it is none."""
+        match text.split("/"):
+            case [namespace, name, tab, *more] if tab in set(Tab) and more in ([], ["all"]):
+                return cls(namespace=namespace, name=name, tab=Tab(tab), has_all_objects=bool(more))
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}/{self.tab}{'/all' if self.has_all_objects else ''}"
+
+
 def session_page(viewer: ViewerView, view: SessionView, tab: Tab, now: datetime) -> str:
     """Write the whole page."""
     state = view.state
@@ -46,17 +74,20 @@ def session_page(viewer: ViewerView, view: SessionView, tab: Tab, now: datetime)
         panel(view, tab, now),
         actions.dialogs(viewer, view),
     ]
-    topic = f"{state.namespace}/{state.name}/{tab.value}"
-    return page(viewer, state.name, content, kind="session", topic=topic)
+    return page(viewer, state.name, content, kind="session", topic=str(Topic.of(view, tab)))
 
 
 def session_parts(view: SessionView, tab: Tab, now: datetime) -> Mapping[str, str]:
     """Write the parts that change while the page is open, by their elements' ids.
 
-    Logs have a stream of their own, and their panel stays as it is.
+    Logs have a stream of their own. An object that is opened stays as it was read.
     """
     parts = {"head": str(head(view, now)), "kept": str(actions.kept(view))}
-    return parts if tab is Tab.LOGS else {**parts, "panel": str(panel(view, tab, now))}
+    if tab is Tab.LOGS:
+        return parts
+    if tab is Tab.OBJECTS and view.objects and tab not in view.notices:
+        return {**parts, "tree": str(objects.tree(view, now))}
+    return {**parts, "panel": str(panel(view, tab, now))}
 
 
 def head(view: SessionView, now: datetime) -> Renderable:
@@ -102,7 +133,7 @@ def _left(state: SessionState, now: datetime) -> Node:
     ends, idle = state.ends_at, state.idle_at
     return [
         left(ends, time.expires, now) if ends else "no TTL",
-        [", idle in ", left(idle, time.idle_until, now)] if idle else "",
+        [", idle in ", left(idle, time.idle_until, now, is_brief=True)] if idle else "",
     ]
 
 

@@ -42,10 +42,11 @@ def age(at: str, now: datetime) -> Renderable:
     return time(datetime=at)[rough((now - moment).total_seconds())]
 
 
-def left(until: datetime, at: str, now: datetime) -> Renderable:
+def left(until: datetime, at: str, now: datetime, *, is_brief: bool = False) -> Renderable:
     """Write how much time is left. The script keeps it current. at: the same moment, RFC 3339."""
     seconds = int((until - now).total_seconds())
-    return time(".left", datetime=at)[Duration(seconds).rough if seconds > 0 else "over"]
+    words = rough(seconds) if is_brief else Duration(max(seconds, 1)).rough
+    return time(class_="left brief" if is_brief else "left", datetime=at)[words if seconds > 0 else "over"]
 
 
 def revision(text: str) -> Renderable:
