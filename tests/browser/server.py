@@ -227,7 +227,12 @@ def application(example: Example) -> Starlette:
 def serving(example: Example) -> Iterator[Example]:
     """Serve an example on a free port of this machine, in a thread."""
     config = uvicorn.Config(
-        application(example), host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, lifespan="off"
+        application(example),
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        lifespan="off",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

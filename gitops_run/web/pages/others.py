@@ -203,7 +203,7 @@ def _end_form(viewer: ViewerView, view: EndView, url: str) -> Renderable:
         viewer,
         label(".field")[
             span["Type ", strong[name], " to end it"],
-            input(name="name", required=True, autocomplete="off", spellcheck="false", data_expect=name),
+            input(name="name", required=True, autocomplete="off", spellcheck="false"),
         ],
         label(".field")[span["Reason (optional)"], input(name="reason", maxlength="200", autocomplete="off")],
         p[button(".danger", type="submit")[f"End {name}"]],

@@ -119,5 +119,5 @@ def _left(state: SessionState, now: datetime) -> list[Renderable | None]:
     ends, idle = state.ends_at, state.idle_at
     return [
         left(ends, time.expires, now) if ends else small["no TTL"],
-        small["idle in ", left(idle, time.idle_until, now, is_brief=True)] if idle else None,
+        small["idle limit ", left(idle, time.idle_until, now, is_brief=True)] if idle else None,
     ]

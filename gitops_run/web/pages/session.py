@@ -133,7 +133,7 @@ def _left(state: SessionState, now: datetime) -> Node:
     ends, idle = state.ends_at, state.idle_at
     return [
         left(ends, time.expires, now) if ends else "no TTL",
-        [", idle in ", left(idle, time.idle_until, now, is_brief=True)] if idle else "",
+        [", idle limit ", left(idle, time.idle_until, now, is_brief=True)] if idle else "",
     ]
 
 
