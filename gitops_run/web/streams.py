@@ -1,0 +1,214 @@
+"""Streams of server-sent events: what has changed, in batches, to as many browsers as there are.
+
+GET /events?since=EPOCH-VERSION&s=NAMESPACE/NAME/TAB, where `s` may be repeated. Events, each with an id
+EPOCH-VERSION from which a stream that was cut goes on (Last-Event-ID wins over `since`):
+
+  synced  {"rows": 12, "all": true}   first, once the server's own watch is current. all: the rows that follow
+                                      are all there are, since it isn't known which of them the page has.
+  rows    {"set": [html], "gone": [id], "counts": html}
+  parts   {"s": "NAMESPACE/NAME/TAB", "parts": {id: html}}
+  gone    {"s": "NAMESPACE/NAME/TAB"}  the session has ended, or may not be seen any more.
+  login   {}                          the login has ended: nothing follows.
+
+A stream ends when the server's own watch is cut: what a page shows is current as long as its stream is open. A
+slow reader gets the newest rows when it is ready for them; nothing is queued for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from gitops_run.errors import GitOpsRunError
+from gitops_run.web.bells import listening
+from gitops_run.web.live import Live
+from gitops_run.web.login import Login, Logins
+from gitops_run.web.looks import Look, tab_of
+from gitops_run.web.pages.session import session_parts
+from gitops_run.web.pages.sessions import counts
+from gitops_run.web.viewer import REVIEW_S, Viewer
+
+BATCH_S: Final = 0.05
+PING_S: Final = 15.0
+PING: Final = b": ping\n\n"
+RETRY: Final = b"retry: 1000\n\n"
+
+
+def event(kind: str, data: str, id_: str = "") -> bytes:
+    """Write one event. data: one line."""
+    head = f"id: {id_}\n" if id_ else ""
+    return f"{head}event: {kind}\ndata: {data}\n\n".encode()
+
+
+class EventStream:
+    """Answer a request with events until they end, or the browser leaves. An ASGI application."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        """events: closed at the end."""
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        del scope
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with anyio.create_task_group() as tasks:
+
+            async def until_gone() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_gone)
+            async with aclosing(self._events) as events:
+                async for one in events:
+                    await send({"type": "http.response.body", "body": one, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            tasks.cancel_scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Say up to where a browser knows what there is. epoch: "" where it knows nothing."""
+
+    epoch: str = ""
+    version: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Since:
+        """Parse "EPOCH-VERSION"; anything that isn't that knows nothing."""
+        epoch, _, version = text.partition("-")
+        is_number = version.isascii() and version.isdigit() and len(version) < 20
+        return cls(epoch, int(version)) if is_number else cls()
+
+
+class Feed:
+    """Know what one stream has sent, and make its next batch."""
+
+    def __init__(self, live: Live, viewer: Viewer, since: Since) -> None:
+        is_known = since.epoch == live.epoch and live.floor <= since.version <= live.version
+        self._live = live
+        self._viewer = viewer
+        self._sent = since.version if is_known else -1
+        self._shown: set[str] | None = None
+        self._reviewed_at = 0.0
+        self._counts = ""
+
+    @property
+    def id(self) -> str:
+        """Write up to where this stream has sent."""
+        return f"{self._live.epoch}-{max(self._sent, 0)}"
+
+    async def first(self) -> tuple[bytes, ...]:
+        """Say what there is, and then what the browser doesn't know of it. Raises BackendError."""
+        is_all = self._sent < 0
+        batch = await self.next()
+        synced = event("synced", json.dumps({"rows": len(self._shown or ()), "all": is_all}), self.id)
+        return (synced, batch) if batch else (synced,)
+
+    async def next(self) -> bytes | None:
+        """Write what has changed since the last batch; None for nothing. Raises BackendError."""
+        live, before, known = self._live, self._shown, self._sent
+        if before is not None and known == live.version and not self._is_review_due():
+            return None
+        self._reviewed_at = anyio.current_time()
+        visible = await self._visible()
+        self._sent = live.version
+        changed = set(live.rows) if known < 0 else set(live.changed_since(known))
+        if before is None:
+            appeared, gone = changed & visible, changed - visible if known >= 0 else set()
+        else:
+            appeared = (changed & visible) | (visible - before)
+            gone = (before - visible) | (changed - live.rows.keys())
+        self._shown = visible
+        counted = counts((live.rows[key].state for key in visible), datetime.now(UTC))
+        if not appeared and not gone and counted == self._counts:
+            return None
+        self._counts = counted
+        sets = ",".join(live.row_json(key) for key in appeared)
+        ids = json.dumps(sorted(gone))
+        return event("rows", f'{{"set":[{sets}],"gone":{ids},"counts":{json.dumps(counted)}}}', self.id)
+
+    def _is_review_due(self) -> bool:
+        return anyio.current_time() >= self._reviewed_at + REVIEW_S
+
+    async def _visible(self) -> set[str]:
+        rows = dict(self._live.rows)
+        seen = await self._viewer.sight.visible([row.state for row in rows.values()])
+        return {
+            key
+            for key, row in rows.items()
+            if (row.state.namespace, row.state.name) in seen and key in self._live.rows
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """Say who follows what. looks: what of single sessions is open in the browser, by "NAMESPACE/NAME/TAB"."""
+
+    viewer: Viewer
+    login: Login
+    since: Since
+    looks: Mapping[str, Look]
+
+
+async def browser_events(live: Live, logins: Logins, watching: Watching) -> AsyncGenerator[bytes, None]:
+    """Yield one browser's events until its login ends, or the server's own watch is cut."""
+    viewer, login, looks = watching.viewer, watching.login, watching.looks
+    viewer.streams += 1
+    try:
+        with listening(live.bells, login.bells, *(look.bells for look in looks.values())) as bell:
+            yield RETRY
+            while not live.is_current and not logins.is_over(login):
+                if not await bell.wait(PING_S):
+                    yield PING
+            feed = Feed(live, viewer, watching.since)
+            parts = {place: Parts(place, look) for place, look in looks.items()}
+            for one in await feed.first():
+                yield one
+            while live.is_current and not logins.is_over(login):
+                sent = [batch for batch in (await feed.next(), *(p.next() for p in parts.values())) if batch]
+                for batch in sent:
+                    yield batch
+                await anyio.sleep(BATCH_S)
+                if not await bell.wait(PING_S):
+                    yield PING
+            if logins.is_over(login):
+                yield event("login", "{}")
+    except GitOpsRunError:
+        return  # what may be seen isn't known: the page says that it is cut off, and comes again
+    finally:
+        viewer.streams -= 1
+
+
+class Parts:
+    """Know which parts of one session's page one stream has sent."""
+
+    def __init__(self, place: str, look: Look) -> None:
+        self._place = place
+        self._tab = tab_of(place.rpartition("/")[2])
+        self._look = look
+        self._sent: dict[str, str] = {}
+        self._version = -1
+
+    def next(self) -> bytes | None:
+        """Write the parts that differ from what was sent; None for none."""
+        look = self._look
+        if look.version == self._version:
+            return None
+        self._version = look.version
+        if look.is_gone:
+            return event("gone", json.dumps({"s": self._place}))
+        if (view := look.view(self._tab)) is None:
+            return None
+        made = session_parts(view, self._tab, datetime.now(UTC))
+        changed = {id_: html for id_, html in made.items() if self._sent.get(id_) != html}
+        self._sent = dict(made)
+        return event("parts", json.dumps({"s": self._place, "parts": changed})) if changed else None

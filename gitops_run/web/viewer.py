@@ -1,0 +1,108 @@
+"""Who looks, and what they may see and do: the one place that knows it.
+
+A viewer is a user with groups, as the API server names them, and a way to the cluster with that user's
+rights. Reviews are cached for a minute for each identity, whatever the number of its browsers, so that a right
+which is taken away closes what it opened within that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from gitops_run.api.acting import Act, needed, obstacle
+from gitops_run.api.viewing import SEE_ALL, Viewing, see_one
+from gitops_run.errors import GitOpsRunError
+from gitops_run.model.rights.right import Identity, Right
+from gitops_run.model.state.session_state import SessionState
+
+CACHED_S: Final = 60.0
+REVIEW_S: Final = 45.0
+"""How often what streams show is reviewed again: before the cache is too old, with time for the reviews."""
+
+
+class Sight:
+    """Know what one identity may see of all sessions."""
+
+    def __init__(self, viewing: Viewing, now: Callable[[], float] = anyio.current_time) -> None:
+        self._viewing = viewing
+        self._now = now
+        self._sees_all = False
+        self._all_until = 0.0
+        self._seen: dict[tuple[str, str], tuple[bool, float]] = {}
+        self._lock = anyio.Lock()
+
+    async def visible(self, states: Iterable[SessionState]) -> frozenset[tuple[str, str]]:
+        """Choose what may be seen, by namespace and name. Raises BackendError."""
+        places = {(state.namespace, state.name): state for state in states}
+        if self._is_all_known() and self._sees_all:
+            return frozenset(places)
+        async with self._lock:
+            if not self._is_all_known():
+                (self._sees_all,) = await self._viewing.allowed((SEE_ALL,))
+                self._all_until = self._now() + CACHED_S
+            if self._sees_all:
+                return frozenset(places)
+            await self._ask({place: state for place, state in places.items() if not self._is_known(place)})
+        return frozenset(place for place in places if self._seen[place][0])
+
+    def forget(self) -> None:
+        """Ask again next time."""
+        self._all_until = 0.0
+        self._seen.clear()
+
+    def _is_all_known(self) -> bool:
+        return self._now() < self._all_until
+
+    def _is_known(self, place: tuple[str, str]) -> bool:
+        return place in self._seen and self._now() < self._seen[place][1]
+
+    async def _ask(self, states: dict[tuple[str, str], SessionState]) -> None:
+        answers = await self._viewing.allowed([see_one(state) for state in states.values()])
+        until = self._now() + CACHED_S
+        self._seen |= {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
+
+
+@dataclass(slots=True, eq=False)
+class Viewer:
+    """Hold one identity with its way to the cluster. streams, logs: how many it has open."""
+
+    identity: Identity
+    viewing: Viewing
+    sight: Sight
+    streams: int = 0
+    logs: int = 0
+    _rights: dict[Right, tuple[bool, float]] = field(default_factory=dict)
+
+    async def may_see(self, state: SessionState) -> bool:
+        """Say whether this viewer may see a session. Raises BackendError."""
+        return bool(await self.sight.visible((state,)))
+
+    async def missing(self, state: SessionState) -> dict[Act, str]:
+        """Say in words why actions can't be done: which right is missing, or what stands against it."""
+        wanted = {act: needed(act, state) for act in Act}
+        try:
+            allowed = await self.allowed([right for rights in wanted.values() for right in rights])
+        except GitOpsRunError as error:
+            return dict.fromkeys(Act, f"your rights are not known: {error.message}")
+        why = {act: self._why_not(act, state, wanted[act], allowed) for act in Act}
+        return {act: text for act, text in why.items() if text}
+
+    def _why_not(
+        self, act: Act, state: SessionState, rights: Sequence[Right], allowed: dict[Right, bool]
+    ) -> str:
+        lacking = next((right for right in rights if not allowed[right]), None)
+        return f"you need the right to {lacking}" if lacking else obstacle(act, state, self.viewing)
+
+    async def allowed(self, rights: Iterable[Right]) -> dict[Right, bool]:
+        """Say which rights this viewer has, as of a minute ago at most. Raises BackendError."""
+        wanted = dict.fromkeys(rights)
+        now = anyio.current_time()
+        unknown = [right for right in wanted if now >= self._rights.get(right, (False, 0.0))[1]]
+        answers = await self.viewing.allowed(unknown)
+        until = anyio.current_time() + CACHED_S
+        self._rights |= {right: (answer, until) for right, answer in zip(unknown, answers, strict=True)}
+        return {right: self._rights[right][0] for right in wanted}
