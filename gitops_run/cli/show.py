@@ -32,7 +32,7 @@ from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
-from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
+from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, health_of, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
@@ -167,7 +167,7 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
         _person(session.synced_by),
         time_left_text(session, now),
         _last_save(session),
-        _health(session),
+        _cut(health_of(session)),
     )
 
 
@@ -195,19 +195,6 @@ def _last_save(session: SessionState) -> str:
 def _branch(summary: Summary | None) -> str:
     """Write the git branch of the files; a star stands for changes that aren't committed."""
     return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
-
-
-def _health(session: SessionState) -> str:
-    """Say why a session isn't healthy, in Flux's words or its loop's."""
-    refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
-    if why := next(refused, ""):
-        return _cut(why)
-    summary = session.summary
-    if summary is None or summary.last is None:
-        return ""
-    if summary.unhealthy:
-        return _cut(f"{summary.unhealthy} not healthy: {summary.first_unhealthy}")
-    return "healthy" if summary.last.is_healthy else ""
 
 
 def _cut(text: str) -> str:

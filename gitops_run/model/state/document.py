@@ -56,7 +56,8 @@ class SessionDocument:
 
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
     has more. record, timings, inventory, conditions and events: of `status` alone. time: None where the
-    session has no limit. is_gone: of `list --watch` alone: the session has ended.
+    session has no limit. pod_security: the level that is enforced on its pods.
+    is_gone: of `list --watch` alone: the session has ended.
     """
 
     v: int
@@ -82,6 +83,7 @@ class SessionDocument:
     timings: Timings | None
     time: TimeLeft | None
     is_gone: bool = False
+    pod_security: str = ""
     inventory: tuple[ObjectRef, ...] = ()
     conditions: tuple[Condition, ...] = ()
     events: tuple[ClusterEvent, ...] = ()
@@ -128,6 +130,7 @@ def _document(state: SessionState, now: datetime) -> SessionDocument:
         record=state.record,
         timings=_timings(state.record) if state.record else None,
         time=time_left(state, now),
+        pod_security=state.pod_security,
     )
 
 

@@ -58,7 +58,8 @@ class Rights:
 class ViewerView:
     """Say who looks. csrf: the token of this login's forms. context: of the kubeconfig, or "".
 
-    rights: what the user may do, each in words, for the user's own page.
+    rights: what the user may do, each in words, for the user's own page. since: EPOCH-VERSION of the states
+    that this page was made from, from which its stream goes on.
     """
 
     user: str
@@ -66,6 +67,7 @@ class ViewerView:
     csrf: str = ""
     context: str = ""
     rights: tuple[str, ...] = ()
+    since: str = ""
 
 
 class NoticeKind(StrEnum):
@@ -181,7 +183,8 @@ class SessionView:
     notices: by tab, why its content is missing. diffs: by (run, number) of a save, on the
     owner's machine alone.
     explanations: what Flux or the cluster says beyond the record; the page explains the record's problems.
-    extend_by: the duration that the form proposes, "8h".
+    extend_by: the duration that the form proposes, "8h". has_all_objects: show more than the first 200.
+    context: of the kubeconfig, for the commands.
     """
 
     state: SessionState
@@ -197,6 +200,8 @@ class SessionView:
     notices: Mapping[Tab, Notice] = field(default_factory=dict)
     message: Message | None = None
     extend_by: str = ""
+    has_all_objects: bool = False
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
