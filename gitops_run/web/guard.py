@@ -1,8 +1,8 @@
 """What every request must satisfy before it is routed, and what every answer carries.
 
 Host is compared with an exact list, which a rebound name never matches. A request that changes something
-comes from a page of this server, by the browser's own word. Source: OWASP, Cross-Site Request Forgery Prevention;
-W3C, Fetch Metadata and Trusted Types.
+comes from a page of this server, by the browser's own word. Source: OWASP, Cross-Site Request Forgery
+Prevention; W3C, Fetch Metadata and Trusted Types.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Live:
         self.rows: dict[str, Row] = {}
         self.trouble: GitOpsRunError | None = None
         self.as_of: datetime | None = None
-        self.is_listed = False
+        self.listed = anyio.Event()
         self.restarts: Counter[str] = Counter()
         self._watch: SessionWatch | None = None
         self._changed: OrderedDict[str, int] = OrderedDict()
@@ -77,6 +77,11 @@ class Live:
     def watch_again(self) -> None:
         """Begin again: a right was given or taken, so that other sessions may be seen."""
         self._again.set()
+
+    @property
+    def is_listed(self) -> bool:
+        """Say whether the sessions were ever listed."""
+        return self.listed.is_set()
 
     @property
     def is_current(self) -> bool:
@@ -123,7 +128,7 @@ class Live:
             tasks.start_soon(self._end_when_asked, tasks.cancel_scope)
             async for states in watch.sessions():
                 self._take(states)
-                self.is_listed = True
+                self.listed.set()
 
     async def _end_when_asked(self, scope: anyio.CancelScope) -> None:
         await self._again.wait()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gitops_run.web.bells import Bells
+from gitops_run.web.pages.view import Message
 
 TOKEN_BYTES: Final = 32
 TOKEN_S: Final = 60.0
@@ -25,6 +26,15 @@ class Login:
     key: str
     csrf: str
     bells: Bells = field(default_factory=Bells)
+    _messages: dict[tuple[str, str], Message] = field(default_factory=dict)
+
+    def leave_message(self, namespace: str, name: str, message: Message) -> None:
+        """Keep what came of an action for the next page of a session."""
+        self._messages[namespace, name] = message
+
+    def take_message(self, namespace: str, name: str) -> Message | None:
+        """Take what came of the last action, once."""
+        return self._messages.pop((namespace, name), None)
 
 
 class Logins:
@@ -67,3 +77,8 @@ class Logins:
         """End a login and its streams."""
         self._logins.pop(login.key, None)
         login.bells.ring()
+
+    def end_all(self) -> None:
+        """End every login."""
+        for login in tuple(self._logins.values()):
+            self.leave(login)

@@ -55,7 +55,7 @@ class Look:
     error: GitOpsRunError | None = None
     is_read: anyio.Event = field(default_factory=anyio.Event)
 
-    def view(self, tab: Tab) -> SessionView | None:
+    def view(self) -> SessionView | None:
         """Write what a page shows; None where there is nothing to see."""
         if self.state is None:
             return None

@@ -10,8 +10,8 @@ EPOCH-VERSION from which a stream that was cut goes on (Last-Event-ID wins over 
   gone    {"s": "NAMESPACE/NAME/TAB"}  the session has ended, or may not be seen any more.
   login   {}                          the login has ended: nothing follows.
 
-A stream ends when the server's own watch is cut: what a page shows is current as long as its stream is open. A
-slow reader gets the newest rows when it is ready for them; nothing is queued for it.
+A stream ends when the server's own watch is cut: what a page shows is current as long as its stream is open.
+A slow reader gets the newest rows when it is ready for them; nothing is queued for it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from gitops_run.web.live import Live
 from gitops_run.web.login import Login, Logins
 from gitops_run.web.looks import Look, tab_of
 from gitops_run.web.pages.session import session_parts
-from gitops_run.web.pages.sessions import counts
-from gitops_run.web.viewer import REVIEW_S, Viewer
+from gitops_run.web.viewer import Scene, Viewer
 
 BATCH_S: Final = 0.05
 PING_S: Final = 15.0
@@ -97,61 +96,47 @@ class Feed:
         self._live = live
         self._viewer = viewer
         self._sent = since.version if is_known else -1
-        self._shown: set[str] | None = None
-        self._reviewed_at = 0.0
-        self._counts = ""
+        self._scene: Scene | None = None
 
     @property
-    def id(self) -> str:
-        """Write up to where this stream has sent."""
+    def _id(self) -> str:
         return f"{self._live.epoch}-{max(self._sent, 0)}"
 
     async def first(self) -> tuple[bytes, ...]:
         """Say what there is, and then what the browser doesn't know of it. Raises BackendError."""
         is_all = self._sent < 0
         batch = await self.next()
-        synced = event("synced", json.dumps({"rows": len(self._shown or ()), "all": is_all}), self.id)
+        number = len(self._scene.rows) if self._scene else 0
+        synced = event("synced", json.dumps({"rows": number, "all": is_all}), self._id)
         return (synced, batch) if batch else (synced,)
 
     async def next(self) -> bytes | None:
         """Write what has changed since the last batch; None for nothing. Raises BackendError."""
-        live, before, known = self._live, self._shown, self._sent
-        if before is not None and known == live.version and not self._is_review_due():
+        live, known, before = self._live, self._sent, self._scene
+        scene = await self._viewer.scene(live)
+        if scene is before:
             return None
-        self._reviewed_at = anyio.current_time()
-        visible = await self._visible()
-        self._sent = live.version
+        self._scene, self._sent = scene, scene.version
+        # A row that went after the scene was composed is reported with the next one.
+        shown = scene.rows & live.rows.keys()
         changed = set(live.rows) if known < 0 else set(live.changed_since(known))
+        appeared = changed & shown
+        gone = changed - live.rows.keys()
         if before is None:
-            appeared, gone = changed & visible, changed - visible if known >= 0 else set()
+            gone |= changed - scene.rows if known >= 0 else set()
         else:
-            appeared = (changed & visible) | (visible - before)
-            gone = (before - visible) | (changed - live.rows.keys())
-        self._shown = visible
-        counted = counts((live.rows[key].state for key in visible), datetime.now(UTC))
-        if not appeared and not gone and counted == self._counts:
+            appeared |= shown - before.rows
+            gone |= before.rows - scene.rows
+        if not (appeared or gone or before is None or scene.counts != before.counts):
             return None
-        self._counts = counted
-        sets = ",".join(live.row_json(key) for key in appeared)
-        ids = json.dumps(sorted(gone))
-        return event("rows", f'{{"set":[{sets}],"gone":{ids},"counts":{json.dumps(counted)}}}', self.id)
-
-    def _is_review_due(self) -> bool:
-        return anyio.current_time() >= self._reviewed_at + REVIEW_S
-
-    async def _visible(self) -> set[str]:
-        rows = dict(self._live.rows)
-        seen = await self._viewer.sight.visible([row.state for row in rows.values()])
-        return {
-            key
-            for key, row in rows.items()
-            if (row.state.namespace, row.state.name) in seen and key in self._live.rows
-        }
+        sets = ",".join(live.row_json(key) for key in sorted(appeared))
+        ids, counted = json.dumps(sorted(gone)), json.dumps(scene.counts)
+        return event("rows", f'{{"set":[{sets}],"gone":{ids},"counts":{counted}}}', self._id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """Say who follows what. looks: what of single sessions is open in the browser, by "NAMESPACE/NAME/TAB"."""
+    """Say who follows what. looks: the sessions that are open in the browser, by "NAMESPACE/NAME/TAB"."""
 
     viewer: Viewer
     login: Login
@@ -206,7 +191,7 @@ class Parts:
         self._version = look.version
         if look.is_gone:
             return event("gone", json.dumps({"s": self._place}))
-        if (view := look.view(self._tab)) is None:
+        if (view := look.view()) is None:
             return None
         made = session_parts(view, self._tab, datetime.now(UTC))
         changed = {id_: html for id_, html in made.items() if self._sent.get(id_) != html}

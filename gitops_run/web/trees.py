@@ -160,15 +160,15 @@ def explanations(state: SessionState) -> tuple[Explanation, ...]:
                 hint="to check the cluster and its store: gitops-run doctor",
             )
         )
-    for target in state.targets:
-        if target.ready == "False" and target.attempted:
-            found.append(
-                Explanation(
-                    title=f"{target.object}: {target.reason}",
-                    lines=tuple(target.message.splitlines()),
-                    hint="repair the files and save, or go back to an earlier snapshot",
-                )
-            )
+    found += [
+        Explanation(
+            title=f"{target.object}: {target.reason}",
+            lines=tuple(target.message.splitlines()),
+            hint="repair the files and save, or go back to an earlier snapshot",
+        )
+        for target in state.targets
+        if target.ready == "False" and target.attempted
+    ]
     return tuple(found)
 
 

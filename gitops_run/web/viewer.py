@@ -1,14 +1,15 @@
 """Who looks, and what they may see and do: the one place that knows it.
 
 A viewer is a user with groups, as the API server names them, and a way to the cluster with that user's
-rights. Reviews are cached for a minute for each identity, whatever the number of its browsers, so that a right
-which is taken away closes what it opened within that time.
+rights. Reviews are cached for a minute for each identity, whatever the number of its browsers, so that a
+right which is taken away closes what it opened within that time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import anyio
@@ -16,8 +17,11 @@ import anyio
 from gitops_run.api.acting import Act, needed, obstacle
 from gitops_run.api.viewing import SEE_ALL, Viewing, see_one
 from gitops_run.errors import GitOpsRunError
+from gitops_run.model.rights.access import FLUX_KUSTOMIZE_GROUP
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.web.live import Live
+from gitops_run.web.pages.sessions import counts
 
 CACHED_S: Final = 60.0
 REVIEW_S: Final = 45.0
@@ -27,8 +31,15 @@ REVIEW_S: Final = 45.0
 class Sight:
     """Know what one identity may see of all sessions."""
 
-    def __init__(self, viewing: Viewing, now: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(
+        self,
+        viewing: Viewing,
+        changed: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        """changed: called where this identity may suddenly see all sessions, or no longer all."""
         self._viewing = viewing
+        self._changed = changed
         self._now = now
         self._sees_all = False
         self._all_until = 0.0
@@ -42,8 +53,10 @@ class Sight:
             return frozenset(places)
         async with self._lock:
             if not self._is_all_known():
-                (self._sees_all,) = await self._viewing.allowed((SEE_ALL,))
-                self._all_until = self._now() + CACHED_S
+                (sees_all,) = await self._viewing.allowed((SEE_ALL,))
+                if self._all_until and sees_all is not self._sees_all:
+                    self._changed()
+                self._sees_all, self._all_until = sees_all, self._now() + CACHED_S
             if self._sees_all:
                 return frozenset(places)
             await self._ask({place: state for place, state in places.items() if not self._is_known(place)})
@@ -66,6 +79,16 @@ class Sight:
         self._seen |= {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Hold what one identity sees of all sessions: the ids of rows, and their counts as HTML."""
+
+    version: int
+    until: float
+    rows: frozenset[str]
+    counts: str
+
+
 @dataclass(slots=True, eq=False)
 class Viewer:
     """Hold one identity with its way to the cluster. streams, logs: how many it has open."""
@@ -75,7 +98,26 @@ class Viewer:
     sight: Sight
     streams: int = 0
     logs: int = 0
+    _scene: Scene | None = None
+    _composing: anyio.Lock = field(default_factory=anyio.Lock)
     _rights: dict[Right, tuple[bool, float]] = field(default_factory=dict)
+
+    async def scene(self, live: Live) -> Scene:
+        """Compose what this identity sees now, once for all of its browsers. Raises BackendError."""
+        async with self._composing:
+            known = self._scene
+            if known and known.version == live.version and anyio.current_time() < known.until:
+                return known
+            version, rows = live.version, dict(live.rows)
+            seen = await self.sight.visible([row.state for row in rows.values()])
+            shown = {key: row for key, row in rows.items() if (row.state.namespace, row.state.name) in seen}
+            self._scene = Scene(
+                version=version,
+                until=anyio.current_time() + REVIEW_S,
+                rows=frozenset(shown),
+                counts=counts((row.state for row in shown.values()), datetime.now(UTC)),
+            )
+            return self._scene
 
     async def may_see(self, state: SessionState) -> bool:
         """Say whether this viewer may see a session. Raises BackendError."""
@@ -106,3 +148,18 @@ class Viewer:
         until = anyio.current_time() + CACHED_S
         self._rights |= {right: (answer, until) for right, answer in zip(unknown, answers, strict=True)}
         return {right: self._rights[right][0] for right in wanted}
+
+
+async def known_rights(viewer: Viewer) -> tuple[str, ...]:
+    """Say in words what a viewer may do beyond a session of their own. Raises BackendError."""
+    wanted = {
+        "see the sessions of all namespaces": SEE_ALL,
+        "create and end sessions": Right(verb="create", resource="namespaces"),
+        "see the cluster's events": Right(verb="list", resource="events"),
+        "read the logs of all pods": Right(verb="get", resource="pods", subresource="log"),
+        "suspend and resume all sessions": Right(
+            verb="patch", resource="kustomizations", group=FLUX_KUSTOMIZE_GROUP
+        ),
+    }
+    has = await viewer.allowed(wanted.values())
+    return tuple(f"{'You may' if has[right] else 'You may not'} {words}" for words, right in wanted.items())
