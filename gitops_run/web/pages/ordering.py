@@ -31,6 +31,23 @@ _LAST: Final = "~"
 """After every time."""
 
 
+def to_query(pairs: Iterable[tuple[str, str]]) -> SessionsQuery:
+    """Read what a viewer has chosen from a URL. What is repeated there counts as it is last written."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    last = {name: values[-1] for name, values in found.items()}
+    return SessionsQuery(
+        q=last.get("q", ""),
+        states=tuple(found.get("state", ())),
+        owner=last.get("owner", ""),
+        namespace=last.get("ns", ""),
+        sort=last.get("sort", ""),
+        group=last.get("group", ""),
+        is_whole="all" in last,
+    )
+
+
 def targets_of(state: SessionState) -> str:
     """Write what is applied, as it stands in a row."""
     return ", ".join(state.place.targets) if state.place else ""
@@ -69,14 +86,20 @@ def _key(value: str, name: str) -> tuple[int, str]:
     return (RANKS.index(Phase(value)), "") if name == "state" else (0, value.lower())
 
 
-def is_chosen(state: SessionState, row: str, query: SessionsQuery, viewer: str, now: datetime) -> bool:
-    """Say whether a session is among those that the viewer has chosen. row: its HTML, which is searched."""
+def is_chosen(
+    state: SessionState,
+    query: SessionsQuery,
+    viewer: str,
+    now: datetime,
+    row: Callable[[SessionState, datetime], str],
+) -> bool:
+    """Say whether a session is among those that the viewer has chosen. row: writes it; that is searched."""
     owner = viewer if query.owner == "mine" else query.owner
     return (
         (not query.states or phase(state, now).value in query.states)
         and (not owner or state.known_owner == owner)
         and (not query.namespace or state.namespace == query.namespace)
-        and matches(row, query.q)
+        and (not query.q or matches(row(state, now), query.q))
     )
 
 

@@ -33,8 +33,8 @@ from gitops_run.web.pages.words import command
 NAME = "gitops-run"
 
 
-def page(viewer: ViewerView | None, name: str, content: Node, *, kind: str = "", stream: str = "") -> str:
-    """Write a whole page. kind: of its keys, "sessions", "session" or "". stream: the URL of its stream."""
+def page(viewer: ViewerView | None, name: str, content: Node, *, kind: str = "", topic: str = "") -> str:
+    """Write a whole page. kind: of its keys, "sessions", "session" or "". topic: what it follows, or ""."""
     whole = html(lang="en")[
         head[
             meta(charset="utf-8"),
@@ -48,7 +48,7 @@ def page(viewer: ViewerView | None, name: str, content: Node, *, kind: str = "",
         ],
         body(
             data_page=kind,
-            data_stream=stream or None,
+            data_topic=topic or None,
             data_user=viewer.user if viewer else None,
         )[
             a("#skip", href="#main")["Skip to the content"],

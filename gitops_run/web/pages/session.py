@@ -46,9 +46,8 @@ def session_page(viewer: ViewerView, view: SessionView, tab: Tab, now: datetime)
         panel(view, tab, now),
         actions.dialogs(viewer, view),
     ]
-    place = f"{state.namespace}/{state.name}"
-    stream = f"/events?s={place}&tab={tab.value}&since={viewer.since}"
-    return page(viewer, state.name, content, kind="session", stream=stream)
+    topic = f"{state.namespace}/{state.name}/{tab.value}"
+    return page(viewer, state.name, content, kind="session", topic=topic)
 
 
 def session_parts(view: SessionView, tab: Tab, now: datetime) -> Mapping[str, str]:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from htpy import Renderable, button, div, form, h1, input, label, option, select, span  # noqa: A004 - HTML's name
+from htpy import (
+    Renderable,
+    a,
+    button,
+    div,
+    form,
+    h1,
+    input,  # noqa: A004 - HTML's name
+    label,
+    noscript,
+    option,
+    p,
+    select,
+    span,
+)
 from markupsafe import Markup
 
 from gitops_run.model.state.session_state import Phase, SessionState, phase
@@ -27,6 +41,8 @@ from gitops_run.web.pages.view import Notice, NoticeKind, SessionsQuery, ViewerV
 
 __all__ = ["counts", "row_id", "session_row", "sessions_page"]
 
+ROWS_FIRST: Final = 80
+"""More than a screen holds. The stream brings the others, so that the first paint doesn't wait for them."""
 _RARE: Final = (Phase.NEW, Phase.INCOMPLETE)
 """States that are counted only where a session has one of them."""
 NO_SESSIONS: Final = Notice(
@@ -46,19 +62,20 @@ def sessions_page(
     row: Callable[[SessionState, datetime], str] = session_row,
 ) -> str:
     """Write the whole page. states: what this viewer may see, in any order. row: may keep what it made."""
-    made = {row_id(one): row(one, now) for one in states}
+    rows = _rows(viewer, states, now, query, row)
     content = [
         h1(".unseen")["Sessions"],
         _tools(states, now, query),
-        _grid(_rows(viewer, states, now, query, made), query),
+        _grid(rows, query),
+        noscript[p(".hint")[a(href="/?all=1")["Show all sessions"]]] if len(states) > len(rows) else None,
         div("#empty", hidden=bool(states))[notice(NO_SESSIONS)],
-        div("#no-match", hidden=True)[
+        div("#no-match", hidden=bool(rows) or not states)[
             span["No session matches."], button(type="button", data_do="clear")["Show all sessions"]
         ],
         _bulk(viewer),
         bulk_dialogs(),
     ]
-    return page(viewer, "Sessions", content, kind="sessions", stream=f"/events?since={viewer.since}")
+    return page(viewer, "Sessions", content, kind="sessions", topic="rows")
 
 
 def counts(states: Iterable[SessionState], now: datetime, chosen: Iterable[str] = ()) -> str:
@@ -135,30 +152,30 @@ def _rows(
     states: Sequence[SessionState],
     now: datetime,
     query: SessionsQuery,
-    made: Mapping[str, str],
+    row: Callable[[SessionState, datetime], str],
 ) -> list[Renderable | Markup]:
+    """Write the rows that are seen first; the stream brings the others."""
     found: list[Renderable | Markup] = []
+    left = len(states) if query.is_whole else ROWS_FIRST
     for value, members in grouped(ordered(states, query.sort, now), query.group, now):
-        shown = [is_chosen(one, made[row_id(one)], query, viewer.user, now) for one in members]
-        if query.group:
-            found.append(group_row(value, sum(shown)))
-        found += [
-            Markup(made[row_id(one)] if is_shown else made[row_id(one)].replace("<div", "<div hidden", 1))  # noqa: S704 - made by session_row
-            for one, is_shown in zip(members, shown, strict=True)
-        ]
+        shown = [one for one in members if is_chosen(one, query, viewer.user, now, row)]
+        if query.group and shown and left > 0:
+            found.append(group_row(value, len(shown)))
+        found += [Markup(row(one, now)) for one in shown[: max(left, 0)]]  # noqa: S704 - made by session_row
+        left -= len(shown)
     return found
 
 
 def group_row(value: str, number: int) -> Renderable:
     """Write the heading of a group."""
-    return div(".group", role="row", data_group=value, hidden=not number)[
+    return div(".group", role="row", data_group=value)[
         div(role="cell")[span[value or "none"], span(".number")[str(number)]]
     ]
 
 
 def _grid(rows: Sequence[Renderable | Markup], query: SessionsQuery) -> Renderable:
     sort = query.sort or DEFAULT_SORT
-    return div("#sessions", role="table", aria_label="Sessions")[
+    return div("#sessions", role="table", aria_label="Sessions", data_ranks=" ".join(RANKS))[
         div(role="rowgroup")[
             div(".heads", role="row")[
                 div(role="columnheader")[

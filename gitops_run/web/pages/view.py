@@ -58,8 +58,7 @@ class Rights:
 class ViewerView:
     """Say who looks. csrf: the token of this login's forms. context: of the kubeconfig, or "".
 
-    rights: what the user may do, each in words, for the user's own page. since: EPOCH-VERSION of the states
-    that this page was made from, from which its stream goes on.
+    rights: what the user may do, each in words, for the user's own page.
     """
 
     user: str
@@ -67,7 +66,6 @@ class ViewerView:
     csrf: str = ""
     context: str = ""
     rights: tuple[str, ...] = ()
-    since: str = ""
 
 
 class NoticeKind(StrEnum):
@@ -256,7 +254,8 @@ class SessionsQuery:
     """Hold what the viewer has chosen, as the URL has it: ?q=&state=&state=&owner=&ns=&sort=&group=.
 
     q: words that must occur, "!word" must not. owner: "mine" stands for the viewer. sort: a name of
-    ordering.SORTS, "-" before it reverses. group: "", owner, state, namespace or target.
+    ordering.SORTS, "-" before it reverses. group: "" or one of ordering.GROUPS. is_whole: all
+    rows at once, which a browser without a script asks for.
     """
 
     q: str = ""
@@ -265,3 +264,4 @@ class SessionsQuery:
     namespace: str = ""
     sort: str = ""
     group: str = ""
+    is_whole: bool = False
