@@ -130,7 +130,7 @@ async def _sessions(visit: Visit) -> Response:
     scene = await visit.viewer.scene(live)
     states: list[SessionState] = [live.rows[key].state for key in scene.rows if key in live.rows]
     now = datetime.now(UTC)
-    return visit.html(sessions_page(visit.view(), states, now, _query(visit.request)))
+    return visit.html(sessions_page(visit.view(), states, now, _query(visit.request), live.row_html))
 
 
 def _not_listed(visit: Visit) -> Response:
@@ -158,6 +158,7 @@ def _query(request: Request) -> SessionsQuery:
         namespace=said.get("ns", ""),
         sort=said.get("sort", ""),
         group=said.get("group", ""),
+        is_whole="all" in said,
     )
 
 

@@ -97,6 +97,7 @@ def openapi() -> dict[str, Any]:
         {"name": "namespace", "in": "query", "schema": text},
         {"name": "state", "in": "query", "schema": {"enum": [one.value for one in Phase]}},
     ]
+    every = {"type": "array", "items": session}
     me = {
         "type": "object",
         "required": ["user", "groups"],
@@ -106,9 +107,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "gitops-run", "version": VERSION},
         "paths": {
-            "/api/sessions": _get(
-                "The sessions that you may see.", {"type": "array", "items": session}, query
-            ),
+            "/api/sessions": _get("The sessions that you may see.", every, query),
             "/api/sessions/{namespace}/{name}": _get("One session, as `status` shows it.", session, place),
             "/api/platform": _get("How the platform is.", {"type": "object"}),
             "/api/me": _get("Who you are to the cluster.", me),

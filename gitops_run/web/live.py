@@ -57,7 +57,7 @@ class Live:
         self.restarts: Counter[str] = Counter()
         self._watch: SessionWatch | None = None
         self._changed: OrderedDict[str, int] = OrderedDict()
-        self._html: dict[str, tuple[int, str]] = {}
+        self._html: dict[str, tuple[int, str, str]] = {}
         self.bells = Bells()
         self._again = anyio.Event()
 
@@ -89,6 +89,13 @@ class Live:
         return self._watch is not None and self.is_listed and self._watch.cut_at is None
 
     @property
+    def cut_at(self) -> datetime | None:
+        """Say up to when what is known was current; None where it is now, or where nothing is known yet."""
+        if self.is_current:
+            return None
+        return (self._watch.cut_at if self._watch else None) or self.as_of
+
+    @property
     def pulses(self) -> tuple[KindPulse, ...]:
         """Say how each watch is."""
         return tuple(self._watch.pulses) if self._watch else ()
@@ -111,14 +118,21 @@ class Live:
         row = self.rows.get(wanted)
         return row.state if row and (row.state.namespace, row.state.name) == (namespace, name) else None
 
+    def row_html(self, state: SessionState, now: datetime) -> str:
+        """Write a row, once for all viewers. Relative times in it are of when it was first written."""
+        return self._written(row_id(state), state, now)[1]
+
     def row_json(self, key: str) -> str:
-        """Write a row's HTML as a string of JSON, once for all streams."""
-        row = self.rows[key]
+        """Write a row as a string of JSON, once for all streams."""
+        return self._written(key, self.rows[key].state, datetime.now(UTC))[2]
+
+    def _written(self, key: str, state: SessionState, now: datetime) -> tuple[int, str, str]:
+        version = self.rows[key].version if key in self.rows else self.version
         known = self._html.get(key)
-        if known is None or known[0] != row.version:
-            text = json.dumps(session_row(row.state, datetime.now(UTC)), ensure_ascii=False)
-            known = self._html[key] = (row.version, text)
-        return known[1]
+        if known is None or known[0] != version:
+            text = session_row(state, now)
+            known = self._html[key] = (version, text, json.dumps(text, ensure_ascii=False))
+        return known
 
     async def _watch_once(self) -> None:
         async with self._viewing.watching() as watch, anyio.create_task_group() as tasks:

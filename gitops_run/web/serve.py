@@ -37,9 +37,11 @@ async def serve(request: ServeRequest, caller: Caller, ready: Callable[[str], No
     with _listening(request.port) as listener:
         port = listener.getsockname()[1]
         hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
-        async with open_viewing(request.view, caller) as viewing:
-            async with open_site(viewing, caller, hosts, f"gitops-run-{port}") as site:
-                await _run(site, listener, ready)
+        async with (
+            open_viewing(request.view, caller) as viewing,
+            open_site(viewing, caller, hosts, f"gitops-run-{port}") as site,
+        ):
+            await _run(site, listener, ready)
 
 
 async def _run(site: Site, listener: socket.socket, ready: Callable[[str], None]) -> None:

@@ -117,19 +117,21 @@ async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
     since = Since.parse(request.headers.get("last-event-id") or said.get("since", ""))
     async with AsyncExitStack() as stack:
         looks = {}
-        for text in said.getlist("s")[:LOOKS_MAX]:
-            namespace, name, tab = (*text.split("/"), said.get("tab", ""), "", "")[:3]
-            if namespace and name:
-                look = await stack.enter_async_context(site.looks.open(site.viewer, namespace, name))
-                looks[f"{namespace}/{name}/{tab}"] = look
-        watching = Watching(viewer=site.viewer, login=login, since=since, looks=looks)
+        topics = said.getlist("topic")
+        for topic in topics[:LOOKS_MAX]:
+            namespace, _, rest = topic.partition("/")
+            if name := rest.partition("/")[0]:
+                open_look = site.looks.open(site.viewer, namespace, name)
+                looks[topic] = await stack.enter_async_context(open_look)
+        has_rows = "rows" in topics
+        watching = Watching(viewer=site.viewer, login=login, since=since, has_rows=has_rows, looks=looks)
         events = await stack.enter_async_context(aclosing(browser_events(site.live, site.logins, watching)))
         async for one in events:
             yield one
 
 
 async def _logs(visit: Visit) -> ASGIApp:
-    """Follow logs: `line` with a batch of lines, `note` with what can't be read, `denied` where none may be."""
+    """Follow logs: `line` has a batch of lines, `note` what can't be read, `denied` why none may be."""
     namespace, name = visit.place
     state = visit.site.live.find(namespace, name)
     if state is None or not await visit.viewer.may_see(state):

@@ -57,7 +57,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Hold one server. hosts: the names by which it may be asked, with its port. tasks: run until it stops."""
+    """Hold one server. hosts: the names by which it may be asked, with its port. tasks: end when it stops."""
 
     hosts: frozenset[str]
     cookie: str
@@ -87,14 +87,12 @@ class Visit:
 
     def view(self, rights: tuple[str, ...] = ()) -> ViewerView:
         """Write who looks, for a page."""
-        live = self.site.live
         return ViewerView(
             user=self.viewer.identity.user,
             groups=self.viewer.identity.groups,
             csrf=self.login.csrf,
             context=self.viewer.viewing.request.context,
             rights=rights,
-            since=f"{live.epoch}-{live.version}",
         )
 
     def html(self, text: str, status: int = HTTPStatus.OK) -> Response:

@@ -1,17 +1,9 @@
 """Streams of server-sent events: what has changed, in batches, to as many browsers as there are.
 
-GET /events?since=EPOCH-VERSION&s=NAMESPACE/NAME/TAB, where `s` may be repeated. Events, each with an id
-EPOCH-VERSION from which a stream that was cut goes on (Last-Event-ID wins over `since`):
-
-  synced  {"rows": 12, "all": true}   first, once the server's own watch is current. all: the rows that follow
-                                      are all there are, since it isn't known which of them the page has.
-  rows    {"set": [html], "gone": [id], "counts": html}
-  parts   {"s": "NAMESPACE/NAME/TAB", "parts": {id: html}}
-  gone    {"s": "NAMESPACE/NAME/TAB"}  the session has ended, or may not be seen any more.
-  login   {}                          the login has ended: nothing follows.
-
-A stream ends when the server's own watch is cut: what a page shows is current as long as its stream is open.
-A slow reader gets the newest rows when it is ready for them; nothing is queued for it.
+The package pages describes the events. Those of rows have an id EPOCH-VERSION, from which a stream that was
+cut goes on: Last-Event-ID wins over `since`. `synced` has "all": whether the rows that follow are all there
+are, since it isn't known which of them the page has. A slow reader gets the newest rows when it is ready for
+them; nothing is queued for it.
 """
 
 from __future__ import annotations
@@ -36,7 +28,6 @@ from gitops_run.web.viewer import Scene, Viewer
 
 BATCH_S: Final = 0.05
 PING_S: Final = 15.0
-PING: Final = b": ping\n\n"
 RETRY: Final = b"retry: 1000\n\n"
 
 
@@ -44,6 +35,10 @@ def event(kind: str, data: str, id_: str = "") -> bytes:
     """Write one event. data: one line."""
     head = f"id: {id_}\n" if id_ else ""
     return f"{head}event: {kind}\ndata: {data}\n\n".encode()
+
+
+PING: Final = event("ping", "{}")
+LIVE: Final = event("live", "{}")
 
 
 class EventStream:
@@ -141,44 +136,54 @@ class Watching:
     viewer: Viewer
     login: Login
     since: Since
+    has_rows: bool
     looks: Mapping[str, Look]
 
 
 async def browser_events(live: Live, logins: Logins, watching: Watching) -> AsyncGenerator[bytes, None]:
-    """Yield one browser's events until its login ends, or the server's own watch is cut."""
+    """Yield one browser's events until its login ends, or until it isn't known what it may see."""
     viewer, login, looks = watching.viewer, watching.login, watching.looks
     viewer.streams += 1
     try:
         with listening(live.bells, login.bells, *(look.bells for look in looks.values())) as bell:
             yield RETRY
-            while not live.is_current and not logins.is_over(login):
+            while not live.is_listed and not logins.is_over(login):
                 if not await bell.wait(PING_S):
                     yield PING
             feed = Feed(live, viewer, watching.since)
-            parts = {place: Parts(place, look) for place, look in looks.items()}
-            for one in await feed.first():
+            first = await feed.first()
+            for one in first if watching.has_rows else first[:1]:
                 yield one
-            while live.is_current and not logins.is_over(login):
-                sent = [batch for batch in (await feed.next(), *(p.next() for p in parts.values())) if batch]
-                for batch in sent:
-                    yield batch
+            parts = [Parts(topic, look) for topic, look in looks.items()]
+            was_current = True
+            while not logins.is_over(login):
+                if live.is_current is not was_current:
+                    was_current = live.is_current
+                    yield LIVE if was_current else event("cut", json.dumps({"at": _cut_at(live)}))
+                rows = await feed.next() if watching.has_rows else None
+                for batch in (rows, *(one.next() for one in parts)):
+                    if batch:
+                        yield batch
                 await anyio.sleep(BATCH_S)
                 if not await bell.wait(PING_S):
                     yield PING
-            if logins.is_over(login):
-                yield event("login", "{}")
+        yield event("login", "{}")
     except GitOpsRunError:
         return  # what may be seen isn't known: the page says that it is cut off, and comes again
     finally:
         viewer.streams -= 1
 
 
+def _cut_at(live: Live) -> str:
+    return live.cut_at.isoformat(timespec="seconds") if live.cut_at else ""
+
+
 class Parts:
     """Know which parts of one session's page one stream has sent."""
 
-    def __init__(self, place: str, look: Look) -> None:
-        self._place = place
-        self._tab = tab_of(place.rpartition("/")[2])
+    def __init__(self, topic: str, look: Look) -> None:
+        self._topic = topic
+        self._tab = tab_of(topic.rpartition("/")[2])
         self._look = look
         self._sent: dict[str, str] = {}
         self._version = -1
@@ -190,10 +195,10 @@ class Parts:
             return None
         self._version = look.version
         if look.is_gone:
-            return event("gone", json.dumps({"s": self._place}))
+            return event("gone", json.dumps({"topic": self._topic}))
         if (view := look.view()) is None:
             return None
         made = session_parts(view, self._tab, datetime.now(UTC))
         changed = {id_: html for id_, html in made.items() if self._sent.get(id_) != html}
         self._sent = dict(made)
-        return event("parts", json.dumps({"s": self._place, "parts": changed})) if changed else None
+        return event("parts", json.dumps({"topic": self._topic, "parts": changed})) if changed else None
