@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,7 +36,7 @@ from gitops_run.web.pages.view import (
     SessionsQuery,
     WatchView,
 )
-from gitops_run.web.site import LOG_IN, Site, Visit, html, notice_of, read_form, refused, status_of, visited
+from gitops_run.web.site import LOG_IN, Site, Visit, notice_of, read_form, refused, status_of, visited
 from gitops_run.web.viewer import Sight, Viewer, known_rights
 
 FIRST_LIST_S: Final = 3.0
@@ -78,15 +78,15 @@ async def open_site(
 def make_app(site: Site) -> ASGIApp:
     """Make the application of a site."""
 
-    def health(_: Request) -> Response:
+    async def health(_: Request) -> Response:
         status = HTTPStatus.OK if site.live.is_current else HTTPStatus.SERVICE_UNAVAILABLE
         words = "ok" if site.live.is_current else "the sessions are not watched at present"
         return PlainTextResponse(f"{words}\n", status_code=status)
 
-    def metrics(_: Request) -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(site.metrics.text(), media_type=CONTENT_TYPE)
 
-    def missing(request: Request, _: Exception) -> Response:
+    async def missing(request: Request, _: Exception) -> Response:
         return refused(request, _NO_PAGE, HTTPStatus.NOT_FOUND)
 
     static = StaticFiles(directory=str(files("gitops_run.web") / "static"))
@@ -107,8 +107,8 @@ def make_app(site: Site) -> ASGIApp:
     return Guard(app, site.hosts)
 
 
-def _auth(site: Site) -> Callable[[Request], Response]:
-    def auth(request: Request) -> Response:
+def _auth(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    async def auth(request: Request) -> Response:
         """Take the token, and go on with a cookie and a URL without it."""
         login = site.logins.enter(request.query_params.get("token", ""))
         if login is None:
@@ -169,13 +169,9 @@ async def _me(visit: Visit) -> Response:
 async def _logout(visit: Visit) -> Response:
     await read_form(visit)
     visit.site.logins.leave(visit.login)
-    answer = html(visit.request, _logged_out(visit))
+    answer = refused(visit.request, LOG_IN, HTTPStatus.OK)
     answer.delete_cookie(visit.site.cookie, path="/", httponly=True, samesite="strict")
     return answer
-
-
-def _logged_out(visit: Visit) -> str:
-    return bytes(refused(visit.request, LOG_IN, HTTPStatus.OK).body).decode()
 
 
 async def _platform(visit: Visit) -> Response:

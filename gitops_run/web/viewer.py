@@ -1,7 +1,7 @@
 """Who looks, and what they may see and do: the one place that knows it.
 
 A viewer is a user with groups, as the API server names them, and a way to the cluster with that user's
-rights. Reviews are cached for a minute for each identity, whatever the number of its browsers, so that a
+rights. Reviews are cached for each identity, whatever the number of its browsers, so that a
 right which is taken away closes what it opened within that time.
 """
 
@@ -23,9 +23,8 @@ from gitops_run.model.state.session_state import SessionState
 from gitops_run.web.live import Live
 from gitops_run.web.pages.sessions import counts
 
-CACHED_S: Final = 60.0
-REVIEW_S: Final = 45.0
-"""How often what streams show is reviewed again: before the cache is too old, with time for the reviews."""
+CACHED_S: Final = 40.0
+"""A stream looks every 15 s whether this is over: what may not be seen any more is closed within a minute."""
 
 
 class Sight:
@@ -59,24 +58,27 @@ class Sight:
                 self._sees_all, self._all_until = sees_all, self._now() + CACHED_S
             if self._sees_all:
                 return frozenset(places)
-            await self._ask({place: state for place, state in places.items() if not self._is_known(place)})
-        return frozenset(place for place in places if self._seen[place][0])
+            self._seen = {place: known for place, known in self._seen.items() if self._now() < known[1]}
+            await self._ask({place: state for place, state in places.items() if place not in self._seen})
+            return frozenset(place for place in places if self._seen[place][0])
 
-    def forget(self) -> None:
-        """Ask again next time."""
-        self._all_until = 0.0
-        self._seen.clear()
+    @property
+    def valid_until(self) -> float:
+        """Say when the first of the reviews is too old."""
+        if self._sees_all:
+            return self._all_until
+        return min((until for _, until in self._seen.values()), default=self._all_until)
 
     def _is_all_known(self) -> bool:
         return self._now() < self._all_until
 
-    def _is_known(self, place: tuple[str, str]) -> bool:
-        return place in self._seen and self._now() < self._seen[place][1]
-
     async def _ask(self, states: dict[tuple[str, str], SessionState]) -> None:
         answers = await self._viewing.allowed([see_one(state) for state in states.values()])
         until = self._now() + CACHED_S
-        self._seen |= {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
+        answered = {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
+        self._seen = {
+            place: known for place, known in self._seen.items() if self._now() < known[1]
+        } | answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Viewer:
             shown = {key: row for key, row in rows.items() if (row.state.namespace, row.state.name) in seen}
             self._scene = Scene(
                 version=version,
-                until=anyio.current_time() + REVIEW_S,
+                until=self.sight.valid_until,
                 rows=frozenset(shown),
                 counts=counts((row.state for row in shown.values()), datetime.now(UTC)),
             )

@@ -270,7 +270,7 @@ def team() -> list[SessionState]:
 
 def many(count: int = 500, seed: int = 1) -> list[SessionState]:
     """Sessions of a large cluster, no two alike."""
-    chance = random.Random(seed)  # noqa: S311 - examples
+    chance = random.Random(seed)
     owners = [f"{name}.{number}" for name in ("ann", "bo", "cy", "di", "ed") for number in range(20)]
     found = []
     for number in range(count):
