@@ -75,10 +75,7 @@ class Sight:
     async def _ask(self, states: dict[tuple[str, str], SessionState]) -> None:
         answers = await self._viewing.allowed([see_one(state) for state in states.values()])
         until = self._now() + CACHED_S
-        answered = {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
-        self._seen = {
-            place: known for place, known in self._seen.items() if self._now() < known[1]
-        } | answered
+        self._seen |= {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
