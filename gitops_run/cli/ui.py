@@ -33,9 +33,8 @@ _EXTRA = frozenset({"htpy", "markupsafe", "prometheus_client", "starlette", "uvi
 @json_flag
 def ui(port: int, output: str, *, is_opened: bool, namespaces: tuple[str, ...], **flags: object) -> None:
     """Show the sessions of a cluster in a browser, on this machine and with your own rights."""
-    settings = cluster_settings(flags)
     try:
-        from gitops_run.web.serve import ServeRequest, serve  # noqa: PLC0415 - an extra; see below
+        from gitops_run.web.serve import ServeRequest, serve  # noqa: PLC0415 - an extra, which may be missing
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -43,6 +42,7 @@ def ui(port: int, output: str, *, is_opened: bool, namespaces: tuple[str, ...], 
             f"the page requires packages that are not installed, such as {error.name}",
             hint="install them: pip install 'gitops-run[web]'",
         ) from error
+    settings = cluster_settings(flags)
     view = ViewRequest(
         kubeconfig=settings.require("kubeconfig"), context=settings.require("context"), namespaces=namespaces
     )

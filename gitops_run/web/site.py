@@ -40,8 +40,8 @@ _COMPRESSED_FROM: Final = 1000
 """Bytes; less than that fits into one packet anyway."""
 LOG_IN: Final = Notice(
     kind=NoticeKind.NOT_ALLOWED,
-    title="Open the link that gitops-run ui printed",
-    explanation="This browser isn't logged in. The link logs one browser in, once and within a minute.",
+    title="This browser is not logged in",
+    explanation="The link that the command prints logs one browser in, once and within a minute.",
     next_step="For a new link, stop the command with Ctrl-C and start it again:",
     command="gitops-run ui",
 )
