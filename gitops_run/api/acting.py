@@ -1,7 +1,6 @@
 """Act on a session for one person who looks at it, with that person's rights, and leave word of it.
 
-An action that a loop or somebody else's machine carries out is asked for in the cluster; who does, and when, is
-said beforehand.
+An action that a loop carries out is asked for in the cluster; who does it, and when, is said beforehand.
 """
 
 from __future__ import annotations
@@ -69,19 +68,19 @@ def needed(act: Act, state: SessionState) -> tuple[Right, ...]:
 
 def obstacle(act: Act, state: SessionState, viewing: Viewing) -> str:
     """Say why an action makes no sense or nobody can carry it out; "" where it can be done."""
-    if act is Act.SUSPEND and state.is_suspended:
-        return "it is suspended already"
-    if act is Act.RESUME and not state.is_suspended:
-        return "it is not suspended"
-    if act in (Act.SUSPEND, Act.RESUME) and not state.targets:
-        return "nothing applies it yet"
-    if act is Act.EXTEND and state.ends_at is None:
-        return "it has no TTL: it never ends on its own"
-    if act is Act.UNDO and not is_live(state):
-        return "nobody syncs it, and its snapshots are kept with its sync"
+    why = {
+        Act.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
+        Act.RESUME: "" if state.is_suspended else "it is not suspended",
+        Act.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
+        Act.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
+    }.get(act, "")
     if act is Act.END and not has_stack(state, viewing):
         return f"its stack is not on this machine: whoever has it ends it with gitops-run down {state.name}"
-    return ""
+    return why
+
+
+def _unapplied(state: SessionState) -> str:
+    return "" if state.targets else "nothing applies it yet"
 
 
 def carried_by(act: Act, state: SessionState) -> str:
@@ -188,7 +187,7 @@ async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
 
 
 async def _ask(viewing: Viewing, state: SessionState, verb: Verb, asked: Asked) -> None:
-    """Ask the live sync by an annotation of the Flux Bucket. Raises UsageError without a revision to undo to."""
+    """Ask the live sync by an annotation of the Flux Bucket. Raises UsageError on an unknown revision."""
     if verb is Verb.UNDO:
         kept = state.record.kept if state.record else ()
         if asked.revision not in {one.revision for one in kept}:
@@ -230,12 +229,10 @@ def _appliers(state: SessionState) -> tuple[Right, ...]:
         "Kustomization": ("kustomizations", FLUX_KUSTOMIZE_GROUP),
     }
     named = (target.object.partition(" ")[::2] for target in state.targets)
+    found = ((*kinds[kind], name) for kind, name in named if kind in kinds)
     return tuple(
-        Right(
-            verb="patch", resource=kinds[kind][0], group=kinds[kind][1], namespace=state.namespace, name=name
-        )
-        for kind, name in named
-        if kind in kinds
+        Right(verb="patch", resource=resource, group=group, namespace=state.namespace, name=name)
+        for resource, group, name in found
     )
 
 

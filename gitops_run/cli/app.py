@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why it is not."),
     "suspend": ("gitops_run.cli.control:suspend", "Store the saves of a session without applying them."),
     "sync": ("gitops_run.cli.sync:sync", "Push every save to a session."),
+    "ui": ("gitops_run.cli.ui:ui", "Show the sessions of a cluster in a browser."),
     "undo": ("gitops_run.cli.history:undo", "Apply an earlier snapshot of a session again."),
     "up": ("gitops_run.cli.lifecycle:up", "Create or update a session."),
     "wait": ("gitops_run.cli.wait:wait", "Wait until a session is applied, healthy or gone."),

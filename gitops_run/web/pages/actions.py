@@ -73,7 +73,7 @@ def buttons(view: SessionView) -> Renderable:
         (
             p(".why-not", id=f"lacks-{group[0]}")[
                 icon("expired"),
-                f"{', '.join(WORDS[one].rstrip('…') for one in group)}: you lack the right to {why}",
+                f"{', '.join(WORDS[one].rstrip('…') for one in group)}: {why}",
             ]
             for why, group in missing.items()
         ),
@@ -87,7 +87,7 @@ def _button(view: SessionView, action: Action) -> Renderable:
     return span(".action")[
         _trigger(view, action, words, does)
         if not why
-        else button(type="button", disabled=True, title=f"you lack the right to {why}")[words],
+        else button(type="button", disabled=True, title=why)[words],
         button(
             ".square", type="button", data_copy=copied, title=copied, aria_label=f"Copy the command: {copied}"
         )[icon("copy")],

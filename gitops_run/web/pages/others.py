@@ -187,7 +187,7 @@ def end_page(viewer: ViewerView, view: EndView) -> str:
             _card("Kept", _items(view.kept, "Nothing in the cluster or the store.")),
         ],
         view.carried_by and p(".hint")[view.carried_by],
-        p(".why-not")[icon("expired"), f"You lack the right to {view.missing_right}"]
+        p(".why-not")[icon("expired"), view.missing_right]
         if view.missing_right
         else _end_form(viewer, view, f"{url}/end"),
         p[a(href=url)["Back to the session"]],

@@ -43,8 +43,8 @@ class Tab(StrEnum):
 class Rights:
     """Say which actions a viewer may take on one session.
 
-    missing: by action, the right that is missing, in words: "patch buckets in the namespace run-web"; an
-    action that isn't named is allowed.
+    missing: by action, why it can't be taken, in words: "you need the right to patch buckets web in namespace
+    run-web", "nobody syncs it"; an action that isn't named is allowed.
     """
 
     missing: Mapping[Action, str] = field(default_factory=dict)

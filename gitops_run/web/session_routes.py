@@ -1,0 +1,209 @@
+"""One session: its page, its logs, and the stream of everything that changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gitops_run.errors import GitOpsRunError, NotFound, UsageError
+from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.state.close_up import LogLine, LogRequest
+from gitops_run.web.looks import FIRST_S, Look, tab_of
+from gitops_run.web.pages.session import session_page
+from gitops_run.web.pages.view import OpenedObject, SessionView, Tab
+from gitops_run.web.site import Site, Visit, notice_of, visited
+from gitops_run.web.streams import PING, PING_S, RETRY, EventStream, Since, Watching, browser_events, event
+from gitops_run.web.trees import refs_of
+
+STREAMS_MAX: Final = 128
+LOGS_MAX: Final = 50
+LOOKS_MAX: Final = 20
+"""For each user: a browser has one stream, however many tabs it has."""
+LINES_MAX: Final = 500
+"""Log lines in one batch."""
+LOG_BATCH_S: Final = 0.1
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """List the URLs of sessions and streams."""
+
+    async def events(request: Request) -> ASGIApp:
+        return EventStream(_events(site, request))
+
+    place = "/s/{namespace}/{name}"
+    return (
+        Route("/events", events),
+        Route(f"{place}/logs/stream", visited(site, _logs)),
+        Route(place, visited(site, _session)),
+    )
+
+
+def gone(visit: Visit) -> NotFound:
+    """Say that a session isn't there, or that this viewer may not see it: nobody learns which."""
+    namespace, name = visit.place
+    return NotFound(
+        f"There is no session {name} in namespace {namespace}, or you may not see it.",
+        hint="It may have ended. All sessions that you may see are on the first page.",
+    )
+
+
+async def session_view(visit: Visit, look: Look) -> SessionView:
+    """Read what a session's page shows. Raises NotFound."""
+    with anyio.move_on_after(FIRST_S):
+        await look.is_read.wait()
+    view = look.view()
+    if view is None:
+        if look.error is not None:
+            raise look.error
+        raise gone(visit)
+    return replace(view, context=visit.viewer.viewing.request.context)
+
+
+async def _session(visit: Visit) -> Response:
+    namespace, name = visit.place
+    tab = tab_of(visit.request.query_params.get("tab", ""))
+    with anyio.move_on_after(FIRST_S):
+        await visit.site.live.listed.wait()
+    async with visit.site.looks.open(visit.viewer, namespace, name) as look:
+        view = await session_view(visit, look)
+        said = visit.request.query_params
+        view = replace(
+            view,
+            message=visit.login.take_message(namespace, name),
+            has_all_objects="all" in said,
+            opened=await _opened(visit, view) if tab is Tab.OBJECTS and "kind" in said else None,
+        )
+        return visit.html(session_page(visit.view(), view, tab, datetime.now(UTC)))
+
+
+async def _opened(visit: Visit, view: SessionView) -> OpenedObject | None:
+    """Read the object that the URL names, where it is one of the session's. Raises nothing."""
+    said = visit.request.query_params
+    wanted = ObjectRef(
+        group=said.get("group", ""),
+        kind=said.get("kind", ""),
+        namespace=said.get("in", ""),
+        name=said.get("name", ""),
+        version=said.get("version", "v1"),
+    )
+    shown = OpenedObject(kind=wanted.kind, name=wanted.name, namespace=wanted.namespace, group=wanted.group)
+    try:
+        if wanted not in set(refs_of(view.objects)):
+            raise NotFound(f"{wanted} is no object of this session any more")
+        found = await visit.viewer.viewing.object_text(view.state.namespace, wanted)
+    except GitOpsRunError as error:
+        return replace(shown, notice=notice_of(error))
+    return replace(shown, yaml=found.text, events=found.events)
+
+
+async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
+    """Yield what one browser follows; without a login, only the event that says so."""
+    login = site.logins.find(request.cookies.get(site.cookie, ""))
+    if login is None or site.viewer.streams >= STREAMS_MAX:
+        yield event("login" if login is None else "busy", "{}")
+        return
+    said = request.query_params
+    since = Since.parse(request.headers.get("last-event-id") or said.get("since", ""))
+    async with AsyncExitStack() as stack:
+        looks = {}
+        topics = said.getlist("topic")
+        for topic in topics[:LOOKS_MAX]:
+            namespace, _, rest = topic.partition("/")
+            if name := rest.partition("/")[0]:
+                open_look = site.looks.open(site.viewer, namespace, name)
+                looks[topic] = await stack.enter_async_context(open_look)
+        has_rows = "rows" in topics
+        watching = Watching(viewer=site.viewer, login=login, since=since, has_rows=has_rows, looks=looks)
+        events = await stack.enter_async_context(aclosing(browser_events(site.live, site.logins, watching)))
+        async for one in events:
+            yield one
+
+
+async def _logs(visit: Visit) -> ASGIApp:
+    """Follow logs: `line` has a batch of lines, `note` what can't be read, `denied` why none may be."""
+    namespace, name = visit.place
+    state = visit.site.live.find(namespace, name)
+    if state is None or not await visit.viewer.may_see(state):
+        raise gone(visit)
+    if visit.viewer.logs >= LOGS_MAX:
+        raise UsageError(f"{LOGS_MAX} logs are followed already", hint="close a page of logs")
+    said = visit.request.query_params
+    is_previous = said.get("previous", "") in {"1", "true", "on"}
+    request = LogRequest(namespace=namespace, pod=said.get("pod", ""), is_previous=is_previous)
+    return EventStream(_log_events(visit, request))
+
+
+async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes, None]:
+    visit.viewer.logs += 1
+    send, receive = anyio.create_memory_object_stream[LogLine](LINES_MAX)
+    failed: list[GitOpsRunError] = []
+
+    async def follow() -> None:
+        async with send:
+            try:
+                await visit.viewer.viewing.follow_logs(request, send)
+            except GitOpsRunError as error:
+                failed.append(error)
+
+    task = visit.site.tasks
+    scope = anyio.CancelScope()
+
+    async def follow_until_left() -> None:
+        with scope:
+            await follow()
+
+    task.start_soon(follow_until_left)
+    try:
+        yield RETRY
+        async with receive:
+            while not visit.site.logins.is_over(visit.login):
+                batch = await _batch(receive)
+                if batch is None:
+                    break
+                for one in _written(batch):
+                    yield one
+                yield b"" if batch else PING
+        for error in failed:
+            yield event("denied", json.dumps({"message": error.message, "hint": error.hint}))
+        yield event("end", "{}")
+    finally:
+        scope.cancel()
+        visit.viewer.logs -= 1
+
+
+async def _batch(receive: MemoryObjectReceiveStream[LogLine]) -> list[LogLine] | None:
+    """Take the lines that there are, after a moment; none after a long wait, None at the end."""
+    lines: list[LogLine] = []
+    with anyio.move_on_after(PING_S):
+        try:
+            lines.append(await receive.receive())
+        except anyio.EndOfStream:
+            return None
+    if lines:
+        await anyio.sleep(LOG_BATCH_S)
+    while lines and len(lines) < LINES_MAX:
+        try:
+            lines.append(receive.receive_nowait())
+        except (anyio.WouldBlock, anyio.EndOfStream):
+            break
+    return lines
+
+
+def _written(lines: Sequence[LogLine]) -> Iterator[bytes]:
+    said = [asdict(line) for line in lines if line.at]
+    if said:
+        yield event("line", json.dumps(said))
+    for line in lines:
+        if not line.at:
+            yield event("note", json.dumps(asdict(line)))
