@@ -23,22 +23,13 @@ from starlette.staticfiles import StaticFiles
 
 import gitops_run.web
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.web.guard import HEADERS
 from gitops_run.web.pages import others, session, sessions
 from gitops_run.web.pages.ordering import to_query
 from gitops_run.web.pages.view import Notice, NoticeKind, SessionView, Tab
 from tests.browser import states, views
 
 STATIC: Final = Path(gitops_run.web.__file__).parent / "static"
-HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "require-trusted-types-for 'script'; trusted-types gitops-run",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 NOTICES: Final = {
     "loading": Notice(
         kind=NoticeKind.LOADING,
