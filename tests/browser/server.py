@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
@@ -94,6 +95,11 @@ class Example:
         html = [sessions.session_row(one, self.now()) for one in changed]
         return {"set": html, "gone": [], "counts": sessions.counts(self.sessions, self.now())}
 
+    def send_parts(self, topic: str) -> None:
+        """Send the parts of one session's page as they are now."""
+        parts = session.session_parts(self.view, Tab(topic.split("/")[2]), self.now())
+        self.send("parts", {"topic": topic, "parts": dict(parts)})
+
     def cut(self) -> None:
         """End every stream."""
         self._put(None)
@@ -152,9 +158,7 @@ class _Pages:
         return HTMLResponse(others.notice_page(views.VIEWER, NOTICES[request.path_params["kind"]]))
 
     async def post(self, request: Request) -> Response:
-        async with request.form() as sent:
-            found = {name: sent.getlist(name) for name in sent}
-        self.example.posted.append((request.url.path, found))
+        self.example.posted.append((request.url.path, parse_qs((await request.body()).decode())))
         return RedirectResponse("/", status_code=303)
 
     async def events(self, request: Request) -> Response:
