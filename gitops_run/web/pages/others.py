@@ -169,7 +169,7 @@ def access_panel(lines: tuple[AccessLine, ...]) -> Node:
         return notice(nobody, h2[nobody.title])
     rows: list[tuple[Node, ...]] = [(strong[one.subject], one.may, code[one.through]) for one in lines]
     return [
-        _table(("Who", "May", "Through"), rows, "Access"),
+        _table(("Who", "May", "Through"), rows, "Who may see and act"),
         p(".none")["Whoever has rights in the whole cluster is not listed here."],
     ]
 
