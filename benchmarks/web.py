@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio import to_thread
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from benchmarks.figures import p50, percentiles
 from benchmarks.listing import WHEN, sessions_without_loops
@@ -51,11 +51,12 @@ CHANGED_S: Final = 10.0
 SAVES: Final = 30
 PAINTS: Final = 5
 NAMES: Final = [f"page-{number}" for number in range(SESSIONS)]
-SIZES: Final = (
+SIZES: Final[tuple[ViewportSize, ...]] = (
     {"width": 360, "height": 800},
     {"width": 1440, "height": 900},
     {"width": 2560, "height": 1440},
 )
+Found = TypeVar("Found")
 SEEN: Final = """
 (id) => {
   window.seen = [];
@@ -86,7 +87,7 @@ def measure_web(bench: Bench) -> dict[str, Any]:
     return {"web": found}
 
 
-def _in_thread(work: Callable[[Bench], Awaitable[int | None]], bench: Bench) -> int | None:
+def _in_thread(work: Callable[[Bench], Awaitable[Found]], bench: Bench) -> Found:
     """Run a coroutine elsewhere: the thread that drives the browser has an event loop already."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(anyio.run, work, bench).result()
@@ -199,7 +200,8 @@ def _viewers(visit: Visit, cookie: str) -> Iterator[None]:
     done = threading.Event()
 
     def read() -> None:
-        request = urllib.request.Request(f"{visit.url}/events?topic=rows", headers={"Cookie": cookie})
+        headers = {"Cookie": cookie, "Accept-Encoding": "gzip"}
+        request = urllib.request.Request(f"{visit.url}/events?topic=rows", headers=headers)
         with suppress(OSError), urllib.request.urlopen(request) as answer:
             while not done.is_set() and answer.read1(65536):
                 pass
