@@ -117,7 +117,7 @@ def _saves_seen(bench: Bench, browser: Browser) -> int:
 def _delay(page: Page, event: dict[str, Any]) -> float:
     """Find when the page showed a save's revision together with the time that it took."""
     words = duration(whole_ms(event["times_ms"]))
-    short = event["revision"].removeprefix("sha256:")[:7]
+    short = event["revision"].removeprefix("sha256:")[:12]
     seen = page.evaluate("window.seen")
     shown = [at for at, text in seen if words in text and short in text]
     if not shown:

@@ -59,7 +59,7 @@ def test_a_save_and_a_broken_one_show_in_the_table_as_they_happen(
 ) -> None:
     with session.syncing() as sync, visiting(session.owner, browser) as visit:
         page = visit.opens()
-        expect(row(page, session)).to_contain_text("admin")
+        expect(row(page, session)).to_contain_text(DEVELOPER)
         (session.root / "seen.yaml").write_text(config_map("seen", "1"))
         sync.tells("save_applied")
         expect(state_of(page, session)).to_have_text("live")

@@ -383,5 +383,5 @@ async def test_a_browser_that_leaves_ends_its_stream() -> None:
 
         with anyio.fail_after(5):
             events = browser_events(site.live, site.logins, watching)
-            await EventStream(events)({"type": "http"}, receive, send)
+            await EventStream(events)({"type": "http", "headers": []}, receive, send)
         assert site.viewer.streams == 0
