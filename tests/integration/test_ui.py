@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
 from gitops_run.sandbox.state import Sandbox
 from tests.browser.chromium import chromium
+from tests.conftest import DEVELOPER
 from tests.integration.conftest import SharedSession
 from tests.integration.page_visits import eventually, needs_chromium, visiting
 from tests.people import Person
