@@ -19,9 +19,11 @@ from gitops_run.api.watch import KindPulse
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
 from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.status import PlatformStatus
 from gitops_run.model.rights.right import Identity, Right
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.close_up import Bound, CloseUp, LogLine, LogRequest, ObjectText
 from gitops_run.model.state.envelope import EventStream, Stamp
 from gitops_run.model.state.session_state import Place, SessionState, TargetState, Writer
@@ -125,6 +127,9 @@ class FakeViewing:
         self.caller = caller(reports)
         for one in sessions:
             self.show(one)
+
+    def key(self, namespace: str, name: str) -> SessionKey:
+        return SessionKey(kubeconfig="/k", context="kind-dev", namespace=namespace, name=SessionName(name))
 
     def show(self, state: SessionState) -> None:
         self.watch.board.post(state.namespace, state)
