@@ -121,6 +121,7 @@ class FakeViewing:
         self.reviews: list[Right] = []
         self.close_ups: dict[str, CloseUp] = {}
         self.lines: list[LogLine] = []
+        self.has_endless_logs = False
         self.trouble: GitOpsRunError | None = None
         self.connection = Recorder()
         self.request = ViewRequest(kubeconfig="/k", context="kind-dev")
@@ -167,6 +168,8 @@ class FakeViewing:
     async def follow_logs(self, request: LogRequest, lines: MemoryObjectSendStream[LogLine]) -> None:
         for line in self.lines:
             await lines.send(line)
+        if self.has_endless_logs:
+            await anyio.sleep_forever()
 
     async def platform(self) -> PlatformStatus:
         raise BackendError("you may not see the platform")
