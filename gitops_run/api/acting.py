@@ -15,13 +15,15 @@ from gitops_run.adapters.cluster.announce import announce
 from gitops_run.adapters.cluster.control import who_asks
 from gitops_run.adapters.cluster.paths import applier_path, release_path, source_path
 from gitops_run.api import control, sessions
+from gitops_run.api.caller import Caller
 from gitops_run.api.settings import session_settings, stack_file_of
-from gitops_run.api.viewing import Viewing
+from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
 from gitops_run.model.flux.requests import Request, Verb, to_annotations
 from gitops_run.model.names import FORCE_ANNOTATION, RECONCILE_ANNOTATION, RESET_ANNOTATION, SessionName
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Right
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.session.settings import Origin, Source
@@ -124,6 +126,13 @@ async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     said = await _done(viewing, state, asked)
     await leave_word(viewing, state, asked)
     return said
+
+
+async def act_on(key: SessionKey, asked: Asked, caller: Caller) -> str:
+    """Do what a person asks for on the command line. Raises as act, and NotFound without the session."""
+    request = ViewRequest(kubeconfig=key.kubeconfig, context=key.context)
+    async with open_viewing(request, caller) as viewing:
+        return await act(viewing, await viewing.state(key.namespace, key.name.text), asked)
 
 
 async def require(viewing: Viewing, state: SessionState, wanted: Act) -> None:

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
     "platform": ("gitops_run.cli.platform:platform", "Prepare a cluster for sessions, including Flux."),
     "resume": ("gitops_run.cli.control:resume", "Apply the saves of a suspended session again."),
+    "retry": ("gitops_run.cli.retry:retry", "Check, push and apply the files of a session again."),
     "run": ("gitops_run.cli.run:run", "Create a session on a directory, sync it, and end it."),
     "sandbox": ("gitops_run.cli.sandbox:sandbox", "Run a control plane on this machine."),
     "status": ("gitops_run.cli.show:status", "Show what is live in a session, or why it is not."),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,22 +24,13 @@ from starlette.staticfiles import StaticFiles
 
 import gitops_run.web
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.web.guard import HEADERS
 from gitops_run.web.pages import others, session, sessions
 from gitops_run.web.pages.ordering import to_query
 from gitops_run.web.pages.view import Notice, NoticeKind, SessionView, Tab
 from tests.browser import states, views
 
 STATIC: Final = Path(gitops_run.web.__file__).parent / "static"
-HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "require-trusted-types-for 'script'; trusted-types gitops-run",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 NOTICES: Final = {
     "loading": Notice(
         kind=NoticeKind.LOADING,
@@ -103,6 +95,11 @@ class Example:
         html = [sessions.session_row(one, self.now()) for one in changed]
         return {"set": html, "gone": [], "counts": sessions.counts(self.sessions, self.now())}
 
+    def send_parts(self, topic: str) -> None:
+        """Send the parts of one session's page as they are now."""
+        parts = session.session_parts(self.view, Tab(topic.split("/")[2]), self.now())
+        self.send("parts", {"topic": topic, "parts": dict(parts)})
+
     def cut(self) -> None:
         """End every stream."""
         self._put(None)
@@ -161,9 +158,7 @@ class _Pages:
         return HTMLResponse(others.notice_page(views.VIEWER, NOTICES[request.path_params["kind"]]))
 
     async def post(self, request: Request) -> Response:
-        async with request.form() as sent:
-            found = {name: sent.getlist(name) for name in sent}
-        self.example.posted.append((request.url.path, found))
+        self.example.posted.append((request.url.path, parse_qs((await request.body()).decode())))
         return RedirectResponse("/", status_code=303)
 
     async def events(self, request: Request) -> Response:

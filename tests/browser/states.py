@@ -99,7 +99,7 @@ def saves() -> tuple[SaveRecord, ...]:
     problem = Problem(
         path="overlays/dev/deployment.yaml",
         line=17,
-        message='Deployment web: spec.template.spec.containers[0].ports[0].containerPort: expected integer, got "http"',
+        message='Deployment web: spec.containers[0].ports[0].containerPort: expected integer, got "http"',
         hint="write the port's number, or use its name in the Service's targetPort",
     )
     refused = TargetVerdict(

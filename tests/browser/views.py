@@ -136,7 +136,7 @@ def session_view(state: SessionState | None = None) -> SessionView:
     )
     return SessionView(
         state=made,
-        rights=Rights(missing={Action.END: "delete namespaces in the cluster"}),
+        rights=Rights(missing={Action.END: "you need the right to delete namespaces run-checkout"}),
         details=SessionDetails(conditions=(condition,)),
         carried_by={Action.UNDO: "The sync on mara-laptop does it within a second."},
         objects=objects(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.cli.app import COMMANDS
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.model.state.summary import Summary
@@ -22,7 +24,7 @@ from gitops_run.web.pages.actions import WORDS, command_of
 from gitops_run.web.pages.charts import sparkline, waterfall
 from gitops_run.web.pages.keys import KEYS
 from gitops_run.web.pages.objects import failed_first, first
-from gitops_run.web.pages.ordering import GROUPS, RANKS, SORTS, matches, ordered, to_query
+from gitops_run.web.pages.ordering import GROUPS, RANKS, SORTS, field_of, matches, ordered, to_query
 from gitops_run.web.pages.rows import HEADS
 from gitops_run.web.pages.session import Topic
 from gitops_run.web.pages.view import (
@@ -91,6 +93,15 @@ def pages_of(state: SessionState, view: SessionView, viewer: ViewerView = NOBODY
     yield others.receipt_page(viewer, ReceiptView(namespace=state.namespace, name=state.name))
 
 
+def tags_and_attributes() -> tuple[set[str], set[str]]:
+    """Collect what pages of harmless text consist of."""
+    failed = replace(views.session_view(states.failed()), opened=views.opened())
+    found = [read(page) for page in (*every_page(), *pages_of(states.failed(), failed, views.VIEWER))]
+    return {tag for each in found for tag in each.tags}, {
+        name for each in found for name, _ in each.attributes
+    }
+
+
 def every_page() -> Iterator[str]:
     view = replace(views.session_view(), opened=views.opened())
     yield sessions.sessions_page(views.VIEWER, states.team(), NOW, SessionsQuery())
@@ -134,6 +145,9 @@ def test_ids_are_unique_on_each_page() -> None:
         assert sorted(ids) == sorted(set(ids))
 
 
+TAGS, ATTRIBUTES = tags_and_attributes()
+
+
 def hostile(value: Any, text: str) -> Any:
     """Put a text into every field of a value that holds text, at any depth."""
     if isinstance(value, str):
@@ -146,7 +160,7 @@ def hostile(value: Any, text: str) -> Any:
     return value
 
 
-@settings(max_examples=8)
+@settings(max_examples=4, deadline=None)
 @given(
     st.one_of(
         st.just("</script><script>alert(1)</script>"),
@@ -156,16 +170,11 @@ def hostile(value: Any, text: str) -> Any:
     )
 )
 def test_foreign_text_stays_text(text: str) -> None:
-    plain = replace(views.session_view(), opened=views.opened())
-    view, state = hostile(plain, text), hostile(states.session(), text)
-    for page, expected in zip(
-        pages_of(state, view, hostile(views.VIEWER, text)),
-        pages_of(states.session(), plain, views.VIEWER),
-        strict=True,
-    ):
+    view = hostile(replace(views.session_view(states.failed()), opened=views.opened()), text)
+    for page in pages_of(view.state, view, hostile(views.VIEWER, text)):
         found = read(page)
-        assert set(found.tags) <= set(read(expected).tags) | {"span"}
-        assert {name for name, _ in found.attributes} <= {name for name, _ in read(expected).attributes}
+        assert set(found.tags) <= TAGS
+        assert {name for name, _ in found.attributes} <= ATTRIBUTES
         assert not [value for value in found.values("href") if not value.startswith(("/", "#"))]
 
 
@@ -201,8 +210,6 @@ def test_chosen_sessions_are_those_that_are_shown() -> None:
 @pytest.mark.parametrize("sort", SORTS)
 def test_the_order_is_reversed_by_a_dash(sort: str) -> None:
     def keys(order: str) -> list[str]:
-        from gitops_run.web.pages.ordering import field_of
-
         return [field_of(one, sort, states.NOW) for one in ordered(states.team(), order, states.NOW)]
 
     assert keys(f"-{sort}") == list(reversed(keys(sort))) or len(set(keys(sort))) < len(keys(sort))
@@ -219,12 +226,12 @@ def test_a_group_is_counted(group: str) -> None:
     ("q", "is_found"),
     [("check OUT", True), ("!checkout", False), ("!absent", True), ("a&b", False), ("", True)],
 )
-def test_a_search_finds_all_words_and_excludes_others(q: str, is_found: bool) -> None:
+def test_a_search_finds_all_words_and_excludes_others(q: str, is_found: object) -> None:
     assert matches("<a>Checkout</a> &lt;x&gt;", q) is is_found
 
 
 def test_the_first_page_has_no_more_rows_than_are_seen_first() -> None:
-    many = [replace(states.session(), name=f"s{number}", namespace=f"n{number}") for number in range(300)]
+    many = [replace(NOTHING, name=f"s{number}", namespace=f"n{number}") for number in range(100)]
     first_page = sessions.sessions_page(NOBODY, many, NOW, SessionsQuery())
     whole = sessions.sessions_page(NOBODY, many, NOW, SessionsQuery(is_whole=True))
     assert first_page.count('id="row-') == sessions.ROWS_FIRST
@@ -232,19 +239,19 @@ def test_the_first_page_has_no_more_rows_than_are_seen_first() -> None:
 
 
 def test_a_disabled_action_names_the_missing_right() -> None:
-    view = replace(views.session_view(), rights=Rights(missing={Action.UNDO: "patch buckets"}))
+    view = replace(
+        views.session_view(), rights=Rights(missing={Action.UNDO: "you need the right to patch buckets"})
+    )
     page = read(session.session_page(NOBODY, view, Tab.SAVES, NOW))
-    assert "Undo: you lack the right to patch buckets" in page.text
+    assert "Undo: you need the right to patch buckets" in page.text
     assert "do-undo" not in page.values("commandfor")
 
 
 @pytest.mark.parametrize("action", Action)
 def test_each_action_has_a_command(action: Action) -> None:
-    from gitops_run.cli.app import main as command
-
     words = command_of(action, "web", "kind dev").split()
     assert words[0] == "gitops-run"
-    assert words[1] in command.commands  # type: ignore[attr-defined]
+    assert words[1] in COMMANDS
     assert words[-2:] == ["'kind", "dev'"]
     assert action in WORDS
 
@@ -283,9 +290,8 @@ def test_each_part_is_an_element_of_its_page(tab: Tab) -> None:
 def test_no_part_has_the_token_of_a_login() -> None:
     for tab in Tab:
         parts = session.session_parts(views.session_view(), tab, NOW)
-        assert not any(
-            views.VIEWER.csrf in value for html in parts.values() for value in read(html).values("value")
-        )
+        values = [value for html in parts.values() for value in read(html).values("value")]
+        assert views.VIEWER.csrf not in values
 
 
 @pytest.mark.parametrize("text", ["a/b/objects", "a/b/objects/all", "a/b/logs"])
@@ -306,7 +312,8 @@ def test_charts_of_nothing_are_none() -> None:
 
 def test_each_key_does_something_that_the_script_or_a_page_knows() -> None:
     script = (STATIC / "app.js").read_text()
-    marked = {value for page in every_page() for value in read(page).values("data-do")}
+    all_rights = session.session_page(NOBODY, SessionView(state=states.session()), Tab.SAVES, NOW)
+    marked = {value for page in (*every_page(), all_rights) for value in read(page).values("data-do")}
     for key in KEYS:
         assert key.does in marked or re.search(rf'^  "?{key.does}"?: ', script, re.MULTILINE), key
 
@@ -318,8 +325,6 @@ def test_no_key_is_bound_twice_on_one_page() -> None:
 
 
 def test_the_script_of_others_is_the_one_that_is_named() -> None:
-    import hashlib
-
     table = (STATIC / "VENDORED.md").read_text()
     assert hashlib.sha256((STATIC / "idiomorph.min.js").read_bytes()).hexdigest() in table
 

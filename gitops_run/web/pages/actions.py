@@ -197,30 +197,16 @@ def _dialog(action: Action, words: str, content: Node) -> Renderable:
     ]
 
 
-def bulk_dialogs() -> Node:
-    """Write what suspending and extending many sessions asks for; the fields belong to the form "bulk"."""
-    fields = {
-        Action.SUSPEND: label(".field")[
-            span["Reason, for everybody who looks at these sessions"],
-            input("#bulk-reason", name="reason", form="bulk", maxlength=_MOST, autocomplete="off"),
-        ],
-        Action.EXTEND: label(".field")[
-            span["By how long, such as 90m, 8h or 3d; empty for the TTL of each once more"],
-            input(name="duration", form="bulk", maxlength="20", autocomplete="off"),
-        ],
-    }
+def bulk_dialogs(viewer: ViewerView) -> Node:
+    """Write what suspending and extending many sessions asks for. The script adds the selected sessions."""
+    fields = {Action.SUSPEND: _reason(), Action.EXTEND: _duration("")}
     return fragment[
         (
             _dialog(
                 action,
                 f"{WORDS[action].rstrip('…')} the selected sessions",
-                fragment[
-                    field,
-                    p(".dialog-end")[
-                        button(".primary", type="submit", form="bulk", name="action", value=action.value)[
-                            WORDS[action].rstrip("…")
-                        ]
-                    ],
+                form(".for-selected", method="post", action="/bulk")[
+                    input(type="hidden", name="csrf", value=viewer.csrf), field, _submit(action)
                 ],
             )
             for action, field in fields.items()

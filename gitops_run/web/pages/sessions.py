@@ -73,7 +73,7 @@ def sessions_page(
             span["No session matches."], button(type="button", data_do="clear")["Show all sessions"]
         ],
         _bulk(viewer),
-        bulk_dialogs(),
+        bulk_dialogs(viewer),
     ]
     return page(viewer, "Sessions", content, kind="sessions", topic="rows")
 

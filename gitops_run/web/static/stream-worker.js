@@ -5,7 +5,7 @@ import { open } from "./events.js";
 const tabs = new Map(); // port -> topic
 const rows = new Map(); // id -> HTML
 const parts = new Map(); // topic -> the newest message
-let stream, counts, status = ["cut", { at: new Date().toISOString() }];
+let stream, counts, isWhole = false, status = ["cut", { at: new Date().toISOString() }];
 
 onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => (data.leave ? leave(port) : join(port, data.topic));
@@ -36,10 +36,13 @@ function reopen(since) {
 }
 
 function take(name, data) {
+  if (name === "synced" && data.all) rows.clear(), (isWhole = true);
   if (name === "rows") {
     for (const html of data.set) rows.set(/ id="([^"]*)"/.exec(html)[1], html);
     for (const id of data.gone) rows.delete(id);
     counts = data.counts;
+    if (isWhole) data.all = [...rows.keys()];
+    isWhole = false;
   }
   if (name === "parts" || name === "gone") parts.set(data.topic, [name, data]);
   if (name === "cut" || name === "live" || name === "login") status = [name, data];

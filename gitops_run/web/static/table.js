@@ -3,11 +3,13 @@ import { all, morph, one, parse, tick } from "./dom.js";
 
 const box = one("#rows");
 const form = one("#filters");
+const sorted = one("input[name=sort]", form ?? undefined);
 const ranks = one("#sessions")?.dataset.ranks.split(" ");
 const rows = new Map(all("[role=row]:not(.group)", box ?? undefined).map((row) => [row.id, row]));
 const queue = new Map(); // id -> HTML, or null for gone
 const moved = new Set(); // ids whose place changed while somebody is in the grid
 let isFlushing = false;
+let counted = "";
 
 const cell = (row, number) => row.children[number];
 const text = (element) => element?.textContent.toLowerCase() ?? "";
@@ -22,37 +24,53 @@ const FIELDS = {
   left: (row) => (cell(row, 7).firstElementChild?.matches("time") ? moment(row, 7) : "~"),
   bucket: (row) => text(cell(row, 8).firstElementChild),
 };
-const shown = (row, name) => ({ owner: 3, target: 4, bucket: 8 }[name] ? cell(row, { owner: 3, target: 4, bucket: 8 }[name]).firstElementChild.textContent : name === "state" ? row.dataset.s : one("small", cell(row, 2)).textContent);
+const SHOWN = {
+  state: (row) => row.dataset.s,
+  namespace: (row) => one("small", cell(row, 2)).textContent,
+  owner: (row) => cell(row, 3).firstElementChild.textContent,
+  target: (row) => cell(row, 4).firstElementChild.textContent,
+  bucket: (row) => cell(row, 8).firstElementChild.textContent,
+};
+const shown = (row, name) => SHOWN[name](row);
+const known = new WeakMap(); // row -> its fields, read once
+
+function fields(row) {
+  if (!known.has(row)) known.set(row, Object.fromEntries(Object.entries(FIELDS).map(([name, read]) => [name, read(row)])));
+  return known.get(row);
+}
+
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const rank = (name, value) => (name === "state" ? ranks.indexOf(value) : value);
 
 const query = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
 const held = () => box.matches(":hover") || box.contains(document.activeElement);
 
-function matches(row, chosen) {
+function matching(chosen) {
   const states = chosen.getAll("state");
   const owner = chosen.get("owner") === "mine" ? document.body.dataset.user : chosen.get("owner");
+  const ns = chosen.get("ns");
   const words = (chosen.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
-  const found = words.length ? text(row) : "";
-  return (
+  return (row) =>
     (!states.length || states.includes(row.dataset.s)) &&
     (!owner || shown(row, "owner") === owner) &&
-    (!chosen.get("ns") || shown(row, "namespace") === chosen.get("ns")) &&
-    words.every((word) => (word.length > 1 && word[0] === "!" ? !found.includes(word.slice(1)) : found.includes(word)))
-  );
+    (!ns || shown(row, "namespace") === ns) &&
+    (!words.length || has(text(row), words));
 }
+
+const has = (found, words) =>
+  words.every((word) => (word.length > 1 && word[0] === "!" ? !found.includes(word.slice(1)) : found.includes(word)));
 
 // The rows that match, in their order, with a heading before each group.
 function desired() {
   const chosen = query();
   const sort = (chosen.get("sort") || "state").replace(/^-/, "");
-  const field = FIELDS[sort] ?? FIELDS.state;
+  const by = sort in FIELDS ? sort : "state";
   const turn = (chosen.get("sort")?.[0] === "-") !== (sort === "saved") ? -1 : 1;
   const group = chosen.get("group");
   const keyed = [...rows.values()]
-    .filter((row) => matches(row, chosen))
-    .map((row) => ({ row, group: group ? rank(group, FIELDS[group](row)) : "", key: rank(sort, field(row)), name: FIELDS.name(row), ns: FIELDS.namespace(row) }));
-  const byName = (a, b) => compare(a.name, b.name) || compare(a.ns, b.ns);
+    .filter(matching(chosen))
+    .map((row) => ({ row, group: group ? rank(group, fields(row)[group]) : "", key: rank(by, fields(row)[by]) }));
+  const byName = ({ row: a }, { row: b }) => compare(fields(a).name, fields(b).name) || compare(fields(a).namespace, fields(b).namespace);
   keyed.sort((a, b) => compare(a.group, b.group) || turn * compare(a.key, b.key) || byName(a, b));
   return group ? headed(keyed, group) : keyed.map(({ row }) => row);
 }
@@ -105,7 +123,7 @@ function flush() {
   }
   isFlushing = queue.size > 0;
   if (isFlushing) requestAnimationFrame(flush);
-  else settle();
+  settle();
 }
 
 function remove(id) {
@@ -123,8 +141,8 @@ function replace(row) {
     moved.add(row.id);
     know(row);
   } else if (place(old) !== place(row)) moved.add(row.id);
-  if (old?.contains(document.activeElement)) return void morph(old, row);
   if (old) one("input", row).checked = one("input", old).checked;
+  if (old?.contains(document.activeElement)) return void known.delete(morph(old, row)[0]);
   if (!old?.isEqualNode(row)) {
     old?.replaceWith(row);
     rows.set(row.id, row);
@@ -136,7 +154,7 @@ function place(row) {
   const chosen = query();
   const sort = (chosen.get("sort") || "state").replace(/^-/, "");
   const group = chosen.get("group");
-  return [matches(row, chosen), FIELDS[sort]?.(row), group && FIELDS[group](row), FIELDS.name(row)].join("\n");
+  return [matching(chosen)(row), fields(row)[sort], group && fields(row)[group], fields(row).name].join("\n");
 }
 
 function settle() {
@@ -156,6 +174,8 @@ function know(row) {
 }
 
 function count(html) {
+  if (html === counted) return;
+  counted = html;
   const chosen = query().getAll("state");
   const next = parse(html);
   for (const input of all("input", next)) input.toggleAttribute("checked", chosen.includes(input.value));
@@ -181,12 +201,13 @@ function changed(how) {
 
 function read() {
   const chosen = new URLSearchParams(location.search);
-  for (const name of ["q", "owner", "ns", "group", "sort"]) form.elements[name].value = chosen.get(name) ?? "";
+  for (const name of ["q", "owner", "ns", "group"]) form.elements[name].value = chosen.get(name) ?? "";
+  sorted.value = chosen.get("sort") ?? "";
   for (const input of all("#counts input")) input.checked = chosen.getAll("state").includes(input.value);
 }
 
 export function sortBy(name) {
-  form.elements.sort.value = (form.elements.sort.value || "state") === name ? `-${name}` : name;
+  sorted.value = (sorted.value || "state") === name ? `-${name}` : name;
   changed("pushState");
 }
 
@@ -217,6 +238,10 @@ export function start() {
     select();
   });
   one("#moved").addEventListener("click", () => arrange());
+  for (const each of all(".for-selected"))
+    each.addEventListener("formdata", ({ formData }) => {
+      for (const { value } of all("input:checked", box)) formData.append("session", value);
+    });
   for (const leaving of ["pointerleave", "focusout"]) box.addEventListener(leaving, () => setTimeout(() => moved.size && !held() && arrange(), 0));
   one("[data-do=clear]", form).hidden = !query().toString();
   select();
