@@ -121,6 +121,8 @@ class FakeViewing:
         self.reviews: list[Right] = []
         self.close_ups: dict[str, CloseUp] = {}
         self.lines: list[LogLine] = []
+        self.narrowed_to: tuple[object, ...] | None = None
+        self.watched: list[object] = []
         self.has_endless_logs = False
         self.trouble: GitOpsRunError | None = None
         self.connection = Recorder()
@@ -135,10 +137,14 @@ class FakeViewing:
     def show(self, state: SessionState) -> None:
         self.watch.board.post(state.namespace, state)
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncGenerator[FakeWatch, None]:
+    async def places(self) -> tuple[object, ...] | None:
         if self.trouble is not None:
             raise self.trouble
+        return self.narrowed_to
+
+    @asynccontextmanager
+    async def watching(self, places: object) -> AsyncGenerator[FakeWatch, None]:
+        self.watched.append(places)
         yield self.watch
 
     async def identity(self) -> Identity:

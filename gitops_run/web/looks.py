@@ -35,6 +35,8 @@ from gitops_run.web.trees import (
 from gitops_run.web.viewer import Viewer
 
 READ_AGAIN_S: Final = 3.0
+READ_SOON_S: Final = 0.3
+"""Where the state reports a save that the record, which is written after it, doesn't have yet."""
 LINGER_S: Final = 30.0
 BOUND_S: Final = 30.0
 """Who is bound to which role changes rarely."""
@@ -148,7 +150,7 @@ class Looks:
                     bound_at = now
                     await _read_bound(look)
                 await self._read(look, diffs)
-                until = anyio.current_time() + READ_AGAIN_S
+                until = anyio.current_time() + (READ_SOON_S if _is_behind(look) else READ_AGAIN_S)
                 while anyio.current_time() < until and not self._has_news(look):
                     await bell.wait(max(until - anyio.current_time(), 0))
 
@@ -183,6 +185,14 @@ class Looks:
 
 def _known(look: Look) -> tuple[object, ...]:
     return look.state, look.close_up, look.missing, look.is_gone, look.error, look.diffs
+
+
+def _is_behind(look: Look) -> bool:
+    summary = look.state.summary if look.state else None
+    record = look.close_up.record if look.close_up else None
+    if summary is None or record is None:
+        return False
+    return (record.run, record.seq) < (summary.run, summary.seq)
 
 
 async def _read_bound(look: Look) -> None:

@@ -69,7 +69,7 @@ def test_a_save_and_a_broken_one_show_in_the_table_as_they_happen(
         expect(state_of(page, session)).to_have_text("broken")
         expect(row(page, session)).to_contain_text("seen.yaml")
         page.goto(visit.url + here(session, "why"))
-        expect(page.locator("#panel")).to_contain_text("seen.yaml:1")
+        expect(page.locator("#panel")).to_contain_text("seen.yaml:2")
 
 
 def test_the_page_of_one_session_shows_saves_and_changes_while_it_is_open(
@@ -102,7 +102,7 @@ def test_a_session_is_suspended_with_a_reason_and_resumed(session: SharedSession
         page = visit.opens(here(session))
         page.get_by_role("button", name="Suspend…").click()
         page.get_by_label("Reason, for everybody who looks at the session").fill("demo at noon")
-        page.locator("#do-suspend").get_by_role("button", name="Suspend").click()
+        page.locator("#do-suspend").get_by_role("button", name="Suspend", exact=True).click()
         expect(page.locator("#main")).to_contain_text("It is suspended")
         assert session.applier()["spec"]["suspend"] is True
         assert any("suspend: demo at noon" in text for text in asked_events(session))
@@ -123,7 +123,7 @@ def test_an_earlier_snapshot_is_brought_back_by_the_sync(session: SharedSession,
         choice = page.locator(f"#do-undo input[value='{first}']")
         expect(choice).to_be_attached()
         choice.check()
-        page.locator("#do-undo").get_by_role("button", name="Undo").click()
+        page.locator("#do-undo").get_by_role("button", name="Undo", exact=True).click()
         assert sync.tells("save_applied")["revision"] == first
 
 
@@ -166,15 +166,14 @@ def test_two_people_see_what_each_of_them_may_see(
 
 
 def test_a_right_that_is_taken_away_closes_the_row_while_it_is_watched(
-    session: SharedSession, admin: Person, browser: Browser, sandbox: Sandbox
+    session: SharedSession, admin: Person, developer: Person, browser: Browser, sandbox: Sandbox
 ) -> None:
     viewer = issue_user_kubeconfig(sandbox, "viewer@example.com")
     kinds = "--resource=buckets,kustomizations,namespaces"
     admin.kubectl("create", "clusterrole", "ui-viewer", "--verb=get,list,watch", kinds)
     bound = ("--clusterrole=ui-viewer", "--user=viewer@example.com")
     admin.kubectl("create", "clusterrolebinding", "ui-viewer", *bound)
-    env = {**admin.env, "KUBECONFIG": str(viewer), "GITOPS_RUN_CONTEXT": sandbox.context}
-    person = Person(env=env, cwd=admin.cwd)
+    person = Person(env={**developer.env, "KUBECONFIG": str(viewer)}, cwd=developer.cwd)
     try:
         with visiting(person, browser) as visit:
             page = visit.opens()
@@ -196,16 +195,24 @@ def test_eight_tabs_share_one_stream(session: SharedSession, browser: Browser) -
         eventually(lambda: visit.metric('gitops_run_streams{kind="sessions"}') == 1)
 
 
-def test_a_server_that_stops_leaves_the_page_dimmed_with_the_time(
+def test_a_server_that_is_gone_leaves_the_page_dimmed_with_the_time(
     session: SharedSession, browser: Browser
 ) -> None:
     expected = ("Failed to load resource", "net::ERR")
     with visiting(session.owner, browser, expected=expected) as visit:
         page = visit.opens()
         expect(page.locator("body")).to_have_attribute("data-stream", "live")
-        assert visit.ui.interrupt() == 130
+        visit.ui.kill()
         expect(page.locator("#cut")).to_contain_text("reconnecting")
         expect(row(page, session)).to_be_visible()
+
+
+def test_a_server_that_stops_says_that_the_login_has_ended(session: SharedSession, browser: Browser) -> None:
+    with visiting(session.owner, browser) as visit:
+        page = visit.opens()
+        expect(page.locator("body")).to_have_attribute("data-stream", "live")
+        assert visit.ui.interrupt() == 130
+        expect(page.locator("#cut")).to_contain_text("Your login has ended")
 
 
 def test_names_that_look_like_tags_are_shown_as_text(session: SharedSession, browser: Browser) -> None:
@@ -239,8 +246,10 @@ def test_a_table_is_used_by_keyboard_alone(session: SharedSession, browser: Brow
         page.keyboard.press("j")
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text(session.name)
+        expect(page.locator("body")).to_have_attribute("data-stream", "live")
         page.keyboard.press("]")
         expect(page).to_have_url(f"{visit.url}{here(session, 'objects')}")
+        expect(page.locator("body")).to_have_attribute("data-stream", "live")
         page.keyboard.press("Escape")
         expect(page).to_have_url(f"{visit.url}/")
 

@@ -442,7 +442,7 @@ async def test_log_lines_come_in_batches_and_remarks_apart_from_them() -> None:
         answer = await browser.get("/s/run-web/web/logs/stream")
     told = [parsed(chunk.encode()) for chunk in answer.text.split("\n\n") if "event" in chunk]
     assert [kind for kind, _, _ in told] == ["line", "note", "end"]
-    assert [line["text"] for line in told[0][1]] == ["<b>"]  # type: ignore[attr-defined]
+    assert [line["text"] for line in told[0][1]] == ["<b>"]  # type: ignore[index]
     assert told[1][1]["text"] == "it can't be read"
 
 
@@ -469,3 +469,15 @@ async def test_logs_that_may_not_be_read_are_refused_and_ended() -> None:
             with anyio.fail_after(MINUTE_S):
                 ended = await browser.get("/s/run-web/web/logs/stream")
     assert "event: denied" in ended.text
+
+
+@scenario
+async def test_a_session_that_may_be_seen_from_now_on_is_watched_without_a_restart() -> None:
+    viewing = FakeViewing()
+    viewing.narrowed_to = ("run-web",)
+    async with browsing(viewing):
+        await anyio.sleep(60)
+        assert viewing.watched == [("run-web",)]
+        viewing.narrowed_to = ("run-web", "run-api")
+        await anyio.sleep(60)
+    assert viewing.watched == [("run-web",), ("run-web", "run-api")]
