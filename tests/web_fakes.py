@@ -19,9 +19,11 @@ from gitops_run.api.watch import KindPulse
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
 from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.status import PlatformStatus
 from gitops_run.model.rights.right import Identity, Right
+from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.close_up import Bound, CloseUp, LogLine, LogRequest, ObjectText
 from gitops_run.model.state.envelope import EventStream, Stamp
 from gitops_run.model.state.session_state import Place, SessionState, TargetState, Writer
@@ -119,6 +121,9 @@ class FakeViewing:
         self.reviews: list[Right] = []
         self.close_ups: dict[str, CloseUp] = {}
         self.lines: list[LogLine] = []
+        self.narrowed_to: tuple[object, ...] | None = None
+        self.watched: list[object] = []
+        self.has_endless_logs = False
         self.trouble: GitOpsRunError | None = None
         self.connection = Recorder()
         self.request = ViewRequest(kubeconfig="/k", context="kind-dev")
@@ -126,13 +131,20 @@ class FakeViewing:
         for one in sessions:
             self.show(one)
 
+    def key(self, namespace: str, name: str) -> SessionKey:
+        return SessionKey(kubeconfig="/k", context="kind-dev", namespace=namespace, name=SessionName(name))
+
     def show(self, state: SessionState) -> None:
         self.watch.board.post(state.namespace, state)
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncGenerator[FakeWatch, None]:
+    async def places(self) -> tuple[object, ...] | None:
         if self.trouble is not None:
             raise self.trouble
+        return self.narrowed_to
+
+    @asynccontextmanager
+    async def watching(self, places: object) -> AsyncGenerator[FakeWatch, None]:
+        self.watched.append(places)
         yield self.watch
 
     async def identity(self) -> Identity:
@@ -162,6 +174,8 @@ class FakeViewing:
     async def follow_logs(self, request: LogRequest, lines: MemoryObjectSendStream[LogLine]) -> None:
         for line in self.lines:
             await lines.send(line)
+        if self.has_endless_logs:
+            await anyio.sleep_forever()
 
     async def platform(self) -> PlatformStatus:
         raise BackendError("you may not see the platform")

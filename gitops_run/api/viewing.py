@@ -12,10 +12,11 @@ from gitops_run.adapters.cluster import rights
 from gitops_run.adapters.cluster.close_up import read_close_up
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.discovery import Discovery
-from gitops_run.adapters.cluster.listing import places_to_list, read_state
+from gitops_run.adapters.cluster.listing import all_located, places_to_list, read_state
 from gitops_run.adapters.cluster.object_text import read_bound, read_object_text
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.cluster.pod_logs import follow_logs
+from gitops_run.adapters.cluster.states import SessionAt
 from gitops_run.api.caller import Caller
 from gitops_run.api.listing import own_places
 from gitops_run.api.watch import SessionWatch, watch_sessions
@@ -67,12 +68,16 @@ class Viewing:
             name=SessionName(name),
         )
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncGenerator[SessionWatch, None]:
-        """Watch the sessions while inside. Raises NotFound without Flux, BackendError without a right."""
+    async def places(self) -> tuple[SessionAt, ...] | None:
+        """Choose which sessions to watch; None stands for all of the cluster. Raises BackendError."""
         request, caller = self.request, self.caller
         own = own_places(request.context, caller.environment, caller.here)
-        places = await places_to_list(self.connection, request.namespaces, own)
+        wanted = await places_to_list(self.connection, request.namespaces, own)
+        return await all_located(self.connection, wanted)
+
+    @asynccontextmanager
+    async def watching(self, places: Sequence[SessionAt] | None) -> AsyncGenerator[SessionWatch, None]:
+        """Watch sessions while inside. Raises NotFound without Flux, BackendError without a right."""
         async with watch_sessions(self.connection, places) as watch:
             yield watch
 

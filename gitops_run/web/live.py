@@ -11,6 +11,7 @@ import json
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +26,7 @@ from gitops_run.web.bells import Bells
 from gitops_run.web.pages.sessions import row_id, session_row
 
 RETRY_S: Final = 2.0
+LOOK_S: Final = 20.0
 TICK_S: Final = 10.0
 """How often a state is looked at that changes by time alone: a TTL that is almost over."""
 GONE_MAX: Final = 2000
@@ -135,8 +137,11 @@ class Live:
         return known
 
     async def _watch_once(self) -> None:
-        async with self._viewing.watching() as watch, anyio.create_task_group() as tasks:
+        places = await self._viewing.places()
+        async with self._viewing.watching(places) as watch, anyio.create_task_group() as tasks:
             self._watch, self.trouble = watch, None
+            if places is not None:
+                tasks.start_soon(self._look_for_others, places)
             tasks.start_soon(self._follow_pulse, watch)
             tasks.start_soon(self._tick)
             tasks.start_soon(self._end_when_asked, tasks.cancel_scope)
@@ -147,6 +152,14 @@ class Live:
     async def _end_when_asked(self, scope: anyio.CancelScope) -> None:
         await self._again.wait()
         scope.cancel()
+
+    async def _look_for_others(self, places: object) -> None:
+        """Begin again where other sessions may be seen: no watch of single sessions reports that."""
+        while True:
+            await anyio.sleep(LOOK_S)
+            with suppress(GitOpsRunError):
+                if await self._viewing.places() != places:
+                    self.watch_again()
 
     async def _follow_pulse(self, watch: SessionWatch) -> None:
         seen: Mapping[int, int] = {}

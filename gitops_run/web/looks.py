@@ -12,19 +12,31 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from gitops_run.api.acting import Act, carried_by
+from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model.state.close_up import Bound, CloseUp
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.model.tree.file_diff import FileChange
 from gitops_run.web.bells import Bells, listening
 from gitops_run.web.live import Live
 from gitops_run.web.pages.view import Action, Notice, NoticeKind, Rights, SessionView, Tab
-from gitops_run.web.trees import access_lines, explanations, missing_notices, object_tree, pod_views
+from gitops_run.web.trees import (
+    access_lines,
+    explanations,
+    missing_notices,
+    object_tree,
+    pod_views,
+    save_diffs,
+)
 from gitops_run.web.viewer import Viewer
 
 READ_AGAIN_S: Final = 3.0
+READ_SOON_S: Final = 0.3
+"""Where the state reports a save that the record, which is written after it, doesn't have yet."""
 LINGER_S: Final = 30.0
 BOUND_S: Final = 30.0
 """Who is bound to which role changes rarely."""
@@ -53,6 +65,7 @@ class Look:
     bound: tuple[Bound, ...] = ()
     missing: Mapping[Act, str] = field(default_factory=dict)
     error: GitOpsRunError | None = None
+    diffs: Mapping[str, tuple[FileChange, ...]] = field(default_factory=dict)
     is_read: anyio.Event = field(default_factory=anyio.Event)
 
     def view(self) -> SessionView | None:
@@ -69,6 +82,7 @@ class Look:
             objects=object_tree(state, close_up),
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),
+            diffs=save_diffs(state, self.diffs),
             explanations=explanations(state),
             notices=self._notices(),
             extend_by=_ttl(state),
@@ -122,6 +136,8 @@ class Looks:
 
     async def _follow(self, key: tuple[int, str, str], look: Look) -> None:
         unused_since: float | None = None
+        viewing = look.viewer.viewing
+        diffs = FileDiffs(viewing.key(look.namespace, look.name), viewing.caller)
         bound_at = -BOUND_S
         with listening(self._live.bells) as bell:
             while True:
@@ -133,8 +149,8 @@ class Looks:
                 if now >= bound_at + BOUND_S:
                     bound_at = now
                     await _read_bound(look)
-                await self._read(look)
-                until = anyio.current_time() + READ_AGAIN_S
+                await self._read(look, diffs)
+                until = anyio.current_time() + (READ_SOON_S if _is_behind(look) else READ_AGAIN_S)
                 while anyio.current_time() < until and not self._has_news(look):
                     await bell.wait(max(until - anyio.current_time(), 0))
 
@@ -142,9 +158,9 @@ class Looks:
         state = self._live.find(look.namespace, look.name)
         return state is not look.state and state != look.state
 
-    async def _read(self, look: Look) -> None:
+    async def _read(self, look: Look, diffs: FileDiffs) -> None:
         """Read once, and ring where something is different."""
-        before = (look.state, look.close_up, look.missing, look.is_gone, look.error)
+        before = _known(look)
         state = self._live.find(look.namespace, look.name)
         try:
             is_seen = state is not None and await look.viewer.may_see(state)
@@ -157,12 +173,26 @@ class Looks:
                 if look.is_read.is_set() and look.state != before[0]:
                     _ring(look)
                 look.close_up = await look.viewer.viewing.close_up(look.namespace, look.name)
+                if diffs.are_here and (look.state != before[0] or not look.is_read.is_set()):
+                    look.diffs = await to_thread.run_sync(diffs.by_revision)
             look.error = None
         except GitOpsRunError as error:
             look.error = error
         look.is_read.set()
-        if (look.state, look.close_up, look.missing, look.is_gone, look.error) != before:
+        if _known(look) != before:
             _ring(look)
+
+
+def _known(look: Look) -> tuple[object, ...]:
+    return look.state, look.close_up, look.missing, look.is_gone, look.error, look.diffs
+
+
+def _is_behind(look: Look) -> bool:
+    summary = look.state.summary if look.state else None
+    record = look.close_up.record if look.close_up else None
+    if summary is None or record is None:
+        return False
+    return (record.run, record.seq) < (summary.run, summary.seq)
 
 
 async def _read_bound(look: Look) -> None:

@@ -16,8 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.errors import GitOpsRunError, NotFound, UsageError
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
 from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.rights.right import Right
 from gitops_run.model.state.close_up import LogLine, LogRequest
 from gitops_run.web.looks import FIRST_S, Look, tab_of
 from gitops_run.web.pages.session import session_page
@@ -132,38 +133,45 @@ async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
 
 async def _logs(visit: Visit) -> ASGIApp:
     """Follow logs: `line` has a batch of lines, `note` what can't be read, `denied` why none may be."""
-    namespace, name = visit.place
-    state = visit.site.live.find(namespace, name)
-    if state is None or not await visit.viewer.may_see(state):
-        raise gone(visit)
+    await _require_logs(visit)
     if visit.viewer.logs >= LOGS_MAX:
         raise UsageError(f"{LOGS_MAX} logs are followed already", hint="close a page of logs")
     said = visit.request.query_params
     is_previous = said.get("previous", "") in {"1", "true", "on"}
-    request = LogRequest(namespace=namespace, pod=said.get("pod", ""), is_previous=is_previous)
+    request = LogRequest(namespace=visit.place[0], pod=said.get("pod", ""), is_previous=is_previous)
     return EventStream(_log_events(visit, request))
 
 
+async def _require_logs(visit: Visit) -> None:
+    """Refuse logs that this viewer may not read, as of a minute ago at most. Raises NotFound, GuardError."""
+    namespace, name = visit.place
+    state = visit.site.live.find(namespace, name)
+    if state is None or not await visit.viewer.may_see(state):
+        raise gone(visit)
+    right = Right(verb="get", resource="pods", subresource="log", namespace=namespace)
+    if not (await visit.viewer.allowed((right,)))[right]:
+        raise GuardError(
+            f"You need the right to {right}.",
+            hint="Ask the session's owner, or whoever administers the cluster.",
+        )
+
+
 async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes, None]:
+    """Yield lines in batches as long as this viewer may read them."""
     visit.viewer.logs += 1
     send, receive = anyio.create_memory_object_stream[LogLine](LINES_MAX)
+    scope = anyio.CancelScope()
     failed: list[GitOpsRunError] = []
 
     async def follow() -> None:
-        async with send:
-            try:
-                await visit.viewer.viewing.follow_logs(request, send)
-            except GitOpsRunError as error:
-                failed.append(error)
-
-    task = visit.site.tasks
-    scope = anyio.CancelScope()
-
-    async def follow_until_left() -> None:
         with scope:
-            await follow()
+            async with send:
+                try:
+                    await visit.viewer.viewing.follow_logs(request, send)
+                except GitOpsRunError as error:
+                    failed.append(error)
 
-    task.start_soon(follow_until_left)
+    visit.site.tasks.start_soon(follow)
     try:
         yield RETRY
         async with receive:
@@ -171,15 +179,19 @@ async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes
                 batch = await _batch(receive)
                 if batch is None:
                     break
-                for one in _written(batch):
-                    yield one
-                yield b"" if batch else PING
-        for error in failed:
-            yield event("denied", json.dumps({"message": error.message, "hint": error.hint}))
-        yield event("end", "{}")
+                await _require_logs(visit)
+                for chunk in _written(batch):
+                    yield chunk
+                if not batch:
+                    yield PING
+    except GitOpsRunError as error:
+        failed.append(error)
     finally:
         scope.cancel()
         visit.viewer.logs -= 1
+    for one in failed:
+        yield event("denied", json.dumps({"message": one.message, "hint": one.hint}))
+    yield event("end", "{}")
 
 
 async def _batch(receive: MemoryObjectReceiveStream[LogLine]) -> list[LogLine] | None:

@@ -11,10 +11,13 @@ from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.objects import MAKER_ROLE, VIEWER_ROLE
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.state.close_up import Bound, CloseUp, SeenObject, SeenPod
+from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState, TargetState
+from gitops_run.model.tree.file_diff import FileChange
 from gitops_run.web.pages.view import (
     AccessLine,
     Explanation,
+    FileDiff,
     Notice,
     NoticeKind,
     ObjectNode,
@@ -170,6 +173,20 @@ def explanations(state: SessionState) -> tuple[Explanation, ...]:
         if target.ready == "False" and target.attempted
     ]
     return tuple(found)
+
+
+def save_diffs(
+    state: SessionState, changes: Mapping[str, tuple[FileChange, ...]]
+) -> dict[tuple[int, int], tuple[FileDiff, ...]]:
+    """Give each applied save what it changed in the files. changes: by revision."""
+    saves = state.record.saves if state.record else ()
+    return {
+        (save.run, save.number): tuple(
+            FileDiff(path=one.path, lines=one.lines, note=one.note) for one in changes[save.revision]
+        )
+        for save in saves
+        if save.revision in changes and save.outcome is Outcome.APPLIED
+    }
 
 
 def missing_notices(close_up: CloseUp) -> dict[Tab, Notice]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -16,10 +18,13 @@ from hypothesis import strategies as st
 
 from gitops_run.api.viewing import SEE_ALL, see_one
 from gitops_run.errors import BackendError
+from gitops_run.model.rights.right import Right
 from gitops_run.model.session.limits import Lifetime, Limits, write_time
+from gitops_run.model.state.close_up import LogLine
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.web import live as live_module
-from gitops_run.web.streams import BATCH_S, PING_S, EventStream, Since, Watching, browser_events
+from gitops_run.web import session_routes
+from gitops_run.web.streams import BATCH_S, PING_S, EventStream, Gzip, Since, Watching, browser_events
 from tests.virtual_time import scenario
 from tests.web_fakes import Browser, FakeViewing, browsing, session
 
@@ -383,5 +388,96 @@ async def test_a_browser_that_leaves_ends_its_stream() -> None:
 
         with anyio.fail_after(5):
             events = browser_events(site.live, site.logins, watching)
-            await EventStream(events)({"type": "http"}, receive, send)
+            await EventStream(events)({"type": "http", "headers": []}, receive, send)
         assert site.viewer.streams == 0
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), max_size=8))
+@settings(max_examples=30)
+def test_compressed_events_are_read_as_they_come_and_as_a_whole(events: list[bytes]) -> None:
+    gzip_stream, reader = Gzip(), zlib.decompressobj(31)
+    assert reader.decompress(gzip_stream.HEAD) == b""
+    sent = gzip_stream.HEAD
+    for one in events:
+        block = gzip_stream.block(one)
+        sent += block
+        assert reader.decompress(block) == one
+    assert gzip.decompress(sent + gzip_stream.end()) == b"".join(events)
+
+
+def test_more_streams_than_allowed_are_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_routes, "STREAMS_MAX", 0)
+
+    @scenario
+    async def run() -> None:
+        async with browsing(FakeViewing([session()])) as browser:
+            answer = await browser.get("/events?topic=rows")
+        assert answer.text == "event: busy\ndata: {}\n\n"
+
+    run()
+
+
+def test_more_logs_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_routes, "LOGS_MAX", 0)
+
+    @scenario
+    async def run() -> None:
+        async with browsing(FakeViewing([session()])) as browser:
+            await browser.site.live.listed.wait()
+            answer = await browser.get("/s/run-web/web/logs/stream")
+        assert answer.status_code == 400
+
+    run()
+
+
+@scenario
+async def test_log_lines_come_in_batches_and_remarks_apart_from_them() -> None:
+    viewing = FakeViewing([session()])
+    viewing.lines = [
+        LogLine(pod="web-1", container="web", at="2026-11-26T10:00:00Z", text="<b>"),
+        LogLine(pod="web-2", container="web", at="", text="it can't be read"),
+    ]
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        answer = await browser.get("/s/run-web/web/logs/stream")
+    told = [parsed(chunk.encode()) for chunk in answer.text.split("\n\n") if "event" in chunk]
+    assert [kind for kind, _, _ in told] == ["line", "note", "end"]
+    assert [line["text"] for line in told[0][1]] == ["<b>"]  # type: ignore[index]
+    assert told[1][1]["text"] == "it can't be read"
+
+
+@scenario
+async def test_logs_that_may_not_be_read_are_refused_and_ended() -> None:
+    viewing = FakeViewing([session()])
+    right = Right(verb="get", resource="pods", subresource="log", namespace="run-web")
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        viewing.denied = {right}
+        refused = await browser.get("/s/run-web/web/logs/stream")
+        assert refused.status_code == 403
+        assert "get pods/log in namespace run-web" in refused.text
+        viewing.denied = set()
+        await anyio.sleep(MINUTE_S)
+        viewing.has_endless_logs = True
+
+        async def take_away() -> None:
+            await anyio.sleep(1)
+            viewing.denied = {right}
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take_away)
+            with anyio.fail_after(MINUTE_S):
+                ended = await browser.get("/s/run-web/web/logs/stream")
+    assert "event: denied" in ended.text
+
+
+@scenario
+async def test_a_session_that_may_be_seen_from_now_on_is_watched_without_a_restart() -> None:
+    viewing = FakeViewing()
+    viewing.narrowed_to = ("run-web",)
+    async with browsing(viewing):
+        await anyio.sleep(60)
+        assert viewing.watched == [("run-web",)]
+        viewing.narrowed_to = ("run-web", "run-api")
+        await anyio.sleep(60)
+    assert viewing.watched == [("run-web",), ("run-web", "run-api")]
