@@ -1,4 +1,4 @@
-"""Photograph each page of the example sessions, light and dark: python -m tests.browser.screenshots FOLDER."""
+"""Photograph each page of the example sessions in light and dark; `make screenshots` runs this."""
 
 from __future__ import annotations
 

@@ -15,9 +15,12 @@ from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.state.saves import Outcome
 from gitops_run.web.pages.ordering import GROUPS, SORTS, ordered
 from tests.browser import states
-from tests.browser.chromium import Faults, chromium, watched_page
+from tests.browser.chromium import PROGRAM, Faults, chromium, watched_page
 from tests.browser.server import NOTICES, Example, serving
 
+pytestmark = pytest.mark.skipif(
+    not PROGRAM, reason="not run, there is no Chromium: apt-get install -y chromium fonts-dejavu-core"
+)
 SESSION = "/s/run-checkout/checkout"
 PLACES = {
     "sessions": "/",
