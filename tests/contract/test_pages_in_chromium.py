@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
 from gitops_run.model.flux.conditions import SourceStatus
@@ -37,7 +37,8 @@ PLACES = {
     "platform": "/platform",
     **{kind: f"/notice/{kind}" for kind in NOTICES},
 }
-SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+STANDARDS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+SCHEMES: dict[Literal["light", "dark"], Sequence[str]] = {"light": STANDARDS, "dark": ["color-contrast"]}
 WIDTHS = (360, 1440, 2560)
 DIALOGS = {"help": "Keys", "suspend": "Suspend…", "undo": "Undo…"}
 TEXTS = (
@@ -91,25 +92,22 @@ def names(page: Page) -> list[str]:
     return page.locator("#rows [role=rowheader] a").all_text_contents()
 
 
-def look(page: Page) -> list[str]:
+def look(page: Page, rules: Sequence[str] = STANDARDS) -> list[str]:
     """Name what people with assistive technology can't use, on what is open now."""
-    found = Axe().run(
-        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    )
-    return [
-        f"{each['id']}: {each['nodes'][0]['html'][:160]} {each['nodes'][0]['any'][:1]}"
-        for each in found.response["violations"]
-    ]
+    if not page.evaluate("'axe' in globalThis"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] })", list(rules))
+    return [f"{each['id']}: {each['nodes'][0]['html'][:160]}" for each in found["violations"]]
 
 
 def looks(page: Page) -> dict[str, list[str]]:
-    """Look in light and dark, narrow and wide."""
+    """Look in light and dark, narrow and wide. Only colours differ between light and dark."""
     seen = {}
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            if found := look(page):
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme, rules in SCHEMES.items():
+            page.emulate_media(color_scheme=scheme)
+            if found := look(page, rules):
                 seen[f"{scheme} {width}"] = found
     return seen
 
@@ -152,12 +150,16 @@ def test_axe_finds_nothing_in_an_opened_save_and_with_selected_rows(page: Page) 
     assert looks(page) == {}
 
 
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-@pytest.mark.parametrize("width", [360, 768, 1100, 2560])
-def test_no_page_scrolls_sideways(page: Page, place: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(place)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+def test_no_page_scrolls_sideways(page: Page) -> None:
+    page.clock.install(time=states.NOW)
+    wide = []
+    for place in PLACES.values():
+        page.goto(place)
+        for width in (360, 768, 1100, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate("document.documentElement.scrollWidth") != width:
+                wide.append((place, width))
+    assert wide == []
 
 
 def test_controls_are_large_enough_to_hit(page: Page) -> None:
