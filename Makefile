@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 # Modules are compiled once, as an installation has them, and not anew in each command that is tested.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check chromium bench format
+.PHONY: demo test check chromium screenshots bench format
 
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -46,6 +46,10 @@ chromium:
 	  && echo "installing Chromium" && apt-get update -qq \
 	  && apt-get install -y -qq chromium fonts-dejavu-core >/dev/null; } \
 	  || echo "no Chromium: the page is not tested in a browser; on Debian: apt-get install -y chromium fonts-dejavu-core" >&2
+
+# The pictures are of example states, so that they show the same wherever they are made.
+screenshots: $(READY) chromium
+	@$(BIN)/python -m tests.browser.screenshots docs/images
 
 bench: $(READY) chromium
 	@$(BIN)/python -m benchmarks

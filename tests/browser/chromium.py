@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+PROGRAM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb")
 
 
@@ -27,10 +28,9 @@ class Faults:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Debian's Chromium."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "Chromium is needed: apt-get install -y chromium fonts-dejavu-core"
+    assert PROGRAM, "Chromium is needed: apt-get install -y chromium fonts-dejavu-core"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
         try:
             yield browser
         finally:

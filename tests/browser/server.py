@@ -97,8 +97,18 @@ class Example:
 
     def send_parts(self, topic: str) -> None:
         """Send the parts of one session's page as they are now."""
-        parts = session.session_parts(self.view, Tab(topic.split("/")[2]), self.now())
-        self.send("parts", {"topic": topic, "parts": dict(parts)})
+        self._put(self.parts(topic))
+
+    def parts(self, topic: str) -> str:
+        """Write the event of one session's parts."""
+        read = session.Topic.parse(topic)
+        assert read
+        parts = session.session_parts(self.view_of(read.name), read.tab, self.now())
+        return _event("parts", {"topic": topic, "parts": dict(parts)})
+
+    def view_of(self, name: str) -> SessionView:
+        """Choose what is shown of a session: one has failed."""
+        return views.session_view(states.failed()) if name == "payments" else self.view
 
     def cut(self) -> None:
         """End every stream."""
@@ -136,7 +146,7 @@ class _Pages:
 
     def one_session(self, request: Request) -> Response:
         tab = Tab(request.query_params.get("tab", "saves"))
-        view = self.example.view
+        view = self.example.view_of(request.path_params["name"])
         if request.query_params.get("kind"):
             view = replace(view, opened=views.opened())
         return HTMLResponse(session.session_page(views.VIEWER, view, tab, self.example.now()))
@@ -170,9 +180,8 @@ class _Pages:
         if "rows" in topics and not request.query_params.get("since"):
             first += _event("rows", self.example.rows(self.example.sessions))
         for topic in topics:
-            if topic.count("/") == 2:
-                parts = session.session_parts(self.example.view, Tab(topic.split("/")[2]), self.example.now())
-                first += _event("parts", {"topic": topic, "parts": dict(parts)})
+            if topic != "rows":
+                first += self.example.parts(topic)
         return StreamingResponse(self.example.follow(first), media_type="text/event-stream")
 
     async def logs(self, _request: Request) -> Response:

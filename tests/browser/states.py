@@ -248,23 +248,48 @@ def suspended() -> SessionState:
     )
 
 
+def aged(state: SessionState, minutes: float, seed: int) -> SessionState:
+    """Give a session saves of its own: the last one so long ago, and times that nobody else has."""
+    chance = random.Random(seed)
+    assert state.record
+    assert state.record.last
+    recent = tuple(round(chance.gauss(640, 90)) + 700 * (chance.random() > 0.9) for _ in range(16))
+    took = times(recent[-1]) if state.record.last.outcome is Outcome.APPLIED else state.record.last.times_ms
+    last = replace(state.record.last, at=ago(minutes=minutes), number=chance.randint(4, 90), times_ms=took)
+    branch = chance.choice(("main", "feature/eu-tax", "fix/retry-loop", "spike/otel", "feature/search-v2"))
+    made = replace(
+        state.record,
+        saves=(*state.record.saves[:-1], last),
+        recent_ms=recent,
+        branch=branch,
+        is_dirty=chance.random() > 0.5,
+    )
+    newest = revision(str(seed))
+    applied = newest if state.source and state.targets[0].applied == state.source.revision else "older"
+    kept = with_target(with_record(state, made), applied=applied, objects=chance.randint(4, 48))
+    return replace(kept, source=replace(state.source, revision=newest) if state.source else None)
+
+
 def team() -> list[SessionState]:
     """One session in each state, and a few more."""
     progressing = with_target(session("recommendations", "lin"), applied=revision("save 44"))
     new = replace(session("onboarding", "noah"), summary=None, record=None, source=SourceStatus())
     return [
         session(),
-        broken(),
-        failed(),
-        suspended(),
-        progressing,
-        with_target(new, applied="", attempted="", ready="", objects=0),
-        with_end(session("loadtest", "lin"), minutes=22),
-        with_end(replace(session("spike-oauth", "jonas"), synced_by=None), hours=-3),
-        replace(session("invoices", "priya"), synced_by=None),
-        replace(session("warehouse", "tom"), source=None, targets=(), summary=None, record=None),
-        session("web-mara", "mara"),
-        replace(session("notifications", "noah"), pod_security="baseline"),
+        aged(broken(), 0.3, 1),
+        aged(failed(), 6, 2),
+        aged(suspended(), 66, 3),
+        aged(progressing, 0.05, 4),
+        with_target(with_end(new, hours=7, minutes=58), applied="", attempted="", ready="", objects=0),
+        aged(with_end(session("loadtest", "lin"), minutes=22), 34, 6),
+        aged(with_end(replace(session("spike-oauth", "jonas"), synced_by=None), hours=-3), 460, 7),
+        aged(with_end(replace(session("invoices", "priya"), synced_by=None), hours=6), 131, 8),
+        with_end(
+            replace(session("warehouse", "tom"), source=None, targets=(), summary=None, record=None), hours=7
+        ),
+        aged(session("web-mara", "mara"), 18, 10),
+        aged(replace(session("notifications", "noah"), pod_security="baseline"), 3, 11),
+        aged(session("pricing", "tom"), 9, 12),
     ]
 
 

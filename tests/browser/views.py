@@ -127,16 +127,16 @@ def session_view(state: SessionState | None = None) -> SessionView:
     made = state or states.session()
     last = made.record.saves[-2] if made.record and len(made.record.saves) > 1 else None
     condition = Condition(
-        object="Kustomization checkout",
+        object=f"Kustomization {made.name}",
         type="Ready",
         status="True",
         reason="ReconciliationSucceeded",
-        message="Applied revision: sha256:5d41402abc4b",
+        message=f"Applied revision: {made.source.revision if made.source else None}",
         since=ago(seconds=48),
     )
     return SessionView(
         state=made,
-        rights=Rights(missing={Action.END: "you need the right to delete namespaces run-checkout"}),
+        rights=Rights(missing={Action.END: f"you need the right to delete namespaces {made.namespace}"}),
         details=SessionDetails(conditions=(condition,)),
         carried_by={Action.UNDO: "The sync on mara-laptop does it within a second."},
         objects=objects(),

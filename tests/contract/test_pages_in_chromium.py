@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.state.saves import Outcome
 from gitops_run.web.pages.ordering import GROUPS, SORTS, ordered
 from tests.browser import states
-from tests.browser.chromium import Faults, chromium, watched_page
+from tests.browser.chromium import PROGRAM, Faults, chromium, watched_page
 from tests.browser.server import NOTICES, Example, serving
 
+pytestmark = pytest.mark.skipif(
+    not PROGRAM, reason="not run, there is no Chromium: apt-get install -y chromium fonts-dejavu-core"
+)
 SESSION = "/s/run-checkout/checkout"
 PLACES = {
     "sessions": "/",
@@ -32,6 +37,7 @@ PLACES = {
     "platform": "/platform",
     **{kind: f"/notice/{kind}" for kind in NOTICES},
 }
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 WIDTHS = (360, 1440, 2560)
 DIALOGS = {"help": "Keys", "suspend": "Suspend…", "undo": "Undo…"}
 TEXTS = (
@@ -99,8 +105,8 @@ def look(page: Page) -> list[str]:
 def looks(page: Page) -> dict[str, list[str]]:
     """Look in light and dark, narrow and wide."""
     seen = {}
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             if found := look(page):
@@ -110,8 +116,8 @@ def looks(page: Page) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_axe_finds_nothing_on_a_page(page: Page, place: str) -> None:
+    page.clock.install(time=states.NOW)  # the page that waits doesn't load again meanwhile
     page.goto(place)
-    page.wait_for_load_state("load")
     assert looks(page) == {}
 
 
@@ -318,7 +324,8 @@ def test_tab_reaches_every_control_of_the_sessions_and_shows_where_it_is(page: P
         page.keyboard.press("Tab")
         where, outline = page.evaluate(
             """(() => {
-                const at = document.activeElement, ring = (each) => getComputedStyle(each).outlineStyle !== "none";
+                const at = document.activeElement;
+                const ring = (each) => getComputedStyle(each).outlineStyle !== "none";
                 if (at === document.body) return ["", true];
                 return [at.id || at.name || at.textContent, ring(at) || ring(at.closest("label") ?? at)];
             })()"""
@@ -394,7 +401,7 @@ def test_a_session_changes_while_a_save_is_open(page: Page, example: Example) ->
     page.locator("#save-3-44 summary").click()
     changed = states.with_record(
         states.session(),
-        states.record(saves=(*states.saves()[1:], states.save(46, states.Outcome.APPLIED, states.ago()))),
+        states.record(saves=(*states.saves()[1:], states.save(46, Outcome.APPLIED, states.ago()))),
     )
     view = replace(example.view, state=changed)
     example.view = view

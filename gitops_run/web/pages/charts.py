@@ -87,7 +87,7 @@ def trend(values_ms: Sequence[int]) -> Renderable | None:
     most = max(*shown, 1)
     p50, p95 = (percentile(tuple(values_ms), percent) for percent in (50, 95))
     said = f"the last {len(shown)} saves: p50 {duration(p50)}, p95 {duration(p95)}"
-    width = _BAR * _TREND_VALUES
+    first, width = _TREND_VALUES - len(shown), _BAR * _TREND_VALUES
     return svg(
         ".trend",
         viewBox=f"0 0 {width} {_TREND_HEIGHT}",
@@ -95,8 +95,8 @@ def trend(values_ms: Sequence[int]) -> Renderable | None:
         role="img",
         aria_label=said,
     )[
-        (_column(number, value, most) for number, value in enumerate(shown, _TREND_VALUES - len(shown))),
-        g(".marks")[(_mark(value, most, width) for value in (p50, min(p95, most)))],
+        (_column(number, value, most) for number, value in enumerate(shown, first)),
+        g(".marks")[(_mark(value, most, first * _BAR) for value in (p50, min(p95, most)))],
     ]
 
 
@@ -107,6 +107,6 @@ def _column(number: int, value: int, most: int) -> Renderable:
     )[title[duration(value)]]
 
 
-def _mark(value: int, most: int, width: int) -> Renderable:
+def _mark(value: int, most: int, begin: int) -> Renderable:
     y = str(_TREND_HEIGHT - round(value * (_TREND_HEIGHT - 1) / most))
-    return line(x1="0", x2=str(width), y1=y, y2=y)
+    return line(x1=str(begin), x2=str(_BAR * _TREND_VALUES), y1=y, y2=y)

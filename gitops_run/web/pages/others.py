@@ -29,7 +29,7 @@ from htpy import (
 )
 
 from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
-from gitops_run.model.session.receipt import Receipt
+from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.web.pages.actions import command_of
 from gitops_run.web.pages.page import message, notice, page, post
 from gitops_run.web.pages.shapes import icon
@@ -169,7 +169,7 @@ def access_panel(lines: tuple[AccessLine, ...]) -> Node:
         return notice(nobody, h2[nobody.title])
     rows: list[tuple[Node, ...]] = [(strong[one.subject], one.may, code[one.through]) for one in lines]
     return [
-        _table(("Who", "May", "Through"), rows, "Access"),
+        _table(("Who", "May", "Through"), rows, "Who may see and act"),
         p(".none")["Whoever has rights in the whole cluster is not listed here."],
     ]
 
@@ -227,16 +227,19 @@ def _receipt(receipt: Receipt) -> Node:
         ul(".receipt")[
             (
                 li[
-                    _mark(
-                        is_good=line.is_gone,
-                        words="gone" if line.is_gone else line.unseen or "still there",
-                    ),
+                    _fate(line),
                     code[line.what],
                 ]
                 for line in receipt.lines
             )
         ],
     ]
+
+
+def _fate(line: ReceiptLine) -> Renderable:
+    if line.unseen:
+        return span(".state", data_s="new")[icon("new"), line.unseen]
+    return _mark(is_good=line.is_gone, words="gone" if line.is_gone else "still there")
 
 
 def notice_page(viewer: ViewerView | None, one: Notice) -> str:

@@ -6,6 +6,7 @@ The element's text is all that a search looks at. Sizes matter here: 500 rows ar
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from htpy import Node, Renderable, a, div, fragment, i, input, small, span  # noqa: A004 - HTML's name
 
@@ -97,10 +98,16 @@ def _last_save(state: SessionState, now: datetime) -> Node:
 def _health(state: SessionState, word: Phase) -> Node:
     last = state.summary.last if state.summary else None
     objects = sum(one.objects for one in state.targets)
-    why = _suspended(state) if word is Phase.SUSPENDED else ""
+    why = _suspended(state) if word is Phase.SUSPENDED else _REASONS.get(word, "")
     if word is Phase.BROKEN and last:
         why = last.problem
     return [span[why or health_of(state)], small[f"{objects:,} objects" if objects != 1 else "1 object"]]
+
+
+_REASONS: Final = {
+    Phase.INCOMPLETE: "an up or a down was interrupted",
+    Phase.NEW: "nothing was saved yet",
+}
 
 
 def _suspended(state: SessionState) -> str:

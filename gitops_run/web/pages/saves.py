@@ -60,6 +60,7 @@ def content(view: SessionView, now: datetime) -> Node:
     if record is None or not record.saves:
         return notice(NO_SAVES, h2[NO_SAVES.title])
     return [
+        h2(".unseen")["All saves"],
         _figures(record),
         div(".saves")[
             (_save(one, view.diffs.get((one.run, one.number), ()), now) for one in reversed(record.saves))

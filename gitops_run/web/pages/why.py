@@ -21,6 +21,7 @@ NOTHING_WRONG = Notice(
     explanation="The last save was applied, and no object has reported a failure.",
 )
 
+_HEALTHS = {"failed": "has failed", "progressing": "is not ready yet"}
 _FATES = {Outcome.FAILED: "failed", Outcome.UNDECIDED: "has no verdict"}
 
 
@@ -48,7 +49,7 @@ def explained(state: SessionState, now: datetime) -> Iterator[Explanation]:
     yield from _of_flux(state)
     for one in record.unhealthy if record else ():
         yield Explanation(
-            title=f"{one.ref} is {one.health}",
+            title=f"{one.ref} {_HEALTHS.get(one.health, f'is {one.health}')}",
             lines=(one.message,) if one.message else (),
             log=one.log,
             hint=""
