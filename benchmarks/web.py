@@ -103,7 +103,7 @@ def _saves_seen(bench: Bench, browser: Browser) -> int:
         visiting(made.person, browser) as visit,
     ):
         page = visit.opens()
-        row = f"row-run-{made.name}-{made.name}"
+        row = f"row-run-{made.name}_{made.name}"
         page.wait_for_selector(f"#{row}")
         page.evaluate(SEEN, row)
         for _ in range(SAVES):

@@ -122,7 +122,7 @@ def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_
 def test_a_page_is_dimmed_while_the_api_server_is_down_and_goes_on_once_it_is_back(place: Place) -> None:
     with chromium() as browser, visiting(place.person, browser) as visit:
         page = visit.opens()
-        row = page.locator(f"#row-run-{NAME}-{NAME}")
+        row = page.locator(f"#row-run-{NAME}_{NAME}")
         expect(page.locator("body")).to_have_attribute("data-stream", "live")
         place.crash("kube-apiserver")
         expect(page.locator("#cut")).to_contain_text("reconnecting")

@@ -78,7 +78,7 @@ async def following(
 
 def shown(rows: dict[str, Any]) -> list[str]:
     """Name the sessions whose rows were brought."""
-    return sorted(html.split('id="row-run-', 1)[1].split('"', 1)[0].split("-")[0] for html in rows["set"])
+    return sorted(html.split('id="row-run-', 1)[1].split("_", 1)[0] for html in rows["set"])
 
 
 @scenario
@@ -115,7 +115,7 @@ async def test_a_change_brings_one_row_and_the_end_of_a_session_its_id() -> None
         assert shown(await told.rows()) == ["web"]
         viewing.watch.board.remove("run-api")
         gone = await told.rows()
-        assert (gone["set"], gone["gone"]) == ([], ["row-run-api-api"])
+        assert (gone["set"], gone["gone"]) == ([], ["row-run-api_api"])
 
 
 @scenario
@@ -173,7 +173,7 @@ async def test_a_session_that_ended_while_a_stream_was_cut_is_reported_as_gone()
         await anyio.sleep(1)
         async with following(browser, last) as told:
             await told.next()
-            assert (await told.rows())["gone"] == ["row-run-api-api"]
+            assert (await told.rows())["gone"] == ["row-run-api_api"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ async def test_a_right_that_is_taken_away_closes_the_row_within_a_minute() -> No
         await told.rows()
         began = anyio.current_time()
         viewing.denied = {SEE_ALL, see_one(session("api"))}
-        assert (await told.rows())["gone"] == ["row-run-api-api"]
+        assert (await told.rows())["gone"] == ["row-run-api_api"]
         assert anyio.current_time() - began <= MINUTE_S
 
 
@@ -330,8 +330,8 @@ async def test_a_session_changes_its_state_by_time_alone() -> None:
     viewing = FakeViewing([past])
     async with browsing(viewing) as browser:
         await browser.site.live.listed.wait()
-        row = browser.site.live.rows["row-run-web-web"]
-        browser.site.live.rows["row-run-web-web"] = replace(row, phase=Phase.NEW)  # as it was a while ago
+        row = browser.site.live.rows["row-run-web_web"]
+        browser.site.live.rows["row-run-web_web"] = replace(row, phase=Phase.NEW)  # as it was a while ago
         async with following(browser) as told:
             await told.next()
             await told.rows()
@@ -481,3 +481,11 @@ async def test_a_session_that_may_be_seen_from_now_on_is_watched_without_a_resta
         viewing.narrowed_to = ("run-web", "run-api")
         await anyio.sleep(60)
     assert viewing.watched == [("run-web",), ("run-web", "run-api")]
+
+
+@scenario
+async def test_names_that_are_equal_once_they_are_joined_are_two_sessions() -> None:
+    viewing = FakeViewing([session("b-run-c", namespace="run-a"), session("run-c", namespace="run-a-b")])
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        assert len(browser.site.live.rows) == 2
