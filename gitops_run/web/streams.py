@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,8 +25,8 @@ from gitops_run.errors import GitOpsRunError
 from gitops_run.web.bells import listening
 from gitops_run.web.live import Live
 from gitops_run.web.login import Login, Logins
-from gitops_run.web.looks import Look, tab_of
-from gitops_run.web.pages.session import session_parts
+from gitops_run.web.looks import Look
+from gitops_run.web.pages.session import Topic, session_parts
 from gitops_run.web.viewer import Scene, Viewer
 
 BATCH_S: Final = 0.05
@@ -165,13 +165,13 @@ class Feed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """Say who follows what. looks: the sessions that are open in the browser, by "NAMESPACE/NAME/TAB"."""
+    """Say who follows what. looks: the sessions that are open in the browser."""
 
     viewer: Viewer
     login: Login
     since: Since
     has_rows: bool
-    looks: Mapping[str, Look]
+    looks: Mapping[Topic, Look]
 
 
 async def browser_events(live: Live, logins: Logins, watching: Watching) -> AsyncGenerator[bytes, None]:
@@ -215,9 +215,8 @@ def _cut_at(live: Live) -> str:
 class Parts:
     """Know which parts of one session's page one stream has sent."""
 
-    def __init__(self, topic: str, look: Look) -> None:
+    def __init__(self, topic: Topic, look: Look) -> None:
         self._topic = topic
-        self._tab = tab_of(topic.rpartition("/")[2])
         self._look = look
         self._sent: dict[str, str] = {}
         self._version = -1
@@ -229,10 +228,11 @@ class Parts:
             return None
         self._version = look.version
         if look.is_gone:
-            return event("gone", json.dumps({"topic": self._topic}))
+            return event("gone", json.dumps({"topic": str(self._topic)}))
         if (view := look.view()) is None:
             return None
-        made = session_parts(view, self._tab, datetime.now(UTC))
+        view = replace(view, has_all_objects=self._topic.has_all_objects)
+        made = session_parts(view, self._topic.tab, datetime.now(UTC))
         changed = {id_: html for id_, html in made.items() if self._sent.get(id_) != html}
         self._sent = dict(made)
-        return event("parts", json.dumps({"topic": self._topic, "parts": changed})) if changed else None
+        return event("parts", json.dumps({"topic": str(self._topic), "parts": changed})) if changed else None

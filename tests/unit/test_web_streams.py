@@ -24,6 +24,7 @@ from gitops_run.model.state.close_up import LogLine
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.web import live as live_module
 from gitops_run.web import session_routes
+from gitops_run.web.pages.session import Topic
 from gitops_run.web.streams import BATCH_S, PING_S, EventStream, Gzip, Since, Watching, browser_events
 from tests.virtual_time import scenario
 from tests.web_fakes import Browser, FakeViewing, browsing, session
@@ -65,9 +66,10 @@ async def following(
     looks = {}
     async with anyio.create_task_group() as tasks:
         for topic in topics:
-            namespace, name, _ = topic.split("/")
-            open_look = site.looks.open(site.viewer, namespace, name)
-            looks[topic] = await open_look.__aenter__()
+            parsed_topic = Topic.parse(topic)
+            assert parsed_topic is not None
+            open_look = site.looks.open(site.viewer, parsed_topic.namespace, parsed_topic.name)
+            looks[parsed_topic] = await open_look.__aenter__()
         watching = Watching(
             viewer=site.viewer, login=browser.login, since=Since.parse(since), has_rows=has_rows, looks=looks
         )
