@@ -88,34 +88,36 @@ def save(
     )
 
 
+WEB = change(
+    "Deployment",
+    "web",
+    "change",
+    ("spec.replicas", "2", "3"),
+    ("spec.template.spec.containers[0].image", '"shop/web:1.41"', '"shop/web:1.42"'),
+)
+PROBLEM = Problem(
+    path="overlays/dev/deployment.yaml",
+    line=17,
+    message='Deployment web: spec.containers[0].ports[0].containerPort: expected integer, got "http"',
+    hint="write the port's number, or use its name in the Service's targetPort",
+)
+REFUSED = TargetVerdict(
+    target="overlays/dev",
+    outcome=Outcome.FAILED,
+    reason="ReconciliationFailed",
+    message="Deployment/run-checkout/web dry-run failed: spec.selector: field is immutable",
+    hint="rename the Deployment, or delete it once: a selector can't change",
+)
+
+
 def saves() -> tuple[SaveRecord, ...]:
-    web = change(
-        "Deployment",
-        "web",
-        "change",
-        ("spec.replicas", "2", "3"),
-        ("spec.template.spec.containers[0].image", '"shop/web:1.41"', '"shop/web:1.42"'),
-    )
-    problem = Problem(
-        path="overlays/dev/deployment.yaml",
-        line=17,
-        message='Deployment web: spec.containers[0].ports[0].containerPort: expected integer, got "http"',
-        hint="write the port's number, or use its name in the Service's targetPort",
-    )
-    refused = TargetVerdict(
-        target="overlays/dev",
-        outcome=Outcome.FAILED,
-        reason="ReconciliationFailed",
-        message="Deployment/run-checkout/web dry-run failed: spec.selector: field is immutable",
-        hint="rename the Deployment, or delete it once: a selector can't change",
-    )
     settings = change("ConfigMap", "settings-7h2k", "replace", ("data.PAYMENT_TIMEOUT", '"3s"', '"5s"'))
     return (
         save(38, Outcome.APPLIED, ago(minutes=47), took_ms=605),
-        save(39, Outcome.FAILED, ago(minutes=44), took_ms=820, targets=(refused,)),
+        save(39, Outcome.FAILED, ago(minutes=44), took_ms=820, targets=(REFUSED,)),
         save(40, Outcome.APPLIED, ago(minutes=41), took_ms=571, changes=(settings,)),
         save(41, Outcome.SUPERSEDED, ago(minutes=12), took_ms=310),
-        save(42, Outcome.WITHDRAWN, ago(minutes=11), problems=(problem,)),
+        save(42, Outcome.WITHDRAWN, ago(minutes=11), problems=(PROBLEM,)),
         save(
             43,
             Outcome.APPLIED,
@@ -130,13 +132,13 @@ def saves() -> tuple[SaveRecord, ...]:
             took_ms=1480,
             files=("overlays/dev/deployment.yaml", "overlays/dev/settings.ini", "base/ingress.yaml"),
             changes=(
-                web,
+                WEB,
                 settings,
                 change("Ingress", "web", "create"),
                 change("Service", "web-old", "delete"),
             ),
         ),
-        save(45, Outcome.APPLIED, ago(seconds=48), took_ms=590, changes=(web,)),
+        save(45, Outcome.APPLIED, ago(seconds=48), took_ms=590, changes=(WEB,)),
     )
 
 

@@ -138,7 +138,7 @@ def session_view(state: SessionState | None = None) -> SessionView:
         state=made,
         rights=Rights(missing={Action.END: f"you need the right to delete namespaces {made.namespace}"}),
         details=SessionDetails(conditions=(condition,)),
-        carried_by={Action.UNDO: "The sync on mara-laptop does it within a second."},
+        carried_by={Action.UNDO: "the sync of mara@mara-laptop, within seconds"},
         objects=objects(),
         pods=(
             PodView(name="web-6d9f7-2k8ls", phase="Running", containers=("web",)),
@@ -180,9 +180,9 @@ def opened() -> OpenedObject:
     )
 
 
-def platform_view() -> PlatformView:
+def _components() -> tuple[ComponentStatus, ...]:
     flags = {"no-cross-namespace-refs": True, "no-remote-bases": True, "default-service-account": True}
-    components = tuple(
+    return tuple(
         ComponentStatus(
             name=name,
             namespace="flux-system",
@@ -202,13 +202,16 @@ def platform_view() -> PlatformView:
             "notification-controller",
         )
     )
+
+
+def platform_view() -> PlatformView:
     status = PlatformStatus(
         stack="platform",
         has_flux=True,
         flux_version="v2.8.2",
         flux_stack="platform",
         flux="installed by the stack platform",
-        components=components,
+        components=_components(),
         has_policy=True,
         roles={"gitops-run-viewer": True, "gitops-run-maker": True},
         sessions=("checkout", "search"),
@@ -236,7 +239,7 @@ def end_view() -> EndView:
             "the store's pod with 41 files",
         ),
         kept=("the files on mara-laptop", "the history of 10 snapshots on mara-laptop"),
-        carried_by="The collector does it with its next run, within 10 minutes.",
+        carried_by="this machine, now: the session's stack is here",
     )
 
 

@@ -161,7 +161,7 @@ def kept(view: SessionView) -> Renderable:
 def _end_of(view: SessionView, action: Action) -> list[Renderable]:
     carried = view.carried_by.get(action, "")
     return [
-        p(".hint")[carried] if carried else fragment[()],
+        p(".hint")[f"Carried out by {carried}."] if carried else fragment[()],
         p(".hint")[command(command_of(action, view.state.name, view.context))],
         _submit(action),
     ]

@@ -25,43 +25,7 @@ def content(view: SessionView) -> Renderable:
         return notice(NO_PODS, h2[NO_PODS.title])
     place = session_url(view.state.namespace, view.state.name, "logs", "stream")
     return div("#logs", data_stream=place)[
-        div(".log-tools", role="group", aria_label="Filter the logs")[
-            label(".choice")[
-                span["Pod"],
-                select("#log-pod", name="pod")[
-                    option(value="")[f"All {len(view.pods)}"],
-                    (option(value=one.name)[_pod_words(one)] for one in view.pods),
-                ],
-            ],
-            label(".choice")[
-                span["Level"],
-                select("#log-level", name="level")[
-                    option(value="")["All"], (option(value=one)[f"{one} and above"] for one in LEVELS[:3])
-                ],
-            ],
-            label(".search")[
-                input(
-                    "#log-text",
-                    type="search",
-                    name="text",
-                    placeholder="Text in a line",
-                    aria_label="Text or expression",
-                    data_do="search",
-                    autocomplete="off",
-                    spellcheck="false",
-                )
-            ],
-            label(".check")[input("#log-regex", type="checkbox", name="regex"), span["Regular expression"]],
-            label(".check", title="Of containers that were started again after a crash")[
-                input(
-                    "#log-previous",
-                    type="checkbox",
-                    name="previous",
-                    disabled=not any(one.has_previous for one in view.pods),
-                ),
-                span["Before the crash"],
-            ],
-        ],
+        _filters(view.pods),
         div(".log-tools")[
             button("#log-follow.primary", type="button", data_do="follow", aria_pressed="true")["Pause"],
             button(type="button", data_do="download")["Download"],
@@ -70,6 +34,42 @@ def content(view: SessionView) -> Renderable:
         ],
         p("#log-problem", role="alert", hidden=True),
         div("#log-lines", role="log", aria_live="off", aria_label="Log lines", tabindex="0"),
+    ]
+
+
+def _filters(pods: tuple[PodView, ...]) -> Renderable:
+    previous = any(one.has_previous for one in pods)
+    return div(".log-tools", role="group", aria_label="Filter the logs")[
+        label(".choice")[
+            span["Pod"],
+            select("#log-pod", name="pod")[
+                option(value="")[f"All {len(pods)}"],
+                (option(value=one.name)[_pod_words(one)] for one in pods),
+            ],
+        ],
+        label(".choice")[
+            span["Level"],
+            select("#log-level", name="level")[
+                option(value="")["All"], (option(value=one)[f"{one} and above"] for one in LEVELS[:3])
+            ],
+        ],
+        label(".search")[
+            input(
+                "#log-text",
+                type="search",
+                name="text",
+                placeholder="Text in a line",
+                aria_label="Text or expression",
+                data_do="search",
+                autocomplete="off",
+                spellcheck="false",
+            )
+        ],
+        label(".check")[input("#log-regex", type="checkbox", name="regex"), span["Regular expression"]],
+        label(".check", title="Of containers that were started again after a crash")[
+            input("#log-previous", type="checkbox", name="previous", disabled=not previous),
+            span["Before the crash"],
+        ],
     ]
 
 

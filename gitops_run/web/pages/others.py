@@ -186,7 +186,7 @@ def end_page(viewer: ViewerView, view: EndView) -> str:
             _card("Deleted", _items(view.deleted, "Nothing of it was found.")),
             _card("Kept", _items(view.kept, "Nothing in the cluster or the store.")),
         ],
-        view.carried_by and p(".hint")[view.carried_by],
+        view.carried_by and p(".hint")[f"Carried out by {view.carried_by}."],
         p(".why-not")[icon("expired"), view.missing_right]
         if view.missing_right
         else _end_form(viewer, view, f"{url}/end"),

@@ -206,7 +206,7 @@ def _bulk(viewer: ViewerView) -> Renderable:
         span("#selected", role="status"),
         button(type="submit", name="action", value="retry", data_do="retry")["Retry"],
         button(type="button", data_do="pause", commandfor="do-suspend", command="show-modal")["Suspend…"],
-        button(type="submit", name="action", value="resume")["Resume"],
+        button(type="submit", name="action", value="resume", data_do="resume")["Resume"],
         button(type="button", data_do="extend", commandfor="do-extend", command="show-modal")["Extend…"],
         button(".quiet", type="button", data_do="unselect")["Clear selection"],
     ]

@@ -177,7 +177,8 @@ class Explanation:
 class SessionView:
     """Hold one session for one viewer. A part that isn't read for the shown tab stays empty.
 
-    carried_by: by action, who carries it out and when, in words; "" where it happens at once.
+    carried_by: by action, who carries it out and when: "the sync of ann@laptop, within seconds"; "" where the
+    cluster does at once.
     notices: by tab, why its content is missing. diffs: by (run, number) of a save, on the
     owner's machine alone.
     explanations: what Flux or the cluster says beyond the record; the page explains the record's problems.

@@ -73,6 +73,7 @@ function tab(by) {
 function act(does) {
   const box = current()?.querySelector("input");
   if (table && one("#bulk").hidden && box) box.click();
+  if (does === "pause" && table?.isAllSuspended()) does = "resume";
   all(`[data-do="${does}"]`).find((each) => each.checkVisibility() && !each.disabled)?.click();
 }
 

@@ -217,6 +217,8 @@ export function clear() {
   changed("pushState");
 }
 
+export const isAllSuspended = () => all("input:checked", box).every((input) => input.closest("[role=row]").dataset.s === "suspended");
+
 export function unselect() {
   for (const input of all("input:checked", box)) input.checked = false;
   select();
