@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import anyio
@@ -62,12 +63,18 @@ class Gzip:
         """Compress some bytes, so that they can be read at once."""
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
-        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
+        return _deflated(data)
 
     def end(self) -> bytes:
         """Write what ends the stream."""
         return self._LAST_BLOCK + struct.pack("<LL", self._crc, self._size % 2**32)
+
+
+@lru_cache(maxsize=8)
+def _deflated(data: bytes) -> bytes:
+    """Compress a block, once for all streams that send it."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
 class EventStream:
@@ -141,11 +148,19 @@ class Feed:
 
     async def next(self) -> bytes | None:
         """Write what has changed since the last batch; None for nothing. Raises BackendError."""
-        live, known, before = self._live, self._sent, self._scene
-        scene = await self._viewer.scene(live)
+        known, before = self._sent, self._scene
+        scene = await self._viewer.scene(self._live)
         if scene is before:
             return None
         self._scene, self._sent = scene, scene.version
+        # Streams that are equally far get the same bytes, which are made and compressed once.
+        way = (known, before)
+        if way not in scene.batches:
+            scene.batches[way] = self._batch(known, before, scene)
+        return scene.batches[way]
+
+    def _batch(self, known: int, before: Scene | None, scene: Scene) -> bytes | None:
+        live = self._live
         # A row that went after the scene was composed is reported with the next one.
         shown = scene.rows & live.rows.keys()
         changed = set(live.rows) if known < 0 else set(live.changed_since(known))

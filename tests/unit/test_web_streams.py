@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import zlib
@@ -26,6 +27,7 @@ from gitops_run.web import live as live_module
 from gitops_run.web import session_routes
 from gitops_run.web.pages.session import Topic
 from gitops_run.web.streams import BATCH_S, PING_S, EventStream, Gzip, Since, Watching, browser_events
+from gitops_run.web.viewer import Scene
 from tests.virtual_time import scenario
 from tests.web_fakes import Browser, FakeViewing, browsing, session
 
@@ -491,3 +493,16 @@ async def test_names_that_are_equal_once_they_are_joined_are_two_sessions() -> N
     async with browsing(viewing) as browser:
         await browser.site.live.listed.wait()
         assert len(browser.site.live.rows) == 2
+
+
+@scenario
+async def test_a_long_stream_keeps_nothing_of_what_was() -> None:
+    viewing = FakeViewing([session("web")])
+    async with browsing(viewing) as browser, following(browser) as told:
+        await told.next()
+        await told.rows()
+        for number in range(50):
+            viewing.show(session("web", owner=f"user{number}"))
+            await told.rows()
+        gc.collect()
+        assert len([one for one in gc.get_objects() if isinstance(one, Scene)]) <= 3
