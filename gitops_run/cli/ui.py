@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from functools import partial
 
 import anyio
@@ -21,7 +20,6 @@ _EXTRA = frozenset({"htpy", "markupsafe", "prometheus_client", "starlette", "uvi
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="0 for a free one.")
-@click.option("--open", "is_opened", is_flag=True, help="Open the link in the default browser.")
 @click.option(
     "--namespace",
     "namespaces",
@@ -31,7 +29,7 @@ _EXTRA = frozenset({"htpy", "markupsafe", "prometheus_client", "starlette", "uvi
 )
 @settings_flags("kubeconfig", "context", "allowContexts")
 @json_flag
-def ui(port: int, output: str, *, is_opened: bool, namespaces: tuple[str, ...], **flags: object) -> None:
+def ui(port: int, output: str, *, namespaces: tuple[str, ...], **flags: object) -> None:
     """Show the sessions of a cluster in a browser, on this machine and with your own rights."""
     try:
         from gitops_run.web.serve import ServeRequest, serve  # noqa: PLC0415 - an extra, which may be missing
@@ -53,8 +51,6 @@ def ui(port: int, output: str, *, is_opened: bool, namespaces: tuple[str, ...], 
         else:
             click.echo(url)
             note("this link logs one browser in, once and within a minute; Ctrl-C stops the server")
-        if is_opened:
-            webbrowser.open(url)
 
     request = ServeRequest(view=view, port=port)
     anyio.run(partial(until_interrupted, serve, request, this_caller(), ready))

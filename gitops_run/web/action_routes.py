@@ -17,12 +17,13 @@ from gitops_run.errors import GitOpsRunError, UsageError
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.web.notices import status_of
 from gitops_run.web.pages.others import end_page, receipt_page
 from gitops_run.web.pages.session import session_page
 from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptView, Tab
 from gitops_run.web.pages.words import session_url
 from gitops_run.web.session_routes import session_view
-from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, status_of, visited
+from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
 
 BULK_MAX: Final = 500
 _AGAIN_S: Final = "2"
@@ -76,7 +77,7 @@ async def _with_error(visit: Visit, error: GitOpsRunError) -> Response:
     namespace, name = visit.place
     async with visit.site.looks.open(visit.viewer, namespace, name) as look:
         message = Message(text=error.message, hint=error.hint, is_error=True)
-        view = replace(await session_view(visit, look), message=message)
+        view = replace(await session_view(visit, look, {}), message=message)
         page = session_page(visit.view(), view, Tab.SAVES, datetime.now(UTC))
         return visit.html(page, status_of(error))
 

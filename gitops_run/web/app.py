@@ -27,6 +27,7 @@ from gitops_run.web.live import Live
 from gitops_run.web.login import Logins
 from gitops_run.web.looks import Looks
 from gitops_run.web.metrics import CONTENT_TYPE, Metrics
+from gitops_run.web.notices import notice_of, status_of
 from gitops_run.web.pages.others import me_page, platform_page
 from gitops_run.web.pages.sessions import sessions_page
 from gitops_run.web.pages.view import (
@@ -36,7 +37,7 @@ from gitops_run.web.pages.view import (
     SessionsQuery,
     WatchView,
 )
-from gitops_run.web.site import LOG_IN, Site, Visit, notice_of, read_form, refused, status_of, visited
+from gitops_run.web.site import LOG_IN, Site, Visit, read_form, refused, visited
 from gitops_run.web.viewer import Sight, Viewer, known_rights
 
 FIRST_LIST_S: Final = 3.0

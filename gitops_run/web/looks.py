@@ -17,19 +17,22 @@ from anyio.abc import TaskGroup
 
 from gitops_run.api.acting import Act, carried_by
 from gitops_run.api.file_diffs import FileDiffs
-from gitops_run.errors import GitOpsRunError
+from gitops_run.errors import GitOpsRunError, NotFound
+from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.close_up import Bound, CloseUp
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.tree.file_diff import FileChange
 from gitops_run.web.bells import Bells, listening
 from gitops_run.web.live import Live
-from gitops_run.web.pages.view import Action, Notice, NoticeKind, Rights, SessionView, Tab
+from gitops_run.web.notices import notice_of
+from gitops_run.web.pages.view import Action, Notice, NoticeKind, OpenedObject, Rights, SessionView, Tab
 from gitops_run.web.trees import (
     access_lines,
     explanations,
     missing_notices,
     object_tree,
     pod_views,
+    refs_of,
     save_diffs,
 )
 from gitops_run.web.viewer import Viewer
@@ -86,7 +89,36 @@ class Look:
             explanations=explanations(state),
             notices=self._notices(),
             extend_by=_ttl(state),
+            context=self.viewer.viewing.request.context,
         )
+
+    async def view_of(self, query: Mapping[str, str]) -> SessionView | None:
+        """Write what a page shows of the objects that its URL names: `all`, or one that is opened."""
+        view = self.view()
+        if view is None or not query:
+            return view
+        opened = await self._opened(view, query) if "kind" in query else None
+        return replace(view, has_all_objects="all" in query, opened=opened)
+
+    async def _opened(self, view: SessionView, query: Mapping[str, str]) -> OpenedObject:
+        """Read the object that is named, where it is one of the session's. Raises nothing."""
+        wanted = ObjectRef(
+            group=query.get("group", ""),
+            kind=query.get("kind", ""),
+            namespace=query.get("in", ""),
+            name=query.get("name", ""),
+            version=query.get("version", "v1"),
+        )
+        shown = OpenedObject(
+            kind=wanted.kind, name=wanted.name, namespace=wanted.namespace, group=wanted.group
+        )
+        try:
+            if wanted not in set(refs_of(view.objects)):
+                raise NotFound(f"{wanted} is no object of this session any more")
+            found = await self.viewer.viewing.object_text(self.namespace, wanted)
+        except GitOpsRunError as error:
+            return replace(shown, notice=notice_of(error))
+        return replace(shown, yaml=found.text, events=found.events)
 
     def _notices(self) -> Mapping[Tab, Notice]:
         if self.error is not None:

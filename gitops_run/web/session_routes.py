@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -17,15 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
-from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.rights.right import Right
 from gitops_run.model.state.close_up import LogLine, LogRequest
 from gitops_run.web.looks import FIRST_S, Look, tab_of
-from gitops_run.web.pages.session import session_page
-from gitops_run.web.pages.view import OpenedObject, SessionView, Tab
-from gitops_run.web.site import Site, Visit, notice_of, visited
+from gitops_run.web.pages.session import Topic, session_page
+from gitops_run.web.pages.view import SessionView, Tab
+from gitops_run.web.site import Site, Visit, visited
 from gitops_run.web.streams import PING, PING_S, RETRY, EventStream, Since, Watching, browser_events, event
-from gitops_run.web.trees import refs_of
 
 STREAMS_MAX: Final = 128
 LOGS_MAX: Final = 50
@@ -59,53 +57,26 @@ def gone(visit: Visit) -> NotFound:
     )
 
 
-async def session_view(visit: Visit, look: Look) -> SessionView:
-    """Read what a session's page shows. Raises NotFound."""
+async def session_view(visit: Visit, look: Look, query: Mapping[str, str]) -> SessionView:
+    """Read what a session's page shows. query: of its URL. Raises NotFound."""
     with anyio.move_on_after(FIRST_S):
         await look.is_read.wait()
-    view = look.view()
+    view = await look.view_of(query)
     if view is None:
-        if look.error is not None:
-            raise look.error
-        raise gone(visit)
-    return replace(view, context=visit.viewer.viewing.request.context)
+        raise look.error or gone(visit)
+    return view
 
 
 async def _session(visit: Visit) -> Response:
     namespace, name = visit.place
     tab = tab_of(visit.request.query_params.get("tab", ""))
+    query = visit.request.query_params if tab is Tab.OBJECTS else {}
     with anyio.move_on_after(FIRST_S):
         await visit.site.live.listed.wait()
     async with visit.site.looks.open(visit.viewer, namespace, name) as look:
-        view = await session_view(visit, look)
-        said = visit.request.query_params
-        view = replace(
-            view,
-            message=visit.login.take_message(namespace, name),
-            has_all_objects="all" in said,
-            opened=await _opened(visit, view) if tab is Tab.OBJECTS and "kind" in said else None,
-        )
+        view = await session_view(visit, look, query)
+        view = replace(view, message=visit.login.take_message(namespace, name))
         return visit.html(session_page(visit.view(), view, tab, datetime.now(UTC)))
-
-
-async def _opened(visit: Visit, view: SessionView) -> OpenedObject | None:
-    """Read the object that the URL names, where it is one of the session's. Raises nothing."""
-    said = visit.request.query_params
-    wanted = ObjectRef(
-        group=said.get("group", ""),
-        kind=said.get("kind", ""),
-        namespace=said.get("in", ""),
-        name=said.get("name", ""),
-        version=said.get("version", "v1"),
-    )
-    shown = OpenedObject(kind=wanted.kind, name=wanted.name, namespace=wanted.namespace, group=wanted.group)
-    try:
-        if wanted not in set(refs_of(view.objects)):
-            raise NotFound(f"{wanted} is no object of this session any more")
-        found = await visit.viewer.viewing.object_text(view.state.namespace, wanted)
-    except GitOpsRunError as error:
-        return replace(shown, notice=notice_of(error))
-    return replace(shown, yaml=found.text, events=found.events)
 
 
 async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
@@ -119,11 +90,9 @@ async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
     async with AsyncExitStack() as stack:
         looks = {}
         topics = said.getlist("topic")
-        for topic in topics[:LOOKS_MAX]:
-            namespace, _, rest = topic.partition("/")
-            if name := rest.partition("/")[0]:
-                open_look = site.looks.open(site.viewer, namespace, name)
-                looks[topic] = await stack.enter_async_context(open_look)
+        for topic in [found for text in topics[:LOOKS_MAX] if (found := Topic.parse(text))]:
+            open_look = site.looks.open(site.viewer, topic.namespace, topic.name)
+            looks[topic] = await stack.enter_async_context(open_look)
         has_rows = "rows" in topics
         watching = Watching(viewer=site.viewer, login=login, since=since, has_rows=has_rows, looks=looks)
         events = await stack.enter_async_context(aclosing(browser_events(site.live, site.logins, watching)))

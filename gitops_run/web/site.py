@@ -17,11 +17,8 @@ from starlette.types import ASGIApp
 
 from gitops_run.api.caller import Caller
 from gitops_run.errors import (
-    BackendError,
     GitOpsRunError,
     GuardError,
-    NotFound,
-    TransientError,
     UsageError,
 )
 from gitops_run.model.session.receipt import Receipt
@@ -30,6 +27,7 @@ from gitops_run.web.live import Live
 from gitops_run.web.login import Login, Logins
 from gitops_run.web.looks import Looks
 from gitops_run.web.metrics import Metrics
+from gitops_run.web.notices import notice_of, status_of
 from gitops_run.web.pages.others import notice_page
 from gitops_run.web.pages.view import Notice, NoticeKind, ViewerView
 from gitops_run.web.viewer import Viewer
@@ -141,32 +139,6 @@ def refused(
         body = {"error": notice.title, "message": notice.explanation, "hint": notice.next_step}
         return JSONResponse(body, status_code=status)
     return html(request, notice_page(viewer, notice), status)
-
-
-def status_of(error: GitOpsRunError) -> HTTPStatus:
-    """Choose the status that an error has in HTTP."""
-    match error:
-        case NotFound():
-            return HTTPStatus.NOT_FOUND
-        case GuardError():
-            return HTTPStatus.FORBIDDEN
-        case UsageError():
-            return HTTPStatus.BAD_REQUEST
-        case TransientError():
-            return HTTPStatus.SERVICE_UNAVAILABLE
-        case BackendError():
-            return HTTPStatus.FORBIDDEN
-    return HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def notice_of(error: GitOpsRunError) -> Notice:
-    """Explain an error as a page does."""
-    kind, title = {
-        HTTPStatus.NOT_FOUND: (NoticeKind.GONE, "That isn't there"),
-        HTTPStatus.FORBIDDEN: (NoticeKind.NOT_ALLOWED, "You may not do that"),
-        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster doesn't answer"),
-    }.get(status_of(error), (NoticeKind.FAILED, "That can't be done"))
-    return Notice(kind=kind, title=title, explanation=error.message, next_step=error.hint)
 
 
 async def read_form(visit: Visit) -> dict[str, list[str]]:

@@ -13,8 +13,9 @@ import struct
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import anyio
@@ -25,8 +26,8 @@ from gitops_run.errors import GitOpsRunError
 from gitops_run.web.bells import listening
 from gitops_run.web.live import Live
 from gitops_run.web.login import Login, Logins
-from gitops_run.web.looks import Look, tab_of
-from gitops_run.web.pages.session import session_parts
+from gitops_run.web.looks import Look
+from gitops_run.web.pages.session import Topic, session_parts
 from gitops_run.web.viewer import Scene, Viewer
 
 BATCH_S: Final = 0.05
@@ -62,12 +63,18 @@ class Gzip:
         """Compress some bytes, so that they can be read at once."""
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
-        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
+        return _deflated(data)
 
     def end(self) -> bytes:
         """Write what ends the stream."""
         return self._LAST_BLOCK + struct.pack("<LL", self._crc, self._size % 2**32)
+
+
+@lru_cache(maxsize=8)
+def _deflated(data: bytes) -> bytes:
+    """Compress a block, once for all streams that send it."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
 class EventStream:
@@ -141,11 +148,19 @@ class Feed:
 
     async def next(self) -> bytes | None:
         """Write what has changed since the last batch; None for nothing. Raises BackendError."""
-        live, known, before = self._live, self._sent, self._scene
-        scene = await self._viewer.scene(live)
+        known, before = self._sent, self._scene
+        scene = await self._viewer.scene(self._live)
         if scene is before:
             return None
         self._scene, self._sent = scene, scene.version
+        # Streams that are equally far get the same bytes, which are made and compressed once.
+        way = (known, before)
+        if way not in scene.batches:
+            scene.batches[way] = self._batch(known, before, scene)
+        return scene.batches[way]
+
+    def _batch(self, known: int, before: Scene | None, scene: Scene) -> bytes | None:
+        live = self._live
         # A row that went after the scene was composed is reported with the next one.
         shown = scene.rows & live.rows.keys()
         changed = set(live.rows) if known < 0 else set(live.changed_since(known))
@@ -165,13 +180,13 @@ class Feed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """Say who follows what. looks: the sessions that are open in the browser, by "NAMESPACE/NAME/TAB"."""
+    """Say who follows what. looks: the sessions that are open in the browser."""
 
     viewer: Viewer
     login: Login
     since: Since
     has_rows: bool
-    looks: Mapping[str, Look]
+    looks: Mapping[Topic, Look]
 
 
 async def browser_events(live: Live, logins: Logins, watching: Watching) -> AsyncGenerator[bytes, None]:
@@ -215,9 +230,8 @@ def _cut_at(live: Live) -> str:
 class Parts:
     """Know which parts of one session's page one stream has sent."""
 
-    def __init__(self, topic: str, look: Look) -> None:
+    def __init__(self, topic: Topic, look: Look) -> None:
         self._topic = topic
-        self._tab = tab_of(topic.rpartition("/")[2])
         self._look = look
         self._sent: dict[str, str] = {}
         self._version = -1
@@ -229,10 +243,11 @@ class Parts:
             return None
         self._version = look.version
         if look.is_gone:
-            return event("gone", json.dumps({"topic": self._topic}))
+            return event("gone", json.dumps({"topic": str(self._topic)}))
         if (view := look.view()) is None:
             return None
-        made = session_parts(view, self._tab, datetime.now(UTC))
+        view = replace(view, has_all_objects=self._topic.has_all_objects)
+        made = session_parts(view, self._topic.tab, datetime.now(UTC))
         changed = {id_: html for id_, html in made.items() if self._sent.get(id_) != html}
         self._sent = dict(made)
-        return event("parts", json.dumps({"topic": self._topic, "parts": changed})) if changed else None
+        return event("parts", json.dumps({"topic": str(self._topic), "parts": changed})) if changed else None

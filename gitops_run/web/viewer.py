@@ -78,14 +78,18 @@ class Sight:
         self._seen |= {place: (answer, until) for place, answer in zip(states, answers, strict=True)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """Hold what one identity sees of all sessions: the ids of rows, and their counts as HTML."""
+    """Hold what one identity sees of all sessions: the ids of rows, and their counts as HTML.
+
+    batches: what streams send that come to it, by the number and the scene that they come from.
+    """
 
     version: int
     until: float
     rows: frozenset[str]
     counts: str
+    batches: dict[tuple[int, Scene | None], bytes | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +111,8 @@ class Viewer:
             known = self._scene
             if known and known.version == live.version and anyio.current_time() < known.until:
                 return known
+            if known is not None:
+                known.batches.clear()  # they hold the scenes before it
             version, rows = live.version, dict(live.rows)
             seen = await self.sight.visible([row.state for row in rows.values()])
             shown = {key: row for key, row in rows.items() if (row.state.namespace, row.state.name) in seen}

@@ -177,7 +177,7 @@ def test_controls_are_large_enough_to_hit(page: Page) -> None:
 
 def test_a_row_is_replaced_where_it_is_and_keeps_focus_and_selection(page: Page, example: Example) -> None:
     live(page, "/")
-    row = page.locator("#row-run-checkout-checkout")
+    row = page.locator("#row-run-checkout_checkout")
     row.locator("input").check()
     row.locator("a").focus()
     example.change(states.with_record(states.session(), states.record(branch="other-branch")))
@@ -189,11 +189,11 @@ def test_a_row_is_replaced_where_it_is_and_keeps_focus_and_selection(page: Page,
 def test_rows_keep_their_places_under_the_pointer(page: Page, example: Example) -> None:
     live(page, "/")
     before = names(page)
-    page.locator("#row-run-invoices-invoices").hover()
+    page.locator("#row-run-invoices_invoices").hover()
     failing = replace(states.failed(), name="invoices", namespace="run-invoices")
     example.change(failing, replace(states.session("arrived"), owner="zoe"))
     expect(page.locator("#moved")).to_have_text("2 changed order")
-    expect(page.locator("#row-run-invoices-invoices")).to_contain_text("failed")
+    expect(page.locator("#row-run-invoices_invoices")).to_contain_text("failed")
     assert names(page) == before
     page.locator("#moved").click()
     expect(page.locator("#moved")).to_be_hidden()
@@ -203,7 +203,7 @@ def test_rows_keep_their_places_under_the_pointer(page: Page, example: Example) 
 
 def test_rows_move_once_the_pointer_has_left(page: Page, example: Example) -> None:
     live(page, "/")
-    page.locator("#row-run-invoices-invoices").hover()
+    page.locator("#row-run-invoices_invoices").hover()
     example.change(replace(states.failed(), name="invoices", namespace="run-invoices"))
     expect(page.locator("#moved")).to_be_visible()
     page.mouse.move(5, 5)
@@ -215,11 +215,11 @@ def test_a_session_that_ends_is_struck_out_under_the_pointer_and_gone_after_it(
     page: Page, example: Example
 ) -> None:
     live(page, "/")
-    page.locator("#row-run-invoices-invoices").hover()
-    example.send("rows", {"set": [], "gone": ["row-run-catalog-catalog"], "counts": ""})
-    expect(page.locator("#row-run-catalog-catalog")).to_have_class("going")
+    page.locator("#row-run-invoices_invoices").hover()
+    example.send("rows", {"set": [], "gone": ["row-run-catalog_catalog"], "counts": ""})
+    expect(page.locator("#row-run-catalog_catalog")).to_have_class("going")
     page.mouse.move(5, 5)
-    expect(page.locator("#row-run-catalog-catalog")).to_have_count(0)
+    expect(page.locator("#row-run-catalog_catalog")).to_have_count(0)
 
 
 @pytest.mark.parametrize("sort", [*SORTS, *(f"-{each}" for each in SORTS)])
@@ -266,7 +266,7 @@ def test_a_journey_by_keyboard_alone(page: Page, example: Example) -> None:
     press("Escape")
     assert names(page) == ["checkout"]
     press("j")
-    expect(page.locator("#row-run-checkout-checkout a")).to_be_focused()
+    expect(page.locator("#row-run-checkout_checkout a")).to_be_focused()
     press("x")
     expect(page.locator("#selected")).to_have_text("1 selected")
     press("p")
@@ -399,7 +399,7 @@ def test_eight_tabs_share_one_stream_and_are_all_live(page: Page, example: Examp
         live(tab, "/")
     example.change(states.with_record(states.session(), states.record(branch="seen-by-all")))
     for tab in tabs:
-        expect(tab.locator("#row-run-checkout-checkout")).to_contain_text("seen-by-all")
+        expect(tab.locator("#row-run-checkout_checkout")).to_contain_text("seen-by-all")
     assert example.queries == ["topic=rows"]
 
 
@@ -407,7 +407,7 @@ def test_a_page_without_shared_workers_has_a_stream_of_its_own(page: Page, examp
     page.add_init_script("delete globalThis.SharedWorker")
     live(page, "/")
     example.change(states.with_record(states.session(), states.record(branch="own-stream")))
-    expect(page.locator("#row-run-checkout-checkout")).to_contain_text("own-stream")
+    expect(page.locator("#row-run-checkout_checkout")).to_contain_text("own-stream")
 
 
 def test_a_session_changes_while_a_save_is_open(page: Page, example: Example) -> None:

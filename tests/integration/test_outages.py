@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from playwright.sync_api import expect
 
 from gitops_run.adapters.cluster import connection as connection_module
 from gitops_run.adapters.cluster.connection import Connection, connect
@@ -20,7 +21,9 @@ from gitops_run.errors import TransientError
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import status_of
+from tests.browser.chromium import chromium
 from tests.conftest import EXAMPLES, SANDBOX, homes
+from tests.integration.page_visits import needs_chromium, visiting
 from tests.people import Person
 
 NAME = "outages"
@@ -113,6 +116,19 @@ def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_
         sync.tells("store_differed")
         sync.tells_until(lambda _: place.value("after") == "1", "save_applied")
         assert "settings" in place.person.names("configmaps", f"run-{NAME}")
+
+
+@needs_chromium
+def test_a_page_is_dimmed_while_the_api_server_is_down_and_goes_on_once_it_is_back(place: Place) -> None:
+    with chromium() as browser, visiting(place.person, browser) as visit:
+        page = visit.opens()
+        row = page.locator(f"#row-run-{NAME}_{NAME}")
+        expect(page.locator("body")).to_have_attribute("data-stream", "live")
+        place.crash("kube-apiserver")
+        expect(page.locator("#cut")).to_contain_text("reconnecting")
+        expect(row).to_be_visible()
+        expect(page.locator("body")).to_have_attribute("data-stream", "live", timeout=PATIENCE_S * 1000)
+        assert visit.metric("gitops_run_is_current") == 1
 
 
 def labelled(name: str, label: str) -> dict[str, Any]:

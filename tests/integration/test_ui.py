@@ -39,7 +39,7 @@ def config_map(name: str, value: str) -> str:
 
 
 def row(page: Page, session: SharedSession) -> Any:
-    return page.locator(f"#row-{session.namespace}-{session.name}")
+    return page.locator(f"#row-{session.namespace}_{session.name}")
 
 
 def state_of(page: Page, session: SharedSession) -> Any:
@@ -138,7 +138,7 @@ def test_a_session_is_ended_by_its_name_and_the_page_shows_the_receipt(
         expect(page.locator("#main")).to_contain_text("has ended", timeout=120_000)
         expect(page.locator(".receipt")).to_contain_text("run-ui-ended")
         page.goto(f"{visit.url}/")
-        expect(page.locator("#row-run-ui-ended-ui-ended")).to_have_count(0)
+        expect(page.locator("#row-run-ui-ended_ui-ended")).to_have_count(0)
     assert "run-ui-ended" not in admin.names("namespaces")
 
 
@@ -155,7 +155,7 @@ def test_two_people_see_what_each_of_them_may_see(
             expect(every.opens().locator("#rows [role=row]")).not_to_have_count(1)
             page = own.opens()
             expect(row(page, session)).to_be_visible()
-            expect(page.locator("#row-run-ui-other-ui-other")).to_have_count(0)
+            expect(page.locator("#row-run-ui-other_ui-other")).to_have_count(0)
             gone = own.opens("/s/run-ui-other/ui-other")
             expect(gone.locator("#main")).to_contain_text("or you may not see it")
         stranger = Person(env={**developer.env, "KUBECONFIG": str(nobody)}, cwd=developer.cwd)

@@ -204,7 +204,7 @@ def test_chosen_sessions_are_those_that_are_shown() -> None:
     query = to_query([("state", "live"), ("owner", "mine"), ("sort", "-name")])
     page = sessions.sessions_page(views.VIEWER, states.team(), states.NOW, query)
     rows = [each for each in read(page).values("id") if each.startswith("row-")]
-    assert rows == ["row-run-web-mara-web-mara", "row-run-checkout-checkout"]
+    assert rows == ["row-run-web-mara_web-mara", "row-run-checkout_checkout"]
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import zlib
@@ -24,7 +25,9 @@ from gitops_run.model.state.close_up import LogLine
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.web import live as live_module
 from gitops_run.web import session_routes
+from gitops_run.web.pages.session import Topic
 from gitops_run.web.streams import BATCH_S, PING_S, EventStream, Gzip, Since, Watching, browser_events
+from gitops_run.web.viewer import Scene
 from tests.virtual_time import scenario
 from tests.web_fakes import Browser, FakeViewing, browsing, session
 
@@ -65,9 +68,10 @@ async def following(
     looks = {}
     async with anyio.create_task_group() as tasks:
         for topic in topics:
-            namespace, name, _ = topic.split("/")
-            open_look = site.looks.open(site.viewer, namespace, name)
-            looks[topic] = await open_look.__aenter__()
+            parsed_topic = Topic.parse(topic)
+            assert parsed_topic is not None
+            open_look = site.looks.open(site.viewer, parsed_topic.namespace, parsed_topic.name)
+            looks[parsed_topic] = await open_look.__aenter__()
         watching = Watching(
             viewer=site.viewer, login=browser.login, since=Since.parse(since), has_rows=has_rows, looks=looks
         )
@@ -78,7 +82,7 @@ async def following(
 
 def shown(rows: dict[str, Any]) -> list[str]:
     """Name the sessions whose rows were brought."""
-    return sorted(html.split('id="row-run-', 1)[1].split('"', 1)[0].split("-")[0] for html in rows["set"])
+    return sorted(html.split('id="row-run-', 1)[1].split("_", 1)[0] for html in rows["set"])
 
 
 @scenario
@@ -115,7 +119,7 @@ async def test_a_change_brings_one_row_and_the_end_of_a_session_its_id() -> None
         assert shown(await told.rows()) == ["web"]
         viewing.watch.board.remove("run-api")
         gone = await told.rows()
-        assert (gone["set"], gone["gone"]) == ([], ["row-run-api-api"])
+        assert (gone["set"], gone["gone"]) == ([], ["row-run-api_api"])
 
 
 @scenario
@@ -173,7 +177,7 @@ async def test_a_session_that_ended_while_a_stream_was_cut_is_reported_as_gone()
         await anyio.sleep(1)
         async with following(browser, last) as told:
             await told.next()
-            assert (await told.rows())["gone"] == ["row-run-api-api"]
+            assert (await told.rows())["gone"] == ["row-run-api_api"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +244,7 @@ async def test_a_right_that_is_taken_away_closes_the_row_within_a_minute() -> No
         await told.rows()
         began = anyio.current_time()
         viewing.denied = {SEE_ALL, see_one(session("api"))}
-        assert (await told.rows())["gone"] == ["row-run-api-api"]
+        assert (await told.rows())["gone"] == ["row-run-api_api"]
         assert anyio.current_time() - began <= MINUTE_S
 
 
@@ -330,8 +334,8 @@ async def test_a_session_changes_its_state_by_time_alone() -> None:
     viewing = FakeViewing([past])
     async with browsing(viewing) as browser:
         await browser.site.live.listed.wait()
-        row = browser.site.live.rows["row-run-web-web"]
-        browser.site.live.rows["row-run-web-web"] = replace(row, phase=Phase.NEW)  # as it was a while ago
+        row = browser.site.live.rows["row-run-web_web"]
+        browser.site.live.rows["row-run-web_web"] = replace(row, phase=Phase.NEW)  # as it was a while ago
         async with following(browser) as told:
             await told.next()
             await told.rows()
@@ -481,3 +485,24 @@ async def test_a_session_that_may_be_seen_from_now_on_is_watched_without_a_resta
         viewing.narrowed_to = ("run-web", "run-api")
         await anyio.sleep(60)
     assert viewing.watched == [("run-web",), ("run-web", "run-api")]
+
+
+@scenario
+async def test_names_that_are_equal_once_they_are_joined_are_two_sessions() -> None:
+    viewing = FakeViewing([session("b-run-c", namespace="run-a"), session("run-c", namespace="run-a-b")])
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        assert len(browser.site.live.rows) == 2
+
+
+@scenario
+async def test_a_long_stream_keeps_nothing_of_what_was() -> None:
+    viewing = FakeViewing([session("web")])
+    async with browsing(viewing) as browser, following(browser) as told:
+        await told.next()
+        await told.rows()
+        for number in range(50):
+            viewing.show(session("web", owner=f"user{number}"))
+            await told.rows()
+        gc.collect()
+        assert len([one for one in gc.get_objects() if isinstance(one, Scene)]) <= 3

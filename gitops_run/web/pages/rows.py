@@ -34,7 +34,7 @@ HEADS = (
 
 def row_id(state: SessionState) -> str:
     """Name a session's row: the element's id, and what `gone` lists in the stream."""
-    return f"row-{state.namespace}-{state.name}"
+    return f"row-{state.namespace}_{state.name}"  # no namespace has a "_": "a-b" and "c" is not "a" and "b-c"
 
 
 def session_row(state: SessionState, now: datetime) -> str:
