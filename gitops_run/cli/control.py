@@ -12,13 +12,10 @@ from gitops_run.cli.basics import json_flag
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import ok, print_json
-from gitops_run.errors import UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.session_state import SessionState
-
-REASON_MAX = 200
 
 
 @click.command()
@@ -43,12 +40,8 @@ def extend(name: str, duration: str | None, output: str, **flags: object) -> Non
 @json_flag
 def suspend(name: str, reason: str, output: str, **flags: object) -> None:
     """Suspend session NAME: what was applied stays, and saves are stored until it is resumed."""
-    if not reason.strip() or len(reason) > REASON_MAX or not reason.isprintable():
-        raise UsageError(
-            f"the reason is not one line of at most {REASON_MAX} characters",
-            hint="name it shortly: --reason 'demo at noon'",
-        )
-    before = anyio.run(control.suspend, _key(name, flags), reason.strip())
+    why = control.parse_reason(reason)
+    before = anyio.run(control.suspend, _key(name, flags), why)
     if output == "json":
         print_json({"session": name, "suspended": True, "changed": not before.is_suspended})
     elif before.is_suspended:

@@ -100,11 +100,15 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceSeen:
-    """A namespace has a session's label. name: the session's. created: RFC 3339."""
+    """A namespace has a session's label. name: the session's. created: RFC 3339.
+
+    pod_security: the level that is enforced on its pods, or "".
+    """
 
     version: int
     name: str
     created: str
+    pod_security: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +178,14 @@ class SessionState:
     """Hold what is known of a session. None and "" stand for what was not seen.
 
     name: "" as long as neither a namespace nor a Bucket says that there is a session: what else was seen is
-    somebody's own then. versions: of what was seen last, by fact; they don't make two states differ.
+    somebody's own then. pod_security: the level that is enforced on its pods, which isolates them.
+    versions: of what was seen last, by fact; they don't make two states differ.
     """
 
     namespace: str
     name: str = ""
     namespace_created: str = ""
+    pod_security: str = ""
     owner: str = ""
     place: Place | None = None
     source: SourceStatus | None = None
@@ -289,7 +295,9 @@ def _kind(fact: Fact) -> str:
 def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - one table
     match fact:
         case NamespaceSeen():
-            return replace(state, name=fact.name, namespace_created=fact.created)
+            return replace(
+                state, name=fact.name, namespace_created=fact.created, pod_security=fact.pod_security
+            )
         case SourceSeen():
             return replace(state, name=state.name or fact.name, source=fact.source, place=fact.place)
         case OwnerSeen():
@@ -352,6 +360,19 @@ def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: P
         return Phase.PROGRESSING
     is_live = state.synced_by is not None and state.synced_by.is_live
     return Phase.LIVE if is_live and last and last.is_healthy else Phase.APPLIED
+
+
+def health_of(state: SessionState) -> str:
+    """Say why a session isn't healthy, in Flux's words or its loop's; "healthy", or "" where nobody says."""
+    refused = (f"{one.reason}: {one.message}" for one in state.targets if one.ready == "False")
+    if why := next(refused, ""):
+        return why
+    summary = state.summary
+    if summary is None or summary.last is None:
+        return ""
+    if summary.unhealthy:
+        return f"{summary.unhealthy} not healthy: {summary.first_unhealthy}"
+    return "healthy" if summary.last.is_healthy else ""
 
 
 def _has_failed(target: TargetState) -> bool:
