@@ -16,7 +16,7 @@ from typing import Final
 
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
-from gitops_run.model.session.limits import NO_END, Lifetime, latest
+from gitops_run.model.session.limits import NO_END, Lifetime
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.record import Record, fold
 from gitops_run.model.state.saves import Outcome
@@ -243,13 +243,10 @@ class SessionState:
 
         Idle time begins with the last save, or with a later resume; without either, with its creation.
         """
-        limit = self.place.lifetime.limits.idle if self.place else None
-        if limit is None or self.is_suspended:
+        if self.place is None or self.is_suspended:
             return None
         last = self.summary.last.at if self.summary and self.summary.last else ""
-        resumed = (one.resumed_at for one in self.targets)
-        since = latest(self.created, last, *resumed)
-        return since + limit.delta if since else None
+        return self.place.lifetime.idle_at(self.created, last, *(one.resumed_at for one in self.targets))
 
     def is_expiring(self, now: datetime) -> bool:
         """Say whether less than a tenth of its TTL is left."""
