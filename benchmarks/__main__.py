@@ -38,6 +38,7 @@ from benchmarks.record import measure_record
 from benchmarks.remote import measure_remote
 from benchmarks.report import report
 from benchmarks.session import Bench
+from benchmarks.web import measure_web
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind
 from gitops_run.version import VERSION
@@ -64,6 +65,7 @@ PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "record": measure_record,
     "real": measure_real,
     "remote": measure_remote,
+    "web": measure_web,
 }
 
 FIRST_RUN = "first_run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,7 +36,11 @@ def measure_list_200(bench: Bench) -> dict[str, Any]:
 
 
 async def _measure(bench: Bench) -> float:
-    async with connect(bench.kubeconfig, bench.sandbox.context) as connection, _sessions(connection):
+    names = [f"list-{number}" for number in range(SESSIONS)]
+    async with (
+        connect(bench.kubeconfig, bench.sandbox.context) as connection,
+        sessions_without_loops(connection, names),
+    ):
         return await to_thread.run_sync(_list, bench)
 
 
@@ -48,10 +52,9 @@ def _list(bench: Bench) -> float:
 
 
 @asynccontextmanager
-async def _sessions(connection: Connection) -> AsyncIterator[None]:
-    """Make what is seen of the sessions."""
+async def sessions_without_loops(connection: Connection, names: Sequence[str]) -> AsyncIterator[None]:
+    """Make what is seen of sessions of these names, and remove it."""
     limiter = anyio.CapacityLimiter(20)
-    names = [f"list-{number}" for number in range(SESSIONS)]
 
     async def make(name: str) -> None:
         async with limiter:

@@ -63,6 +63,7 @@ def rows(results: Results) -> Iterator[Row]:
         ("board", _of_the_board),
         ("record", _of_the_record),
         ("fifty", _of_fifty_sessions),
+        ("web", _of_the_page),
     ):
         if part in results:
             yield from of_part(results)
@@ -167,6 +168,22 @@ def _of_the_board(results: Results) -> Iterator[Row]:
         ("board: memory gained by renewals, MB", "rss_growth_mb", 3),
     ):
         yield Row(name=name, value=results["board"][key], bar=bar)
+
+
+def _of_the_page(results: Results) -> Iterator[Row]:
+    found = results["web"]
+    for name, key, bar in (
+        ("page: a verdict is seen, p95 ms", "save_seen_p95_ms", 300),
+        ("page: first paint of 500 sessions, ms", "paint_500_ms", 500),
+        ("page: HTML of 500 sessions, KB", "html_500_kb", 20),
+        ("page: memory with 100 viewers, MB", "rss_mb", 120),
+        ("page: rights of 500 namespaces, ms", "rights_500_ms", 1000),
+        ("page: faults that axe finds", "axe_violations", 0),
+        ("page: tasks of more than 50 ms", "long_tasks", 0),
+    ):
+        yield Row(name=name, value=found[key], bar=bar)
+    more = found["watches_100"] - found["watches_1"]
+    yield Row(name="page: watches more for 100 viewers", value=more, bar=0)
 
 
 def _of_the_record(results: Results) -> Iterator[Row]:

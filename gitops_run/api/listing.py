@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
-from gitops_run.adapters.cluster.listing import list_states, list_states_within, places_to_list
+from gitops_run.adapters.cluster.listing import all_located, list_states, list_states_within, places_to_list
 from gitops_run.adapters.cluster.states import SessionAt
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.remembered import remembered_sessions
@@ -48,7 +48,7 @@ async def list_sessions(request: ListRequest, caller: Caller) -> tuple[SessionSt
 async def watch_list(request: ListRequest, caller: Caller) -> AsyncGenerator[tuple[SessionState, ...], None]:
     """Yield what list_sessions returns at once, and then whenever it is different. Raises as that."""
     async with connect(request.kubeconfig, request.context) as connection:
-        places = await _places(connection, request, caller)
+        places = await all_located(connection, await _places(connection, request, caller))
         owner = await _owner(connection, request)
         before: tuple[SessionState, ...] | None = None
         async with watch_sessions(connection, places) as watch, aclosing(watch.sessions()) as all_states:

@@ -26,7 +26,7 @@ def session_settings(name: SessionName, said: Source, caller: Caller) -> Setting
 
     Refuses nothing of the cluster: refuse_unpinned does. Raises UsageError on a setting that can't be used.
     """
-    stack_file = _nearest_stack_file(name, caller)
+    stack_file = stack_file_of(name, caller)
     stack = user_files.read_stack_file(stack_file) if stack_file else _no_stack()
     return resolve((said, *user_files.sources(caller.environment, stack=stack)))
 
@@ -48,7 +48,7 @@ def _no_stack() -> Source:
     return Source(origin=Origin.STACK, values={})
 
 
-def _nearest_stack_file(name: SessionName, caller: Caller) -> Path | None:
+def stack_file_of(name: SessionName, caller: Caller) -> Path | None:
     """Find the stack file of a session: next to the nearest project, or in the user's data directory."""
     here, data = caller.here, user_files.data_directory(caller.environment) / "project"
     candidates = [folder / "stacks" / f"Pulumi.{name}.yaml" for folder in (here, *here.parents, data)]

@@ -127,10 +127,15 @@ async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[Record]:
         earlier,
     )
     caller.events.listen(recorder.hear)
+
+    def last_save() -> str:
+        last = recorder.summary.last
+        return last.at if last else ""
+
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recorder.run, caller.emit)
-            tasks.start_soon(warn_of_end, opened.flux, caller.emit, partial(datetime.now, UTC))
+            tasks.start_soon(warn_of_end, opened.flux, last_save, caller.emit, partial(datetime.now, UTC))
             try:
                 yield earlier
             finally:

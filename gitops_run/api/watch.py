@@ -7,8 +7,9 @@ and not watched, such as a Lease by its owner, is read again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Final
 
 import anyio
@@ -36,13 +37,60 @@ LOOK_AGAIN_S: Final = DURATION_S / 2
 """How often a Lease is looked at that may have run out, and what may be read and not watched."""
 
 
+class KindPulse:
+    """Know how one watch is. Fulfils reflector.Pulse.
+
+    cut_at: since when it has failed, None while it works.
+    """
+
+    def __init__(self, kind: str, report: Callable[[], None]) -> None:
+        """report: called whenever the watch is cut or works again."""
+        self.kind = kind
+        self.restarts = 0
+        self.since: datetime | None = None
+        self.cut_at: datetime | None = None
+        self._report = report
+
+    def opened(self) -> None:
+        """Note that the watch is accepted."""
+        if self.since is None or self.cut_at is not None:
+            self.since, self.cut_at = datetime.now(UTC), None
+            self._report()
+
+    def cut(self) -> None:
+        """Note that the watch has failed."""
+        self.restarts += 1
+        if self.cut_at is None:
+            self.cut_at = datetime.now(UTC)
+            self._report()
+
+
 class SessionWatch:
-    """Hold the board, and which kinds this user may not see. Made by watch_sessions."""
+    """Hold the board, and which kinds this user may not see. Made by watch_sessions.
+
+    pulses: how each watch is.
+    """
 
     def __init__(self) -> None:
         self.board: SessionBoard = Board(_reduced)
         self.hidden: set[str] = set()
+        self.pulses: list[KindPulse] = []
         self._leases: dict[str, Json] = {}
+        self._pulsed = anyio.Event()
+
+    @property
+    def cut_at(self) -> datetime | None:
+        """Say since when what is known may be outdated; None while it is current."""
+        return min((one.cut_at for one in self.pulses if one.cut_at is not None), default=None)
+
+    async def pulse(self) -> None:
+        """Wait until a watch is cut, or works again."""
+        await self._pulsed.wait()
+
+    def report_pulse(self) -> None:
+        """Wake whoever waits for a pulse."""
+        self._pulsed.set()
+        self._pulsed = anyio.Event()
 
     async def sessions(self) -> AsyncGenerator[tuple[SessionState, ...], None]:
         """Yield all sessions by name at once, and then whenever one has changed."""
@@ -168,12 +216,17 @@ async def _follow(
     task_status: TaskStatus[None],
 ) -> None:
     is_started = False
-    async with aclosing(reflect(connection, kind.path, kind.selector)) as all_news:
-        async for news in all_news:
-            watch.take(kind, news)
-            if not is_started:
-                _tell_started(task_status)
-            is_started = True
+    pulse = KindPulse(kind.name, watch.report_pulse)
+    watch.pulses.append(pulse)
+    try:
+        async with aclosing(reflect(connection, kind.path, kind.selector, pulse=pulse)) as all_news:
+            async for news in all_news:
+                watch.take(kind, news)
+                if not is_started:
+                    _tell_started(task_status)
+                is_started = True
+    finally:
+        watch.pulses.remove(pulse)
 
 
 def _reduced(state: SessionState | None, seen: tuple[str, Fact]) -> SessionState:

@@ -12,8 +12,6 @@ from gitops_run.cli.basics import json_flag
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import ok, print_json
-from gitops_run.errors import UsageError
-from gitops_run.model.flux.requests import REASON_MAX
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
@@ -42,7 +40,8 @@ def extend(name: str, duration: str | None, output: str, **flags: object) -> Non
 @json_flag
 def suspend(name: str, reason: str, output: str, **flags: object) -> None:
     """Suspend session NAME: what was applied stays, and saves are stored until it is resumed."""
-    before = anyio.run(control.suspend, session_key(name, flags), one_line_of(reason))
+    why = control.parse_reason(reason)
+    before = anyio.run(control.suspend, session_key(name, flags), why)
     if output == "json":
         print_json({"session": name, "suspended": True, "changed": not before.is_suspended})
     elif before.is_suspended:
@@ -62,16 +61,6 @@ def resume(name: str, output: str, **flags: object) -> None:
         print_json({"session": name, "suspended": False, "changed": before.is_suspended})
     else:
         ok(f"session {name} is resumed" if before.is_suspended else f"session {name} is not suspended")
-
-
-def one_line_of(reason: str) -> str:
-    """Return a reason without spaces around it. Raises UsageError where it is no line of a fair length."""
-    if not reason.strip() or len(reason) > REASON_MAX or not reason.isprintable():
-        raise UsageError(
-            f"the reason is not one line of at most {REASON_MAX} characters",
-            hint="name it shortly: --reason 'demo at noon'",
-        )
-    return reason.strip()
 
 
 def suspended_by(session: SessionState) -> str:

@@ -26,7 +26,7 @@ COMMAND: Final = re.compile(r"gitops-run [a-z][^,;()`]*")
 SESSION_COMMANDS: Final = frozenset(
     {"diff", "down", "extend", "history", "resume", "status", "suspend", "sync", "undo", "up", "wait"}
 )
-_CLUSTER_COMMANDS: Final = frozenset({"gc", "list", "platform"})
+_CLUSTER_COMMANDS: Final = frozenset({"gc", "list", "platform", "ui"})
 _META: Final = "gitops_run.place"
 _FLAGS: Final = {"kubeconfig": "--kubeconfig", "context": "--context", "namespace": "--namespace"}
 _ALLOW: Final = "--allow-contexts"

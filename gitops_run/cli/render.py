@@ -34,6 +34,7 @@ from gitops_run.model.state.events import (
     SaveUploading,
     ServiceFailed,
     SessionExpiring,
+    SessionIdle,
     SnapshotKept,
     StoreDiffered,
     StoreReplaced,
@@ -137,6 +138,10 @@ def lines(event: Event, marks: Marks) -> list[str]:  # noqa: C901, PLR0911, PLR0
         case SessionExpiring():
             left = Duration(max(event.seconds, 1)).rough
             head = f"{marks.note} the session ends at {event.expires}, in {left}"
+            return [head, *_indented(event.hint)]
+        case SessionIdle():
+            left = Duration(max(event.seconds, 1)).rough
+            head = f"{marks.note} without a save, the session is suspended at {event.until}, in {left}"
             return [head, *_indented(event.hint)]
         case TreeIsLive() | SnapshotKept() | WorkTreeSeen():
             return []

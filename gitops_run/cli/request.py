@@ -8,9 +8,10 @@ import anyio
 import click
 
 from gitops_run.api import requests
+from gitops_run.api.control import parse_reason
 from gitops_run.api.requests import Asked
 from gitops_run.cli.basics import json_flag
-from gitops_run.cli.control import one_line_of, session_key
+from gitops_run.cli.control import session_key
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, settings_flags
 from gitops_run.cli.output import note, ok, print_json
@@ -31,7 +32,7 @@ def request(name: str, verb: str, argument: str, reason: str, output: str, **fla
     ARGUMENT is a duration for extend, and the beginning of a revision for undo. Only the collector ends a
     session. The answer is in the session's record, as status shows it.
     """
-    key, why = session_key(name, flags), one_line_of(reason)
+    key, why = session_key(name, flags), parse_reason(reason)
     asked = anyio.run(requests.ask, key, Verb(verb), argument, why)
     if output == "json":
         print_json(

@@ -33,7 +33,7 @@ from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
-from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
+from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, health_of, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
@@ -172,7 +172,7 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
         _person(session.synced_by),
         time_left_text(session, now),
         _last_save(session),
-        _health(session),
+        _cut(health_of(session)),
     )
 
 

@@ -1,8 +1,8 @@
-"""Warn whoever syncs a session before its TTL is over."""
+"""Warn whoever syncs a session before its TTL or its idle limit is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ import anyio
 from gitops_run.errors import NotFound
 from gitops_run.flows.ports import Emit
 from gitops_run.model.session.limits import Lifetime, write_time
-from gitops_run.model.state.events import SessionExpiring
+from gitops_run.model.state.events import SessionExpiring, SessionIdle
 
 LOOK_S: Final = 60.0
 """A machine that slept has another time than its timers."""
@@ -23,26 +23,51 @@ class LifetimePort(Protocol):
     @property
     def lifetime(self) -> Lifetime: ...  # noqa: D102
 
+    def idle_at(self, last_save: str) -> datetime | None:
+        """Say when the idle limit is over; None where there is none, or the session is suspended."""
+        ...
+
     async def changed(self) -> None:
         """Wait for the next change. Raises NotFound once the session was destroyed."""
         ...
 
 
-async def warn_of_end(flux: LifetimePort, emit: Emit, now: Callable[[], datetime]) -> None:
-    """Warn once of each end, as soon as a tenth of the TTL is left, until the session is destroyed."""
-    warned: datetime | None = None
+async def warn_of_end(
+    flux: LifetimePort, last_save: Callable[[], str], emit: Emit, now: Callable[[], datetime]
+) -> None:
+    """Warn once of each end and suspension, as soon as a tenth of the limit is left.
+
+    last_save: when that was, RFC 3339, or "". Returns once the session was destroyed.
+    """
+    warned: set[tuple[type, datetime]] = set()
     while True:
-        end, warns_at = flux.lifetime.ends_at, flux.lifetime.warns_at
         wait_s = LOOK_S
-        if end is not None and warns_at is not None and end != warned:
-            wait_s = (warns_at - now()).total_seconds()
-            if wait_s <= 0:
-                left = int((end - now()).total_seconds())
-                hint = "to let it live longer: gitops-run extend NAME"
-                emit(SessionExpiring(expires=write_time(end), seconds=max(left, 0), hint=hint))
-                warned, wait_s = end, LOOK_S
-        with anyio.move_on_after(min(wait_s, LOOK_S)):
+        for kind, end, warns_at in _ends(flux, last_save()):
+            left_s = (warns_at - now()).total_seconds()
+            if left_s > 0:
+                wait_s = min(wait_s, left_s)
+            elif (kind, end) not in warned:
+                warned.add((kind, end))
+                emit(_warning(kind, end, max(int((end - now()).total_seconds()), 0)))
+        with anyio.move_on_after(wait_s):
             try:
                 await flux.changed()
             except NotFound:
                 return
+
+
+def _ends(flux: LifetimePort, last_save: str) -> Iterator[tuple[type, datetime, datetime]]:
+    """List which warning is of which end, and when it is due."""
+    lifetime = flux.lifetime
+    if lifetime.ends_at and lifetime.warns_at:
+        yield SessionExpiring, lifetime.ends_at, lifetime.warns_at
+    if (idle_at := flux.idle_at(last_save)) and lifetime.limits.idle:
+        yield SessionIdle, idle_at, idle_at - lifetime.limits.idle.delta / 10
+
+
+def _warning(kind: type, end: datetime, seconds: int) -> SessionExpiring | SessionIdle:
+    if kind is SessionIdle:
+        hint = "a save keeps it; once it is suspended: gitops-run resume NAME"
+        return SessionIdle(until=write_time(end), seconds=seconds, hint=hint)
+    hint = "to let it live longer: gitops-run extend NAME"
+    return SessionExpiring(expires=write_time(end), seconds=seconds, hint=hint)

@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 
-from gitops_run.adapters.cluster.connection import APPLY_PATCH, MERGE_PATCH, Json, Request, connect
+from gitops_run.adapters.cluster.connection import APPLY_PATCH, MERGE_PATCH, Json, connect
+from gitops_run.adapters.cluster.request import Request
 from tests.conftest import DEVELOPER
 from tests.people import Person
 

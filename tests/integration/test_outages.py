@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from playwright.sync_api import expect
 
 from gitops_run.adapters.cluster import connection as connection_module
 from gitops_run.adapters.cluster.connection import Connection, connect
@@ -20,7 +21,9 @@ from gitops_run.errors import TransientError
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.state import NodeKind, Sandbox, sandbox_folder
 from gitops_run.sandbox.status import status_of
+from tests.browser.chromium import chromium
 from tests.conftest import EXAMPLES, SANDBOX, homes
+from tests.integration.page_visits import needs_chromium, visiting
 from tests.people import Person
 
 NAME = "outages"
@@ -115,6 +118,19 @@ def test_an_emptied_store_is_told_and_filled_again_before_the_next_save_reaches_
         assert "settings" in place.person.names("configmaps", f"run-{NAME}")
 
 
+@needs_chromium
+def test_a_page_is_dimmed_while_the_api_server_is_down_and_goes_on_once_it_is_back(place: Place) -> None:
+    with chromium() as browser, visiting(place.person, browser) as visit:
+        page = visit.opens()
+        row = page.locator(f"#row-run-{NAME}_{NAME}")
+        expect(page.locator("body")).to_have_attribute("data-stream", "live")
+        place.crash("kube-apiserver")
+        expect(page.locator("#cut")).to_contain_text("reconnecting")
+        expect(row).to_be_visible()
+        expect(page.locator("body")).to_have_attribute("data-stream", "live", timeout=PATIENCE_S * 1000)
+        assert visit.metric("gitops_run_is_current") == 1
+
+
 def labelled(name: str, label: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {"test": label}}}
 
@@ -166,11 +182,11 @@ def test_a_watch_whose_time_is_over_goes_on_without_another_list(
         asked.append("list")
         return await original_get(self, path, query)  # type: ignore[arg-type]
 
-    def watch(self: Connection, path: str, query: dict[str, str]) -> Any:
+    def watch(self: Connection, path: str, query: dict[str, str], opened: Any) -> Any:
         asked.append(query["resourceVersion"])
         if len(asked) > 3:
             third_watch.set()
-        return original_watch(self, path, query)
+        return original_watch(self, path, query, opened)
 
     original_get, original_watch = Connection.get, Connection.watch
     monkeypatch.setattr(Connection, "get", get)

@@ -16,7 +16,8 @@ import anyio
 import pytest
 import yaml
 
-from gitops_run.adapters.cluster.connection import JSON_PATCH, MERGE_PATCH, Request, connect
+from gitops_run.adapters.cluster.connection import JSON_PATCH, MERGE_PATCH, connect
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession

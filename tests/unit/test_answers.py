@@ -18,7 +18,8 @@ import gitops_run.adapters.flux_manifests as flux_manifests_module
 import gitops_run.adapters.store.admin as store_admin_module
 import gitops_run.adapters.store.memory as memory_module
 import gitops_run.adapters.store.versitygw_keys as versitygw_keys_module
-from gitops_run.adapters.cluster.connection import Connection, Request, connect
+from gitops_run.adapters.cluster.connection import Connection, connect
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.adapters.flux_manifests import read_manifests
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys

@@ -10,9 +10,10 @@ import anyio
 import pytest
 import yaml
 
-from gitops_run.adapters.cluster.connection import Request, as_go_writes
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.dry_run import CONFLICTS_MAX, LIST_FROM, ClusterDryRun
+from gitops_run.adapters.cluster.go_json import as_go_writes
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.objects.dry_run import Look, Obstacle
 from gitops_run.model.objects.identity import parse_document

@@ -85,7 +85,10 @@ class FakeApi:
             raise NotFound(path)
         return {"items": self.lists.get(path, []), "metadata": {"resourceVersion": "7"}}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: Callable[[], None]
+    ) -> AsyncIterator[tuple[str, Json]]:
+        opened()
         assert query["resourceVersion"] == "7"
         queue = self._events.setdefault(path, asyncio.Queue())
         while (event := await queue.get()) is not None:

@@ -32,7 +32,7 @@ NO_HINTS = (
     "gitops-run sandbox web",
 )
 """Texts that only look like a command."""
-FILLED = {"wanted": "real"}
+FILLED = {"wanted": "real", "verb": "retry", "where": "", "_ARGUMENTS.get(action, '')": ""}
 """What a variable of a hint is filled with here, where that isn't a name."""
 LEFT_TO_A_PERSON = {"DIR", "FILE", "NAMESPACE", "URL"}
 """What nobody but the person who reads a hint can know."""

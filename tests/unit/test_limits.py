@@ -31,7 +31,7 @@ from gitops_run.model.session.limits import (
     write_time,
 )
 from gitops_run.model.state.due import Action, due, extended, time_left
-from gitops_run.model.state.events import Event, SessionExpiring
+from gitops_run.model.state.events import Event, SessionExpiring, SessionIdle
 from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import Phase, Place, SessionState, TargetState, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
@@ -252,8 +252,9 @@ def test_a_session_without_a_ttl_is_not_extended() -> None:
 class Watched:
     """A session's limits, which a test changes."""
 
-    def __init__(self, lifetime: Lifetime) -> None:
+    def __init__(self, lifetime: Lifetime, idle_at: datetime | None = None) -> None:
         self.lifetime = lifetime
+        self.idle_end = idle_at
         self.is_gone = False
         self._news = anyio.Event()
 
@@ -261,6 +262,9 @@ class Watched:
         await self._news.wait()
         if self.is_gone:
             raise NotFound("it is gone")
+
+    def idle_at(self, last_save: str) -> datetime | None:
+        return self.idle_end
 
     def change(self, lifetime: Lifetime, *, is_gone: bool = False) -> None:
         self.lifetime, self.is_gone = lifetime, is_gone
@@ -278,7 +282,7 @@ async def test_the_loop_warns_once_of_each_end_and_stops_with_the_session() -> N
     lifetime = read_lifetime(time_annotations(TTL_ALONE, write_time(CREATED)))
     flux, told = Watched(lifetime), list[Event]()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(warn_of_end, flux, told.append, clock())
+        tasks.start_soon(warn_of_end, flux, str, told.append, clock())
         await anyio.sleep(9 * 3600 - 1)
         assert not told
         await anyio.sleep(1800)
@@ -288,3 +292,26 @@ async def test_the_loop_warns_once_of_each_end_and_stops_with_the_session() -> N
         flux.change(lifetime, is_gone=True)
     ends = [event.expires for event in told if isinstance(event, SessionExpiring)]
     assert ends == ["2026-11-26T18:00:00Z", "2026-11-26T20:00:00Z"]
+
+
+@scenario
+async def test_the_loop_warns_once_before_each_suspension_of_an_idle_session() -> None:
+    """A tenth of the idle limit of 1 h is 6 min."""
+    lifetime = read_lifetime(time_annotations(IDLE_ALONE, write_time(CREATED)))
+    first = CREATED + timedelta(hours=1)
+    flux, told = Watched(lifetime, first), list[Event]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(warn_of_end, flux, str, told.append, clock())
+        await anyio.sleep(54 * 60 - 1)
+        assert not told
+        await anyio.sleep(2 * 60)
+        flux.idle_end = first + timedelta(hours=1)  # a save
+        await anyio.sleep(3600)
+        flux.idle_end = None  # suspended
+        await anyio.sleep(3600)
+        flux.change(lifetime, is_gone=True)
+    assert [event.until for event in told if isinstance(event, SessionIdle)] == [
+        "2026-11-26T09:00:00Z",
+        "2026-11-26T10:00:00Z",
+    ]
+    assert all("gitops-run resume NAME" in event.hint for event in told if isinstance(event, SessionIdle))

@@ -67,7 +67,9 @@ class RestrictedApi:
         assert path == ACCESS, body
         return {"status": {"allowed": self.may_list_all}}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Any], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: object = None
+    ) -> AsyncGenerator[tuple[str, Any], None]:
         del path, query
         await anyio.sleep_forever()
         yield "", {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
@@ -60,9 +60,12 @@ class ApiServer:
         version, items = answer
         return {"metadata": {"resourceVersion": str(version)}, "items": items}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         assert (path, query["labelSelector"]) == (PODS, "app=web")
         self._ask(query["resourceVersion"])
+        opened()
         self.open += 1
         try:
             for step in next(self._watches, (float("inf"),)):
@@ -263,11 +266,37 @@ class OneName(ApiServer):
         assert query["fieldSelector"] == "metadata.name=a"
         return await super().get(path, {"labelSelector": "app=web"})
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: object = None
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         assert query["fieldSelector"] == "metadata.name=a"
         async with aclosing(super().watch(path, {**query, "labelSelector": "app=web"})) as events:
             async for event in events:
                 yield event
+
+
+class Beats:
+    """Keep what a watch reports of itself. Fulfils Pulse."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def opened(self) -> None:
+        self.told.append("opened")
+
+    def cut(self) -> None:
+        self.told.append("cut")
+
+
+@scenario
+async def test_a_cut_and_the_return_after_it_are_reported() -> None:
+    api = ApiServer([CUT, (5, []), (6, [])], [CUT], [EXPIRED])
+    beats = Beats()
+    with anyio.move_on_after(60):
+        async with aclosing(reflect(api, PODS, {"labelSelector": "app=web"}, pulse=beats)) as news:  # type: ignore[arg-type]
+            async for _ in news:
+                pass
+    assert beats.told == ["cut", "opened", "cut", "opened", "cut", "opened"]
 
 
 @scenario

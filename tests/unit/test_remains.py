@@ -35,7 +35,7 @@ class Cluster:
         self.deleted.append(path)
 
     async def watch(
-        self, path: str, query: Mapping[str, str]
+        self, path: str, query: Mapping[str, str], opened: object = None
     ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         await anyio.sleep(self._deletion_s)
         yield "DELETED", {"metadata": {**LIVE["metadata"], "resourceVersion": "5"}}

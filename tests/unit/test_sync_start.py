@@ -67,7 +67,9 @@ class FakeApi:
     async def find(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         return {}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: object = None
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         self.watched_from[path] = query["resourceVersion"]
         if path in self.changes:
             changed = self.changes[path]

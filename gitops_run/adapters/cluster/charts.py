@@ -5,8 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from gitops_run.adapters.cluster.connection import Connection, Json, Request, refusal
+from gitops_run.adapters.cluster.connection import Connection, Json, refusal
 from gitops_run.adapters.cluster.paths import chart_path, release_path
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.model.charts.capabilities import Capabilities
 from gitops_run.model.flux.helm_release import ReleaseFacts, to_release_facts
 from gitops_run.model.names import chart_name

@@ -8,12 +8,10 @@ for HTTP, not its generated classes: they would cost a second of imports for eac
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import aiohttp
 import anyio
@@ -28,7 +26,10 @@ from gitops_run.adapters.cluster.failures import (
     outage,
     unauthorized,
 )
+from gitops_run.adapters.cluster.go_json import as_go_writes
 from gitops_run.adapters.cluster.http_sessions import HttpSessions
+from gitops_run.adapters.cluster.paths import with_query
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
 
 REQUEST_S: Final = 8.0
@@ -63,18 +64,6 @@ class RejectedError(BackendError):
     """Report that the API server finds a request wrong (422): a failed test of a JSON patch, say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One request whose refusal is an answer too. query: with the path. headers: beyond the usual ones."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: object = field(default=None, repr=False)
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 class Connection:
     """Ask one cluster. Made by `connect`."""
 
@@ -88,7 +77,7 @@ class Connection:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Get one object, or a list."""
-        return await self._request("GET", _with_query(path, query))
+        return await self._request("GET", with_query(path, query))
 
     async def find(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Get what may be absent, or hidden from this user: nothing then. Raises TransientError only."""
@@ -101,16 +90,12 @@ class Connection:
 
     async def get_text(self, path: str, query: Mapping[str, str]) -> str:
         """Get what isn't JSON: a container's log."""
-        with self._translated(), anyio.fail_after(REQUEST_S):
-            limits = aiohttp.ClientTimeout(total=REQUEST_S)
-            response = await self._send("GET", _with_query(path, query), None, "application/json", limits)
+        async with self._answered("GET", with_query(path, query)) as response:
             return (await _read(response)).decode("utf-8", "replace")
 
     async def date(self) -> str:
         """Ask for the API server's clock, as its answers' Date has it; "" where they have none."""
-        with self._translated(), anyio.fail_after(REQUEST_S):
-            limits = aiohttp.ClientTimeout(total=REQUEST_S)
-            response = await self._send("GET", "/version", None, "application/json", limits)
+        async with self._answered("GET", "/version") as response:
             response.close()
             return response.headers.get("Date", "")
 
@@ -125,7 +110,7 @@ class Connection:
     async def patch(self, path: str, body: Json | list[Json], content_type: str = MERGE_PATCH) -> Json:
         """Patch an object. Raises RejectedError where a JSON patch's test fails."""
         return await self._request(
-            "PATCH", _with_query(path, {"fieldManager": FIELD_MANAGER}), body, content_type
+            "PATCH", with_query(path, {"fieldManager": FIELD_MANAGER}), body, content_type
         )
 
     async def delete(self, path: str) -> None:
@@ -146,24 +131,47 @@ class Connection:
             return response.status, answer
         return response.status, {"message": message_of(text) or str(response.reason)}
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[tuple[str, Json], None]:
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[tuple[str, Json], None]:
         """Yield (type, object) from a collection until the server ends the watch.
 
-        query: with the resourceVersion of a list, so that nothing between is missed.
+        query: with the resourceVersion of a list, so that nothing between is missed. opened: called once the
+        server has accepted the watch.
         """
         full = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
+        limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
+        async with aclosing(self._lines(with_query(path, full), limits)) as lines:
+            async for line in lines:
+                if line is None:
+                    opened()
+                else:
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+
+    async def follow_text(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[str, None]:
+        """Yield the lines of what isn't JSON until the server ends it: a container's log."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S)
+        async with aclosing(self._lines(with_query(path, query), limits)) as lines:
+            async for line in lines:
+                if line is not None:
+                    yield line.decode("utf-8", "replace")
+
+    async def _lines(self, path: str, limits: aiohttp.ClientTimeout) -> AsyncGenerator[bytes | None, None]:
+        """Yield None once the answer begins, and then each of its lines."""
         with self._translated():
-            limits = aiohttp.ClientTimeout(total=WATCH_S + 30, sock_read=SILENCE_S)
-            response = await self._send("GET", _with_query(path, full), None, "application/json", limits)
+            response = await self._send("GET", path, None, "application/json", limits)
             try:
+                yield None
                 rest = b""
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > EVENT_BYTES_MAX:
-                        raise AnswerTooLargeError("an event of a watch has no end")
+                        raise AnswerTooLargeError("a line of a stream has no end")
                     for line in lines:
-                        event = json.loads(line)
-                        yield event["type"], event["object"]
+                        yield line
+                if rest:
+                    yield rest
             finally:
                 response.close()
 
@@ -177,7 +185,7 @@ class Connection:
         with self._translated(), anyio.fail_after(REQUEST_S):
             used = self._credentials.generation
             try:
-                return await self._open_websocket(_with_query(path, query), protocol)
+                return await self._open_websocket(with_query(path, query), protocol)
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == HTTPStatus.UNAUTHORIZED:
                     await self._credentials.renew(used)
@@ -186,7 +194,7 @@ class Connection:
                 else:
                     raise refusal(self.context, error.status, error.message) from error
             try:
-                return await self._open_websocket(_with_query(path, query), protocol)
+                return await self._open_websocket(with_query(path, query), protocol)
             except aiohttp.WSServerHandshakeError as error:
                 raise refusal(self.context, error.status, error.message) from error
 
@@ -210,11 +218,18 @@ class Connection:
     async def _request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Json:
-        with self._translated(), anyio.fail_after(REQUEST_S):
-            limits = aiohttp.ClientTimeout(total=REQUEST_S)
-            response = await self._send(method, path, body, content_type, limits)
+        async with self._answered(method, path, body, content_type) as response:
             answer: Json = json.loads(await _read(response))
             return answer
+
+    @asynccontextmanager
+    async def _answered(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; what is done with the answer counts towards its time."""
+        with self._translated(), anyio.fail_after(REQUEST_S):
+            limits = aiohttp.ClientTimeout(total=REQUEST_S)
+            yield await self._send(method, path, body, content_type, limits)
 
     async def _send(
         self, method: str, path: str, body: object, content_type: str, limits: aiohttp.ClientTimeout
@@ -302,7 +317,7 @@ class Connection:
         headers = {"Accept": "application/json", "Content-Type": content_type, **request.headers}
         arguments = await self._api.param_serialize(
             request.method,
-            _with_query(request.path, request.query),
+            with_query(request.path, request.query),
             header_params=headers,
             body=as_go_writes(request.body) if is_read_as_yaml else request.body,
             auth_settings=["BearerToken"],
@@ -311,15 +326,6 @@ class Connection:
         answer = await self._api.call_api(*arguments, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response
-
-
-def as_go_writes(body: object) -> str:
-    """Write JSON as Flux and Helm do: the API server reads an apply as YAML, which has no surrogate pairs.
-
-    What is a line's end to YAML is escaped. Source: Go 1.26, encoding/json.
-    """
-    text = json.dumps(body, ensure_ascii=False)
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -354,10 +360,6 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
         f"the cluster of context {context!r} refuses: {message}",
         hint=f"check who you are there: kubectl --context {context} auth whoami",
     )
-
-
-def _with_query(path: str, query: Mapping[str, str] | None) -> str:
-    return f"{path}?{urlencode(query)}" if query else path
 
 
 @asynccontextmanager

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import anyio
 
-from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, Request, refusal
+from gitops_run.adapters.cluster.connection import APPLY_PATCH, Connection, Json, refusal
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.paths import collection_path, object_path, secret_path
+from gitops_run.adapters.cluster.request import Request
 from gitops_run.errors import GitOpsRunError, ungrouped
 from gitops_run.model.names import ACCOUNT
 from gitops_run.model.objects.dry_run import (

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -30,7 +31,13 @@ from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import GuardError, NotFound, WaitTimeout, ungrouped
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus, to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import HelmValues, to_helm_values, to_release_status
-from gitops_run.model.names import FENCE_ANNOTATION, RECONCILE_ANNOTATION, chart_name
+from gitops_run.model.names import (
+    CREATED_ANNOTATION,
+    FENCE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    RESUMED_AT_ANNOTATION,
+    chart_name,
+)
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import NO_END, Lifetime, read_lifetime
 from gitops_run.model.store.permit import Permit
@@ -93,6 +100,7 @@ class WatchedFlux:
         self._source: SourceStatus | None = None
         self._source_version = ""
         self._lifetime = NO_END
+        self._created = ""
         self._applier: ApplierStatus | None = None
         self._is_gone = False
         self._news = anyio.Event()
@@ -107,6 +115,16 @@ class WatchedFlux:
     def lifetime(self) -> Lifetime:
         """The session's limits, as last seen on the Bucket."""
         return self._lifetime
+
+    def idle_at(self, last_save: str) -> datetime | None:
+        """Say when the session's idle limit is over; None where it has none, or is suspended already.
+
+        last_save: RFC 3339, or "".
+        """
+        if self._applier is None or self._applier.is_suspended:
+            return None
+        resumed = (self._applier_live["metadata"].get("annotations") or {}).get(RESUMED_AT_ANNOTATION, "")
+        return self._lifetime.idle_at(self._created, last_save, resumed)
 
     @property
     def applier(self) -> ApplierStatus:
@@ -255,7 +273,9 @@ class WatchedFlux:
     def _see_source(self, live: Json) -> None:
         self._source_version = live["metadata"]["resourceVersion"]
         self._source = to_source_status(live)
-        self._lifetime = read_lifetime(live["metadata"].get("annotations") or {})
+        annotations = live["metadata"].get("annotations") or {}
+        self._lifetime = read_lifetime(annotations)
+        self._created = str(annotations.get(CREATED_ANNOTATION, ""))
 
     def _see_applier(self, live: Json) -> None:
         self._applier_live = live

@@ -102,6 +102,16 @@ async def located(connection: Connection, place: SessionAt) -> SessionAt | None:
     return replace(place, name=name) if name else None
 
 
+async def all_located(
+    connection: Connection, places: Sequence[SessionAt] | None
+) -> tuple[SessionAt, ...] | None:
+    """Find the names of the sessions in these places; places without one are left out. Raises as located."""
+    if places is None:
+        return None
+    found = await asyncio.gather(*(located(connection, place) for place in places))
+    return tuple(place for place in found if place is not None)
+
+
 async def places_to_list(
     connection: Connection, namespaces: Sequence[str], own: Sequence[SessionAt]
 ) -> tuple[SessionAt, ...] | None:

@@ -6,8 +6,9 @@ that is left out means the collection. Source: Kubernetes' API conventions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from gitops_run.model.names import OWNER_ROLE
 from gitops_run.model.objects.identity import ObjectRef, Resource
@@ -17,6 +18,11 @@ RBAC: Final = "rbac.authorization.k8s.io/v1"
 SOURCES: Final = f"{FLUX_SOURCE_GROUP}/v1"
 KUSTOMIZATIONS: Final = f"{FLUX_KUSTOMIZE_GROUP}/v1"
 RELEASES: Final = f"{FLUX_HELM_GROUP}/v2"
+
+
+def with_query(path: str, query: Mapping[str, str] | None) -> str:
+    """Add a query to a path."""
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def version_path(api_version: str) -> str:

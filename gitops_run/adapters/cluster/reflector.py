@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
@@ -55,22 +55,43 @@ class Gone:
 News = Listed | Seen | Gone
 
 
+class Pulse(Protocol):
+    """Take whether what is delivered is current."""
+
+    def opened(self) -> None:
+        """Note that the API server has accepted a watch: what follows is current."""
+
+    def cut(self) -> None:
+        """Note that the watch, or a list for it, has failed."""
+
+
+class NoPulse:
+    """Take nothing. Fulfils Pulse."""
+
+    def opened(self) -> None:
+        """Do nothing."""
+
+    def cut(self) -> None:
+        """Do nothing."""
+
+
 async def reflect(
     connection: Connection,
     collection: str,
     selector: Mapping[str, str] | None = None,
     listing: Json | None = None,
+    pulse: Pulse | None = None,
 ) -> AsyncGenerator[News, None]:
     """Yield what a collection holds, Listed, and then each change, without an end.
 
     selector: fieldSelector and labelSelector, as the API has them. listing: a list of the same that was read
-    already, to go on from. What passes is tried again quietly, the
+    already, to go on from. pulse: takes each cut. What passes is tried again quietly, the
     first list too. A repeated list is delivered as the changes since; only where it is older
     than what was seen, as after a restored etcd, Listed comes again. No object is followed by a state of
     the same or an older resourceVersion. Raises NotFound where the kind isn't served, BackendError where
     this user may not list or watch it, at any time. Close it with aclosing where it is left early.
     """
-    given, pace = _Given(), _Pace()
+    given, pace, pulse = _Given(), _Pace(), pulse or NoPulse()
     selector = selector or {}
     while True:
         try:
@@ -80,7 +101,7 @@ async def reflect(
                     yield news
             pace.begin()
             query = {**selector, "resourceVersion": given.version}
-            async with aclosing(connection.watch(collection, query)) as events:
+            async with aclosing(connection.watch(collection, query, pulse.opened)) as events:
                 async for kind, live in events:
                     for news in given.told(kind, live):
                         yield news
@@ -88,8 +109,9 @@ async def reflect(
         except ExpiredError:
             given.is_current = False
             pace.fail()
+            pulse.cut()
         except TransientError:
-            pass  # what failed is tried again
+            pulse.cut()  # what failed is tried again
         await pace.wait()
 
 

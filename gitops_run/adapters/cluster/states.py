@@ -44,6 +44,7 @@ from gitops_run.model.names import (
     chart_name,
     target_of,
 )
+from gitops_run.model.rights.pod_security import pod_security_of
 from gitops_run.model.session.limits import read_lifetime
 from gitops_run.model.state.session_state import (
     ApplierSeen,
@@ -180,7 +181,9 @@ def session_kinds() -> tuple[SessionKind, ...]:
 def namespace_fact(live: Json) -> NamespaceSeen | None:
     """Read a session's Namespace; any other says nothing."""
     name, created = session_of(live), str(live["metadata"].get("creationTimestamp") or "")
-    return NamespaceSeen(version=_version(live), name=name, created=created) if name else None
+    level = pod_security_of(live["metadata"].get("labels") or {})
+    seen = NamespaceSeen(version=_version(live), name=name, created=created, pod_security=level)
+    return seen if name else None
 
 
 def source_fact(live: Json) -> SourceSeen:

@@ -75,6 +75,10 @@ class SessionHistory:
         """List what is kept, oldest first, without what can't be read."""
         return tuple(self._listed())
 
+    def read(self, file: KeptFile) -> bytes | None:
+        """Read a file of a kept snapshot; None where it isn't there or isn't what was kept."""
+        return self._contents.read(file.content)
+
     def _listed(self) -> Iterator[KeptSnapshot]:
         for name in self._names():
             if (found := self._read(name)) is not None:

@@ -77,6 +77,7 @@ def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rul
         _rule("", ["serviceaccounts"], ["impersonate"], ACCOUNT),
         _rule("rbac.authorization.k8s.io", ["rolebindings"], ["get"], OWNER_ROLE),
         _rule("", ["events", "pods/log"], READ_VERBS),
+        _rule("", ["events"], ["create"]),  # an action on the page leaves one
         _rule("events.k8s.io", ["events"], READ_VERBS),
         *_reading_rules(),
     ]

@@ -6,6 +6,7 @@ platform says which of them. Source: Pod Security Standards, ValidatingAdmission
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gitops_run.errors import GuardError
@@ -28,6 +29,11 @@ def pod_security_labels(level: str) -> dict[str, str]:
         for mode in ("enforce", "warn")
         for suffix, value in (("", level), ("-version", "latest"))
     }
+
+
+def pod_security_of(labels: Mapping[str, str]) -> str:
+    """Read the level that is enforced in a namespace; "" where none is."""
+    return labels.get(_ENFORCE, "")
 
 
 def pod_security_policy(least: str) -> dict[str, Any]:

@@ -108,6 +108,14 @@ class Lifetime:
         """Say when a tenth of the TTL is left, which people are warned of; None where there is none."""
         return self.ends_at - self.limits.ttl.delta / 10 if self.ends_at and self.limits.ttl else None
 
+    def idle_at(self, *uses: str) -> datetime | None:
+        """Say when the idle limit is over, which begins again with each use; None where there is none.
+
+        uses: RFC 3339, or "".
+        """
+        since, limit = latest(*uses), self.limits.idle
+        return since + limit.delta if since and limit else None
+
 
 NO_END: Final = Lifetime()
 

@@ -57,7 +57,8 @@ class SessionDocument:
     target, applier, helm: of the first of targets. writer: who syncs or did, as the Lease has it; synced_by
     has more. record, timings, inventory, conditions and events: of `status` alone. time: None where the
     session has no limit. isolation: namespace or cluster; "" for a session of an earlier version, whose
-    namespace has no bounds. is_gone: of `list --watch` alone: the session has ended.
+    namespace has no bounds. pod_security: the level that is enforced on its pods.
+    is_gone: of `list --watch` alone: the session has ended.
     """
 
     v: int
@@ -84,6 +85,7 @@ class SessionDocument:
     time: TimeLeft | None
     isolation: str = ""
     is_gone: bool = False
+    pod_security: str = ""
     inventory: tuple[ObjectRef, ...] = ()
     conditions: tuple[Condition, ...] = ()
     events: tuple[ClusterEvent, ...] = ()
@@ -131,6 +133,7 @@ def _document(state: SessionState, now: datetime) -> SessionDocument:
         timings=_timings(state.record) if state.record else None,
         time=time_left(state, now),
         isolation=place.isolation if place else "",
+        pod_security=state.pod_security,
     )
 
 

@@ -338,6 +338,18 @@ class SessionExpiring:
     hint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionIdle:
+    """The session's idle limit is nearly over, and gc suspends it then.
+
+    until: RFC 3339. seconds: until that.
+    """
+
+    until: str
+    seconds: int
+    hint: str
+
+
 Event = (
     SyncStarted
     | SyncEnded
@@ -369,6 +381,7 @@ Event = (
     | WorkTreeSeen
     | RecordFailed
     | SessionExpiring
+    | SessionIdle
 )
 
 

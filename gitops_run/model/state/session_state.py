@@ -16,7 +16,7 @@ from typing import Final
 
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
 from gitops_run.model.flux.helm_release import HelmValues
-from gitops_run.model.session.limits import NO_END, Lifetime, latest
+from gitops_run.model.session.limits import NO_END, Lifetime
 from gitops_run.model.state.envelope import Envelope
 from gitops_run.model.state.record import Record, fold
 from gitops_run.model.state.saves import Outcome
@@ -100,11 +100,15 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceSeen:
-    """A namespace has a session's label. name: the session's. created: RFC 3339."""
+    """A namespace has a session's label. name: the session's. created: RFC 3339.
+
+    pod_security: the level that is enforced on its pods, or "".
+    """
 
     version: int
     name: str
     created: str
+    pod_security: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +178,14 @@ class SessionState:
     """Hold what is known of a session. None and "" stand for what was not seen.
 
     name: "" as long as neither a namespace nor a Bucket says that there is a session: what else was seen is
-    somebody's own then. versions: of what was seen last, by fact; they don't make two states differ.
+    somebody's own then. pod_security: the level that is enforced on its pods, which isolates them.
+    versions: of what was seen last, by fact; they don't make two states differ.
     """
 
     namespace: str
     name: str = ""
     namespace_created: str = ""
+    pod_security: str = ""
     owner: str = ""
     place: Place | None = None
     source: SourceStatus | None = None
@@ -242,13 +248,10 @@ class SessionState:
 
         Idle time begins with the last save, or with a later resume; without either, with its creation.
         """
-        limit = self.place.lifetime.limits.idle if self.place else None
-        if limit is None or self.is_suspended:
+        if self.place is None or self.is_suspended:
             return None
         last = self.summary.last.at if self.summary and self.summary.last else ""
-        resumed = (one.resumed_at for one in self.targets)
-        since = latest(self.created, last, *resumed)
-        return since + limit.delta if since else None
+        return self.place.lifetime.idle_at(self.created, last, *(one.resumed_at for one in self.targets))
 
     def is_expiring(self, now: datetime) -> bool:
         """Say whether less than a tenth of its TTL is left."""
@@ -294,7 +297,9 @@ def _kind(fact: Fact) -> str:
 def _with(state: SessionState, fact: Fact) -> SessionState:  # noqa: PLR0911 - one table
     match fact:
         case NamespaceSeen():
-            return replace(state, name=fact.name, namespace_created=fact.created)
+            return replace(
+                state, name=fact.name, namespace_created=fact.created, pod_security=fact.pod_security
+            )
         case SourceSeen():
             return replace(state, name=state.name or fact.name, source=fact.source, place=fact.place)
         case OwnerSeen():
@@ -356,6 +361,19 @@ def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: P
     if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:
         return Phase.PROGRESSING
     return Phase.LIVE if state.is_synced and last and last.is_healthy else Phase.APPLIED
+
+
+def health_of(state: SessionState) -> str:
+    """Say why a session isn't healthy, in Flux's words or its loop's; "healthy", or "" where nobody says."""
+    refused = (f"{one.reason}: {one.message}" for one in state.targets if one.ready == "False")
+    if why := next(refused, ""):
+        return why
+    summary = state.summary
+    if summary is None or summary.last is None:
+        return ""
+    if summary.unhealthy:
+        return f"{summary.unhealthy} not healthy: {summary.first_unhealthy}"
+    return "healthy" if summary.last.is_healthy else ""
 
 
 def _has_failed(target: TargetState) -> bool:

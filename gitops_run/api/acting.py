@@ -1,0 +1,256 @@
+"""Act on a session for one person who looks at it, with that person's rights, and leave word of it.
+
+An action that a loop carries out is asked for in the cluster; who does it, and when, is said beforehand.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from gitops_run.adapters.cluster.announce import announce
+from gitops_run.adapters.cluster.facts import read_user
+from gitops_run.adapters.cluster.paths import applier_path, release_path, source_path
+from gitops_run.api import control, sessions
+from gitops_run.api.caller import Caller
+from gitops_run.api.settings import session_settings, stack_file_of
+from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
+from gitops_run.model.flux.requests import Request, Verb, to_annotations
+from gitops_run.model.names import FORCE_ANNOTATION, RECONCILE_ANNOTATION, RESET_ANNOTATION, SessionName
+from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.rights.right import Right
+from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import Duration, write_time
+from gitops_run.model.session.receipt import Receipt
+from gitops_run.model.session.settings import Origin, Source
+from gitops_run.model.state.session_state import SessionState
+
+
+class Act(StrEnum):
+    """Name what a person can do to a session."""
+
+    RETRY = "retry"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    EXTEND = "extend"
+    UNDO = "undo"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Say what a person asks for.
+
+    reason: in their words. revision: of undo. duration: of extend, None for the TTL once more.
+    """
+
+    act: Act
+    reason: str = ""
+    revision: str = ""
+    duration: Duration | None = None
+
+
+def needed(act: Act, state: SessionState) -> tuple[Right, ...]:
+    """List the rights that an action takes."""
+    bucket = _patch("buckets", FLUX_SOURCE_GROUP, state)
+    match act:
+        case Act.SUSPEND | Act.RESUME:
+            return _appliers(state) or (_patch("kustomizations", FLUX_KUSTOMIZE_GROUP, state),)
+        case Act.RETRY:
+            return (bucket,) if is_live(state) else (bucket, *_appliers(state))
+        case Act.END:
+            return (Right(verb="delete", resource="namespaces", name=state.namespace),)
+        case _:
+            return (bucket,)
+
+
+def obstacle(act: Act, state: SessionState, viewing: Viewing) -> str:
+    """Say why an action makes no sense or nobody can carry it out; "" where it can be done."""
+    why = {
+        Act.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
+        Act.RESUME: "" if state.is_suspended else "it is not suspended",
+        Act.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
+        Act.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
+    }.get(act, "")
+    if act is Act.END and not has_stack(state, viewing):
+        return f"its stack is not on this machine: whoever has it ends it with gitops-run down {state.name}"
+    return why
+
+
+def _unapplied(state: SessionState) -> str:
+    return "" if state.targets else "nothing applies it yet"
+
+
+def carried_by(act: Act, state: SessionState) -> str:
+    """Say who carries an action out, and when; "" where the cluster does at once."""
+    match act:
+        case Act.UNDO:
+            return f"the sync of {person(state)}, within seconds"
+        case Act.RETRY if is_live(state):
+            return f"the sync of {person(state)}, within seconds"
+        case Act.END:
+            return "this machine, now: the session's stack is here"
+    return ""
+
+
+def is_live(state: SessionState) -> bool:
+    """Say whether somebody syncs a session."""
+    return state.synced_by is not None and state.synced_by.is_live
+
+
+def person(state: SessionState) -> str:
+    """Name who syncs a session, or "nobody"."""
+    return state.synced_by.person if state.synced_by and state.synced_by.is_live else "nobody"
+
+
+def has_stack(state: SessionState, viewing: Viewing) -> bool:
+    """Say whether the stack file of a session is on this machine, for the same context."""
+    name = _parsed(state)
+    if name is None or stack_file_of(name, viewing.caller) is None:
+        return False
+    settings = session_settings(name, Source(origin=Origin.FLAG, values={}), viewing.caller)
+    return settings.context == viewing.request.context
+
+
+async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
+    """Do what a person asks for, and return what came of it in one sentence.
+
+    The rights are asked for again. Raises GuardError without one, UsageError on a field that is wrong,
+    BackendError where the cluster refuses. The end is `end`.
+    """
+    await require(viewing, state, asked.act)
+    said = await _done(viewing, state, asked)
+    await leave_word(viewing, state, asked)
+    return said
+
+
+async def act_on(key: SessionKey, asked: Asked, caller: Caller) -> str:
+    """Do what a person asks for on the command line. Raises as act, and NotFound without the session."""
+    request = ViewRequest(kubeconfig=key.kubeconfig, context=key.context)
+    async with open_viewing(request, caller) as viewing:
+        return await act(viewing, await viewing.state(key.namespace, key.name.text), asked)
+
+
+async def require(viewing: Viewing, state: SessionState, wanted: Act) -> None:
+    """Refuse an action that makes no sense now, or for which a right is missing. Raises GuardError."""
+    if why := obstacle(wanted, state, viewing):
+        raise GuardError(f"session {state.name} can't be changed so: {why}", hint="look at its state again")
+    rights = needed(wanted, state)
+    for right, is_allowed in zip(rights, await viewing.allowed(rights), strict=True):
+        if not is_allowed:
+            raise GuardError(
+                f"to {wanted.value} session {state.name}, you need the right to {right}",
+                hint="ask the session's owner, or whoever administers the cluster",
+            )
+
+
+async def end(viewing: Viewing, state: SessionState, reason: str) -> Receipt:
+    """End a session whose stack is on this machine, as `gitops-run down` does. Raises as that, and as act."""
+    await require(viewing, state, Act.END)
+    await leave_word(viewing, state, Asked(act=Act.END, reason=reason))
+    name = SessionName.parse(state.name)
+    said = {"allowContexts": (viewing.request.context,)}
+    sources = await sessions.stack_sources(name, Source(origin=Origin.FLAG, values=said), viewing.caller)
+    return await sessions.down(sessions.ending(name, sources, viewing.caller), viewing.caller)
+
+
+async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> None:
+    """Say who does what, and why: in an Event of the session's namespace, and to the caller."""
+    who = await read_user(viewing.connection)
+    why = f": {asked.reason}" if asked.reason else ""
+    what = " ".join(word for word in (asked.act.value, asked.revision) if word)
+    message = f"{who} asked for {what}{why}"
+    viewing.caller.report(f"{state.namespace}/{state.name}: {message}")
+    try:
+        reason = f"{asked.act.value.capitalize()}Requested"
+        await announce(viewing.connection, state, reason, message, datetime.now(UTC))
+    except GitOpsRunError as error:
+        viewing.caller.report(f"no Event could be left in {state.namespace}: {error.message}")
+
+
+async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
+    connection = viewing.connection
+    match asked.act:
+        case Act.SUSPEND:
+            await control.suspend_state(connection, state, asked.reason)
+            return "It is suspended: what was applied stays, and saves are stored."
+        case Act.RESUME:
+            await control.resume_state(connection, state)
+            return "It is resumed: Flux applies what is stored, and later saves."
+        case Act.EXTEND:
+            return f"It ends at {await control.extend_state(connection, state, asked.duration)}."
+        case Act.UNDO:
+            await _ask(viewing, state, Verb.UNDO, asked)
+            return f"Asked the sync of {person(state)} to bring the snapshot back."
+        case Act.RETRY if is_live(state):
+            await _ask(viewing, state, Verb.RETRY, asked)
+            return f"Asked the sync of {person(state)} to check and push the files again."
+        case Act.RETRY:
+            await _reconcile(viewing, state)
+            return "Asked Flux to fetch and apply again what is stored."
+    raise UsageError(f"{asked.act.value} is not done this way", hint="open the session's page")
+
+
+async def _ask(viewing: Viewing, state: SessionState, verb: Verb, asked: Asked) -> None:
+    """Ask the live sync by an annotation of the Flux Bucket. Raises UsageError on an unknown revision."""
+    if verb is Verb.UNDO:
+        kept = state.record.kept if state.record else ()
+        if asked.revision not in {one.revision for one in kept}:
+            raise UsageError(
+                "that snapshot is not among those that are kept", hint="choose one that the page lists"
+            )
+    request = Request(
+        id=secrets.token_hex(8),
+        verb=verb,
+        argument=asked.revision,
+        who=await read_user(viewing.connection),
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        why=asked.reason,
+    )
+    await _annotate(viewing, source_path(state.namespace, state.name), to_annotations(request))
+
+
+async def _reconcile(viewing: Viewing, state: SessionState) -> None:
+    """Ask Flux itself, as `flux reconcile` does. Raises NotFound where nothing applies the session."""
+    if not state.targets:
+        raise NotFound(f"nothing applies session {state.name}", hint="to create it again: gitops-run up NAME")
+    now = write_time(datetime.now(UTC))
+    await _annotate(viewing, source_path(state.namespace, state.name), {RECONCILE_ANNOTATION: now})
+    for target in state.targets:
+        kind, _, name = target.object.partition(" ")
+        is_release = kind == "HelmRelease"
+        path = release_path if is_release else applier_path
+        more = {FORCE_ANNOTATION: now, RESET_ANNOTATION: now} if is_release else {}
+        await _annotate(viewing, path(state.namespace, name), {RECONCILE_ANNOTATION: now, **more})
+
+
+async def _annotate(viewing: Viewing, path: str, annotations: Mapping[str, str]) -> None:
+    await viewing.connection.patch(path, {"metadata": {"annotations": dict(annotations)}})
+
+
+def _appliers(state: SessionState) -> tuple[Right, ...]:
+    kinds = {
+        "HelmRelease": ("helmreleases", FLUX_HELM_GROUP),
+        "Kustomization": ("kustomizations", FLUX_KUSTOMIZE_GROUP),
+    }
+    named = (target.object.partition(" ")[::2] for target in state.targets)
+    found = ((*kinds[kind], name) for kind, name in named if kind in kinds)
+    return tuple(
+        Right(verb="patch", resource=resource, group=group, namespace=state.namespace, name=name)
+        for resource, group, name in found
+    )
+
+
+def _patch(resource: str, group: str, state: SessionState) -> Right:
+    return Right(verb="patch", resource=resource, group=group, namespace=state.namespace, name=state.name)
+
+
+def _parsed(state: SessionState) -> SessionName | None:
+    try:
+        return SessionName.parse(state.name)
+    except UsageError:
+        return None

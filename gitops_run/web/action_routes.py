@@ -1,0 +1,177 @@
+"""What a viewer does to sessions: a form comes in, and a page says what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gitops_run.api.acting import Act, Asked, act, carried_by, end, require
+from gitops_run.errors import GitOpsRunError, UsageError
+from gitops_run.model.session.limits import Duration
+from gitops_run.model.state.close_up import CloseUp
+from gitops_run.model.state.session_state import SessionState
+from gitops_run.web.notices import status_of
+from gitops_run.web.pages.others import end_page, receipt_page
+from gitops_run.web.pages.session import session_page
+from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptView, Tab
+from gitops_run.web.pages.words import session_url
+from gitops_run.web.session_routes import session_view
+from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
+
+BULK_MAX: Final = 500
+_AGAIN_S: Final = "2"
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """List the URLs of actions."""
+    place = "/s/{namespace}/{name}"
+    return (
+        Route("/bulk", visited(site, _bulk), methods=["POST"]),
+        Route(f"{place}/end", visited(site, _end_form)),
+        Route(f"{place}/end", visited(site, _end), methods=["POST"]),
+        Route(f"{place}/receipt", visited(site, _receipt)),
+        *(
+            Route(f"{place}/{one.value}", visited(site, _action(one)), methods=["POST"])
+            for one in Act
+            if one is not Act.END
+        ),
+    )
+
+
+def _asked(wanted: Act, fields: dict[str, list[str]]) -> Asked:
+    """Read what a form asks for. Raises UsageError on a duration that is none."""
+    duration = first(fields, "duration").strip()
+    return Asked(
+        act=wanted,
+        reason=first(fields, "reason").strip(),
+        revision=first(fields, "revision"),
+        duration=Duration.parse(duration) if wanted is Act.EXTEND and duration else None,
+    )
+
+
+def _action(wanted: Act) -> Handler:
+    async def action(visit: Visit) -> Response:
+        """Do one action to one session."""
+        fields = await read_form(visit)
+        namespace, name = visit.place
+        try:
+            state = await visit.viewer.viewing.state(namespace, name)
+            said = await act(visit.viewer.viewing, state, _asked(wanted, fields))
+        except GitOpsRunError as error:
+            return await _with_error(visit, error)
+        visit.login.leave_message(namespace, name, Message(text=said))
+        return RedirectResponse(session_url(namespace, name), status_code=HTTPStatus.SEE_OTHER)
+
+    return action
+
+
+async def _with_error(visit: Visit, error: GitOpsRunError) -> Response:
+    """Show the session's page with what went wrong."""
+    namespace, name = visit.place
+    async with visit.site.looks.open(visit.viewer, namespace, name) as look:
+        message = Message(text=error.message, hint=error.hint, is_error=True)
+        view = replace(await session_view(visit, look, {}), message=message)
+        page = session_page(visit.view(), view, Tab.SAVES, datetime.now(UTC))
+        return visit.html(page, status_of(error))
+
+
+async def _bulk(visit: Visit) -> Response:
+    """Do one action to several sessions, each on its own: one that fails doesn't keep the others."""
+    fields = await read_form(visit)
+    wanted = next((one for one in BULK_ACTIONS if one.value == first(fields, "action")), None)
+    places = fields.get("session", [])
+    if wanted is None or not places or len(places) > BULK_MAX:
+        raise UsageError("no action or no session was chosen", hint="select sessions, and then an action")
+    asked = _asked(Act(wanted.value), fields)
+    done, failed = 0, []
+    for place in places:
+        namespace, _, name = place.partition("/")
+        try:
+            await act(visit.viewer.viewing, await visit.viewer.viewing.state(namespace, name), asked)
+            done += 1
+        except GitOpsRunError as error:
+            failed.append(f"{place}: {error.message}")
+    if failed:
+        raise UsageError(
+            f"{asked.act.value}: done for {done}, not for {len(failed)}. {'; '.join(failed[:10])}",
+            hint="The others are done. Go back to the sessions.",
+        )
+    return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
+
+
+async def _end_form(visit: Visit) -> ASGIApp:
+    namespace, name = visit.place
+    state = await visit.viewer.viewing.state(namespace, name)
+    close_up = await visit.viewer.viewing.close_up(namespace, name)
+    return visit.html(end_page(visit.view(), await _end_view(visit, state, close_up)))
+
+
+async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> EndView:
+    place = state.place
+    store = f"bucket {place.bucket} at {place.endpoint}, and its keys" if place and place.bucket else ""
+    inventory = close_up.details.inventory
+    return EndView(
+        state=state,
+        deleted=tuple(
+            text
+            for text in (
+                *(str(ref) for ref in inventory),
+                f"Flux Bucket {state.name}",
+                *(target.object for target in state.targets),
+                store,
+                f"Namespace {state.namespace} with everything in it",
+            )
+            if text
+        ),
+        kept=("the files on the owner's machine",),
+        carried_by=carried_by(Act.END, state),
+        missing_right=(await visit.viewer.missing(state)).get(Act.END, ""),
+    )
+
+
+async def _end(visit: Visit) -> ASGIApp:
+    """End a session whose name was typed, in the background."""
+    fields = await read_form(visit)
+    namespace, name = visit.place
+    viewing, key = visit.viewer.viewing, visit.place
+    state = await viewing.state(namespace, name)
+    if first(fields, "name").strip() != name:
+        view = await _end_view(visit, state, await viewing.close_up(namespace, name))
+        wrong = Message(text=f"That is not the session's name: type {name}", is_error=True)
+        return visit.html(end_page(visit.view(), replace(view, message=wrong)), HTTPStatus.BAD_REQUEST)
+    await require(viewing, state, Act.END)
+    endings = visit.site.endings
+    if key not in endings or endings[key].error is not None:
+        ending = endings[key] = Ending()
+        visit.site.tasks.start_soon(_carry_out, visit, state, first(fields, "reason").strip(), ending)
+    return RedirectResponse(session_url(namespace, name, "receipt"), status_code=HTTPStatus.SEE_OTHER)
+
+
+async def _carry_out(visit: Visit, state: SessionState, reason: str, ending: Ending) -> None:
+    try:
+        ending.receipt = await end(visit.viewer.viewing, state, reason)
+    except GitOpsRunError as error:
+        ending.error = error
+
+
+async def _receipt(visit: Visit) -> ASGIApp:
+    """Show how far an end is, and at last its receipt."""
+    namespace, name = visit.place
+    ending = visit.site.endings.get(visit.place)
+    if ending is None:
+        raise UsageError("this session was not ended here", hint="open its page, and end it there")
+    if ending.error is not None:
+        raise ending.error
+    carried = f"{name} is being ended on this machine; this page is loaded again every {_AGAIN_S} s."
+    view = ReceiptView(namespace=namespace, name=name, receipt=ending.receipt, carried_by=carried)
+    answer = visit.html(receipt_page(visit.view(), view))
+    if ending.receipt is None:
+        answer.headers["Refresh"] = _AGAIN_S
+    return answer

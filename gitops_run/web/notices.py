@@ -1,0 +1,41 @@
+"""Errors as a page and as HTTP report them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from gitops_run.errors import (
+    BackendError,
+    GitOpsRunError,
+    GuardError,
+    NotFound,
+    TransientError,
+    UsageError,
+)
+from gitops_run.web.pages.view import Notice, NoticeKind
+
+
+def status_of(error: GitOpsRunError) -> HTTPStatus:
+    """Choose the status that an error has in HTTP."""
+    match error:
+        case NotFound():
+            return HTTPStatus.NOT_FOUND
+        case GuardError():
+            return HTTPStatus.FORBIDDEN
+        case UsageError():
+            return HTTPStatus.BAD_REQUEST
+        case TransientError():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case BackendError():
+            return HTTPStatus.FORBIDDEN
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def notice_of(error: GitOpsRunError) -> Notice:
+    """Explain an error as a page does."""
+    kind, title = {
+        HTTPStatus.NOT_FOUND: (NoticeKind.GONE, "That isn't there"),
+        HTTPStatus.FORBIDDEN: (NoticeKind.NOT_ALLOWED, "You may not do that"),
+        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster doesn't answer"),
+    }.get(status_of(error), (NoticeKind.FAILED, "That can't be done"))
+    return Notice(kind=kind, title=title, explanation=error.message, next_step=error.hint)

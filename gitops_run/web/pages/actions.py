@@ -1,0 +1,214 @@
+"""What a viewer can do to a session: buttons, the command that does the same, and what each form asks for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from htpy import (
+    Node,
+    Renderable,
+    a,
+    button,
+    code,
+    dialog,
+    div,
+    form,
+    fragment,
+    h2,
+    input,  # noqa: A004 - HTML's name
+    label,
+    p,
+    small,
+    span,
+)
+
+from gitops_run.model.state.history import short
+from gitops_run.web.pages.page import post
+from gitops_run.web.pages.shapes import icon
+from gitops_run.web.pages.view import Action, SessionView, ViewerView
+from gitops_run.web.pages.words import command, session_url
+
+WORDS: Final[Mapping[Action, str]] = {
+    Action.RETRY: "Retry",
+    Action.SUSPEND: "Suspend…",
+    Action.RESUME: "Resume",
+    Action.EXTEND: "Extend…",
+    Action.UNDO: "Undo…",
+    Action.END: "End…",
+}
+_DIALOGS: Final = (Action.SUSPEND, Action.EXTEND, Action.UNDO)
+_ARGUMENTS: Final[Mapping[Action, str]] = {
+    Action.SUSPEND: " --reason TEXT",
+    Action.EXTEND: " DURATION",
+    Action.UNDO: " REVISION",
+}
+_MOST: Final = "200"
+
+
+def command_of(action: Action, name: str, context: str = "") -> str:
+    """Write the command that does the same."""
+    verb = "down" if action is Action.END else action.value
+    where = f" --context {shlex.quote(context)}" if context else ""
+    return f"gitops-run {verb} {shlex.quote(name)}{_ARGUMENTS.get(action, '')}{where}"
+
+
+def offered(view: SessionView) -> tuple[Action, ...]:
+    """Choose the actions that make sense in a session's state."""
+    pause = Action.RESUME if view.state.is_suspended else Action.SUSPEND
+    extend = (Action.EXTEND,) if view.state.ends_at else ()
+    return (Action.RETRY, pause, *extend, Action.UNDO, Action.END)
+
+
+def buttons(view: SessionView) -> Renderable:
+    """Write the actions, each next to its command, and below them which rights are missing."""
+    actions = offered(view)
+    missing: dict[str, list[Action]] = {}
+    for action in actions:
+        if why := view.rights.why_not(action):
+            missing.setdefault(why, []).append(action)
+    return div(".actions")[
+        div(".action-row")[(_button(view, action) for action in actions)],
+        (
+            p(".why-not", id=f"lacks-{group[0]}")[
+                icon("expired"),
+                f"{', '.join(WORDS[one].rstrip('…') for one in group)}: {why}",
+            ]
+            for why, group in missing.items()
+        ),
+    ]
+
+
+def _button(view: SessionView, action: Action) -> Renderable:
+    why = view.rights.why_not(action)
+    words, does = WORDS[action], "pause" if action in {Action.SUSPEND, Action.RESUME} else action.value
+    copied = command_of(action, view.state.name, view.context)
+    return span(".action")[
+        _trigger(view, action, words, does)
+        if not why
+        else button(type="button", disabled=True, title=why)[words],
+        button(
+            ".square", type="button", data_copy=copied, title=copied, aria_label=f"Copy the command: {copied}"
+        )[icon("copy")],
+    ]
+
+
+def _trigger(view: SessionView, action: Action, words: str, does: str) -> Renderable:
+    if action is Action.END:
+        url = session_url(view.state.namespace, view.state.name, "end")
+        return a(".button.danger", href=url, data_do=does)[words]
+    if action in _DIALOGS:
+        return button(type="button", data_do=does, commandfor=f"do-{action}", command="show-modal")[words]
+    return button(type="submit", form=f"form-{action}", data_do=does)[words]
+
+
+def dialogs(viewer: ViewerView, view: SessionView) -> Node:
+    """Write the forms of a session's actions. They hold the login's token, and are no part of a stream."""
+    state = view.state
+
+    def url(action: Action) -> str:
+        return session_url(state.namespace, state.name, action.value)
+
+    forms = (
+        form(id=f"form-{action}", method="post", action=url(action))[
+            input(type="hidden", name="csrf", value=viewer.csrf)
+        ]
+        for action in (Action.RETRY, Action.RESUME)
+    )
+    asked = {
+        Action.SUSPEND: _reason(),
+        Action.EXTEND: _duration(view.extend_by),
+        Action.UNDO: div("#kept.choices"),
+    }
+    return fragment[
+        forms,
+        (
+            _dialog(
+                action,
+                f"{WORDS[action].rstrip('…')} {state.name}",
+                post(
+                    url(action),
+                    viewer,
+                    content if action is not Action.UNDO else kept(view),
+                    *_end_of(view, action),
+                ),
+            )
+            for action, content in asked.items()
+        ),
+    ]
+
+
+def kept(view: SessionView) -> Renderable:
+    """Write the snapshots that can be brought back: a part that changes while the page is open."""
+    record = view.state.record
+    live = view.state.source.revision if view.state.source else ""
+    choices = [one for one in reversed(record.kept if record else ()) if one.revision != live]
+    return div("#kept.choices")[
+        p["Which snapshot shall be live again? Files on the owner's machine stay as they are."],
+        [
+            label(".choice-row")[
+                input(type="radio", name="revision", value=one.revision, required=True),
+                code[short(one.revision)],
+                small[one.taken],
+            ]
+            for one in choices
+        ]
+        or p(".none")["No other snapshot is kept yet: one is kept for each save that Flux has applied."],
+    ]
+
+
+def _end_of(view: SessionView, action: Action) -> list[Renderable]:
+    carried = view.carried_by.get(action, "")
+    return [
+        p(".hint")[f"Carried out by {carried}."] if carried else fragment[()],
+        p(".hint")[command(command_of(action, view.state.name, view.context))],
+        _submit(action),
+    ]
+
+
+def _submit(action: Action) -> Renderable:
+    return p(".dialog-end")[
+        button(".primary", type="submit", name="action", value=action.value)[WORDS[action].rstrip("…")]
+    ]
+
+
+def _reason() -> Renderable:
+    return label(".field")[
+        span["Reason, for everybody who looks at the session"],
+        input(name="reason", required=True, maxlength=_MOST, autocomplete="off"),
+    ]
+
+
+def _duration(proposed: str) -> Renderable:
+    return label(".field")[
+        span["By how long, such as 90m, 8h or 3d; empty for its TTL once more"],
+        input(name="duration", value=proposed, maxlength="20", autocomplete="off"),
+    ]
+
+
+def _dialog(action: Action, words: str, content: Node) -> Renderable:
+    return dialog(id=f"do-{action}", aria_labelledby=f"title-{action}")[
+        div(".dialog-head")[
+            h2(id=f"title-{action}")[words],
+            form(method="dialog")[button(".quiet.square", aria_label="Close")[icon("close")]],
+        ],
+        content,
+    ]
+
+
+def bulk_dialogs(viewer: ViewerView) -> Node:
+    """Write what suspending and extending many sessions asks for. The script adds the selected sessions."""
+    fields = {Action.SUSPEND: _reason(), Action.EXTEND: _duration("")}
+    return fragment[
+        (
+            _dialog(
+                action,
+                f"{WORDS[action].rstrip('…')} the selected sessions",
+                form(".for-selected", method="post", action="/bulk")[
+                    input(type="hidden", name="csrf", value=viewer.csrf), field, _submit(action)
+                ],
+            )
+            for action, field in fields.items()
+        )
+    ]
