@@ -70,6 +70,7 @@ def test_the_platform_declares_a_cron_job_that_runs_gc(engineer: Person, collect
     assert pod["serviceAccountName"] == ACCOUNT
 
 
+@pytest.mark.timeout(300)
 def test_it_ends_suspends_and_answers_for_whoever_asks_and_leaves_what_is_not_due(
     engineer: Person, collector: Person, own_sandbox: Sandbox, root: Path
 ) -> None:
