@@ -198,7 +198,8 @@ def test_gc_removes_the_lock_that_a_killed_up_has_left(
     own_sandbox: Sandbox, engineer: Person, root: Path, name: str
 ) -> None:
     process = engineer.begins("up", name, str(root), "--root", str(root), until="create Namespace")
-    (lock,) = Path(engineer.env["XDG_DATA_HOME"]).rglob(f"locks/organization/*/{name}/*.json")
+    state = Path(engineer.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    (lock,) = state.glob(f".pulumi/locks/organization/*/{name}/*.json")
     os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=PATIENCE_S)
