@@ -144,8 +144,8 @@ def test_of_two_up_of_one_session_at_once_one_wins_and_the_other_says_who(
     ]
     said = [process.communicate(timeout=PATIENCE_S)[1] for process in both]
     codes = [process.returncode for process in both]
-    lost = codes.index(3)
     assert sorted(codes) == [0, 3], said
+    lost = codes.index(3)
     assert str(both[1 - lost].pid) in said[lost] or "locked" in said[lost]
     syncs(engineer, root, name)
     engineer.succeeds("down", name)
