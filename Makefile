@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 # Modules are compiled once, as an installation has them, instead of once in each command that is tested.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check chromium screenshots bench format
+.PHONY: demo test check chromium screenshots bench format image
 
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -54,6 +54,10 @@ screenshots: $(READY) chromium
 
 bench: $(READY) chromium
 	@$(BIN)/python -m benchmarks
+
+# An OCI layout in dist/image. BASE: a layout with Python; without one, Debian's packages are downloaded.
+image: $(READY)
+	@$(BIN)/python -m image $(if $(BASE),--base $(BASE))
 
 format: $(READY)
 	@$(BIN)/ruff check --quiet --fix .

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     return report(results)
 
 
-LATER = (FIRST_RUN, *ON_ITS_OWN, "corpus")
+LATER = (FIRST_RUN, *ON_ITS_OWN, "corpus", "faults", "canaries_found")
 """Figures of runs of their own, which take half an hour each: a whole run keeps the last ones."""
 
 

@@ -28,7 +28,7 @@ from gitops_run.errors import (
     ungrouped,
 )
 from gitops_run.model.flux.conditions import ApplierStatus, SourceStatus
-from gitops_run.model.flux.requests import Request
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.health.rules import READY, Health
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import Event
@@ -490,6 +490,22 @@ class FakeLease:
             self._lost = LockedError(f"taken over by {self.leases.holder}")
             raise self._lost
         self._valid_until = began + self.duration_s
+
+
+class FakeCarrier:
+    """Carries requests out, but refuses what it is asked for as `refused`, and leaves the end to others."""
+
+    def __init__(self) -> None:
+        self.answered: frozenset[str] = frozenset()
+        self.carried_out: list[str] = []
+
+    async def carry_out(self, request: Request) -> bool:
+        if request.verb == Verb.END:
+            return False
+        if request.argument == "refused":
+            raise GuardError("the platform refuses")
+        self.carried_out.append(request.verb)
+        return True
 
 
 class FakeHistory:

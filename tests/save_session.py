@@ -15,6 +15,7 @@ from gitops_run.model.state.events import Event
 from tests.fake_cluster_checks import FakeCluster as FakeChecks
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
+    FakeCarrier,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -41,6 +42,7 @@ class Session:
         self.checks = FakeChecks()
         self.leases = FakeLeases()
         self.history = FakeHistory()
+        self.carrier = FakeCarrier()
         self.events: list[Event] = []
         self._confirms = confirms
         self.confirm_after = 0.0
@@ -72,6 +74,7 @@ class Session:
             confirm=self.confirm,
             health=HealthFollower(FakeHealth(), self.emit),
             history=self.history,
+            carrier=self.carrier,
             new_token=self._tokens,
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()

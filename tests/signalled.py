@@ -1,7 +1,7 @@
-"""A sync that sends itself a signal at one step of a save: SIGKILL ends it there, SIGSTOP stops it.
+"""A command that sends itself a signal at one step: SIGKILL ends it there, SIGSTOP stops it.
 
 `python -m tests.signalled SIGNAL STEP WHEN COMMAND…` runs the real command line, and sends the signal before
-or after the first call of a step of the save protocol.
+or after the first call of a step: of the save protocol, of up and down, or of gc.
 """
 
 from __future__ import annotations
@@ -12,17 +12,31 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.flux import WatchedFlux
+from gitops_run.adapters.cluster.record import RecordMaps
+from gitops_run.adapters.cluster.remains import SessionCluster
+from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.store.objects import BucketStore
 from gitops_run.cli.app import main
 
-STEPS: dict[str, type] = {
+STEPS: dict[str, Any] = {
     "fence": WatchedFlux,
     "put_many": BucketStore,
     "delete": BucketStore,
     "list": BucketStore,
     "release": WatchedFlux,
     "request_fetch": WatchedFlux,
+    "facts": SessionCluster,
+    "up": Stacks,
+    "destroy": Stacks,
+    "forget": Stacks,
+    "remains": SessionCluster,
+    "leave_word": SessionCluster,
+    "drain": SessionCluster,
+    "remove": SessionCluster,
+    "suspend": control,
+    "write_record": RecordMaps,
 }
 
 

@@ -11,18 +11,22 @@ from functools import partial
 from anyio import to_thread
 
 from gitops_run.adapters.cluster import control
+from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.collected import list_for_gc, remove_orphans
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import list_states, read_state
 from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.pulumi import locks
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
-from gitops_run.api import sessions
+from gitops_run.api import requests, sessions
 from gitops_run.api.caller import Caller
-from gitops_run.errors import GitOpsRunError, NotFound, UsageError
+from gitops_run.api.sessions import home_of
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, TransientError, UsageError
 from gitops_run.flows import gc
 from gitops_run.flows.gc import Done
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import write_time
@@ -30,7 +34,8 @@ from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import Origin, Settings, Source
 from gitops_run.model.session.spec import parse_s3_store
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.collection import Finding, Listing, collect
+from gitops_run.model.stack.collection import Finding, Listing, collect, pending
+from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import SessionState, Suspension
 from gitops_run.model.store.keys import MadeKeys
 
@@ -61,9 +66,10 @@ async def apply(settings: Settings, caller: Caller, tell: Callable[[Done], None]
 async def _listing(connection: Connection, settings: Settings, caller: Caller) -> Listing:
     stored = await to_thread.run_sync(_stored, settings, caller.report)
     listing, unseen = await list_for_gc(connection, stored)
+    dead = await to_thread.run_sync(locks.dead_locks, home_of(caller))
     if unseen:
         caller.report(f"not looked for, since you may not list them: {', '.join(unseen)}")
-    return listing
+    return replace(listing, locks=dead)
 
 
 def _stored(settings: Settings, report: Callable[[str], None]) -> tuple[str, ...]:
@@ -108,6 +114,16 @@ class Collector:
     stacks: frozenset[str]
     now: Callable[[], datetime]
 
+    async def warn(self, finding: Finding) -> bool:
+        """Warn once in the record of a session that nobody syncs; a live sync warns there itself."""
+        state = await self._still_due(finding)
+        if state is None or state.ends_at is None:
+            return False
+        record, end = state.record or Record(), write_time(state.ends_at)
+        if not state.is_synced and record.warned != end:
+            await requests.write_record(self.connection, state, replace(record, warned=end))
+        return True
+
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session in the name of whoever asks."""
         state = await self._still_due(finding)
@@ -117,11 +133,42 @@ class Collector:
         await control.suspend(self.connection, state, why)
         return True
 
+    async def answer(self, finding: Finding) -> bool:
+        """Carry out what somebody asks of a session, or refuse it, and answer in its record.
+
+        The record of an ended session goes with it. What fails and may come back is left for the next time.
+        """
+        state = await self._still_due(finding)
+        request = pending(state) if state else None
+        if state is None or request is None:
+            return False
+        is_bound = await has_policies(self.connection)
+        if is_bound and request.verb == Verb.END:
+            return await self._end(state, finding.reason)
+        if state.is_synced:  # what its sync leaves is the end; its record is the sync's to write
+            raise GuardError(requests.NOT_BOUND, hint="install them: gitops-run platform up")
+        refusal = await self._refusal(state, request) if is_bound else requests.NOT_BOUND
+        if refusal:
+            self.caller.report(f"session {state.name}: {request.verb} is refused: {refusal}")
+        await requests.record_answer(self.connection, state, request, refusal, self.now())
+        return True
+
+    async def _refusal(self, state: SessionState, request: Request) -> str:
+        """Carry out a request, and say why it can't be; "" where it is done."""
+        try:
+            await requests.carry_out(self.connection, state, request)
+        except TransientError:
+            raise
+        except GitOpsRunError as error:
+            return error.message
+        return ""
+
     async def end(self, finding: Finding) -> bool:
         """End a session as `down` does where its stack is here, else by its labels, and leave word of it."""
         state = await self._still_due(finding)
-        if state is None:
-            return False
+        return state is not None and await self._end(state, finding.reason)
+
+    async def _end(self, state: SessionState, reason: str) -> bool:
         name = SessionName.parse(state.name)
         if name.text in self.stacks:
             said = {"allowContexts": self.settings.allow_contexts} if self.settings.allow_contexts else {}
@@ -134,7 +181,7 @@ class Collector:
             namespace=state.namespace,
             by=self.user,
             at=write_time(self.now()),
-            reason=finding.reason,
+            reason=reason,
         )
         await sessions.down_from_cluster(self._request(name, state), self.caller, stone)
         return True
@@ -145,6 +192,10 @@ class Collector:
             return False
         await remove_orphans(self.connection, finding)
         return True
+
+    async def unlock(self, finding: Finding) -> bool:
+        """Remove the lock of a stack on this machine whose process has ended."""
+        return finding.lock is not None and locks.remove(finding.lock)
 
     async def _still_due(self, finding: Finding) -> SessionState | None:
         """Read the session once more: somebody may have extended, saved, resumed or ended it meanwhile."""

@@ -12,16 +12,15 @@ from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.errors import UsageError
+from gitops_run.model.flux.requests import REASON_MAX
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
 from gitops_run.model.state.due import extended
 from gitops_run.model.state.session_state import SessionState, Suspension
 
-REASON_MAX = 200
-
 
 def parse_reason(text: str) -> str:
-    """Parse why a session is suspended. Raises UsageError where it is not one line."""
+    """Parse why somebody asks something of a session. Raises UsageError where it is not one line."""
     if not text.strip() or len(text) > REASON_MAX or not text.isprintable():
         raise UsageError(
             f"the reason is not one line of at most {REASON_MAX} characters",

@@ -6,41 +6,32 @@ process pushes it.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import anyio
 
+from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.listing import read_state
-from gitops_run.adapters.cluster.paths import map_path, source_path
-from gitops_run.adapters.cluster.record import to_summary
-from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
+from gitops_run.api.requests import answered, new_request
 from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout, ungrouped
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.flux.conditions import ApplierStatus, Standing, applier_verdict
-from gitops_run.model.flux.requests import Request, Verb, to_annotations
-from gitops_run.model.names import STATE_MAP
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.state.history import Kept, KeptSnapshot, before, find, short
 from gitops_run.model.state.session_state import SessionState
-
-# A sync answers at once. One that has died loses its Lease within this time.
-ANSWER_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +78,7 @@ async def undo(key: SessionKey, settings: Settings, rev: str | None, caller: Cal
         if wanted.revision == _live(state):
             caller.report(f"{short(wanted.revision)} is already live: there is nothing to undo")
             return Undone(snapshot=wanted, by="")
-        if state.synced_by is not None and state.synced_by.is_live:
+        if state.is_synced:
             await _ask(connection, key, state, wanted)
             return Undone(snapshot=wanted, by="sync")
     request = SyncRequest(key=key, settings=settings, root=None, undo_to=wanted.revision)
@@ -106,43 +97,23 @@ def _choices(here: Sequence[Kept], state: SessionState) -> Sequence[Kept]:
 
 async def _ask(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
     """Ask the live sync. Raises ReconcileFailed where it refuses, or Flux does, WaitTimeout."""
-    asked = Request(
-        id=secrets.token_hex(8),
-        verb=Verb.UNDO,
-        argument=wanted.revision,
-        who=await read_user(connection),
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    body = {"metadata": {"annotations": to_annotations(asked)}}
+    asked = new_request(Verb.UNDO, wanted.revision, await read_user(connection))
     with ungrouped():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_unless_refused, connection, key, state, asked)
-            await connection.patch(source_path(key.namespace, key.name.text), body)
+            tasks.start_soon(_unless_refused, connection, state, asked)
+            await control.ask(connection, state, asked)
             await _until_applied(connection, key, state, wanted)
             tasks.cancel_scope.cancel()
 
 
-async def _unless_refused(
-    connection: Connection, key: SessionKey, state: SessionState, asked: Request
-) -> None:
+async def _unless_refused(connection: Connection, state: SessionState, asked: Request) -> None:
     """Wait for the answer. Raises ReconcileFailed where it is a refusal, WaitTimeout where none comes."""
-    path = map_path(key.namespace, STATE_MAP).rpartition("/")[0]
-    with anyio.move_on_after(ANSWER_S):
-        async with aclosing(reflect_one(connection, path, STATE_MAP)) as states:
-            async for live in states:
-                summary = to_summary(live) if live else None
-                answer = summary.answer if summary else None
-                if answer is not None and answer.request == asked.id:
-                    if answer.is_accepted:
-                        return
-                    raise ReconcileFailed(
-                        f"the sync refuses to undo: {answer.message}",
-                        hint="to see what it keeps: gitops-run status NAME",
-                    )
-    raise WaitTimeout(
-        f"the sync of {key.name}, which runs as {_holder(state)}, did not answer within {ANSWER_S:.0f} s",
-        hint="to see whether it still runs: gitops-run status NAME",
-    )
+    answer = await answered(connection, state, asked)
+    if not answer.is_accepted:
+        raise ReconcileFailed(
+            f"the sync refuses to undo: {answer.message}",
+            hint="to see what it keeps: gitops-run status NAME",
+        )
 
 
 async def _until_applied(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:

@@ -8,6 +8,7 @@ from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.flux_manifests import read_manifests
 from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
+from gitops_run.adapters.pulumi.command import require_pulumi
 from gitops_run.adapters.pulumi.project import PLATFORMS, ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api.caller import Caller
@@ -100,6 +101,7 @@ def _resolved(said: Source, stack: Source, caller: Caller) -> PlatformSettings:
 
 
 def _ports(request: PlatformRequest, caller: Caller) -> flow.PlatformPorts:
+    require_pulumi()
     return flow.PlatformPorts(
         stacks=Stacks(_home(caller)),
         cluster=_cluster(request.settings),

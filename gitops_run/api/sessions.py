@@ -15,6 +15,7 @@ from gitops_run.adapters.machine import user_files
 from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
+from gitops_run.adapters.pulumi.command import require_pulumi
 from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.store.admin import open_store
@@ -52,7 +53,7 @@ async def stack_sources(name: SessionName, said: Source, caller: Caller) -> tupl
     The keys of the store that Pulumi has encrypted in the session's stack file are decrypted. Raises
     UsageError on a file that can't be used.
     """
-    home = _home(caller)
+    home = home_of(caller)
     stack_file = home.stack_file(name.text)
     stack = user_files.read_stack_file(stack_file)
     if user_files.has_encrypted_keys(stack_file):
@@ -69,7 +70,7 @@ def making(name: SessionName, sources: Sequence[Source], caller: Caller) -> Sess
     The kubeconfig's current context counts when a session is made, and never again: it's pinned then. Raises
     UsageError on a kubeconfig or a file that can't be used.
     """
-    stack_file = _home(caller).stack_file(name.text)
+    stack_file = home_of(caller).stack_file(name.text)
     request = request_to_make(name, _with_context(sources, stack_file), stack_file, caller.environment)
     _refuse_missing_values(request.settings)
     return request
@@ -83,7 +84,7 @@ def ending(
     has_cluster: whether the cluster is asked, so that the kubeconfig must be usable. Raises UsageError.
     """
     if has_cluster:
-        sources = _with_context(sources, _home(caller).stack_file(name.text))
+        sources = _with_context(sources, home_of(caller).stack_file(name.text))
     return request_to_end(name, sources)
 
 
@@ -110,7 +111,8 @@ async def down_from_cluster(
     request: SessionRequest, caller: Caller, stone: Tombstone | None = None
 ) -> Receipt:
     """End a session whose state is lost, or out of reach where a stone is given. Raises as lifecycle.down."""
-    receipt = await lifecycle.down_from_cluster(request, _ports(request, caller), caller.tell, stone)
+    ports = _ports(request, caller, needs_stack=stone is None)
+    receipt = await lifecycle.down_from_cluster(request, ports, caller.tell, stone)
     return _forgotten(request, receipt, caller)
 
 
@@ -126,7 +128,7 @@ async def stacks_of(cluster: str, caller: Caller) -> frozenset[str]:
 
     cluster: the UID of its kube-system namespace. Raises BackendError where Pulumi isn't here or fails.
     """
-    home = _home(caller)
+    home = home_of(caller)
     return frozenset(
         name
         for name in await Stacks(home).names()
@@ -189,11 +191,13 @@ def _forgotten(request: SessionRequest, receipt: Receipt, caller: Caller) -> Rec
     return receipt
 
 
-def _ports(request: SessionRequest, caller: Caller) -> lifecycle.Ports:
+def _ports(request: SessionRequest, caller: Caller, *, needs_stack: bool = True) -> lifecycle.Ports:
+    if needs_stack:
+        require_pulumi()
     masker = Masker()
     masker.learn(request.secrets())
     return lifecycle.Ports(
-        stacks=Stacks(_home(caller), masker),
+        stacks=Stacks(home_of(caller), masker),
         cluster=SessionCluster(request.key),
         open_store=open_store,
         open_keys=open_keys,
@@ -201,5 +205,6 @@ def _ports(request: SessionRequest, caller: Caller) -> lifecycle.Ports:
     )
 
 
-def _home(caller: Caller) -> ProjectHome:
+def home_of(caller: Caller) -> ProjectHome:
+    """Find the project that has the stacks of sessions. Raises UsageError."""
     return find_home(caller.here, user_files.data_directory(caller.environment), caller.environment)

@@ -39,6 +39,7 @@ from gitops_run.api.inspection import (
     work_tree,
 )
 from gitops_run.api.reach import reached_store
+from gitops_run.api.requests import SyncCarrier
 from gitops_run.errors import TransientError, ungrouped
 from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.expiry import warn_of_end
@@ -51,6 +52,7 @@ from gitops_run.flows.undo import undo
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.state.events import ServiceFailed, SyncStarted
+from gitops_run.model.state.record import Record
 from gitops_run.model.text.masking import Masker
 
 GOODBYE_S: Final = 5.0
@@ -83,8 +85,8 @@ async def sync_session(request: SyncRequest, caller: Caller) -> None:
         opened = await _once_reached(
             lambda: stack.enter_async_context(_opened(request, caller)), request, caller
         )
-        async with _leased(opened.lease, request, caller), _recorded(opened, caller):
-            ports = opened.ports(caller)
+        async with _leased(opened.lease, request, caller), _recorded(opened, caller) as earlier:
+            ports = opened.ports(caller, earlier)
             loop_settings = _loop_settings(opened.session, request.settings)
             if request.undo_to:
                 await undo(ports, loop_settings, request.undo_to)
@@ -112,13 +114,17 @@ async def _leased(lease: SessionLease, request: SyncRequest, caller: Caller) -> 
 
 
 @asynccontextmanager
-async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[None]:
-    """Publish in the cluster what is done, for everybody who may see the session, and warn of its end."""
+async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[Record]:
+    """Publish in the cluster what is done, for everybody who may see the session, and warn of its end.
+
+    Yields what the record held before.
+    """
+    earlier = await read_record(opened.connection, opened.key.namespace) or Record()
     recorder = Recorder(
         RecordMaps(opened.connection, opened.key.namespace),
         opened.lease.ensure,
         partial(look_at_work_tree, opened.root, caller.environment),
-        await read_record(opened.connection, opened.key.namespace),
+        earlier,
     )
     caller.events.listen(recorder.hear)
 
@@ -131,7 +137,7 @@ async def _recorded(opened: _Opened, caller: Caller) -> AsyncIterator[None]:
             tasks.start_soon(recorder.run, caller.emit)
             tasks.start_soon(warn_of_end, opened.flux, last_save, caller.emit, partial(datetime.now, UTC))
             try:
-                yield
+                yield earlier
             finally:
                 tasks.cancel_scope.cancel()
                 with anyio.move_on_after(GOODBYE_S, shield=True):
@@ -170,8 +176,8 @@ class _Opened:
     masker: Masker
     lease: SessionLease
 
-    def ports(self, caller: Caller) -> Ports:
-        """Bundle it for the loop."""
+    def ports(self, caller: Caller, earlier: Record) -> Ports:
+        """Bundle it for the loop. earlier: what the session's record held when the sync began."""
         health = ClusterHealth(self.connection, self.key.namespace, self.masker)
         return Ports(
             files=work_tree(self.session, self.root or self.work, self.work / "tree", caller.emit),
@@ -185,6 +191,11 @@ class _Opened:
             new_token=_new_token,
             history=SessionHistory(history_folder(caller.environment, self.key), self.work),
             health=HealthFollower(health, caller.emit),
+            carrier=SyncCarrier(
+                connection=self.connection,
+                key=self.key,
+                answered=frozenset(answer.request for answer in earlier.answers),
+            ),
         )
 
     @property

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "history": ("gitops_run.cli.history:history", "List the snapshots that a session can go back to."),
     "list": ("gitops_run.cli.show:list_sessions", "List the sessions of a cluster."),
     "platform": ("gitops_run.cli.platform:platform", "Prepare a cluster for sessions, including Flux."),
+    "request": ("gitops_run.cli.request:request", "Ask a session's sync or the collector for something."),
     "resume": ("gitops_run.cli.control:resume", "Apply the saves of a suspended session again."),
     "retry": ("gitops_run.cli.retry:retry", "Check, push and apply the files of a session again."),
     "run": ("gitops_run.cli.run:run", "Create a session on a directory, sync it, and end it."),

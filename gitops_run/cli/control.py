@@ -26,7 +26,7 @@ from gitops_run.model.state.session_state import SessionState
 def extend(name: str, duration: str | None, output: str, **flags: object) -> None:
     """Let session NAME live DURATION longer, such as 4h or 2d; its TTL once more where none is given."""
     by = Duration.parse(duration) if duration else None
-    expires = anyio.run(control.extend, _key(name, flags), by)
+    expires = anyio.run(control.extend, session_key(name, flags), by)
     if output == "json":
         print_json({"session": name, "expires": expires})
     else:
@@ -41,7 +41,7 @@ def extend(name: str, duration: str | None, output: str, **flags: object) -> Non
 def suspend(name: str, reason: str, output: str, **flags: object) -> None:
     """Suspend session NAME: what was applied stays, and saves are stored until it is resumed."""
     why = control.parse_reason(reason)
-    before = anyio.run(control.suspend, _key(name, flags), why)
+    before = anyio.run(control.suspend, session_key(name, flags), why)
     if output == "json":
         print_json({"session": name, "suspended": True, "changed": not before.is_suspended})
     elif before.is_suspended:
@@ -56,7 +56,7 @@ def suspend(name: str, reason: str, output: str, **flags: object) -> None:
 @json_flag
 def resume(name: str, output: str, **flags: object) -> None:
     """Resume session NAME: Flux applies what is stored, and later saves."""
-    before = anyio.run(control.resume, _key(name, flags))
+    before = anyio.run(control.resume, session_key(name, flags))
     if output == "json":
         print_json({"session": name, "suspended": False, "changed": before.is_suspended})
     else:
@@ -69,6 +69,7 @@ def suspended_by(session: SessionState) -> str:
     return f" by {said.suspended_by}: {said.suspended_reason}" if said else ""
 
 
-def _key(name: str, flags: Mapping[str, object]) -> SessionKey:
+def session_key(name: str, flags: Mapping[str, object]) -> SessionKey:
+    """Say which session a command is about."""
     parsed = SessionName.parse(name)
     return SessionKey.of(parsed, session_settings(parsed, flags))

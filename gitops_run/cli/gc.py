@@ -22,10 +22,13 @@ from gitops_run.flows.gc import Done
 from gitops_run.model.stack.collection import Finding, Kind
 
 _DONE: Final = {
+    Kind.REQUESTED: "answered",
+    Kind.EXPIRING: "warned in its record",
     Kind.IDLE: "suspended",
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",
     Kind.ORPHAN: "removed",
+    Kind.LOCK: "removed",
 }
 
 
@@ -34,7 +37,7 @@ _DONE: Final = {
 @settings_flags("kubeconfig", "context", "allowContexts")
 @json_flag
 def gc(output: str, *, is_applied: bool, **flags: object) -> None:
-    """Suspend idle sessions, end expired ones, and remove what ended sessions have left.
+    """Carry out requests, suspend idle sessions, end expired ones, and remove what ended ones have left.
 
     Lists what would be done, and changes nothing, unless --apply is given.
     """

@@ -28,6 +28,7 @@ _METAVARS = {
     "substitutefrom": "KIND/NAME",
     "image": "IMAGE",
     "owner": "USER",
+    "schedule": "SCHEDULE",
     "ttl": "DURATION",
     "idlelimit": "DURATION",
     "teamquota": "TEAM/RESOURCE=AMOUNT",

@@ -21,6 +21,7 @@ from gitops_run.model.platform.status import PlatformStatus, rows, to_json, to_s
 
 CLUSTER_KEYS: Final = ("kubeconfig", "context", "allowContexts")
 FLUX_KEYS: Final = ("fluxVersion", "fluxManifests", "fluxRegistry", "fluxReceiver")
+_COLLECTOR_KEYS: Final = ("collectorImage", "collectorSchedule")
 _SESSION_KEYS: Final = (
     "sessionIsolation",
     "sessionQuota",
@@ -47,7 +48,7 @@ def platform() -> None:
 
 @platform.command()
 @_which_stack
-@settings_flags(*CLUSTER_KEYS, *FLUX_KEYS, *_SESSION_KEYS, table=PLATFORM_SETTINGS)
+@settings_flags(*CLUSTER_KEYS, *FLUX_KEYS, *_SESSION_KEYS, *_COLLECTOR_KEYS, table=PLATFORM_SETTINGS)
 @json_flag
 def up(named: str | None, output: str, **flags: object) -> None:
     """Create or update the platform. An existing Flux is never changed."""

@@ -26,6 +26,7 @@ from gitops_run.errors import UsageError
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
+from gitops_run.model.stack.collection import pending
 from gitops_run.model.state.details import SessionDetails
 from gitops_run.model.state.document import last_applied, to_document
 from gitops_run.model.state.due import time_left
@@ -245,6 +246,8 @@ def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
         *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),
     ]
+    if (request := pending(session)) is not None:
+        rows.append(("asked", str(request)))
     if source is not None:
         rows += [
             ("fetched", source.revision or "nothing yet"),
@@ -317,6 +320,10 @@ def _record_rows(record: Record) -> list[tuple[str, ...]]:
         rows.append(("refused", f"the last save: {last.problems[0]}{more}"))
     if record.undone_to:
         rows.append(("undone to", f"{short(record.undone_to)}: files differ until the next save"))
+    if record.answers:
+        last_answer = record.answers[-1]
+        came = "carried out" if last_answer.is_accepted else f"refused: {last_answer.message}"
+        rows.append(("answered", f"{last_answer.verb}, asked by {last_answer.who}: {came}"))
     if record.trouble:
         rows.append(("waiting", record.trouble))
     rows += [("not healthy", f"{one.ref} {one.health} {one.message}".rstrip()) for one in record.unhealthy]

@@ -30,8 +30,13 @@ class Platform(pulumi.ComponentResource):
         )
         here = pulumi.ResourceOptions(parent=self, provider=cluster)
         flux = _declare_flux(spec.flux, here)
-        for manifest in platform_objects(spec.stack, spec.pod_security, spec.time, spec.isolation):
-            _declare(manifest, after(here, *flux))
+        made = list(flux)
+        for manifest in platform_objects(
+            spec.stack, spec.pod_security, spec.time, spec.isolation, spec.collector
+        ):
+            declared = _declare(manifest, after(here, *made))
+            if manifest["kind"] == "Namespace":
+                made.append(declared)
         self.register_outputs(dict(platform_outputs(spec)))
 
 

@@ -13,14 +13,23 @@ from gitops_run.model.stack.collection import Finding, Kind
 class CollectorPort(Protocol):
     """Do what one finding calls for; each returns False where it doesn't hold any more."""
 
+    async def warn(self, finding: Finding) -> bool:
+        """Warn in a session's record that its TTL is nearly over."""
+
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session."""
+
+    async def answer(self, finding: Finding) -> bool:
+        """Carry out what somebody asks of a session, or refuse it, and answer in its record."""
 
     async def end(self, finding: Finding) -> bool:
         """End a session, with its stack where that is here."""
 
     async def remove(self, finding: Finding) -> bool:
         """Remove objects whose session is gone."""
+
+    async def unlock(self, finding: Finding) -> bool:
+        """Remove the lock of a stack whose process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +46,13 @@ async def act(
 ) -> tuple[Done, ...]:
     """Do what each finding calls for, and report each as it is done."""
     steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
+        Kind.REQUESTED: port.answer,
+        Kind.EXPIRING: port.warn,
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,
         Kind.ORPHAN: port.remove,
+        Kind.LOCK: port.unlock,
     }
     done = []
     for finding in findings:

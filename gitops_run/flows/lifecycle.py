@@ -154,6 +154,10 @@ async def up(request: SessionRequest, ports: Ports, tell: Tell) -> SessionSpec:
         is_new=not facts.has_session,
     )
     outcome = await declaration.run(config)
+    if not outcome.changed and not facts.is_whole:
+        tell(StackNotice(text="a part of the session is gone that its stack knows: looking at each again"))
+        await ports.stacks.clear_pending(spec.name.text)
+        outcome = await declaration.run(config)
     if outcome.has_pending:
         await ports.stacks.clear_pending(spec.name.text)
     return spec

@@ -28,6 +28,7 @@ from gitops_run.model.state.events import (
     SaveUnchanged,
     SaveUndecided,
     ServiceFailed,
+    SessionExpiring,
     SnapshotKept,
     StoreDiffered,
     SyncStarted,
@@ -58,6 +59,7 @@ _WORTH_WRITING: Final = (
     | SnapshotKept
     | WorkTreeSeen
     | RequestAnswered
+    | SessionExpiring
 )
 
 

@@ -3,44 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Protocol
 
+from gitops_run.errors import GitOpsRunError
 from gitops_run.flows.ports import Emit, Flux
-from gitops_run.model.flux.requests import Request, Verb
+from gitops_run.model.flux.requests import OF_FILES, Request, Verb, verb_of
 from gitops_run.model.state.events import RequestAnswered
 
 
-class Requests:
-    """Take requests from the session's Bucket, each once."""
+class Carrier(Protocol):
+    """Carries out what is asked of the session's objects, and knows what was answered before."""
 
-    def __init__(self, flux: Flux, emit: Emit) -> None:
+    @property
+    def answered(self) -> frozenset[str]:
+        """The ids of the requests that earlier syncs or the collector have answered."""
+        ...
+
+    async def carry_out(self, request: Request) -> bool:
+        """Carry a request out; False leaves it to the collector. Raises GitOpsRunError as a refusal."""
+        ...
+
+
+class Requests:
+    """Take requests from the session's Bucket, each once, by its id."""
+
+    def __init__(self, flux: Flux, emit: Emit, carrier: Carrier) -> None:
         self._flux = flux
         self._emit = emit
+        self._carrier = carrier
 
     async def come(self) -> AsyncIterator[Request]:
-        """Yield what is asked for from now on. Earlier requests were made to another sync.
+        """Carry out what is asked for, and yield what concerns the files.
 
-        What this version doesn't know is refused.
+        A request that was made before this sync began, and that nobody has answered, is carried out too, but
+        for an undo: whoever asked for it has stopped waiting, and the files have changed since.
         """
-        last = self._flux.source.request
+        done = set(self._carrier.answered)
+        earlier = self._flux.source.request
         while True:
             request = self._flux.source.request
-            if request is not None and request != last:
-                last = request
-                if request.verb in tuple(Verb):
-                    yield request
-                else:
-                    self.answer(request, refusal=f"this sync can't {request.verb}: it is of an older version")
-            await self._flux.changed()
+            if request is None or request.id in done:
+                await self._flux.changed()
+                continue
+            done.add(request.id)
+            if request.verb not in OF_FILES:
+                await self._carry_out(request)
+            elif request == earlier and request.verb == Verb.UNDO:
+                self.answer(request, refusal="nobody synced the session when it was asked for")
+            else:
+                yield request
+
+    async def _carry_out(self, request: Request) -> None:
+        try:
+            verb_of(request)
+            is_done = await self._carrier.carry_out(request)
+        except GitOpsRunError as error:
+            self.answer(request, refusal=error.message)
+        else:
+            if is_done:
+                self.answer(request)
 
     def answer(self, request: Request | None, refusal: str = "") -> None:
         """Report whether a request is carried out. refusal: why it isn't. None was asked for by nobody."""
         if request is not None:
-            self._emit(
-                RequestAnswered(
-                    request=request.id,
-                    verb=request.verb,
-                    who=request.who,
-                    is_accepted=not refusal,
-                    message=refusal,
-                )
-            )
+            self._emit(answer_to(request, refusal))
+
+
+def answer_to(request: Request, refusal: str = "") -> RequestAnswered:
+    """Write the answer to a request. refusal: why it isn't carried out, "" where it is."""
+    return RequestAnswered(
+        request=request.id,
+        verb=request.verb,
+        who=request.who,
+        is_accepted=not refusal,
+        message=refusal,
+    )

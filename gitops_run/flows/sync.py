@@ -34,7 +34,7 @@ from gitops_run.flows.ports import (
 from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.flows.requests import Requests
+from gitops_run.flows.requests import Carrier, Requests
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import applied_path
 from gitops_run.model.objects.pruning import prune_question, pruned
@@ -84,6 +84,7 @@ class Ports:
     new_token: Callable[[], str]
     health: HealthFollower
     history: History
+    carrier: Carrier
     store_watch: StoreWatch = field(default_factory=SteadyStore)
 
 
@@ -103,7 +104,7 @@ class SaveLoop:
             RecordPorts(history=ports.history, health=ports.health, flux=ports.flux, emit=ports.emit)
         )
         self._undo = undo
-        self._requests = Requests(ports.flux, ports.emit)
+        self._requests = Requests(ports.flux, ports.emit, ports.carrier)
         self._whole_root_reason = ""
         self._backoff = Backoff()
         self._is_edit = False
@@ -157,9 +158,8 @@ class SaveLoop:
     async def _watch_session(self, tasks: TaskGroup) -> None:
         """End the loop where the session goes, or applies something else than what is checked here.
 
-        What `up` has changed of it may mend a save that was refused: it is checked again.
-
-        Between saves, Flux may find that somebody else wrote to the store: that is put right.
+        What `up` has changed of it may mend a save that was refused: it is checked again. Between saves, Flux
+        may find that somebody else wrote to the store: that is put right.
         """
         expected = applied_path(self._settings.target)
         generation = self._ports.flux.applier.generation

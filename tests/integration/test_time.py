@@ -173,6 +173,8 @@ def test_the_live_loop_warns_before_the_end_and_an_ended_session_is_brought_up_o
         warned = sync.tells("session_expiring")
         assert warned["expires"] == shown(engineer, "short")["time"]["expires"]
         assert "gitops-run extend short" in warned["hint"]
+        ends = warned["expires"]
+        assert wait_until(lambda: shown(engineer, "short")["record"]["warned"] == ends, PATIENCE_S)
     assert wait_until(lambda: shown(engineer, "short")["phase"] == "expired", PATIENCE_S)
     refused = engineer.types("up", "short")
     assert refused.code != 0
@@ -273,3 +275,80 @@ def test_gc_removes_what_carries_the_label_of_a_session_that_is_gone_and_nothing
 
 def test_whoever_does_not_see_every_session_collects_nothing(session: SharedSession) -> None:
     assert session.owner.types("gc", "--apply").code != 0
+
+
+def ask(person: Person, name: str, *words: str) -> str:
+    """Ask something of a session; return the request's id."""
+    asked = person.succeeds("request", name, *words, "--reason", "demo at noon", "-o", "json").json
+    return str(asked["request"]["id"])
+
+
+def answers(person: Person, name: str = NAME) -> dict[str, bool]:
+    record = shown(person, name)["record"]
+    return {one["request"]: one["is_accepted"] for one in record["answers"]} if record else {}
+
+
+def test_what_an_owner_asks_while_nobody_syncs_the_collector_carries_out_once_and_answers(
+    session: SharedSession, engineer: Person
+) -> None:
+    before = moment(shown(engineer)["time"]["expires"])
+    suspended = ask(session.owner, NAME, "suspend")
+    assert found(engineer, "requested") == [NAME]
+    engineer.succeeds("gc", "--apply")
+    (target,) = shown(engineer)["targets"]
+    assert (target["suspended_by"], target["suspended_reason"]) == (DEVELOPER, "demo at noon")
+    resumed = ask(session.owner, NAME, "resume")
+    engineer.succeeds("gc", "--apply")
+    extended = ask(session.owner, NAME, "extend", "10m")
+    engineer.succeeds("gc", "--apply")
+    session.owner.succeeds("suspend", NAME, "--reason", "later, by hand")
+    assert found(engineer, "requested") == []
+    engineer.succeeds("gc", "--apply")
+    after = shown(engineer)
+    assert after["targets"][0]["suspended_reason"] == "later, by hand"
+    assert moment(after["time"]["expires"]) == before + timedelta(minutes=10)
+    assert answers(engineer) == dict.fromkeys((suspended, resumed, extended), True) | answers(engineer)
+    session.owner.succeeds("resume", NAME)
+
+
+def test_a_retry_that_nobody_syncs_is_flux_s_and_an_extension_beyond_the_rules_is_refused_in_the_record(
+    session: SharedSession, engineer: Person
+) -> None:
+    retried = ask(session.owner, NAME, "retry")
+    engineer.succeeds("gc", "--apply")
+    bucket = live(engineer, "buckets.source.toolkit.fluxcd.io")
+    assert bucket["metadata"]["annotations"]["reconcile.fluxcd.io/requestedAt"] == retried
+    far = ask(session.owner, NAME, "extend", "90d")
+    told = engineer.succeeds("gc", "--apply").err
+    assert "sessionMaxTtl" in told
+    assert answers(engineer)[retried]
+    assert not answers(engineer)[far]
+
+
+def test_an_undo_is_refused_where_nobody_syncs_and_a_viewer_asks_for_nothing(
+    session: SharedSession, engineer: Person, viewer: Person
+) -> None:
+    refused = session.owner.types("request", NAME, "undo", "--reason", "back")
+    assert refused.code == 7
+    assert "nobody syncs" in refused.err
+    assert viewer.types("request", NAME, "end", "--reason", "mine").code != 0
+    assert found(engineer, "requested") == []
+
+
+def test_a_live_sync_answers_what_is_asked_of_it_and_the_end_is_the_collectors(
+    session: SharedSession, engineer: Person
+) -> None:
+    """Its owner may not delete a session: the collector does, and says for whom."""
+    root = str(session.root)
+    engineer.succeeds("up", "asked", root, "--root", root, "--owner", DEVELOPER)
+    with replace(session.owner, cwd=session.root).leaves_running("sync", "asked") as sync:
+        sync.tells("save_applied")
+        asked = session.owner.succeeds("request", "asked", "suspend", "--reason", "noon", "-o", "json").json
+        assert asked["answer"]["is_accepted"]
+        assert sync.tells("request_answered")["verb"] == "suspend"
+        assert shown(engineer, "asked")["targets"][0]["suspended_by"] == DEVELOPER
+        ask(session.owner, "asked", "end")
+        told = engineer.succeeds("gc", "--apply").err
+        assert f"{DEVELOPER} asks to end it: demo at noon" in told
+    assert "run-asked" not in engineer.names("namespace")
+    assert engineer.types("down", "asked").code != 0

@@ -13,12 +13,13 @@ import anyio
 import pytest
 
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.api import collector, sessions
+from gitops_run.api import collector, requests, sessions
 from gitops_run.api.caller import Caller
-from gitops_run.errors import GuardError, NotFound
+from gitops_run.errors import BackendError, GitOpsRunError, GuardError, NotFound, TransientError
 from gitops_run.flows import lifecycle
 from gitops_run.flows.gc import Done, act
 from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.flux.requests import Request
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import write_time
@@ -31,9 +32,12 @@ from gitops_run.model.session.tombstone import (
     tombstone_name,
 )
 from gitops_run.model.stack.collection import Finding, Kind, Listing, collect
-from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.stack.events import PendingObject, StackLock
 from gitops_run.model.state.envelope import EventStream, Stamp
-from gitops_run.model.state.session_state import SessionState
+from gitops_run.model.state.record import Record
+from gitops_run.model.state.saves import Answer
+from gitops_run.model.state.session_state import SessionState, Writer
+from gitops_run.model.state.summary import Summary
 from tests.unit.test_lifecycle_keys import BUCKET, KNOWN, NEW, World, request, up
 from tests.unit.test_limits import CREATED, IDLE_ALONE, LIMITS, TTL_ALONE, session
 
@@ -114,6 +118,17 @@ def test_buckets_and_keys_of_this_clusters_ended_sessions_are_found_and_of_no_ot
     assert {one.kind for one in listed} == {Kind.BUCKET}
 
 
+def test_the_lock_of_a_run_that_has_ended_is_found_whether_its_session_exists_or_not() -> None:
+    lock = StackLock(user="jane", host="laptop", pid=4711, since="2026-11-23T19:10:00Z", path="/lock.json")
+    listing = Listing(uid="uid", states=[whole(session(LIMITS))], locks=[("web", lock), ("old", lock)])
+    locked = collect(listing, CREATED)
+    assert [(one.kind, one.session, one.lock) for one in locked] == [
+        (Kind.LOCK, "web", lock),
+        (Kind.LOCK, "old", lock),
+    ]
+    assert "4711" in locked[0].reason
+
+
 @dataclass
 class Port:
     """Do what is asked, but for what fails."""
@@ -125,11 +140,20 @@ class Port:
     async def suspend(self, finding: Finding) -> bool:
         return await self._do("suspend", finding)
 
+    async def warn(self, finding: Finding) -> bool:
+        return await self._do("warn", finding)
+
+    async def answer(self, finding: Finding) -> bool:
+        return await self._do("answer", finding)
+
     async def end(self, finding: Finding) -> bool:
         return await self._do("end", finding)
 
     async def remove(self, finding: Finding) -> bool:
         return await self._do("remove", finding)
+
+    async def unlock(self, finding: Finding) -> bool:
+        return await self._do("unlock", finding)
 
     async def _do(self, what: str, finding: Finding) -> bool:
         if finding.session in self.fails:
@@ -153,13 +177,14 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
         of(Kind.INCOMPLETE, "e"),
         of(Kind.ORPHAN, "f"),
         of(Kind.IDLE, "busy again"),
+        of(Kind.REQUESTED, "g"),
+        of(Kind.LOCK, "h"),
     ]
     port, told = Port(fails=frozenset({"bad"}), changed=frozenset({"busy again"})), list[Done]()
     done = anyio.run(act, findings, port, told.append)
-    assert port.did == ["end a", "suspend b", "end e", "remove f"]
+    assert port.did == ["end a", "suspend b", "warn c", "end e", "remove f", "answer g", "unlock h"]
     assert [one.finding.session for one in done if one.error] == ["bad"]
     assert [one.finding.session for one in done if not one.is_done and not one.error] == [
-        "c",
         "d",
         "busy again",
     ]
@@ -191,8 +216,13 @@ def test_gc_looks_again_and_leaves_a_session_that_was_extended_or_ended_meanwhil
     monkeypatch.setattr(sessions, "down_from_cluster", down)
     seen = [whole(session(TTL_ALONE))]
     (finding,) = found(*seen, hours=11)
+    assert anyio.run(collecting(seen, hours=11).end, finding) is is_ended
+    assert ended == ([f"run-web: {finding.reason}"] if is_ended else [])
+
+
+def collecting(seen: Sequence[SessionState], hours: float = 0) -> collector.Collector:
     values = {"context": "kind-a", "kubeconfig": "/k"}
-    collecting = collector.Collector(
+    return collector.Collector(
         connection=cast(Connection, None),
         listing=Listing(uid="uid", states=seen),
         settings=resolve([Source(origin=Origin.FLAG, values=values)]),
@@ -207,10 +237,156 @@ def test_gc_looks_again_and_leaves_a_session_that_was_extended_or_ended_meanwhil
         ),
         user="gc@example.com",
         stacks=frozenset(),
-        now=lambda: CREATED + timedelta(hours=11),
+        now=lambda: CREATED + timedelta(hours=hours),
     )
-    assert anyio.run(collecting.end, finding) is is_ended
-    assert ended == ([f"run-web: {finding.reason}"] if is_ended else [])
+
+
+def asked(
+    verb: str,
+    *,
+    is_synced: bool = False,
+    answers: Sequence[str] = (),
+    newest: str = "",
+    base: SessionState | None = None,
+) -> SessionState:
+    """A session of which something is asked. answers, newest: the ids that its record and its row answer."""
+    request = Request(id="r1", verb=verb, who="dev@example.com", when="then", why="demo")
+    said = [answer_to_id(one) for one in answers]
+    return replace(
+        base or session(LIMITS),
+        source=SourceStatus(request=request),
+        synced_by=Writer(holder="dev@laptop/1", since="", is_live=is_synced),
+        record=Record(answers=tuple(said)),
+        summary=Summary(answer=answer_to_id(newest)) if newest else None,
+    )
+
+
+def answer_to_id(request: str) -> Answer:
+    return Answer(request=request, verb="", who="", at="", is_accepted=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "reasons"),
+    [
+        (asked("suspend"), ["dev@example.com asks to suspend it: demo"]),
+        (asked("suspend", is_synced=True), []),
+        (asked("end", is_synced=True), ["dev@example.com asks to end it: demo"]),
+        (asked("suspend", answers=["r1", "r2"]), []),
+        (asked("suspend", newest="r1"), []),
+        (asked("suspend", newest="r0", answers=["r0"]), ["dev@example.com asks to suspend it: demo"]),
+    ],
+)
+def test_what_no_live_sync_answers_is_the_collectors_and_so_is_every_end(
+    state: SessionState, reasons: list[str]
+) -> None:
+    assert [one.reason for one in found(state)] == reasons
+
+
+def test_a_request_comes_before_what_is_due_since_it_may_make_that_out_of_date() -> None:
+    state = asked("extend", base=session(TTL_ALONE))
+    assert [one.kind for one in found(state, hours=11)] == [Kind.REQUESTED, Kind.EXPIRED]
+
+
+@dataclass
+class Asker:
+    """The cluster of a collector: what was carried out, ended and answered there."""
+
+    state: SessionState
+    has_policies: bool | None = True
+    error: GitOpsRunError | None = None
+    did: list[str] = field(default_factory=list)
+
+    def answers(self, monkeypatch: pytest.MonkeyPatch) -> bool:
+        async def read_state(*_: object) -> SessionState:
+            return self.state
+
+        async def has_policies(_: Connection) -> bool | None:
+            return self.has_policies
+
+        async def carry_out(_: Connection, __: SessionState, request: Request) -> None:
+            if self.error:
+                raise self.error
+            self.did.append(request.verb)
+
+        async def record_answer(
+            _: Connection, __: SessionState, request: Request, refusal: str, ___: datetime
+        ) -> None:
+            self.did.append(f"refuse {request.id}: {refusal[:20]}" if refusal else f"answer {request.id}")
+
+        async def down(_: SessionRequest, __: Caller, stone: Tombstone) -> None:
+            self.did.append(f"end: {stone.reason}")
+
+        monkeypatch.setattr(collector, "read_state", read_state)
+        monkeypatch.setattr(collector, "has_policies", has_policies)
+        monkeypatch.setattr(requests, "carry_out", carry_out)
+        monkeypatch.setattr(requests, "record_answer", record_answer)
+        monkeypatch.setattr(sessions, "down_from_cluster", down)
+        (finding,) = found(self.state)
+        return anyio.run(collecting([self.state]).answer, finding)
+
+
+@pytest.mark.parametrize(
+    ("asker", "did"),
+    [
+        (Asker(asked("suspend")), ["suspend", "answer r1"]),
+        (Asker(asked("end")), ["end: dev@example.com asks to end it: demo"]),
+        (Asker(asked("end", is_synced=True)), ["end: dev@example.com asks to end it: demo"]),
+        (Asker(asked("undo"), error=NotFound("nobody syncs")), ["refuse r1: nobody syncs"]),
+        (Asker(asked("extend"), error=BackendError("a policy")), ["refuse r1: a policy"]),
+        (Asker(asked("suspend"), has_policies=False), ["refuse r1: the platform's admis"]),
+        (Asker(asked("end"), has_policies=None), ["refuse r1: the platform's admis"]),
+    ],
+)
+def test_the_collector_carries_out_what_is_asked_and_answers_only_where_nobody_syncs(
+    monkeypatch: pytest.MonkeyPatch, asker: Asker, did: list[str]
+) -> None:
+    assert asker.answers(monkeypatch)
+    assert asker.did == did
+
+
+@pytest.mark.parametrize(
+    ("warned", "is_synced", "written"),
+    [
+        ("", False, ["2026-11-26T18:00:00Z"]),
+        ("2026-11-26T18:00:00Z", False, []),
+        ("2026-11-25T18:00:00Z", False, ["2026-11-26T18:00:00Z"]),
+        ("", True, []),
+    ],
+)
+def test_gc_warns_once_of_each_end_where_no_live_sync_does(
+    monkeypatch: pytest.MonkeyPatch, warned: str, written: list[str], *, is_synced: bool
+) -> None:
+    writer = Writer(holder="dev@laptop/1", since="", is_live=is_synced)
+    state = replace(whole(session(TTL_ALONE)), record=Record(warned=warned), synced_by=writer)
+    got: list[str] = []
+
+    async def read_state(*_: object) -> SessionState:
+        return state
+
+    async def write_record(_: Connection, __: SessionState, record: Record) -> None:
+        got.append(record.warned)
+
+    monkeypatch.setattr(collector, "read_state", read_state)
+    monkeypatch.setattr(requests, "write_record", write_record)
+    (finding,) = found(state, hours=9.5)
+    assert anyio.run(collecting([state], hours=9.5).warn, finding)
+    assert got == written
+
+
+def test_the_end_of_a_session_that_is_synced_is_refused_where_nothing_proves_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asker = Asker(asked("end", is_synced=True), has_policies=False)
+    with pytest.raises(GuardError, match="admission policies"):
+        asker.answers(monkeypatch)
+    assert asker.did == []
+
+
+def test_a_request_that_fails_for_a_while_is_left_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asker = Asker(asked("suspend"), error=TransientError("the cluster is away"))
+    with pytest.raises(TransientError):
+        asker.answers(monkeypatch)
+    assert asker.did == []
 
 
 async def refuse(_: str) -> bool:

@@ -17,10 +17,18 @@ from gitops_run.cli.app import cli
 from gitops_run.cli.show import status_rows
 from gitops_run.errors import NotFound
 from gitops_run.model.flux.conditions import SourceStatus
+from gitops_run.model.flux.requests import Request
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.envelope import Envelope, Stamp
-from gitops_run.model.state.events import Event, SaveApplied, SaveBroken, SavePushed, SaveUnchanged
+from gitops_run.model.state.events import (
+    Event,
+    RequestAnswered,
+    SaveApplied,
+    SaveBroken,
+    SavePushed,
+    SaveUnchanged,
+)
 from gitops_run.model.state.record import Record, fold
 from gitops_run.model.state.session_state import Place, SessionState, Writer, reduce
 from gitops_run.model.state.summary import summarize
@@ -162,6 +170,19 @@ def test_status_says_why_the_last_save_was_refused() -> None:
     broken = SaveBroken(save=1, paths=("app.yaml",), problems=(problem,))
     assert shown(broken)["refused"] == "the last save: app.yaml:3: not valid YAML"
     assert "refused" not in shown(broken, SaveUnchanged(save=1))
+
+
+def test_status_shows_what_is_asked_of_a_session_and_what_the_last_answer_was() -> None:
+    asked = Request(id="r1", verb="end", who="dev@example.com", when="then", why="demo is over")
+    waiting = shown(source=SourceStatus(request=asked))
+    answered = shown(
+        RequestAnswered(
+            request="r1", verb="undo", who="dev@example.com", is_accepted=False, message="not kept"
+        )
+    )
+    assert waiting["asked"] == "dev@example.com asks to end it: demo is over"
+    assert answered["answered"] == "undo, asked by dev@example.com: refused: not kept"
+    assert "asked" not in shown()
 
 
 def test_status_shows_what_the_state_says_before_the_record_does() -> None:

@@ -53,8 +53,8 @@ class World:
 
     known: of a state that was continued from a copy. labelled: what the cluster has with the session's label.
     full: buckets that hold objects. refusals: how often a stack finds something in its way. has_stack:
-    whether the session's stack is in the backend. then: the facts once the stack is being
-    made. created: the kinds of what is created before something is in the way.
+    whether the session's stack is in the backend. changes: of each up. then: the facts once the stack
+    is being made. created: the kinds of what is created before something is in the way.
     """
 
     facts: ClusterFacts = NEW
@@ -70,6 +70,7 @@ class World:
     declared: list[SessionSpec] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     has_stack: bool = True
+    changes: int = 1
     then: ClusterFacts | None = None
     created: tuple[str, ...] = ()
 
@@ -111,7 +112,7 @@ class Stacks:
                 tell(ResourceStep(resource=kind, kind=kind, operation="create", phase="done"))
             raise GuardError("exists already")
         await to_thread.run_sync(program)
-        return StackOutcome(outputs={}, changed=1, has_pending=False)
+        return StackOutcome(outputs={}, changed=self.world.changes, has_pending=False)
 
     async def destroy(self, name: str, tell: Any) -> StackOutcome:
         self.world.refuse_missing()
@@ -230,6 +231,18 @@ def test_shared_keys_are_refused_before_anything_is_made() -> None:
     with pytest.raises(GuardError, match="every other session's bucket"):
         up(world, request({"W": "the settings file"}, **GIVEN))
     assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "changes", "calls"),
+    [(True, 0, ["up"]), (False, 1, ["up"]), (False, 0, ["up", "clear", "up"])],
+)
+def test_what_somebody_deleted_of_a_session_is_looked_for_where_its_stack_knows_better(
+    calls: list[str], changes: int, *, is_whole: bool
+) -> None:
+    world = World(facts=replace(KNOWN, is_whole=is_whole), changes=changes)
+    up(world, request())
+    assert world.calls == calls
 
 
 def test_a_store_that_makes_no_keys_is_refused_before_anything_is_made() -> None:

@@ -17,7 +17,14 @@ from gitops_run.adapters.files.git import look_at_work_tree, parse_status
 from gitops_run.errors import BackendError, GitOpsRunError, LockedError, TransientError
 from gitops_run.flows.recorder import RECORD_EVERY_S, STATE_EVERY_S, Recorder
 from gitops_run.model.state.envelope import EventStream, Stamp
-from gitops_run.model.state.events import Event, RecordFailed, SaveBroken, SaveUploading, WorkTreeSeen
+from gitops_run.model.state.events import (
+    Event,
+    RecordFailed,
+    SaveBroken,
+    SaveUploading,
+    SessionExpiring,
+    WorkTreeSeen,
+)
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.texts import parse_record, parse_summary
 from gitops_run.model.text.problem import Problem
@@ -111,6 +118,16 @@ async def test_the_record_is_written_seldom_and_its_last_state_always() -> None:
         record = parse_record(scene.maps.last("record"))
         assert record is not None
         assert record.saves[-1].number == 30
+
+
+@scenario
+async def test_a_warning_of_the_end_is_in_the_record() -> None:
+    async with recording() as scene:
+        scene.events.emit(SessionExpiring(expires="2026-11-26T18:00:00Z", seconds=60, hint=""))
+        await anyio.sleep(RECORD_EVERY_S * 2)
+        record = parse_record(scene.maps.last("record"))
+        assert record is not None
+        assert record.warned == "2026-11-26T18:00:00Z"
 
 
 @scenario

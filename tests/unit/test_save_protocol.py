@@ -22,6 +22,7 @@ from tests import virtual_time
 from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
+    FakeCarrier,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -314,6 +315,7 @@ class World:
             confirm=yes,
             health=HealthFollower(FakeHealth(), self.emit),
             history=FakeHistory(),
+            carrier=FakeCarrier(),
             new_token=self.tokens,
         )
         await SaveLoop(ports, SyncSettings(target="app")).run()

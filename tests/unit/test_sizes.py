@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-CODE = ("gitops_run", "platform", "examples", "benchmarks", "tests")
+CODE = ("gitops_run", "platform", "examples", "benchmarks", "image", "tests")
 MODULE_LINES = 400
 TEST_MODULE_LINES = 600
 """A module of tests is a list of cases of one subject."""

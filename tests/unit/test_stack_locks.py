@@ -16,7 +16,7 @@ import pytest
 
 from gitops_run.adapters.pulumi import stacks
 from gitops_run.adapters.pulumi.command import PulumiProcess
-from gitops_run.adapters.pulumi.locks import clear_dead
+from gitops_run.adapters.pulumi.locks import clear_dead, dead_locks, remove
 from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.stacks import Stacks
@@ -70,6 +70,36 @@ def assert_stays(lock: StackLock, runs: Runs) -> None:
 
 def change(record: Path, **fields: object) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **fields}))
+
+
+def test_gc_lists_the_locks_of_killed_runs_alone_and_none_that_is_torn(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    home = find_home(tmp_path, tmp_path / "data", {"PULUMI_BACKEND_URL": f"file://{tmp_path}"})
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / "gitops-run"
+    dead, _ = killed(home.runs_of("web"))
+    home.runs_of("live").begin(sleeper.pid)
+
+    def write(stack: str, name: str, **said: object) -> Path:
+        held = {"pid": dead, "username": "jane", "hostname": platform.node()}
+        path = folder / stack / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**held, "timestamp": datetime.now(UTC).isoformat(), **said}))
+        return path
+
+    found = write("web", "killed")
+    write("web", "elsewhere", hostname="elsewhere")
+    write("live", "held", pid=sleeper.pid)
+    write("other", "of a run of another stack")
+    (folder / "web" / "torn.json").write_text('{"pid":')
+    ((stack, lock),) = dead_locks(home)
+    assert (stack, lock.path) == ("web", str(found))
+    assert (remove(lock), remove(lock), found.exists()) == (True, False, False)
+
+
+def test_there_are_no_locks_here_where_the_state_is_elsewhere(tmp_path: Path) -> None:
+    home = find_home(tmp_path, tmp_path / "data", {"PULUMI_BACKEND_URL": "s3://states"})
+    assert dead_locks(home) == ()
 
 
 def test_the_lock_of_a_run_that_was_killed_is_cleared_and_reported(runs: Runs, tmp_path: Path) -> None:

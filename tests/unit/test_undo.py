@@ -19,6 +19,7 @@ from tests.fake_cluster_checks import inspector
 from tests.fakes import (
     BROKEN,
     TARGET,
+    FakeCarrier,
     FakeCluster,
     FakeFiles,
     FakeFlux,
@@ -87,6 +88,7 @@ class Place:
             confirm=confirm,
             health=HealthFollower(FakeHealth(), self.told.append),
             history=past,
+            carrier=FakeCarrier(),
             new_token=counting_tokens(),
         )
         async with anyio.create_task_group() as tasks:

@@ -1,4 +1,4 @@
-"""What people ask of a session's objects: suspend and resume what applies it, and move its end.
+"""What people ask of a session's objects: suspend and resume what applies it, move its end, apply again.
 
 Writes spec.suspend of the Kustomization or HelmRelease and annotations, nothing else. The admission policies
 let the session's owner do the same.
@@ -9,14 +9,23 @@ from __future__ import annotations
 from gitops_run.adapters.cluster.connection import Connection, Json
 from gitops_run.adapters.cluster.paths import applier_path, release_path, source_path
 from gitops_run.errors import NotFound
+from gitops_run.model.flux.requests import Request, to_annotations
 from gitops_run.model.names import (
     EXTENDED_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    RESET_ANNOTATION,
     RESUMED_AT_ANNOTATION,
     SUSPENDED_AT_ANNOTATION,
     SUSPENDED_BY_ANNOTATION,
     SUSPENDED_REASON_ANNOTATION,
 )
 from gitops_run.model.state.session_state import SessionState, Suspension
+
+
+async def ask(connection: Connection, state: SessionState, request: Request) -> None:
+    """Write a request onto a session's Bucket. Raises BackendError where a policy or a Role refuses."""
+    body = {"metadata": {"annotations": to_annotations(request)}}
+    await connection.patch(source_path(state.namespace, state.name), body)
 
 
 async def extend(connection: Connection, state: SessionState, until: str) -> None:
@@ -32,7 +41,7 @@ async def suspend(connection: Connection, state: SessionState, why: Suspension) 
         SUSPENDED_REASON_ANNOTATION: why.reason,
         SUSPENDED_AT_ANNOTATION: why.at,
     }
-    await _patch_appliers(connection, state, is_suspended=True, annotations=said)
+    await _patch_appliers(connection, state, {"metadata": {"annotations": said}, "spec": {"suspend": True}})
 
 
 async def resume(connection: Connection, state: SessionState, now: str) -> None:
@@ -43,13 +52,22 @@ async def resume(connection: Connection, state: SessionState, now: str) -> None:
         SUSPENDED_AT_ANNOTATION: None,
         RESUMED_AT_ANNOTATION: now,
     }
-    await _patch_appliers(connection, state, is_suspended=False, annotations=said)
+    await _patch_appliers(connection, state, {"metadata": {"annotations": said}, "spec": {"suspend": False}})
 
 
-async def _patch_appliers(
-    connection: Connection, state: SessionState, *, is_suspended: bool, annotations: Json
-) -> None:
-    body = {"metadata": {"annotations": annotations}, "spec": {"suspend": is_suspended}}
+async def retry(connection: Connection, state: SessionState, token: str) -> None:
+    """Ask Flux to fetch and apply what is stored once more. token: not used before. Raises as suspend.
+
+    A HelmRelease forgets the failures by which it gave up. For a session that nobody syncs: to a sync, its
+    own tokens say which fetch it waits for.
+    """
+    said = {RECONCILE_ANNOTATION: token}
+    source = source_path(state.namespace, state.name)
+    await connection.patch(source, {"metadata": {"annotations": said}})
+    await _patch_appliers(connection, state, {"metadata": {"annotations": {**said, RESET_ANNOTATION: token}}})
+
+
+async def _patch_appliers(connection: Connection, state: SessionState, body: Json) -> None:
     if not state.targets:
         raise NotFound(
             f"session {state.name} has no Kustomization and no HelmRelease that you may see",

@@ -25,9 +25,11 @@ from gitops_run.adapters.cluster.discovery import served_kinds
 from gitops_run.adapters.cluster.paths import (
     KUSTOMIZATIONS,
     SOURCES,
+    applier_path,
     namespace_path,
     owner_path,
     path_of,
+    release_path,
     source_path,
     version_path,
 )
@@ -91,13 +93,13 @@ async def _objects(connection: Connection, key: SessionKey) -> list[Json]:
 
 
 async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
-    answers, user, controllers, is_bound, rules, can_bound = await asyncio.gather(
+    answers, user, controllers, (is_bound, can_bound), rules, is_applied = await asyncio.gather(
         _objects(connection, key),
         read_user(connection),
         read_controllers(connection),
-        has_policies(connection),
+        asyncio.gather(has_policies(connection), may_bound(connection, key.namespace)),
         read_platform_rules(connection),
-        may_bound(connection, key.namespace),
+        _is_applied(connection, key),
     )
     system, session, binding, installations, own_namespace, stone, *kinds = answers
     flux_namespace, flux = _flux(installations)
@@ -122,7 +124,15 @@ async def _ask(connection: Connection, key: SessionKey) -> ClusterFacts:
         owner=(session and bound_owner(binding)) or annotations.get(OWNER_ANNOTATION, ""),
         target=annotations.get(TARGET_ANNOTATION, ""),
         stack=own_namespace.get("metadata", {}).get("annotations", {}).get(STACK_ANNOTATION, ""),
+        is_whole=bool(session) and is_applied,
     )
+
+
+async def _is_applied(connection: Connection, key: SessionKey) -> bool:
+    """Ask whether there is what applies the session."""
+    where = (key.namespace, key.name.text)
+    found = await asyncio.gather(*(connection.find(path(*where)) for path in (applier_path, release_path)))
+    return any(found)
 
 
 def tombstone_path(namespace: str) -> str:

@@ -56,8 +56,7 @@ from gitops_run.model.stack.events import PendingObject
 GONE_WITHIN_S: Final = 60.0
 _BOUNDS: Final = ("ResourceQuota", "LimitRange")
 _CLUSTER_BINDING: Final = "ClusterRoleBinding"
-_MAY_BE_HIDDEN: Final = (*_BOUNDS, _CLUSTER_BINDING)
-"""Kinds that the makers' role of an earlier platform doesn't name: who may not list them has made none."""
+"""The makers' role of an earlier platform doesn't name it: who may not list it has made none."""
 MADE_IN_A_NAMESPACE: Final = (
     *(("v1", kind) for kind in _BOUNDS),
     ("v1", "ConfigMap"),
@@ -227,7 +226,10 @@ async def _remove(connection: Connection, label: tuple[str, str], leftover: Pend
 async def _labelled(
     connection: Connection, name: SessionName, api_version: str, kind: str, namespace: str
 ) -> tuple[PendingObject, ...]:
-    """List a kind's objects with the session's label; none where the cluster doesn't serve it."""
+    """List a kind's objects with the session's label; none where the cluster doesn't serve it.
+
+    What this user may not list goes with the namespace.
+    """
     of_kind = PendingObject(api_version=api_version, kind=kind, namespace=namespace, name="")
     selector = {"labelSelector": f"{SESSION_LABEL}={name}"}
     try:
@@ -235,7 +237,7 @@ async def _labelled(
     except TransientError:
         raise
     except BackendError:
-        if kind not in _MAY_BE_HIDDEN:
+        if not namespace and kind != _CLUSTER_BINDING:
             raise
         return ()
     return tuple(replace(of_kind, name=item["metadata"]["name"]) for item in listing["items"])

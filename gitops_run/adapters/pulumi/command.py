@@ -10,6 +10,7 @@ kubernetes plugin leaves a copy of the kubeconfig, with its keys, behind each ru
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from semver import VersionInfo
 
 from gitops_run.adapters.machine.scratch import Scratch, scratch_folder
 from gitops_run.adapters.pulumi.runs import Runs
+from gitops_run.errors import BackendError
 from gitops_run.model.session.setting_table import SETTINGS
 from gitops_run.model.text.masking import Masker
 
@@ -31,6 +33,15 @@ OWNER_ONLY: Final = 0o077
 _OWN_SECRETS: Final = frozenset(setting.variable for setting in SETTINGS if setting.is_secret)
 
 Listener = Callable[[str], object]
+
+
+def require_pulumi() -> None:
+    """Make sure that there is Pulumi. Raises BackendError."""
+    if shutil.which("pulumi") is None:
+        raise BackendError(
+            "pulumi is not on PATH",
+            hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
+        )
 
 
 class PulumiProcess(automation.PulumiCommand):

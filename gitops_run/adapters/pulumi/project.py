@@ -20,6 +20,7 @@ import yaml
 
 from gitops_run.adapters.machine.private_files import create_private, replace_private
 from gitops_run.adapters.pulumi.own_plugin import OWN_PLUGIN
+from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.errors import UsageError
 from gitops_run.model.platform.platform import PLATFORM_PROJECT
 from gitops_run.model.session.settings import PROJECT
@@ -58,6 +59,10 @@ class ProjectHome:
     def stack_file(self, stack: str) -> Path:
         """Name a stack's file."""
         return self.directory / stack_file(stack)
+
+    def runs_of(self, stack: str) -> Runs:
+        """Know the runs that this tool started on a stack."""
+        return Runs(folder=self.runs, backend=self.backend, stack=f"{self.kind.name}/{stack}")
 
     def command(self, name: str, stack: str) -> str:
         """Write the command line by which a person lets Pulumi do something to a stack of this project."""

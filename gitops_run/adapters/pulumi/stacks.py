@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,14 +20,14 @@ from anyio import from_thread, lowlevel, to_thread
 from pulumi import automation
 
 from gitops_run.adapters.machine.private_files import create_private
-from gitops_run.adapters.pulumi.command import PulumiProcess
+from gitops_run.adapters.pulumi.command import PulumiProcess, require_pulumi
 from gitops_run.adapters.pulumi.copies import StateCopy
 from gitops_run.adapters.pulumi.locks import clear_dead
 from gitops_run.adapters.pulumi.project import ProjectHome
 from gitops_run.adapters.pulumi.reports import Report
 from gitops_run.adapters.pulumi.runs import Runs
 from gitops_run.adapters.pulumi.state import close_to_others, drop_torn_sidecars
-from gitops_run.errors import BackendError, GitOpsRunError, LockedError
+from gitops_run.errors import GitOpsRunError, LockedError
 from gitops_run.model.stack.events import (
     KnownResources,
     PendingObject,
@@ -71,7 +70,7 @@ class _Stack(automation.Stack):
 
 
 class Stacks:
-    """Work on the stacks of one project, one run at a time."""
+    """Work on the stacks of one project, one run at a time. Only what works on one needs Pulumi."""
 
     def __init__(
         self,
@@ -83,11 +82,6 @@ class Stacks:
 
         pause: waits for seconds, in the thread of a run.
         """
-        if shutil.which("pulumi") is None:
-            raise BackendError(
-                "pulumi is not on PATH",
-                hint='install it (https://www.pulumi.com/docs/install), or: eval "$(gitops-run sandbox env)"',
-            )
         self._home = home
         self._masker = masker or Masker()
         self._pause = pause
@@ -247,6 +241,7 @@ class Stacks:
         self, work: Callable[[PulumiProcess, Report], T], tell: Tell = lambda _: None, *, stack: str
     ) -> T:
         """Do work in a thread; when this task is cancelled, Pulumi is signalled once and then awaited."""
+        require_pulumi()
         process, token = PulumiProcess(self._runs(stack), self._masker), lowlevel.current_token()
         report = Report(
             stack=stack,
@@ -334,9 +329,7 @@ class Stacks:
         return StateCopy(backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}")
 
     def _runs(self, stack: str) -> Runs:
-        return Runs(
-            folder=self._home.runs, backend=self._home.backend, stack=f"{self._home.kind.name}/{stack}"
-        )
+        return self._home.runs_of(stack)
 
     def _stack(self, process: PulumiProcess, name: str, program: Callable[[], None] | None) -> _Stack:
         workspace = automation.LocalWorkspace(

@@ -19,6 +19,7 @@ from gitops_run.model.names import (
     SessionName,
 )
 from gitops_run.model.platform.admission import POLICY_GROUP, POLICY_KINDS, SESSION_OBJECTS, binding, policies
+from gitops_run.model.platform.collector import Collector, collector_objects
 from gitops_run.model.platform.flux_install import PLATFORM_LABEL
 from gitops_run.model.rights.access import (
     FLUX_HELM_GROUP,
@@ -52,11 +53,12 @@ def platform_objects(
     pod_security: str = RESTRICTED,
     time: TimeRules = limits.NO_RULES,
     rules: IsolationRules = isolation.NO_RULES,
+    collector: Collector | None = None,
 ) -> tuple[Manifest, ...]:
-    """Write all of it, for the platform of one stack.
+    """Write all of it, for the platform of one stack; a namespace before what lies in it.
 
     pod_security: the least strict level of sessions. time: the rules for their TTL and idle limit. rules:
-    those for their isolation and quota.
+    those for their isolation and quota. collector: None for a platform without one.
     """
     level = {LEVEL_ANNOTATION: pod_security}
     specs: dict[str, tuple[dict[str, Any], dict[str, str]]]
@@ -64,7 +66,9 @@ def platform_objects(
     specs[POD_SECURITY_POLICY] = (pod_security_policy(pod_security), level)
     specs[TIME_POLICY] = (limits.time_policy(time), limits.rule_annotations(time))
     specs[ISOLATION_POLICY] = (isolation.quota_policy(rules), isolation.rule_annotations(rules))
+    collecting = collector_objects(collector, _labels(stack), viewer_rules()) if collector else ()
     return (
+        *collecting,
         _cluster_role(stack, VIEWER_ROLE, viewer_rules()),
         _cluster_role(stack, MAKER_ROLE, maker_rules()),
         *(manifest for name, (spec, said) in specs.items() for manifest in _policy(stack, name, spec, said)),
@@ -136,5 +140,8 @@ def _cluster_role(stack: str, name: str, rules: list[Rule]) -> Manifest:
 
 
 def _object(stack: str, api_version: str, kind: str, name: str) -> Manifest:
-    labels = {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: MANAGER, PLATFORM_LABEL: stack}
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": _labels(stack)}}
+
+
+def _labels(stack: str) -> dict[str, str]:
+    return {MANAGED_BY_LABEL: MANAGER, PART_OF_LABEL: MANAGER, PLATFORM_LABEL: stack}

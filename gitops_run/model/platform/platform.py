@@ -16,6 +16,7 @@ from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.names import NAME_MAX, suggest_name
 from gitops_run.model.platform.admission import POLICY_KINDS
+from gitops_run.model.platform.collector import Collector
 from gitops_run.model.platform.facts import PlatformFacts
 from gitops_run.model.platform.flux_install import FluxChoice, install
 from gitops_run.model.platform.objects import MAKER_ROLE, POLICY_NAMES, VIEWER_ROLE
@@ -66,6 +67,14 @@ class PlatformSettings:
     session_max_ttl: str | None = None
     session_idle_limit: str | None = None
     session_max_idle_limit: str | None = None
+    collector_image: str | None = None
+    collector_schedule: str = "*/10 * * * *"
+
+    @property
+    def collector(self) -> Collector | None:
+        """Say how the collector runs in the cluster; None where it doesn't."""
+        image = self.collector_image
+        return Collector(image=image, schedule=self.collector_schedule) if image else None
 
     @property
     def time(self) -> TimeRules:
@@ -91,9 +100,8 @@ class PlatformSettings:
     @property
     def manifests(self) -> str:
         """Name the file or URL of Flux's manifests."""
-        version = self.flux_version
-        upstream = f"https://github.com/fluxcd/flux2/releases/download/v{version}/install.yaml"
-        return self.flux_manifests or upstream
+        releases = "https://github.com/fluxcd/flux2/releases/download"
+        return self.flux_manifests or f"{releases}/v{self.flux_version}/install.yaml"
 
     def require(self, key: str) -> str:
         """Return a required text. Raises UsageError that says where it can be set."""
@@ -121,7 +129,8 @@ class PlatformSpec:
     """Describe one cluster's platform completely.
 
     flux: its manifests, none where Flux was found. pod_security: the least strict level of sessions. time:
-    the rules for their TTL and idle limit. isolation: those for their isolation and quota.
+    the rules for their TTL and idle limit. isolation: those for their isolation and quota. collector: None
+    where gc doesn't run in the cluster.
     """
 
     stack: str
@@ -130,6 +139,7 @@ class PlatformSpec:
     version: str
     pod_security: str = RESTRICTED
     time: TimeRules = NO_RULES
+    collector: Collector | None = None
     isolation: IsolationRules = NO_ISOLATION_RULES
 
 
@@ -336,6 +346,7 @@ def make_spec(
         version=settings.flux_version,
         pod_security=settings.session_pod_security,
         time=settings.time,
+        collector=settings.collector,
         isolation=settings.isolation,
     )
 
@@ -352,7 +363,4 @@ def flux_choice(stack: str, settings: PlatformSettings) -> FluxChoice:
 
 def platform_outputs(spec: PlatformSpec) -> Mapping[str, str]:
     """List the outputs of a platform's stack."""
-    return {
-        "context": spec.cluster.context,
-        "flux": f"v{spec.version}" if spec.flux else "found",
-    }
+    return {"context": spec.cluster.context, "flux": f"v{spec.version}" if spec.flux else "found"}

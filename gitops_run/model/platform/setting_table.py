@@ -98,4 +98,17 @@ PLATFORM_SETTINGS: Final[tuple[Setting, ...]] = (
             ("sessionMaxIdleLimit", "The longest idle limit that a session may have.", "1d"),
         )
     ),
+    Setting(
+        key="collectorImage",
+        description="The image of make image, in which a CronJob runs gc; without one there is none.",
+        pattern=r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]*",
+        example="registry.example.com/gitops-run:0.1.0",
+    ),
+    Setting(
+        key="collectorSchedule",
+        description="When that CronJob runs, in UTC, as cron writes it.",
+        default="*/10 * * * *",
+        pattern=r"(\S+ ){4}\S+",
+        example="*/10 * * * *",
+    ),
 )

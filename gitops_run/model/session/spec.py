@@ -216,7 +216,8 @@ class ClusterFacts:
     where its namespace has no bounds. created, extended: of the session of that name, RFC
     3339, or "". ended: what gc left word of, where it ended the last session of that name. owner, target: of
     the session of that name, or "" where there is none. stack: that declares the session, PROJECT/STACK, or
-    "" where the session's namespace doesn't say.
+    "" where the session's namespace doesn't say. is_whole: whether its Flux Bucket is there, and what
+    applies it.
     """
 
     uid: str
@@ -237,6 +238,7 @@ class ClusterFacts:
     owner: str = ""
     target: str = ""
     stack: str = ""
+    is_whole: bool = True
 
     @property
     def is_ended(self) -> bool:

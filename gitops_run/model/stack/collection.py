@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.names import SessionName, cluster_binding_name
 from gitops_run.model.session.limits import read_time
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.events import PendingObject
+from gitops_run.model.stack.events import PendingObject, StackLock
 from gitops_run.model.state.due import Action, due
 from gitops_run.model.state.session_state import SessionState
 
@@ -24,19 +25,21 @@ _BUCKET: Final = re.compile(r"gitops-run-(?P<name>.+)-[0-9a-f]{8}(-reader|-write
 class Kind(StrEnum):
     """Say what was found."""
 
+    REQUESTED = "requested"
     EXPIRING = "expiring"
     IDLE = "idle"
     EXPIRED = "expired"
     INCOMPLETE = "incomplete"
     ORPHAN = "orphan"
     BUCKET = "bucket"
+    LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Say what was found, of which session, and what gc does about it, in words.
 
-    state: of the session, None where it is gone. objects: what is left of it.
+    state: of the session, None where it is gone. objects: what is left of it. lock: of its stack, here.
     """
 
     kind: Kind
@@ -46,6 +49,7 @@ class Finding:
     action: str
     state: SessionState | None = field(default=None, compare=False, repr=False)
     objects: tuple[PendingObject, ...] = ()
+    lock: StackLock | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +64,50 @@ class Listing:
     labelled: Mapping[str, Sequence[PendingObject]] = field(default_factory=dict)
     tombstones: Sequence[Tombstone] = ()
     stored: Sequence[str] = ()
+    locks: Sequence[tuple[str, StackLock]] = ()
 
 
 _DUE: Final = {
-    Action.WARN: (Kind.EXPIRING, "nothing yet"),
+    Action.WARN: (Kind.EXPIRING, "warn of it in its record"),
     Action.SUSPEND: (Kind.IDLE, "suspend it"),
     Action.END: (Kind.EXPIRED, "end it"),
 }
 
 
 def collect(listing: Listing, now: datetime) -> tuple[Finding, ...]:
-    """Find what is due, what is incomplete, and what nobody owns any more."""
-    return (*_due(listing, now), *_incomplete(listing, now), *_orphans(listing), *_stored(listing))
+    """Find what is asked for, what is due, what is incomplete, and what nobody owns any more.
+
+    Requests come first: one to extend or to resume makes what is due out of date.
+    """
+    return (
+        *_requested(listing),
+        *_due(listing, now),
+        *_incomplete(listing, now),
+        *_orphans(listing),
+        *_stored(listing),
+        *_locks(listing),
+    )
+
+
+def pending(state: SessionState) -> Request | None:
+    """Find a request that the collector is to carry out: of a session that nobody syncs, or for its end.
+
+    None where there is none, and where the session's record has its answer.
+    """
+    request = state.source.request if state.source else None
+    if request is None or (state.is_synced and request.verb != Verb.END):
+        return None
+    answers = state.record.answers if state.record else ()
+    newest = state.summary.answer if state.summary else None
+    known = {answer.request for answer in (*answers, *((newest,) if newest else ()))}
+    return None if request.id in known else request
+
+
+def _requested(listing: Listing) -> Iterable[Finding]:
+    for state in listing.states:
+        if (request := pending(state)) is not None:
+            action = "end it" if request.verb == Verb.END else "carry it out, or answer why not"
+            yield _of(state, Kind.REQUESTED, str(request), action)
 
 
 def _due(listing: Listing, now: datetime) -> Iterable[Finding]:
@@ -132,6 +168,18 @@ def _stored(listing: Listing) -> Iterable[Finding]:
                 reason=f"{what} {stored} is left of a session that is gone",
                 action="none: remove it from the store",
             )
+
+
+def _locks(listing: Listing) -> Iterable[Finding]:
+    for session, lock in listing.locks:
+        yield Finding(
+            kind=Kind.LOCK,
+            session=session,
+            namespace="",
+            reason=f"process {lock.pid}, which locked the stack at {lock.since}, has ended",
+            action="remove the lock",
+            lock=lock,
+        )
 
 
 def _of(state: SessionState, kind: Kind, reason: str, action: str) -> Finding:

@@ -28,6 +28,7 @@ from gitops_run.model.state.events import (
     SaveUnchanged,
     SaveUndecided,
     ServiceFailed,
+    SessionExpiring,
     SnapshotKept,
     StoreDiffered,
     SyncStarted,
@@ -68,7 +69,8 @@ class Record:
     run: how many syncs there were. seq: of the last event of this run. at: when that was. since: when the
     present sync began. saves: oldest first. recent_ms: how long the last applied ones took, oldest first.
     trouble: why the loop waits for a service. branch, commit, is_dirty: of the root's git work tree.
-    undone_to: the revision that an undo brought back, until the next save.
+    undone_to: the revision that an undo brought back, until the next save. warned: of which end of its TTL
+    people were warned, RFC 3339.
     """
 
     v: int = RECORD_VERSION
@@ -88,6 +90,7 @@ class Record:
     is_dirty: bool = False
     undone_to: str = ""
     trouble: str = ""
+    warned: str = ""
 
     @property
     def last(self) -> SaveRecord | None:
@@ -107,6 +110,11 @@ def fold(record: Record, envelope: Envelope) -> Record:
         return record
     stamped = replace(record, seq=envelope.seq, at=envelope.ts)
     return _folded(stamped, envelope)
+
+
+def with_answer(record: Record, event: RequestAnswered, ts: str) -> Record:
+    """Add the answer of who isn't the session's sync. ts: RFC 3339."""
+    return replace(record, answers=(*record.answers, _answer(event, ts))[-ANSWERS_MAX:])
 
 
 def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR0911, PLR0912 - one table
@@ -132,7 +140,9 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
             )
             return replace(record, kept=kept[-KEPT_MAX:])
         case RequestAnswered():
-            return replace(record, answers=(*record.answers, _answer(event, envelope.ts))[-ANSWERS_MAX:])
+            return with_answer(record, event, envelope.ts)
+        case SessionExpiring():
+            return replace(record, warned=event.expires)
         case HealthChanged():
             return _with_health(record, event)
         case ObjectsAwaited():

@@ -233,6 +233,11 @@ class SessionState:
         return any(one.is_suspended for one in self.targets)
 
     @property
+    def is_synced(self) -> bool:
+        """Say whether a sync is live."""
+        return self.synced_by is not None and self.synced_by.is_live
+
+    @property
     def ends_at(self) -> datetime | None:
         """Say when its TTL is over; None where it has none."""
         return self.place.lifetime.ends_at if self.place else None
@@ -355,8 +360,7 @@ def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: P
         return Phase.PROGRESSING
     if any(state.source and one.applied != state.source.revision for one in state.targets) or unhealthy:
         return Phase.PROGRESSING
-    is_live = state.synced_by is not None and state.synced_by.is_live
-    return Phase.LIVE if is_live and last and last.is_healthy else Phase.APPLIED
+    return Phase.LIVE if state.is_synced and last and last.is_healthy else Phase.APPLIED
 
 
 def health_of(state: SessionState) -> str:

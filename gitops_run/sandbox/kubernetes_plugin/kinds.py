@@ -142,6 +142,7 @@ _KINDS: Mapping[KindName, Kind] = {
             "spec.serviceName",
             "spec.volumeClaimTemplates",
         ),
+        _kind("batch/v1", "CronJob", "cronjobs"),
         _kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
         _kind(_RBAC, "Role", "roles"),
         _kind(_RBAC, "RoleBinding", "rolebindings", "roleRef"),
