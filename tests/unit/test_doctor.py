@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.diagnosis import read_denied, read_skew_s
+from gitops_run.adapters.cluster.diagnosis import read_denied, read_node_images, read_skew_s
 from gitops_run.adapters.machine.facts import ask_version, free_mb
 from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.model.platform.diagnosis import (
@@ -24,11 +24,13 @@ from gitops_run.model.platform.diagnosis import (
     exit_code,
     judge_clock,
     judge_disk,
+    judge_image,
     judge_kubernetes,
     judge_platform,
     judge_program,
     judge_rights,
     judge_watches,
+    no_image,
     problem,
     warning,
     well,
@@ -69,6 +71,8 @@ def judged(status: PlatformStatus, check: str, *, is_unlocked_allowed: bool = Fa
     return next(one for one in found if one.check == check)
 
 
+IMAGE = "example.com/server:v1"
+NODES = (frozenset({IMAGE, "docker.io/library/nginx:1"}), frozenset[str]())
 LEVELS: dict[str, tuple[Finding, Level]] = {
     "a program": (judge_program(PULUMI, "v3.259.0\n"), Level.OK),
     "a program of other words": (judge_program(GIT, "git version 2.39.5 (Apple Git-154)"), Level.OK),
@@ -97,6 +101,10 @@ LEVELS: dict[str, tuple[Finding, Level]] = {
         Level.WARNING,
     ),
     "policies": (judged(flux(), "policies"), Level.OK),
+    "an image that a node has": (judge_image(IMAGE, NODES), Level.OK),
+    "an image that no node has": (judge_image("example.com/other:v1", NODES), Level.WARNING),
+    "nodes that may not be read": (judge_image(IMAGE, None), Level.OK),
+    "an image that nothing needs": (no_image("s3"), Level.OK),
 }
 
 
@@ -122,14 +130,21 @@ def test_the_exit_code_is_that_of_the_first_problem() -> None:
 
 @dataclass
 class Api:
-    """answers: whether each right is given, by its resource. ahead_s: of the server's clock."""
+    """answers: whether each right is given, by its resource. ahead_s: of the server's clock.
+
+    nodes: their list; {} where it is hidden.
+    """
 
     answers: Mapping[str, bool] = field(default_factory=dict)
     ahead_s: float = 0
+    nodes: Mapping[str, Any] = field(default_factory=dict)
 
     async def create(self, path: str, body: Any) -> Any:
         del path
         return {"status": {"allowed": self.answers[body["spec"]["resourceAttributes"]["resource"]]}}
+
+    async def find(self, path: str) -> Any:
+        return self.nodes if path == "/api/v1/nodes" else {}
 
     async def date(self) -> str:
         return format_datetime(datetime.now(UTC) + timedelta(seconds=self.ahead_s), usegmt=True)
@@ -148,6 +163,18 @@ def test_rights_that_are_missing_are_named_by_what_they_are_for() -> None:
         ("make sessions", Level.WARNING),
         ("list sessions", Level.OK),
     ]
+
+
+@pytest.mark.parametrize(("image", "named"), [("nginx:1", "1 of 2 nodes"), (IMAGE, "1 of 2 nodes")])
+def test_an_image_is_looked_for_by_its_whole_name(image: str, named: str) -> None:
+    assert named in judge_image(image, NODES).message
+
+
+def test_the_images_of_nodes_are_those_that_they_report() -> None:
+    reported = {"items": [{"status": {"images": [{"names": [IMAGE]}, {"names": None}]}}, {}]}
+    api = cast("Connection", Api(nodes=reported))
+    assert anyio.run(read_node_images, api) == (frozenset({IMAGE}), frozenset())
+    assert anyio.run(read_node_images, cast("Connection", Api())) is None
 
 
 def test_the_difference_of_clocks_comes_from_the_answer_s_date() -> None:

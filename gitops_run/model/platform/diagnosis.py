@@ -231,6 +231,35 @@ def _policies(status: PlatformStatus) -> Finding:
     )
 
 
+def no_image(store: str) -> Finding:
+    """Note that sessions start no server, whose image would be needed."""
+    return well("cluster", "image", f"none is needed: the store of new sessions is {store}")
+
+
+def judge_image(image: str, nodes: Sequence[frozenset[str]] | None) -> Finding:
+    """Judge the image of the sessions' S3 server. nodes: the images of each; None if they may not be read."""
+    if nodes is None:
+        return well("cluster", "image", f"{image}: you may not read which nodes have it")
+    having = sum(_whole_name(image) in images for images in nodes)
+    if having:
+        return well("cluster", "image", f"{image} is on {having} of {len(nodes)} nodes")
+    return warning(
+        "cluster",
+        "image",
+        f"{image} is on none of {len(nodes)} nodes, which pull it when a session first starts there",
+        "in a network without its registry, set storeImage to an image that the nodes can pull",
+    )
+
+
+def _whole_name(image: str) -> str:
+    """Write an image as nodes do: with its registry. Source: distribution/reference, ParseNormalizedNamed."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return f"docker.io/library/{image}"
+    has_registry = first == "localhost" or bool(set(first) & set(".:"))
+    return image if has_registry else f"docker.io/{image}"
+
+
 def judge_rights(denied: Mapping[str, Sequence[str]], user: str) -> tuple[Finding, ...]:
     """Judge what this user may not do. denied: by what it is for, the rights that are missing."""
     found = []
