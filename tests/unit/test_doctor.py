@@ -26,6 +26,7 @@ from gitops_run.model.platform.diagnosis import (
     judge_disk,
     judge_image,
     judge_kubernetes,
+    judge_lockdown,
     judge_platform,
     judge_program,
     judge_rights,
@@ -36,12 +37,13 @@ from gitops_run.model.platform.diagnosis import (
     well,
 )
 from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
+from gitops_run.model.rights.lockdown import KUSTOMIZE_CONTROLLER, Controller
 
 PULUMI, KUBECTL, HELM, GIT = PROGRAMS
-LOCKED = {"--no-remote-bases": True}
+LOCKED = ("--no-remote-bases=true", "--no-cross-namespace-refs=true", "--default-service-account=default")
 
 
-def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) -> PlatformStatus:
+def flux(*, is_ready: bool = True, version: str = "v2.8.1") -> PlatformStatus:
     one = ComponentStatus(
         name="kustomize-controller",
         namespace="flux-system",
@@ -49,7 +51,7 @@ def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) ->
         ready=int(is_ready),
         wanted=1,
         is_ready=is_ready,
-        lockdown=dict(lockdown) or LOCKED,
+        lockdown={},
         events_to="",
     )
     return PlatformStatus(
@@ -66,9 +68,13 @@ def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) ->
     )
 
 
-def judged(status: PlatformStatus, check: str, *, is_unlocked_allowed: bool = False) -> Finding:
-    found = judge_platform(status, is_unlocked_allowed=is_unlocked_allowed)
-    return next(one for one in found if one.check == check)
+def judged(status: PlatformStatus, check: str) -> Finding:
+    return next(one for one in judge_platform(status) if one.check == check)
+
+
+def lockdown(*arguments: str, is_unlocked_allowed: bool = False) -> Finding:
+    controller = Controller(name=KUSTOMIZE_CONTROLLER, arguments=arguments)
+    return judge_lockdown([controller], is_unlocked_allowed=is_unlocked_allowed)
 
 
 IMAGE = "example.com/server:v1"
@@ -94,12 +100,10 @@ LEVELS: dict[str, tuple[Finding, Level]] = {
     "Flux": (judged(flux(), "flux"), Level.OK),
     "an old Flux": (judged(flux(version="v2.6.0"), "flux"), Level.PROBLEM),
     "a Flux that does not run": (judged(flux(is_ready=False), "flux"), Level.PROBLEM),
-    "a locked Flux": (judged(flux(), "lockdown"), Level.OK),
-    "an unlocked Flux": (judged(flux(a=False), "lockdown"), Level.PROBLEM),
-    "an unlocked Flux that is accepted": (
-        judged(flux(a=False), "lockdown", is_unlocked_allowed=True),
-        Level.WARNING,
-    ),
+    "a locked Flux": (lockdown(*LOCKED), Level.OK),
+    "an unlocked Flux": (lockdown(*LOCKED[1:]), Level.PROBLEM),
+    "an unlocked Flux that is accepted": (lockdown(is_unlocked_allowed=True), Level.WARNING),
+    "a Flux that can not be checked": (judge_lockdown([], is_unlocked_allowed=False), Level.PROBLEM),
     "policies": (judged(flux(), "policies"), Level.OK),
     "an image that a node has": (judge_image(IMAGE, NODES), Level.OK),
     "an image that no node has": (judge_image("example.com/other:v1", NODES), Level.WARNING),

@@ -14,6 +14,7 @@ from typing import Final
 
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, UsageError
 from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.rights.lockdown import Controller, lacking_bounds
 
 SKEW_WARNING_S: Final = 5.0
 SKEW_MAX_S: Final = 240.0
@@ -183,12 +184,12 @@ def judge_kubernetes(version: str) -> Finding:
     return well("cluster", "kubernetes", version)
 
 
-def judge_platform(status: PlatformStatus, *, is_unlocked_allowed: bool) -> tuple[Finding, ...]:
-    """Judge Flux, how it is locked down, and the platform's policies."""
+def judge_platform(status: PlatformStatus) -> tuple[Finding, ...]:
+    """Judge Flux and the platform's policies."""
     if not status.has_flux:
         error = UsageError("the cluster has no Flux", hint="install it: gitops-run platform up")
         return (problem("cluster", "flux", error),)
-    return (_flux(status), *_lockdown(status, is_unlocked_allowed=is_unlocked_allowed), _policies(status))
+    return (_flux(status), _policies(status))
 
 
 def _flux(status: PlatformStatus) -> Finding:
@@ -203,21 +204,6 @@ def _flux(status: PlatformStatus) -> Finding:
     return well("cluster", "flux", status.flux)
 
 
-def _lockdown(status: PlatformStatus, *, is_unlocked_allowed: bool) -> tuple[Finding, ...]:
-    lacking = {
-        one.name: [flag for flag, is_there in one.lockdown.items() if not is_there]
-        for one in status.components
-    }
-    said = "; ".join(f"{name} lacks {', '.join(flags)}" for name, flags in lacking.items() if flags)
-    if not said:
-        seen = any(one.lockdown for one in status.components)
-        return (well("cluster", "lockdown", "every flag is set"),) if seen else ()
-    hint = "set them where Flux was installed, or accept it: --allow-unlocked-flux"
-    if is_unlocked_allowed:
-        return (warning("cluster", "lockdown", f"{said}; accepted by allowUnlockedFlux", hint),)
-    return (problem("cluster", "lockdown", GuardError(said, hint=hint)),)
-
-
 def _policies(status: PlatformStatus) -> Finding:
     if status.has_policy:
         return well("cluster", "policies", "the platform's admission policies are in force")
@@ -229,6 +215,21 @@ def _policies(status: PlatformStatus) -> Finding:
         "the platform's admission policies are not in force: an owner may change all of their session",
         "install them: gitops-run platform up",
     )
+
+
+def judge_lockdown(controllers: Sequence[Controller], *, is_unlocked_allowed: bool) -> Finding:
+    """Judge the flags of the controllers that apply, as `up` does. controllers: as in ClusterFacts."""
+    lacking = {one.name: flags for one in controllers if (flags := lacking_bounds(one))}
+    if controllers and not lacking:
+        return well(
+            "cluster", "lockdown", f"every flag of {', '.join(one.name for one in controllers)} is set"
+        )
+    said = "; ".join(f"{name} lacks {', '.join(flags)}" for name, flags in lacking.items())
+    said = said or "no Deployment of its controllers was found, or may be read"
+    hint = "set the flags where Flux was installed, or accept it: --allow-unlocked-flux"
+    if is_unlocked_allowed:
+        return warning("cluster", "lockdown", f"{said}; accepted by allowUnlockedFlux", hint)
+    return problem("cluster", "lockdown", GuardError(said, hint=hint))
 
 
 def no_image(store: str) -> Finding:
