@@ -124,7 +124,9 @@ class FakeViewing:
         self.narrowed_to: tuple[object, ...] | None = None
         self.watched: list[object] = []
         self.has_endless_logs = False
+        self.log_trouble: GitOpsRunError | None = None
         self.trouble: GitOpsRunError | None = None
+        self.is_slow = False
         self.connection = Recorder()
         self.request = ViewRequest(kubeconfig="/k", context="kind-dev")
         self.caller = caller(reports)
@@ -163,6 +165,8 @@ class FakeViewing:
     async def close_up(self, namespace: str, name: str) -> CloseUp:
         if self.trouble is not None:
             raise self.trouble
+        if self.is_slow:
+            await anyio.sleep(60)
         return self.close_ups.get(namespace, CloseUp())
 
     async def object_text(self, namespace: str, ref: ObjectRef) -> ObjectText:
@@ -172,6 +176,8 @@ class FakeViewing:
         return (Bound(subject="User alice", role="session-owner", through="RoleBinding session-owner"),)
 
     async def follow_logs(self, request: LogRequest, lines: MemoryObjectSendStream[LogLine]) -> None:
+        if self.log_trouble is not None:
+            raise self.log_trouble
         for line in self.lines:
             await lines.send(line)
         if self.has_endless_logs:

@@ -479,6 +479,59 @@ def test_paused_logs_wait_and_five_thousand_lines_are_kept(page: Page, example: 
     expect(page.locator(".line").last).to_contain_text("line 5999")
 
 
+def test_lines_are_not_repeated_once_a_stream_that_was_cut_is_back(
+    page: Page, example: Example, faults: Faults
+) -> None:
+    faults.expected = ("net::ERR",)
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator(".line")).to_have_count(4)
+    example.cut()
+    expect(page.locator("#log-note")).to_have_text("No lines come at present, reconnecting.")
+    expect(page.locator("#log-note")).to_be_hidden(timeout=10_000)
+    example.send("line", [{**LINES[0], "at": "2026-11-26T12:00:09Z", "text": "the newest"}])
+    expect(page.locator(".line")).to_have_count(5)
+
+
+def test_why_there_are_no_lines_is_said(page: Page, example: Example) -> None:
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator(".line")).to_have_count(4)
+    example.send("note", {"pod": "web-1", "container": "app", "at": "", "text": "<b> is waiting to start"})
+    example.send("denied", {"message": "You need the right to get pods/log.", "hint": "Ask the owner."})
+    expect(page.locator("#log-note")).to_contain_text("web-1 app: <b> is waiting to start")
+    expect(page.locator("#log-note")).to_contain_text("You need the right to get pods/log. Ask the owner.")
+
+
+def test_logs_are_followed_as_soon_as_there_is_a_pod(page: Page, example: Example) -> None:
+    pods, example.view = example.view.pods, replace(example.view, pods=())
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator("#panel")).to_contain_text("No pods, so no logs")
+    example.view = replace(example.view, pods=pods)
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.locator(".line")).to_have_count(4)
+
+
+def test_a_pod_that_comes_can_be_chosen_and_the_choice_stays(page: Page, example: Example) -> None:
+    live(page, f"{SESSION}?tab=logs")
+    first = example.view.pods[-1].name
+    page.get_by_label("Pod").select_option(first)
+    pods = (replace(example.view.pods[0], name="another", has_previous=True), *example.view.pods)
+    example.view = replace(example.view, pods=pods)
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.locator("#pod-another")).to_be_attached()
+    expect(page.get_by_label("Pod")).to_have_value(first)
+    expect(page.get_by_label("Before the crash")).to_be_enabled()
+    example.view = replace(example.view, pods=())
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.get_by_label("Pod")).to_have_value(first)
+
+
+def test_an_age_shows_the_exact_time_on_hover(page: Page) -> None:
+    live(page, "/")
+    age = page.locator("#rows time").first
+    age.hover()
+    expect(age).to_have_attribute("title", re.compile(r"^26 Nov 2026, \d\d:\d\d:\d\d "))
+
+
 def test_logs_are_downloaded_as_they_are_shown(page: Page) -> None:
     live(page, f"{SESSION}?tab=logs")
     expect(page.locator(".line")).to_have_count(4)
