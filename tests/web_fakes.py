@@ -12,6 +12,7 @@ import anyio
 import httpx
 from anyio.streams.memory import MemoryObjectSendStream
 
+from gitops_run.adapters.cluster.collector_run import NAME, read_collector_run
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import SEE_ALL, ViewRequest
@@ -21,7 +22,7 @@ from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
-from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.platform.status import CollectorRun, PlatformStatus
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.close_up import Bound, CloseUp, LogLine, LogRequest, ObjectText
@@ -93,6 +94,9 @@ class Recorder:
         self.patched: list[tuple[str, Any]] = []
         self.created: list[tuple[str, Any]] = []
         self.refuses_events = False
+        self.there: set[str] = set()
+        self.cron_job: dict[str, Any] = {}
+        self.has_policies = True
 
     async def patch(self, path: str, body: Any, content_type: str = "") -> Any:
         self.patched.append((path, body))
@@ -107,6 +111,10 @@ class Recorder:
         return {}
 
     async def get(self, path: str, query: object = None) -> Any:
+        if path in self.there or (self.has_policies and "/admissionregistration.k8s.io/" in path):
+            return {}
+        if self.cron_job and path.endswith(f"/cronjobs/{NAME}"):
+            return self.cron_job
         raise NotFound(path)
 
     find = Connection.find
@@ -182,6 +190,9 @@ class FakeViewing:
             await lines.send(line)
         if self.has_endless_logs:
             await anyio.sleep_forever()
+
+    async def collector_run(self) -> CollectorRun | None:
+        return await read_collector_run(self.connection)  # type: ignore[arg-type]
 
     async def platform(self) -> PlatformStatus:
         raise BackendError("you may not see the platform")

@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from gitops_run.api.acting import Act, carried_by
+from gitops_run.api.acting import Act, carried_by, has_stack
 from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.objects.identity import ObjectRef
@@ -81,11 +81,14 @@ class Look:
             return None
         state, close_up = self.state, self.close_up or CloseUp()
         state = replace(state, record=close_up.record or state.record)
+        is_here = has_stack(state, self.viewer.viewing)
         return SessionView(
             state=state,
             rights=Rights(missing={Action(act.value): why for act, why in self.missing.items()}),
             details=close_up.details,
-            carried_by={Action(act.value): who for act in Act if (who := carried_by(act, state))},
+            carried_by={
+                Action(act.value): who for act in Act if (who := carried_by(act, state, has_stack=is_here))
+            },
             objects=object_tree(state, close_up),
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),

@@ -177,6 +177,22 @@ async def test_documents_are_those_of_the_command_line() -> None:
 
 
 @scenario
+async def test_the_platform_page_shows_when_the_collector_ran() -> None:
+    viewing = FakeViewing()
+    async with browsing(viewing) as browser:
+        never = await browser.get("/platform")
+        status = {
+            "lastScheduleTime": "2026-11-26T10:10:00Z",
+            "lastSuccessfulTime": "2026-11-26T10:00:00Z",
+        }
+        viewing.connection.cron_job = {"spec": {"schedule": "*/10 * * * *"}, "status": status}
+        ran = await browser.get("/platform")
+    assert "no run is known" in never.text
+    assert 'datetime="2026-11-26T10:00:00Z"' in ran.text
+    assert "The run of 2026-11-26T10:10:00Z has not succeeded." in ran.text
+
+
+@scenario
 async def test_numbers_name_no_session() -> None:
     saved = SaveSummary(run=1, number=2, at="", outcome=Outcome.APPLIED, took_ms=420, files=1)
     viewing = FakeViewing([session("canary")])
