@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
+import anyio
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -27,6 +28,7 @@ from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
 
 BULK_MAX: Final = 500
+BULK_AT_ONCE: Final = 10
 _AGAIN_S: Final = "2"
 
 
@@ -91,20 +93,34 @@ async def _bulk(visit: Visit) -> Response:
     if wanted is None or not places or len(places) > BULK_MAX:
         raise UsageError("no action or no session was chosen", hint="select sessions, and then an action")
     asked = _asked(Act(wanted.value), fields)
-    done, failed = 0, []
-    for place in places:
-        namespace, _, name = place.partition("/")
-        try:
-            await act(visit.viewer.viewing, await visit.viewer.viewing.state(namespace, name), asked)
-            done += 1
-        except GitOpsRunError as error:
-            failed.append(f"{place}: {error.message}")
-    if failed:
+    why_not = await _each(visit, asked, places)
+    if why_not:
+        failed = [f"{place}: {why_not[place]}" for place in places if place in why_not]
         raise UsageError(
-            f"{asked.act.value}: done for {done}, not for {len(failed)}. {'; '.join(failed[:10])}",
+            f"{asked.act.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
+            f"{'; '.join(failed[:10])}",
             hint="The others are done. Go back to the sessions.",
         )
     return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
+
+
+async def _each(visit: Visit, asked: Asked, places: Sequence[str]) -> dict[str, str]:
+    """Do an action to each session, some at once, and say for which it can't be done."""
+    why_not: dict[str, str] = {}
+    some = anyio.CapacityLimiter(BULK_AT_ONCE)
+
+    async def one(place: str) -> None:
+        namespace, _, name = place.partition("/")
+        async with some:
+            try:
+                await act(visit.viewer.viewing, await visit.viewer.viewing.state(namespace, name), asked)
+            except GitOpsRunError as error:
+                why_not[place] = error.message
+
+    async with anyio.create_task_group() as tasks:
+        for place in dict.fromkeys(places):
+            tasks.start_soon(one, place)
+    return why_not
 
 
 async def _end_form(visit: Visit) -> ASGIApp:

@@ -112,6 +112,33 @@ def looks(page: Page) -> dict[str, list[str]]:
     return seen
 
 
+SHIFTS = """
+    globalThis.shifts = [];
+    const words = ({ node }) => node?.outerHTML?.slice(0, 80) ?? "";
+    const note = (list) => shifts.push(
+      ...list.getEntries().map(({ value, sources }) => [value, ...sources.map(words)].join(" ")));
+    new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("place", ["/", SESSION, f"{SESSION}?tab=logs"], ids=["sessions", "saves", "logs"])
+def test_nothing_jumps_while_a_page_is_loaded_followed_and_cut(
+    page: Page, example: Example, faults: Faults, place: str, width: int
+) -> None:
+    faults.expected = ("Failed to load resource", "net::ERR")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.add_init_script(SHIFTS)
+    live(page, place)
+    example.change(*(replace(one, owner=f"{one.owner}-b") for one in example.sessions[:5]))
+    example.send_parts("run-checkout/checkout/saves")
+    expect(page.locator("body")).to_have_attribute("data-stream", "live")
+    example.is_down = True
+    example.cut()
+    expect(page.locator("#cut")).to_be_visible()
+    assert page.evaluate("shifts") == []
+
+
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_axe_finds_nothing_on_a_page(page: Page, place: str) -> None:
     page.clock.install(time=states.NOW)  # the page that waits doesn't load again meanwhile
