@@ -81,11 +81,11 @@ def session_page(viewer: ViewerView, view: SessionView, tab: Tab, now: datetime)
 def session_parts(view: SessionView, tab: Tab, now: datetime) -> Mapping[str, str]:
     """Write the parts that change while the page is open, by their elements' ids.
 
-    Logs have a stream of their own. An object that is opened stays as it was read.
+    Log lines have a stream of their own. An object that is opened stays as it was read.
     """
     parts = {"head": str(head(view, now)), "kept": str(actions.kept(view))}
-    if tab is Tab.LOGS:
-        return parts
+    if tab is Tab.LOGS and view.pods and tab not in view.notices:
+        return {**parts, "log-pod": str(logs.pod_choice(view.pods))}
     if tab is Tab.OBJECTS and view.objects and tab not in view.notices:
         return {**parts, "tree": str(objects.tree(view, now))}
     return {**parts, "panel": str(panel(view, tab, now))}
