@@ -197,7 +197,7 @@ async def _receipt(visit: Visit) -> ASGIApp:
     if ending.error is not None:
         raise ending.error
     carried = (
-        f"The collector has been asked to end {name}, and does it when it next runs: gitops-run gc --apply."
+        f"The collector has been asked to end {name}, and does it when it next runs (gitops-run gc --apply)."
         if ending.request
         else f"{name} is being ended on this machine."
     )
