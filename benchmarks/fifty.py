@@ -73,7 +73,7 @@ class Team:
             check=False,
         )
         if result.returncode:
-            raise RuntimeError(f"{action} failed: {result.stdout[-2000:]}{result.stderr[-2000:]}")
+            raise RuntimeError(f"{action} failed: {_failures(result.stdout)}{result.stderr[-2000:]}")
         return time.monotonic() - began
 
     @contextmanager
@@ -137,6 +137,13 @@ def save_at_once(team: Team, syncs: Sequence[Running], number: int) -> list[floa
 
     with ThreadPoolExecutor(len(syncs)) as pool:
         return list(pool.map(save, team.names, syncs))
+
+
+def _failures(text: str) -> str:
+    """Find the sessions that failed, each with its message and hint."""
+    lines = text.splitlines()
+    failed = [number for number, line in enumerate(lines) if ": failed in " in line]
+    return "\n".join(line for number in failed for line in lines[number : number + 3])
 
 
 def memory(bench: Bench) -> dict[str, int]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import anyio
 
+from gitops_run.flows.judgement import InspectionSettings
 from gitops_run.flows.ports import Renderer
-from gitops_run.flows.preflight import InspectionSettings, Inspector
+from gitops_run.flows.preflight import Inspector
 from gitops_run.model.objects.dry_run import Finding, Look, Obstacle
 from gitops_run.model.objects.identity import ObjectRef, RenderedObject
 from gitops_run.model.objects.ownership import SessionPlace

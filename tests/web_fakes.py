@@ -12,6 +12,7 @@ import anyio
 import httpx
 from anyio.streams.memory import MemoryObjectSendStream
 
+from gitops_run.adapters.cluster.collector_run import NAME, read_collector_run
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import SEE_ALL, ViewRequest
@@ -21,7 +22,7 @@ from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
-from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.platform.status import CollectorRun, PlatformStatus
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.close_up import Bound, CloseUp, LogLine, LogRequest, ObjectText
@@ -93,6 +94,9 @@ class Recorder:
         self.patched: list[tuple[str, Any]] = []
         self.created: list[tuple[str, Any]] = []
         self.refuses_events = False
+        self.there: set[str] = set()
+        self.cron_job: dict[str, Any] = {}
+        self.has_policies = True
 
     async def patch(self, path: str, body: Any, content_type: str = "") -> Any:
         self.patched.append((path, body))
@@ -107,6 +111,10 @@ class Recorder:
         return {}
 
     async def get(self, path: str, query: object = None) -> Any:
+        if path in self.there or (self.has_policies and "/admissionregistration.k8s.io/" in path):
+            return {}
+        if self.cron_job and path.endswith(f"/cronjobs/{NAME}"):
+            return self.cron_job
         raise NotFound(path)
 
     find = Connection.find
@@ -124,7 +132,9 @@ class FakeViewing:
         self.narrowed_to: tuple[object, ...] | None = None
         self.watched: list[object] = []
         self.has_endless_logs = False
+        self.log_trouble: GitOpsRunError | None = None
         self.trouble: GitOpsRunError | None = None
+        self.is_slow = False
         self.connection = Recorder()
         self.request = ViewRequest(kubeconfig="/k", context="kind-dev")
         self.caller = caller(reports)
@@ -163,6 +173,8 @@ class FakeViewing:
     async def close_up(self, namespace: str, name: str) -> CloseUp:
         if self.trouble is not None:
             raise self.trouble
+        if self.is_slow:
+            await anyio.sleep(60)
         return self.close_ups.get(namespace, CloseUp())
 
     async def object_text(self, namespace: str, ref: ObjectRef) -> ObjectText:
@@ -172,10 +184,15 @@ class FakeViewing:
         return (Bound(subject="User alice", role="session-owner", through="RoleBinding session-owner"),)
 
     async def follow_logs(self, request: LogRequest, lines: MemoryObjectSendStream[LogLine]) -> None:
+        if self.log_trouble is not None:
+            raise self.log_trouble
         for line in self.lines:
             await lines.send(line)
         if self.has_endless_logs:
             await anyio.sleep_forever()
+
+    async def collector_run(self) -> CollectorRun | None:
+        return await read_collector_run(self.connection)  # type: ignore[arg-type]
 
     async def platform(self) -> PlatformStatus:
         raise BackendError("you may not see the platform")

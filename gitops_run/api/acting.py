@@ -54,46 +54,45 @@ class Asked:
     duration: Duration | None = None
 
 
-def needed(act: Act, state: SessionState) -> tuple[Right, ...]:
-    """List the rights that an action takes."""
+def needed(act: Act, state: SessionState, *, has_stack: bool = False) -> tuple[Right, ...]:
+    """List the rights that an action takes. has_stack: an end is carried out here, otherwise asked for."""
     bucket = _patch("buckets", FLUX_SOURCE_GROUP, state)
     match act:
         case Act.SUSPEND | Act.RESUME:
             return _appliers(state) or (_patch("kustomizations", FLUX_KUSTOMIZE_GROUP, state),)
         case Act.RETRY:
             return (bucket,) if is_live(state) else (bucket, *_appliers(state))
-        case Act.END:
+        case Act.END if has_stack:
             return (Right(verb="delete", resource="namespaces", name=state.namespace),)
         case _:
             return (bucket,)
 
 
-def obstacle(act: Act, state: SessionState, viewing: Viewing) -> str:
+def obstacle(act: Act, state: SessionState) -> str:
     """Say why an action makes no sense or nobody can carry it out; "" where it can be done."""
-    why = {
+    return {
         Act.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
         Act.RESUME: "" if state.is_suspended else "it is not suspended",
         Act.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
         Act.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
     }.get(act, "")
-    if act is Act.END and not has_stack(state, viewing):
-        return f"its stack is not on this machine: whoever has it ends it with gitops-run down {state.name}"
-    return why
 
 
 def _unapplied(state: SessionState) -> str:
     return "" if state.targets else "nothing applies it yet"
 
 
-def carried_by(act: Act, state: SessionState) -> str:
-    """Say who carries an action out, and when; "" where the cluster does at once."""
+def carried_by(act: Act, state: SessionState, *, has_stack: bool) -> str:
+    """Say who carries an action out, and when; "" where the cluster does at once. has_stack: as in needed."""
     match act:
         case Act.UNDO:
             return f"the sync of {person(state)}, within seconds"
         case Act.RETRY if is_live(state):
             return f"the sync of {person(state)}, within seconds"
-        case Act.END:
+        case Act.END if has_stack:
             return "this machine, now: the session's stack is here"
+        case Act.END:
+            return "the collector, gitops-run gc --apply, when it next runs: the stack is not on this machine"
     return ""
 
 
@@ -137,9 +136,9 @@ async def act_on(key: SessionKey, asked: Asked, caller: Caller) -> str:
 
 async def require(viewing: Viewing, state: SessionState, wanted: Act) -> None:
     """Refuse an action that makes no sense now, or for which a right is missing. Raises GuardError."""
-    if why := obstacle(wanted, state, viewing):
+    if why := obstacle(wanted, state):
         raise GuardError(f"session {state.name} can't be changed so: {why}", hint="look at its state again")
-    rights = needed(wanted, state)
+    rights = needed(wanted, state, has_stack=wanted is Act.END and has_stack(state, viewing))
     for right, is_allowed in zip(rights, await viewing.allowed(rights), strict=True):
         if not is_allowed:
             raise GuardError(
@@ -184,10 +183,10 @@ async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
         case Act.EXTEND:
             return f"It ends at {await control.extend_state(connection, state, asked.duration)}."
         case Act.UNDO:
-            await _ask(viewing, state, Verb.UNDO, asked)
+            await _ask_undo(viewing, state, asked)
             return f"Asked the sync of {person(state)} to bring the snapshot back."
         case Act.RETRY if is_live(state):
-            await _ask(viewing, state, Verb.RETRY, asked)
+            await ask(viewing, state, Verb.RETRY, asked)
             return f"Asked the sync of {person(state)} to check and push the files again."
         case Act.RETRY:
             await _reconcile(viewing, state)
@@ -195,14 +194,17 @@ async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     raise UsageError(f"{asked.act.value} is not done this way", hint="open the session's page")
 
 
-async def _ask(viewing: Viewing, state: SessionState, verb: Verb, asked: Asked) -> None:
-    """Ask the live sync by an annotation of the Flux Bucket. Raises UsageError on an unknown revision."""
-    if verb is Verb.UNDO:
-        kept = state.record.kept if state.record else ()
-        if asked.revision not in {one.revision for one in kept}:
-            raise UsageError(
-                "that snapshot is not among those that are kept", hint="choose one that the page lists"
-            )
+async def _ask_undo(viewing: Viewing, state: SessionState, asked: Asked) -> None:
+    kept = state.record.kept if state.record else ()
+    if asked.revision not in {one.revision for one in kept}:
+        raise UsageError(
+            "that snapshot is not among those that are kept", hint="choose one that the page lists"
+        )
+    await ask(viewing, state, Verb.UNDO, asked)
+
+
+async def ask(viewing: Viewing, state: SessionState, verb: str, asked: Asked) -> str:
+    """Ask the live sync or the collector by an annotation of the Flux Bucket; return the request's id."""
     request = Request(
         id=secrets.token_hex(8),
         verb=verb,
@@ -212,6 +214,7 @@ async def _ask(viewing: Viewing, state: SessionState, verb: Verb, asked: Asked) 
         why=asked.reason,
     )
     await _annotate(viewing, source_path(state.namespace, state.name), to_annotations(request))
+    return request.id
 
 
 async def _reconcile(viewing: Viewing, state: SessionState) -> None:

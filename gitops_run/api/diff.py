@@ -11,7 +11,7 @@ from gitops_run.adapters.cluster.sessions import read_session
 from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.api.caller import Caller
 from gitops_run.api.inspection import Inspection, compose_inspector, render_limits, root_of, work_tree
-from gitops_run.flows.preflight import Live, Preflight
+from gitops_run.flows.judgement import Live, Preflight
 from gitops_run.model.flux.conditions import ApplierStatus
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.settings import Settings

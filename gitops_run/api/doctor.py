@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from anyio import to_thread
 
+from gitops_run.adapters.cluster.bounds import read_flux_controllers
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.diagnosis import read_denied, read_skew_s, read_version
+from gitops_run.adapters.cluster.diagnosis import read_denied, read_node_images, read_skew_s, read_version
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.platform import PlatformCluster
 from gitops_run.adapters.machine import user_files
@@ -87,10 +88,22 @@ def _questions(
 
     async def flux() -> tuple[Finding, ...]:
         cluster = PlatformCluster(settings.require("kubeconfig"), settings.require("context"))
-        status = to_status(await cluster.facts())
-        return diagnosis.judge_platform(status, is_unlocked_allowed=settings.allow_unlocked_flux)
+        return diagnosis.judge_platform(to_status(await cluster.facts()))
 
-    return ("clock", clock), ("rights", rights), ("flux", flux)
+    async def lockdown() -> tuple[Finding, ...]:
+        found = await read_flux_controllers(connection)
+        allowed = settings.allow_unlocked_flux
+        return (diagnosis.judge_lockdown(found, is_unlocked_allowed=allowed),)
+
+    async def image() -> tuple[Finding, ...]:
+        if settings.store != "in-cluster":
+            return (diagnosis.no_image(str(settings.store)),)
+        return (diagnosis.judge_image(settings.store_image, await read_node_images(connection)),)
+
+    return (
+        *(("clock", clock), ("rights", rights), ("flux", flux)),
+        *(("lockdown", lockdown), ("image", image)),
+    )
 
 
 async def _asked(check: str, ask: Callable[[], Awaitable[tuple[Finding, ...]]]) -> AsyncIterator[Finding]:

@@ -19,8 +19,9 @@ from gitops_run.adapters.render.children import Limits
 from gitops_run.adapters.render.helm import Helm
 from gitops_run.adapters.render.kubectl import Kustomize
 from gitops_run.errors import UsageError
+from gitops_run.flows.judgement import InspectionSettings, Live, Preflight
 from gitops_run.flows.ports import Emit, Renderer
-from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
+from gitops_run.flows.preflight import Inspector
 from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.text.masking import Masker

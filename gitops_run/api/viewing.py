@@ -10,6 +10,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from gitops_run.adapters.cluster import rights
 from gitops_run.adapters.cluster.close_up import read_close_up
+from gitops_run.adapters.cluster.collector_run import read_collector_run
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.discovery import Discovery
 from gitops_run.adapters.cluster.listing import all_located, places_to_list, read_state
@@ -23,7 +24,7 @@ from gitops_run.api.watch import SessionWatch, watch_sessions
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.objects import MAKER_ROLE, VIEWER_ROLE
-from gitops_run.model.platform.status import PlatformStatus, to_status
+from gitops_run.model.platform.status import CollectorRun, PlatformStatus, to_status
 from gitops_run.model.rights.access import FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.session.key import SessionKey
@@ -113,6 +114,10 @@ class Viewing:
         """Look how the platform is. Raises BackendError."""
         cluster = PlatformCluster(self.request.kubeconfig, self.request.context)
         return to_status(await cluster.facts())
+
+    async def collector_run(self) -> CollectorRun | None:
+        """Look when the collector ran last; None where that isn't known. Raises TransientError."""
+        return await read_collector_run(self.connection)
 
 
 @asynccontextmanager

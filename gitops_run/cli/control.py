@@ -15,7 +15,7 @@ from gitops_run.cli.output import ok, print_json
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
-from gitops_run.model.state.session_state import SessionState
+from gitops_run.model.state.reasons import suspended_by
 
 
 @click.command()
@@ -61,12 +61,6 @@ def resume(name: str, output: str, **flags: object) -> None:
         print_json({"session": name, "suspended": False, "changed": before.is_suspended})
     else:
         ok(f"session {name} is resumed" if before.is_suspended else f"session {name} is not suspended")
-
-
-def suspended_by(session: SessionState) -> str:
-    """Say who has suspended a session, and why, as far as they have said; "" where nobody has."""
-    said = next((one for one in session.targets if one.is_suspended and one.suspended_by), None)
-    return f" by {said.suspended_by}: {said.suspended_reason}" if said else ""
 
 
 def session_key(name: str, flags: Mapping[str, object]) -> SessionKey:

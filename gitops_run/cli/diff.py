@@ -21,7 +21,7 @@ from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.errors import ReconcileFailed
-from gitops_run.flows.preflight import Preflight
+from gitops_run.flows.judgement import Preflight
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 

@@ -15,7 +15,6 @@ from gitops_run.api.listing import ListRequest, watch_list
 from gitops_run.api.listing import list_sessions as api_list
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.control import suspended_by
 from gitops_run.cli.following import JsonScreen, Screen, follow, screen_of
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
@@ -31,9 +30,10 @@ from gitops_run.model.state.details import SessionDetails
 from gitops_run.model.state.document import last_applied, to_document
 from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
+from gitops_run.model.state.reasons import health_of, isolation_of
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
-from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, health_of, phase
+from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
 
@@ -51,6 +51,7 @@ HEADS = (
     "TARGET",
     "BRANCH",
     "BUCKET",
+    "ISOLATION",
     "REVISION",
     "SYNCED BY",
     "TIME LEFT",
@@ -111,7 +112,7 @@ def list_sessions(  # noqa: PLR0913 - one for each flag
     elif not sessions:
         note(f"there are no such sessions on {settings.context}")
     else:
-        print_table(HEADS, [_row(session, now) for session in sessions])
+        print_table(HEADS, [list_row(session, now) for session in sessions])
 
 
 def _screen(output: str) -> Screen:
@@ -119,7 +120,7 @@ def _screen(output: str) -> Screen:
 
 
 def _row_now(session: SessionState) -> tuple[str, ...]:
-    return _row(session, _now())
+    return list_row(session, _now())
 
 
 def _now() -> datetime:
@@ -159,7 +160,8 @@ def detail_rows(details: SessionDetails, most: int | None) -> list[tuple[str, ..
     return rows
 
 
-def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
+def list_row(session: SessionState, now: datetime) -> tuple[str, ...]:
+    """Write a session under HEADS."""
     place = session.place
     return (
         session.name,
@@ -168,10 +170,11 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
         f"{place.root}/{', '.join(place.targets)}" if place else "",
         _branch(session.summary),
         place.store if place else "",
+        isolation_of(session),
         _short(session.source.revision) if session.source else "",
         _person(session.synced_by),
         time_left_text(session, now),
-        _last_save(session),
+        _last_save(session.summary.last if session.summary else None),
         _cut(health_of(session)),
     )
 
@@ -179,21 +182,6 @@ def _row(session: SessionState, now: datetime) -> tuple[str, ...]:
 def _branch(summary: Summary | None) -> str:
     """Write the git branch of the files; a star stands for changes that aren't committed."""
     return f"{summary.branch}{'*' if summary.is_dirty else ''}" if summary else ""
-
-
-def _health(session: SessionState) -> str:
-    """Say why a session isn't healthy, in Flux's words or its loop's."""
-    if session.is_new:
-        return ""
-    refused = (f"{one.reason}: {one.message}" for one in session.targets if one.ready == "False")
-    if why := next(refused, ""):
-        return _cut(why)
-    summary = session.summary
-    if summary is None or summary.last is None:
-        return ""
-    if summary.unhealthy:
-        return _cut(f"{summary.unhealthy} not healthy: {summary.first_unhealthy}")
-    return "healthy" if summary.last.is_healthy else ""
 
 
 def _cut(text: str) -> str:
@@ -215,15 +203,10 @@ def _span(seconds: int) -> str:
     return Duration(seconds).rough
 
 
-def _last_save(session: SessionState) -> str:
-    """Write why the session is suspended, or the newest save."""
-    if why := suspended_by(session):
-        return f"suspended{why}"
-    return _newest_save(session.summary.last) if session.summary and session.summary.last else ""
-
-
-def _newest_save(last: SaveSummary) -> str:
+def _last_save(last: SaveSummary | None) -> str:
     """Write the newest save with the first problem to fix, or how long it took."""
+    if last is None:
+        return ""
     if last.problem:
         return f"{last.outcome}: {_cut(last.problem)}"
     if last.outcome is Outcome.APPLIED:
@@ -241,7 +224,7 @@ def status_rows(session: SessionState, now: datetime) -> list[tuple[str, ...]]:
         ("owner", _owner(session)),
         ("target", f"{place.root}/{', '.join(place.targets)}" if place else ""),
         ("bucket", place.store if place else ""),
-        ("isolation", place.isolation or "namespace, without bounds" if place else ""),
+        ("isolation", isolation_of(session)),
         ("created", session.created),
         *_limit_rows(session, now),
         ("synced by", _writer(session.synced_by)),

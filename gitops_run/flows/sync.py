@@ -21,6 +21,7 @@ from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
 from gitops_run.flows.health import HealthFollower
+from gitops_run.flows.judgement import Inspects, Live, Preflight
 from gitops_run.flows.ports import (
     Emit,
     Files,
@@ -31,7 +32,6 @@ from gitops_run.flows.ports import (
     Store,
     StoreWatch,
 )
-from gitops_run.flows.preflight import Inspects, Live, Preflight
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
 from gitops_run.flows.requests import Carrier, Requests

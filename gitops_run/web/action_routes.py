@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
+import anyio
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.api.acting import Act, Asked, act, carried_by, end, require
-from gitops_run.errors import GitOpsRunError, UsageError
+from gitops_run.api.acting import Act, Asked, act, carried_by, end, has_stack, require
+from gitops_run.api.end_request import ask_end, look_at_end, outside_bucket
+from gitops_run.errors import GitOpsRunError, GuardError, UsageError
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
@@ -26,6 +28,7 @@ from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
 
 BULK_MAX: Final = 500
+BULK_AT_ONCE: Final = 10
 _AGAIN_S: Final = "2"
 
 
@@ -90,20 +93,34 @@ async def _bulk(visit: Visit) -> Response:
     if wanted is None or not places or len(places) > BULK_MAX:
         raise UsageError("no action or no session was chosen", hint="select sessions, and then an action")
     asked = _asked(Act(wanted.value), fields)
-    done, failed = 0, []
-    for place in places:
-        namespace, _, name = place.partition("/")
-        try:
-            await act(visit.viewer.viewing, await visit.viewer.viewing.state(namespace, name), asked)
-            done += 1
-        except GitOpsRunError as error:
-            failed.append(f"{place}: {error.message}")
-    if failed:
+    why_not = await _each(visit, asked, places)
+    if why_not:
+        failed = [f"{place}: {why_not[place]}" for place in places if place in why_not]
         raise UsageError(
-            f"{asked.act.value}: done for {done}, not for {len(failed)}. {'; '.join(failed[:10])}",
+            f"{asked.act.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
+            f"{'; '.join(failed[:10])}",
             hint="The others are done. Go back to the sessions.",
         )
     return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
+
+
+async def _each(visit: Visit, asked: Asked, places: Sequence[str]) -> dict[str, str]:
+    """Do an action to each session, some at once, and say for which it can't be done."""
+    why_not: dict[str, str] = {}
+    some = anyio.CapacityLimiter(BULK_AT_ONCE)
+
+    async def one(place: str) -> None:
+        namespace, _, name = place.partition("/")
+        async with some:
+            try:
+                await act(visit.viewer.viewing, await visit.viewer.viewing.state(namespace, name), asked)
+            except GitOpsRunError as error:
+                why_not[place] = error.message
+
+    async with anyio.create_task_group() as tasks:
+        for place in dict.fromkeys(places):
+            tasks.start_soon(one, place)
+    return why_not
 
 
 async def _end_form(visit: Visit) -> ASGIApp:
@@ -114,8 +131,8 @@ async def _end_form(visit: Visit) -> ASGIApp:
 
 
 async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> EndView:
-    place = state.place
-    store = f"bucket {place.bucket} at {place.endpoint}, and its keys" if place and place.bucket else ""
+    is_here, bucket = has_stack(state, visit.viewer.viewing), outside_bucket(state)
+    by_key = f"{bucket}, unless the collector has the store's key" if bucket and not is_here else ""
     inventory = close_up.details.inventory
     return EndView(
         state=state,
@@ -125,22 +142,22 @@ async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> End
                 *(str(ref) for ref in inventory),
                 f"Flux Bucket {state.name}",
                 *(target.object for target in state.targets),
-                store,
+                bucket if is_here else "",
                 f"Namespace {state.namespace} with everything in it",
             )
             if text
         ),
-        kept=("the files on the owner's machine",),
-        carried_by=carried_by(Act.END, state),
+        kept=("the files on the owner's machine", *filter(None, (by_key,))),
+        carried_by=carried_by(Act.END, state, has_stack=is_here),
         missing_right=(await visit.viewer.missing(state)).get(Act.END, ""),
     )
 
 
 async def _end(visit: Visit) -> ASGIApp:
-    """End a session whose name was typed, in the background."""
+    """End a session whose name was typed, in the background, or ask the collector to."""
     fields = await read_form(visit)
     namespace, name = visit.place
-    viewing, key = visit.viewer.viewing, visit.place
+    viewing, key, reason = visit.viewer.viewing, visit.ending, first(fields, "reason").strip()
     state = await viewing.state(namespace, name)
     if first(fields, "name").strip() != name:
         view = await _end_view(visit, state, await viewing.close_up(namespace, name))
@@ -148,15 +165,20 @@ async def _end(visit: Visit) -> ASGIApp:
         return visit.html(end_page(visit.view(), replace(view, message=wrong)), HTTPStatus.BAD_REQUEST)
     await require(viewing, state, Act.END)
     endings = visit.site.endings
-    if key not in endings or endings[key].error is not None:
-        ending = endings[key] = Ending()
-        visit.site.tasks.start_soon(_carry_out, visit, state, first(fields, "reason").strip(), ending)
+    known = endings.get(key)
+    if known is not None and known.receipt is None and known.error is None:
+        pass  # it is under way
+    elif has_stack(state, viewing):
+        ending = endings[key] = Ending(state=state)
+        visit.site.tasks.start_soon(_carry_out, visit, reason, ending)
+    else:
+        endings[key] = Ending(state=state, request=await ask_end(viewing, state, reason))
     return RedirectResponse(session_url(namespace, name, "receipt"), status_code=HTTPStatus.SEE_OTHER)
 
 
-async def _carry_out(visit: Visit, state: SessionState, reason: str, ending: Ending) -> None:
+async def _carry_out(visit: Visit, reason: str, ending: Ending) -> None:
     try:
-        ending.receipt = await end(visit.viewer.viewing, state, reason)
+        ending.receipt = await end(visit.viewer.viewing, ending.state, reason)
     except GitOpsRunError as error:
         ending.error = error
 
@@ -164,13 +186,25 @@ async def _carry_out(visit: Visit, state: SessionState, reason: str, ending: End
 async def _receipt(visit: Visit) -> ASGIApp:
     """Show how far an end is, and at last its receipt."""
     namespace, name = visit.place
-    ending = visit.site.endings.get(visit.place)
+    ending = visit.site.endings.get(visit.ending)
     if ending is None:
         raise UsageError("this session was not ended here", hint="open its page, and end it there")
+    if ending.request and ending.receipt is None and ending.error is None:
+        try:
+            ending.receipt = await look_at_end(visit.viewer.viewing, ending.state, ending.request)
+        except GuardError as error:  # it was refused: it may be asked for again
+            ending.error = error
     if ending.error is not None:
         raise ending.error
-    carried = f"{name} is being ended on this machine; this page is loaded again every {_AGAIN_S} s."
-    view = ReceiptView(namespace=namespace, name=name, receipt=ending.receipt, carried_by=carried)
+    carried = (
+        f"The collector has been asked to end {name}, and does it when it next runs (gitops-run gc --apply)."
+        if ending.request
+        else f"{name} is being ended on this machine."
+    )
+    again = f"This page is loaded again every {_AGAIN_S} s."
+    view = ReceiptView(
+        namespace=namespace, name=name, receipt=ending.receipt, carried_by=f"{carried} {again}"
+    )
     answer = visit.html(receipt_page(visit.view(), view))
     if ending.receipt is None:
         answer.headers["Refresh"] = _AGAIN_S

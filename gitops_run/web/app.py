@@ -186,10 +186,18 @@ async def _platform(visit: Visit) -> Response:
         for pulse in live.pulses
     ]
     watches += [WatchView(kind=kind, hidden=f"list and watch {kind}") for kind in sorted(live.hidden)]
-    status, notice = None, None
+    status, notice, run = None, None, None
     try:
+        run = await visit.viewer.viewing.collector_run()
         status = await visit.viewer.viewing.platform()
     except GitOpsRunError as error:
         notice = notice_of(error)
-    view = PlatformView(status=status, watches=tuple(watches), streams=visit.viewer.streams, notice=notice)
+    view = PlatformView(
+        status=status,
+        collected_at=run.succeeded if run else "",
+        collected=run.words if run else "",
+        watches=tuple(watches),
+        streams=visit.viewer.streams,
+        notice=notice,
+    )
     return visit.html(platform_page(visit.view(), view, datetime.now(UTC)))

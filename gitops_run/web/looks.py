@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from gitops_run.api.acting import Act, carried_by
+from gitops_run.api.acting import Act, carried_by, has_stack
 from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.objects.identity import ObjectRef
@@ -54,7 +54,10 @@ def tab_of(text: str) -> Tab:
 
 @dataclass(eq=False)
 class Look:
-    """Hold what one identity sees of one session. version: grows with each change."""
+    """Hold what one identity sees of one session. version: grows with each change.
+
+    is_current: False while the sessions' watch is cut; every page is dimmed then, and stays as it was.
+    """
 
     viewer: Viewer
     namespace: str
@@ -63,6 +66,7 @@ class Look:
     version: int = 0
     users: int = 0
     is_gone: bool = False
+    is_current: bool = True
     state: SessionState | None = None
     close_up: CloseUp | None = None
     bound: tuple[Bound, ...] = ()
@@ -77,11 +81,14 @@ class Look:
             return None
         state, close_up = self.state, self.close_up or CloseUp()
         state = replace(state, record=close_up.record or state.record)
+        is_here = has_stack(state, self.viewer.viewing)
         return SessionView(
             state=state,
             rights=Rights(missing={Action(act.value): why for act, why in self.missing.items()}),
             details=close_up.details,
-            carried_by={Action(act.value): who for act in Act if (who := carried_by(act, state))},
+            carried_by={
+                Action(act.value): who for act in Act if (who := carried_by(act, state, has_stack=is_here))
+            },
             objects=object_tree(state, close_up),
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),
@@ -121,21 +128,21 @@ class Look:
         return replace(shown, yaml=found.text, events=found.events)
 
     def _notices(self) -> Mapping[Tab, Notice]:
-        if self.error is not None:
+        if self.error is not None and (self.close_up is None or self.is_current):
             cut = Notice(
                 kind=NoticeKind.CUT_OFF,
                 title="The cluster doesn't answer",
                 explanation=self.error.message,
                 next_step=self.error.hint,
             )
-            return dict.fromkeys((Tab.OBJECTS, Tab.ACCESS), cut)
+            return dict.fromkeys(Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS), cut)
         if self.close_up is None:
             loading = Notice(
                 kind=NoticeKind.LOADING,
                 title="Reading the session",
                 explanation="Its record and its objects are being read from the cluster.",
             )
-            return dict.fromkeys((Tab.SAVES, Tab.OBJECTS, Tab.ACCESS, Tab.WHY), loading)
+            return dict.fromkeys(Tab, loading)
         return missing_notices(self.close_up)
 
 
@@ -210,13 +217,14 @@ class Looks:
             look.error = None
         except GitOpsRunError as error:
             look.error = error
+        look.is_current = self._live.is_current
         look.is_read.set()
         if _known(look) != before:
             _ring(look)
 
 
 def _known(look: Look) -> tuple[object, ...]:
-    return look.state, look.close_up, look.missing, look.is_gone, look.error, look.diffs
+    return look.state, look.close_up, look.missing, look.is_gone, look.error, look.is_current, look.diffs
 
 
 def _is_behind(look: Look) -> bool:

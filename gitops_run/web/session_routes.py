@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, TransientError, UsageError
 from gitops_run.model.rights.right import Right
 from gitops_run.model.state.close_up import LogLine, LogRequest
 from gitops_run.web.looks import FIRST_S, Look, tab_of
@@ -101,14 +101,29 @@ async def _events(site: Site, request: Request) -> AsyncGenerator[bytes, None]:
 
 
 async def _logs(visit: Visit) -> ASGIApp:
-    """Follow logs: `line` has a batch of lines, `note` what can't be read, `denied` why none may be."""
-    await _require_logs(visit)
-    if visit.viewer.logs >= LOGS_MAX:
-        raise UsageError(f"{LOGS_MAX} logs are followed already", hint="close a page of logs")
+    """Follow logs: `line` has a batch of lines, `note` what can't be read, `denied` why none may be.
+
+    A browser doesn't show a script why a stream was refused, so that is an event too. After `end` there are
+    no more lines; a stream that ends without it is opened again.
+    """
+    try:
+        await _require_logs(visit)
+        if visit.viewer.logs >= LOGS_MAX:
+            raise UsageError(f"{LOGS_MAX} logs are followed already.", hint="Close a page of logs.")
+    except GitOpsRunError as error:
+        return EventStream(_failure(error))
     said = visit.request.query_params
     is_previous = said.get("previous", "") in {"1", "true", "on"}
     request = LogRequest(namespace=visit.place[0], pod=said.get("pod", ""), is_previous=is_previous)
     return EventStream(_log_events(visit, request))
+
+
+async def _failure(error: GitOpsRunError) -> AsyncGenerator[bytes, None]:
+    if isinstance(error, TransientError):
+        yield event("note", json.dumps({"pod": "", "container": "", "text": error.message}))
+        return
+    yield event("denied", json.dumps({"message": error.message, "hint": error.hint}))
+    yield event("end", "{}")
 
 
 async def _require_logs(visit: Visit) -> None:
@@ -158,9 +173,11 @@ async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes
     finally:
         scope.cancel()
         visit.viewer.logs -= 1
-    for one in failed:
-        yield event("denied", json.dumps({"message": one.message, "hint": one.hint}))
-    yield event("end", "{}")
+    if not failed:
+        yield event("end", "{}")
+        return
+    async for one in _failure(failed[0]):
+        yield one
 
 
 async def _batch(receive: MemoryObjectReceiveStream[LogLine]) -> list[LogLine] | None:

@@ -22,6 +22,7 @@ from gitops_run.errors import (
     UsageError,
 )
 from gitops_run.model.session.receipt import Receipt
+from gitops_run.model.state.session_state import SessionState
 from gitops_run.web.guard import BODY_BYTES_MAX
 from gitops_run.web.live import Live
 from gitops_run.web.login import Login, Logins
@@ -45,17 +46,26 @@ LOG_IN: Final = Notice(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Ending:
-    """Hold how far the end of a session is."""
+    """Hold how far the end of a session is.
 
+    state: as it was when its end was asked for. request: of the collector, "" where it is ended here.
+    """
+
+    state: SessionState
+    request: str = ""
     receipt: Receipt | None = None
     error: GitOpsRunError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Hold one server. hosts: the names by which it may be asked, with its port. tasks: end when it stops."""
+    """Hold one server.
+
+    hosts: the names by which it may be asked, with its port. tasks: end when it stops. endings: by user,
+    namespace and name.
+    """
 
     hosts: frozenset[str]
     cookie: str
@@ -66,7 +76,7 @@ class Site:
     metrics: Metrics
     viewer: Viewer
     tasks: TaskGroup
-    endings: dict[tuple[str, str], Ending] = field(default_factory=dict)
+    endings: dict[tuple[str, str, str], Ending] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +87,11 @@ class Visit:
     request: Request
     viewer: Viewer
     login: Login
+
+    @property
+    def ending(self) -> tuple[str, str, str]:
+        """Name the end of this session that this viewer has asked for."""
+        return self.viewer.identity.user, *self.place
 
     @property
     def place(self) -> tuple[str, str]:

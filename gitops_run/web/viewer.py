@@ -7,14 +7,14 @@ right which is taken away closes what it opened within that time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 import anyio
 
-from gitops_run.api.acting import Act, needed, obstacle
+from gitops_run.api.acting import Act, has_stack, needed, obstacle
 from gitops_run.api.viewing import SEE_ALL, Viewing, see_one
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model.rights.access import FLUX_KUSTOMIZE_GROUP
@@ -130,19 +130,18 @@ class Viewer:
 
     async def missing(self, state: SessionState) -> dict[Act, str]:
         """Say in words why actions can't be done: which right is missing, or what stands against it."""
-        wanted = {act: needed(act, state) for act in Act}
+        is_here = has_stack(state, self.viewing)
+        wanted = {act: needed(act, state, has_stack=is_here) for act in Act}
         try:
             allowed = await self.allowed([right for rights in wanted.values() for right in rights])
         except GitOpsRunError as error:
             return dict.fromkeys(Act, f"your rights are not known: {error.message}")
-        why = {act: self._why_not(act, state, wanted[act], allowed) for act in Act}
+        lacking = {act: [right for right in rights if not allowed[right]] for act, rights in wanted.items()}
+        why = {
+            act: f"you need the right to {rights[0]}" if rights else obstacle(act, state)
+            for act, rights in lacking.items()
+        }
         return {act: text for act, text in why.items() if text}
-
-    def _why_not(
-        self, act: Act, state: SessionState, rights: Sequence[Right], allowed: dict[Right, bool]
-    ) -> str:
-        lacking = next((right for right in rights if not allowed[right]), None)
-        return f"you need the right to {lacking}" if lacking else obstacle(act, state, self.viewing)
 
     async def allowed(self, rights: Iterable[Right]) -> dict[Right, bool]:
         """Say which rights this viewer has, as of a minute ago at most. Raises BackendError."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
+from gitops_run.api.acting import Act, carried_by
+from gitops_run.model.platform.status import CollectorRun, ComponentStatus, PlatformStatus
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
 from gitops_run.model.state.session_state import SessionState
@@ -147,9 +148,18 @@ def session_view(state: SessionState | None = None) -> SessionView:
             PodView(name="db-migrate-1-c2m9f", phase="Succeeded", containers=("helm",)),
         ),
         access=(
-            AccessLine(subject="User mara", may="see and act", through="RoleBinding gitops-run-owner"),
-            AccessLine(subject="Group checkout", may="see", through="RoleBinding gitops-run-viewers"),
-            AccessLine(subject="Group platform", may="see and act", through="ClusterRoleBinding platform"),
+            AccessLine(subject="User mara", may="see and act", through="RoleBinding session-owner"),
+            AccessLine(
+                subject="ServiceAccount run-checkout/flux-run",
+                may="apply what is saved, as Flux",
+                through="RoleBinding flux-run",
+            ),
+            AccessLine(subject="Group shop", may="see all sessions", through="ClusterRoleBinding shop"),
+            AccessLine(
+                subject="Group platform",
+                may="see, make and end all sessions",
+                through="ClusterRoleBinding platform",
+            ),
         ),
         diffs={(last.run, last.number): (DIFF,)} if last else {},
         extend_by="8h",
@@ -224,7 +234,9 @@ def platform_view() -> PlatformView:
     return PlatformView(
         status=status,
         collected_at=ago(minutes=7),
-        collected="1 session ended, 2 suspended as idle, 9 kept",
+        collected=CollectorRun(
+            succeeded=ago(minutes=7), started=ago(minutes=7), schedule="*/10 * * * *", is_suspended=False
+        ).words,
         watches=(*watches[:-1], replace(watches[-1], hidden="list rolebindings")),
         streams=4,
     )
@@ -234,12 +246,16 @@ def end_view() -> EndView:
     return EndView(
         state=states.session(),
         deleted=(
-            "Namespace run-checkout, and everything in it: 14 objects, 5 pods",
-            "Kustomization checkout, Flux Bucket checkout",
-            "the store's pod with 41 files",
+            "ConfigMap run-checkout/settings-7h2k",
+            "Deployment.apps run-checkout/web",
+            "Deployment.apps run-checkout/worker",
+            "Service run-checkout/web",
+            "Flux Bucket checkout",
+            "Kustomization checkout",
+            "Namespace run-checkout with everything in it",
         ),
-        kept=("the files on mara-laptop", "the history of 10 snapshots on mara-laptop"),
-        carried_by="this machine, now: the session's stack is here",
+        kept=("the files on the owner's machine",),
+        carried_by=carried_by(Act.END, states.session(), has_stack=False),
     )
 
 
@@ -248,6 +264,6 @@ def receipt_view() -> ReceiptView:
         ReceiptLine(what="Namespace run-checkout", is_gone=True),
         ReceiptLine(what="Bucket checkout", is_gone=True),
         ReceiptLine(what="Kustomization checkout", is_gone=True),
-        ReceiptLine(what="RoleBinding gitops-run-owner", is_gone=False, unseen="may not be read"),
+        ReceiptLine(what="RoleBinding session-owner", is_gone=False, unseen="may not be read"),
     )
     return ReceiptView(namespace="run-checkout", name="checkout", receipt=Receipt(lines=lines))

@@ -112,6 +112,33 @@ def looks(page: Page) -> dict[str, list[str]]:
     return seen
 
 
+SHIFTS = """
+    globalThis.shifts = [];
+    const words = ({ node }) => node?.outerHTML?.slice(0, 80) ?? "";
+    const note = (list) => shifts.push(
+      ...list.getEntries().map(({ value, sources }) => [value, ...sources.map(words)].join(" ")));
+    new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("place", ["/", SESSION, f"{SESSION}?tab=logs"], ids=["sessions", "saves", "logs"])
+def test_nothing_jumps_while_a_page_is_loaded_followed_and_cut(
+    page: Page, example: Example, faults: Faults, place: str, width: int
+) -> None:
+    faults.expected = ("Failed to load resource", "net::ERR")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.add_init_script(SHIFTS)
+    live(page, place)
+    example.change(*(replace(one, owner=f"{one.owner}-b") for one in example.sessions[:5]))
+    example.send_parts("run-checkout/checkout/saves")
+    expect(page.locator("body")).to_have_attribute("data-stream", "live")
+    example.is_down = True
+    example.cut()
+    expect(page.locator("#cut")).to_be_visible()
+    assert page.evaluate("shifts") == []
+
+
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_axe_finds_nothing_on_a_page(page: Page, place: str) -> None:
     page.clock.install(time=states.NOW)  # the page that waits doesn't load again meanwhile
@@ -477,6 +504,59 @@ def test_paused_logs_wait_and_five_thousand_lines_are_kept(page: Page, example: 
     page.keyboard.press("f")
     expect(page.locator(".line")).to_have_count(5000)
     expect(page.locator(".line").last).to_contain_text("line 5999")
+
+
+def test_lines_are_not_repeated_once_a_stream_that_was_cut_is_back(
+    page: Page, example: Example, faults: Faults
+) -> None:
+    faults.expected = ("net::ERR",)
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator(".line")).to_have_count(4)
+    example.cut()
+    expect(page.locator("#log-note")).to_have_text("No lines come at present, reconnecting.")
+    expect(page.locator("#log-note")).to_be_hidden(timeout=10_000)
+    example.send("line", [{**LINES[0], "at": "2026-11-26T12:00:09Z", "text": "the newest"}])
+    expect(page.locator(".line")).to_have_count(5)
+
+
+def test_why_there_are_no_lines_is_said(page: Page, example: Example) -> None:
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator(".line")).to_have_count(4)
+    example.send("note", {"pod": "web-1", "container": "app", "at": "", "text": "<b> is waiting to start"})
+    example.send("denied", {"message": "You need the right to get pods/log.", "hint": "Ask the owner."})
+    expect(page.locator("#log-note")).to_contain_text("web-1 app: <b> is waiting to start")
+    expect(page.locator("#log-note")).to_contain_text("You need the right to get pods/log. Ask the owner.")
+
+
+def test_logs_are_followed_as_soon_as_there_is_a_pod(page: Page, example: Example) -> None:
+    pods, example.view = example.view.pods, replace(example.view, pods=())
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator("#panel")).to_contain_text("No pods, so no logs")
+    example.view = replace(example.view, pods=pods)
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.locator(".line")).to_have_count(4)
+
+
+def test_a_pod_that_comes_can_be_chosen_and_the_choice_stays(page: Page, example: Example) -> None:
+    live(page, f"{SESSION}?tab=logs")
+    first = example.view.pods[-1].name
+    page.get_by_label("Pod").select_option(first)
+    pods = (replace(example.view.pods[0], name="another", has_previous=True), *example.view.pods)
+    example.view = replace(example.view, pods=pods)
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.locator("#pod-another")).to_be_attached()
+    expect(page.get_by_label("Pod")).to_have_value(first)
+    expect(page.get_by_label("Before the crash")).to_be_enabled()
+    example.view = replace(example.view, pods=())
+    example.send_parts("run-checkout/checkout/logs")
+    expect(page.get_by_label("Pod")).to_have_value(first)
+
+
+def test_an_age_shows_the_exact_time_on_hover(page: Page) -> None:
+    live(page, "/")
+    age = page.locator("#rows time").first
+    age.hover()
+    expect(age).to_have_attribute("title", re.compile(r"^26 Nov 2026, \d\d:\d\d:\d\d "))
 
 
 def test_logs_are_downloaded_as_they_are_shown(page: Page) -> None:

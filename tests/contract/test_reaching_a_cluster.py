@@ -180,13 +180,15 @@ async def test_a_plugin_that_takes_longer_than_a_request_is_waited_for_by_the_ne
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server({"t1"})
-    script = f'test "$n" = 1 || sleep 0.4; {prints("t$n")}'
+    may_print = tmp_path / "may-print"
+    script = f'until test "$n" = 1 || test -e {may_print}; do sleep 0.05; done; {prints("t$n")}'
     async with logged_in(tmp_path, server, script) as connection:
         await connection.get("/api")
-        monkeypatch.setattr(connection_module, "REQUEST_S", 0.1)
+        monkeypatch.setattr(connection_module, "REQUEST_S", 1.0)
         server.tokens = {"t2"}
         with pytest.raises(TransientError, match=r"\./login.*has not printed any yet"):
             await connection.get("/api")
+        may_print.touch()
         monkeypatch.setattr(connection_module, "REQUEST_S", 8.0)
         await connection.get("/api")
     assert runs(tmp_path) == 2

@@ -153,6 +153,50 @@ DENIED_ROWS = {
     "make a role": create(f"{RBAC}/roles", "Role", "wide", rules=[]),
     "make a Kustomization": create(KUSTOMIZATIONS, "Kustomization", "other", spec={}),
     "make a Bucket": create(BUCKETS, "Bucket", "other", spec={}),
+    "make a Kustomization that applies elsewhere as another account": create(
+        KUSTOMIZATIONS,
+        "Kustomization",
+        "other",
+        spec={
+            "interval": "1m",
+            "path": "./",
+            "prune": True,
+            "targetNamespace": "kube-system",
+            "serviceAccountName": "default",
+            "sourceRef": {"kind": "Bucket", "name": NAME},
+        },
+    ),
+    "make a HelmRelease that installs and stores elsewhere": create(
+        f"/apis/helm.toolkit.fluxcd.io/v2/{NS}/helmreleases",
+        "HelmRelease",
+        "other",
+        spec={
+            "interval": "1m",
+            "targetNamespace": "kube-system",
+            "storageNamespace": "kube-system",
+            "chart": {"spec": {"chart": "./", "sourceRef": {"kind": "Bucket", "name": NAME}}},
+        },
+    ),
+    "apply in another namespace": patch(
+        f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"targetNamespace": "kube-system"}}
+    ),
+    "apply in the whole cluster": patch(f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"targetNamespace": None}}),
+    "apply as another account": patch(
+        f"{KUSTOMIZATIONS}/{NAME}", {"spec": {"serviceAccountName": "default"}}
+    ),
+    "relax the Pod Security of the namespace": patch(
+        f"/api/v1/{NS}", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
+    ),
+    "count the session for another team": patch(
+        f"{CORE}/resourcequotas/gitops-run-quota", {"metadata": {"labels": {"gitops-run.dev/team": "other"}}}
+    ),
+    "delete the quota's label": patch(
+        f"{CORE}/resourcequotas/gitops-run-quota", {"metadata": {"labels": {LABEL: None}}}
+    ),
+    "change the account's Role": patch(
+        f"{RBAC}/roles/flux-run",
+        {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]},
+    ),
     "run a command in the server's pod": Request(
         method="POST", path=f"{CORE}/pods/{SERVER}-0/exec", query={"command": "id"}
     ),

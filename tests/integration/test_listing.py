@@ -134,3 +134,22 @@ def test_status_shows_objects_conditions_and_events(session: SharedSession, admi
     assert any(one["type"] == "Ready" for one in document["conditions"])
     assert document["events"]
     assert f"Deployment {session.namespace}/" in shown.out
+
+
+CHECKS = {
+    "laptop": {"pulumi", "kubectl", "helm", "git", "plugin", "inotify", "disk", "settings", "kubeconfig"},
+    "cluster": {
+        *("kubernetes", "clock", "make sessions", "list sessions"),
+        *("flux", "lockdown", "policies", "image"),
+    },
+    "store": {"endpoint"},
+}
+
+
+def test_doctor_reports_each_check_of_laptop_cluster_and_store(admin: Person, developer: Person) -> None:
+    found = admin.succeeds("doctor", "-o", "json").json
+    checks = {area: {one["check"] for one in found if one["area"] == area} for area in CHECKS}
+    assert checks == CHECKS
+    denied = {one["check"]: one for one in developer.types("doctor", "-o", "json").json}
+    assert DEVELOPER in denied["make sessions"]["message"]
+    assert "gitops-run-session-maker" in denied["make sessions"]["hint"]

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from gitops_run.sandbox.node.images import TRIAL_IMAGES
+from tests.browser.chromium import chromium
+from tests.integration.page_visits import needs_chromium, visiting
 from tests.people import Person, Running
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(300)]
@@ -117,6 +120,19 @@ def test_a_container_that_crashes_is_told_with_its_last_words(place: Place) -> N
     told = place.hears("broken", "failed", "crashes")
     assert "exit code 3" in told
     assert "no database at db:5432" in told
+
+
+@needs_chromium
+def test_the_page_has_the_logs_of_all_pods_and_of_the_time_before_a_crash(place: Place) -> None:
+    place.write("broken", args='[crash, -line, "no database at db:5432", -code, "3"]')
+    place.hears("broken", "failed", "crashes")
+    with chromium() as browser, visiting(place.admin, browser) as visit:
+        page = visit.opens(f"/s/{NAMESPACE}/{NAME}?tab=logs")
+        expect(page.locator("#log-pod option")).to_have_count(3)
+        expect(page.locator("#log-lines")).to_contain_text("no database at db:5432")
+        page.get_by_label("Before the crash").check()
+        expect(page.locator("#log-lines")).to_contain_text("no database at db:5432")
+        expect(page.locator("#log-note")).to_contain_text("no container of this pod was started again")
 
 
 def test_a_container_that_takes_too_much_memory_is_told(place: Place) -> None:

@@ -267,6 +267,57 @@ def test_a_target_with_kinds_of_the_session_s_own_is_applied_pruned_and_taken_do
     cluster.maker.succeeds("down", "kinds")
 
 
+ELSEWHERE_FLUX = {
+    "flux": """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: second}
+spec:
+  interval: 1m
+  path: ./
+  prune: true
+  targetNamespace: kube-system
+  serviceAccountName: default
+  sourceRef: {kind: Bucket, name: aims}
+""",
+    "release": """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: second}
+spec:
+  interval: 1m
+  targetNamespace: kube-system
+  storageNamespace: kube-system
+  chart: {spec: {chart: ./, sourceRef: {kind: Bucket, name: aims}}}
+""",
+    "binding": """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: second}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{kind: ServiceAccount, name: flux-run, namespace: run-aims}]
+""",
+    "quota": "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: second}\nspec: {hard: {pods: 9}}\n",
+}
+
+
+def test_a_save_with_what_would_widen_the_session_is_refused_with_its_file(
+    cluster: Cluster, plain: Path
+) -> None:
+    cluster.maker.succeeds("up", "aims", str(plain), "--root", str(plain), "--owner", DEVELOPER)
+    with replace(cluster.owner, cwd=plain).leaves_running("sync", "aims") as sync:
+        sync.tells("save_applied")
+        for name, text in ELSEWHERE_FLUX.items():
+            (plain / f"{name}.yaml").write_text(text)
+        broken = sync.tells_until(lambda one: len(one["problems"]) == len(ELSEWHERE_FLUX), "save_broken")
+    assert {one["path"] for one in broken["problems"]} == {f"{name}.yaml" for name in ELSEWHERE_FLUX}
+    assert all("has no right to apply" in one["message"] for one in broken["problems"])
+    cluster.maker.succeeds("down", "aims")
+
+
+RELEASES = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/run-chart/helmreleases/chart"
+
+
 def test_a_chart_is_installed_upgraded_and_taken_down_under_the_policies(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -277,6 +328,9 @@ def test_a_chart_is_installed_upgraded_and_taken_down_under_the_policies(
         values = root / "values.yaml"
         values.write_text(values.read_text() + "# again\nextra: value\n")
         sync.tells("save_applied")
+        for name in ("targetNamespace", "storageNamespace", "serviceAccountName"):
+            status, message = cluster.ask("owner", patch(RELEASES, {"spec": {name: "kube-system"}}))
+            assert (status, f"not spec.{name};" in message) == (422, True), message
     cluster.maker.succeeds("down", "chart")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from gitops_run.model.manifests import session as manifests
+from gitops_run.model.manifests.bounds import bounds_objects
 from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.manifests.store_server import (
     StoreServer,
@@ -22,6 +24,7 @@ from gitops_run.model.objects.ownership import SessionPlace
 from gitops_run.model.platform.admission import OWNER_ANNOTATIONS, policies
 from gitops_run.model.platform.objects import maker_rules, platform_objects
 from gitops_run.model.rights.access import Rule, account_rules, owner_rules
+from gitops_run.model.session.isolation import DEFAULT_BOUNDS
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
 from gitops_run.model.store.keys import KeyPair
 from tests.unit.test_bounds import CHART, SPEC
@@ -52,6 +55,7 @@ def session_manifests() -> tuple[Manifest, ...]:
         manifests.reader_secret(SPEC, KEY, "ca"),
         manifests.writer_secret(SPEC, KEY, "ca"),
         manifests.decryption_secret(SPEC),
+        *bounds_objects(replace(SPEC, bounds=DEFAULT_BOUNDS)),
         manifests.source_bucket(SPEC),
         manifests.applier(SPEC),
         manifests.applier(CHART),

@@ -70,12 +70,19 @@ def test_memory_is_limited() -> None:
         "fatal error: runtime: cannot allocate memory",
         "fatal error: out of memory allocating heap arena metadata",
         "runtime: out of memory: cannot allocate 67108864-byte block",
+        "SIGSEGV: segmentation violation",
+        "fatal error: unexpected signal during runtime execution",
     ],
 )
 def test_a_go_program_without_memory_has_exceeded_the_limit(message: str) -> None:
     assert (
         told(run(f"echo '{message}' >&2; exit 2", Limits(memory_mb=7))) == "needs more than 7 MiB of memory"
     )
+
+
+def test_a_panic_of_a_go_program_is_not_a_lack_of_memory() -> None:
+    panic = "panic: runtime error: invalid memory address\n[signal SIGSEGV: segmentation violation code=0x1]"
+    assert "invalid memory address" in run(f"echo '{panic}' >&2; exit 2", Limits(memory_mb=7)).message
 
 
 def test_a_child_that_the_system_killed_is_no_bare_failure() -> None:

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from gitops_run.adapters.cluster.connection import Connection
-from gitops_run.adapters.cluster.diagnosis import read_denied, read_skew_s
+from gitops_run.adapters.cluster.diagnosis import read_denied, read_node_images, read_skew_s
 from gitops_run.adapters.machine.facts import ask_version, free_mb
 from gitops_run.errors import BackendError, GuardError, UsageError
 from gitops_run.model.platform.diagnosis import (
@@ -24,22 +24,26 @@ from gitops_run.model.platform.diagnosis import (
     exit_code,
     judge_clock,
     judge_disk,
+    judge_image,
     judge_kubernetes,
+    judge_lockdown,
     judge_platform,
     judge_program,
     judge_rights,
     judge_watches,
+    no_image,
     problem,
     warning,
     well,
 )
 from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
+from gitops_run.model.rights.lockdown import KUSTOMIZE_CONTROLLER, Controller
 
 PULUMI, KUBECTL, HELM, GIT = PROGRAMS
-LOCKED = {"--no-remote-bases": True}
+LOCKED = ("--no-remote-bases=true", "--no-cross-namespace-refs=true", "--default-service-account=default")
 
 
-def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) -> PlatformStatus:
+def flux(*, is_ready: bool = True, version: str = "v2.8.1") -> PlatformStatus:
     one = ComponentStatus(
         name="kustomize-controller",
         namespace="flux-system",
@@ -47,7 +51,7 @@ def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) ->
         ready=int(is_ready),
         wanted=1,
         is_ready=is_ready,
-        lockdown=dict(lockdown) or LOCKED,
+        lockdown={},
         events_to="",
     )
     return PlatformStatus(
@@ -64,11 +68,17 @@ def flux(*, is_ready: bool = True, version: str = "v2.8.1", **lockdown: bool) ->
     )
 
 
-def judged(status: PlatformStatus, check: str, *, is_unlocked_allowed: bool = False) -> Finding:
-    found = judge_platform(status, is_unlocked_allowed=is_unlocked_allowed)
-    return next(one for one in found if one.check == check)
+def judged(status: PlatformStatus, check: str) -> Finding:
+    return next(one for one in judge_platform(status) if one.check == check)
 
 
+def lockdown(*arguments: str, is_unlocked_allowed: bool = False) -> Finding:
+    controller = Controller(name=KUSTOMIZE_CONTROLLER, arguments=arguments)
+    return judge_lockdown([controller], is_unlocked_allowed=is_unlocked_allowed)
+
+
+IMAGE = "example.com/server:v1"
+NODES = (frozenset({IMAGE, "docker.io/library/nginx:1"}), frozenset[str]())
 LEVELS: dict[str, tuple[Finding, Level]] = {
     "a program": (judge_program(PULUMI, "v3.259.0\n"), Level.OK),
     "a program of other words": (judge_program(GIT, "git version 2.39.5 (Apple Git-154)"), Level.OK),
@@ -90,13 +100,15 @@ LEVELS: dict[str, tuple[Finding, Level]] = {
     "Flux": (judged(flux(), "flux"), Level.OK),
     "an old Flux": (judged(flux(version="v2.6.0"), "flux"), Level.PROBLEM),
     "a Flux that does not run": (judged(flux(is_ready=False), "flux"), Level.PROBLEM),
-    "a locked Flux": (judged(flux(), "lockdown"), Level.OK),
-    "an unlocked Flux": (judged(flux(a=False), "lockdown"), Level.PROBLEM),
-    "an unlocked Flux that is accepted": (
-        judged(flux(a=False), "lockdown", is_unlocked_allowed=True),
-        Level.WARNING,
-    ),
+    "a locked Flux": (lockdown(*LOCKED), Level.OK),
+    "an unlocked Flux": (lockdown(*LOCKED[1:]), Level.PROBLEM),
+    "an unlocked Flux that is accepted": (lockdown(is_unlocked_allowed=True), Level.WARNING),
+    "a Flux that can not be checked": (judge_lockdown([], is_unlocked_allowed=False), Level.PROBLEM),
     "policies": (judged(flux(), "policies"), Level.OK),
+    "an image that a node has": (judge_image(IMAGE, NODES), Level.OK),
+    "an image that no node has": (judge_image("example.com/other:v1", NODES), Level.WARNING),
+    "nodes that may not be read": (judge_image(IMAGE, None), Level.OK),
+    "an image that nothing needs": (no_image("s3"), Level.OK),
 }
 
 
@@ -122,14 +134,21 @@ def test_the_exit_code_is_that_of_the_first_problem() -> None:
 
 @dataclass
 class Api:
-    """answers: whether each right is given, by its resource. ahead_s: of the server's clock."""
+    """answers: whether each right is given, by its resource. ahead_s: of the server's clock.
+
+    nodes: their list; {} where it is hidden.
+    """
 
     answers: Mapping[str, bool] = field(default_factory=dict)
     ahead_s: float = 0
+    nodes: Mapping[str, Any] = field(default_factory=dict)
 
     async def create(self, path: str, body: Any) -> Any:
         del path
         return {"status": {"allowed": self.answers[body["spec"]["resourceAttributes"]["resource"]]}}
+
+    async def find(self, path: str) -> Any:
+        return self.nodes if path == "/api/v1/nodes" else {}
 
     async def date(self) -> str:
         return format_datetime(datetime.now(UTC) + timedelta(seconds=self.ahead_s), usegmt=True)
@@ -148,6 +167,18 @@ def test_rights_that_are_missing_are_named_by_what_they_are_for() -> None:
         ("make sessions", Level.WARNING),
         ("list sessions", Level.OK),
     ]
+
+
+@pytest.mark.parametrize(("image", "named"), [("nginx:1", "1 of 2 nodes"), (IMAGE, "1 of 2 nodes")])
+def test_an_image_is_looked_for_by_its_whole_name(image: str, named: str) -> None:
+    assert named in judge_image(image, NODES).message
+
+
+def test_the_images_of_nodes_are_those_that_they_report() -> None:
+    reported = {"items": [{"status": {"images": [{"names": [IMAGE]}, {"names": None}]}}, {}]}
+    api = cast("Connection", Api(nodes=reported))
+    assert anyio.run(read_node_images, api) == (frozenset({IMAGE}), frozenset())
+    assert anyio.run(read_node_images, cast("Connection", Api())) is None
 
 
 def test_the_difference_of_clocks_comes_from_the_answer_s_date() -> None:

@@ -22,7 +22,8 @@ from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows.follow import Save
 from gitops_run.flows.health import HealthFollower
-from gitops_run.flows.preflight import Inspector, Live, Preflight
+from gitops_run.flows.judgement import Live, Preflight
+from gitops_run.flows.preflight import Inspector
 from gitops_run.flows.push import Pusher
 from gitops_run.model.health.pod_troubles import Surroundings, explained_health
 from gitops_run.model.health.rules import Health, HealthState

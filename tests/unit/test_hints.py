@@ -18,7 +18,7 @@ from gitops_run.cli.diff import print_difference
 from gitops_run.cli.hints import COMMAND, Place, completed
 from gitops_run.cli.output import event_stream
 from gitops_run.errors import GitOpsRunError
-from gitops_run.flows.preflight import Preflight
+from gitops_run.flows.judgement import Preflight
 from gitops_run.model.state.events import SaveBroken
 from gitops_run.model.text.problem import Problem
 

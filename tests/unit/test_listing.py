@@ -19,12 +19,24 @@ from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.api.listing import changes, own_places, wanted
 from gitops_run.api.watch import watch_sessions
 from gitops_run.cli.following import JsonScreen, RowScreen, TableScreen, fitted
+from gitops_run.cli.show import HEADS, list_row
 from gitops_run.cli.table import table_lines
 from gitops_run.errors import BackendError, NotFound
+from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.names import OWNER_ROLE, SESSION_LABEL, STATE_MAP, SessionName
 from gitops_run.model.session.key import SessionKey
+from gitops_run.model.session.limits import Duration, Lifetime, Limits
 from gitops_run.model.state.details import to_details
-from gitops_run.model.state.session_state import Phase, SessionState
+from gitops_run.model.state.saves import Outcome
+from gitops_run.model.state.session_state import (
+    EMPTY_REVISION,
+    Phase,
+    Place,
+    SessionState,
+    TargetState,
+    Writer,
+)
+from gitops_run.model.state.summary import SaveSummary, Summary
 from tests.virtual_time import scenario
 
 ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -179,6 +191,85 @@ def test_sessions_are_chosen_by_owner_and_state() -> None:
     assert wanted((STATE, OTHER), "bob", None, NOW) == (OTHER,)
     assert wanted((STATE, OTHER), None, Phase.INCOMPLETE, NOW) == (STATE, OTHER)
     assert wanted((STATE, OTHER), "bob", Phase.LIVE, NOW) == ()
+
+
+REVISION = f"sha256:{'a' * 64}"
+AT = "2026-11-26T09:00:00Z"
+LISTED_AT = datetime(2026, 11, 26, 10, tzinfo=UTC)
+LISTED = SessionState(
+    namespace="run-web",
+    name="web",
+    namespace_created=AT,
+    pod_security="restricted",
+    owner="alice",
+    place=Place(
+        root="shop",
+        targets=("deploy",),
+        created=AT,
+        store="in-cluster",
+        lifetime=Lifetime(
+            limits=Limits(ttl=Duration.parse("8h"), idle=Duration.parse("2h")), expires="2026-11-26T17:00:00Z"
+        ),
+        isolation="namespace",
+    ),
+    source=SourceStatus(revision=REVISION),
+    targets=(TargetState(target="deploy", applied=REVISION, attempted=REVISION, ready="True"),),
+    synced_by=Writer(holder="alice@laptop/1/x", since=AT, is_live=True),
+    summary=Summary(
+        branch="fix",
+        is_dirty=True,
+        last=SaveSummary(
+            run=1, number=9, at=AT, outcome=Outcome.APPLIED, took_ms=412, files=1, is_healthy=True
+        ),
+    ),
+)
+SUSPENDED = TargetState(
+    target="deploy",
+    applied=REVISION,
+    is_suspended=True,
+    suspended_by="bob",
+    suspended_reason="demo",
+    suspended_at=AT,
+)
+
+
+def listed(**more: Any) -> dict[str, str]:
+    return dict(zip(HEADS, list_row(replace(LISTED, **more), LISTED_AT), strict=True))
+
+
+def test_a_row_names_everything_that_a_team_asks_of_a_session() -> None:
+    assert listed() == {
+        "NAME": "web",
+        "STATE": "live",
+        "OWNER": "alice",
+        "SYNCED BY": "alice@laptop",
+        "TARGET": "shop/deploy",
+        "BRANCH": "fix*",
+        "LAST SAVE": f"applied in 412 ms, {AT}",
+        "REVISION": "sha256:aaaaaaaaaaaa",
+        "HEALTH": "healthy",
+        "TIME LEFT": "7h, idle 1h",
+        "BUCKET": "in-cluster",
+        "ISOLATION": "namespace, restricted",
+    }
+
+
+def test_a_session_of_an_earlier_version_is_listed_as_without_bounds() -> None:
+    assert LISTED.place is not None
+    assert listed(place=replace(LISTED.place, isolation=""))["ISOLATION"] == "no bounds, restricted"
+    assert listed(place=None, pod_security="")["ISOLATION"] == ""
+
+
+def test_a_suspended_session_shows_its_last_save_and_why_it_is_suspended() -> None:
+    row = listed(targets=(SUSPENDED,))
+    assert (row["LAST SAVE"], row["HEALTH"]) == (f"applied in 412 ms, {AT}", "suspended by bob: demo")
+
+
+def test_a_session_that_was_never_saved_is_not_blamed_for_its_empty_bucket() -> None:
+    empty = TargetState(target="deploy", ready="False", reason="ArtifactFailed", message="no such file")
+    row = listed(targets=(empty,), summary=None, source=SourceStatus(revision=EMPTY_REVISION))
+    assert (row["STATE"], row["HEALTH"]) == ("new", "nothing was saved yet")
+    assert listed(source=None)["HEALTH"] == "an up or a down was interrupted"
 
 
 def test_changes_are_what_is_new_or_different_and_then_what_is_gone() -> None:

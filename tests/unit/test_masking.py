@@ -13,7 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_run.flows.preflight import InspectionSettings, Inspector, Live
+from gitops_run.flows.judgement import InspectionSettings, Live
+from gitops_run.flows.preflight import Inspector
 from gitops_run.model.flux.conditions import to_applier_status, to_source_status
 from gitops_run.model.flux.helm_release import to_release_status
 from gitops_run.model.objects import secret_values

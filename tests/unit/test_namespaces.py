@@ -13,7 +13,8 @@ import yaml
 
 from gitops_run.cli.render import PLAIN_MARKS, lines
 from gitops_run.flows import namespaces
-from gitops_run.flows.preflight import InspectionSettings, Inspector, Live, Preflight
+from gitops_run.flows.judgement import InspectionSettings, Live, Preflight
+from gitops_run.flows.preflight import Inspector
 from gitops_run.model.objects.dry_run import Finding, Obstacle
 from gitops_run.model.state.events import Event, NamedNamespace, NamespaceOverridden
 from gitops_run.model.text.problem import Problem

@@ -14,7 +14,7 @@ import pytest
 from gitops_run.cli.app import cli, main
 from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_stream
-from gitops_run.flows.preflight import Preflight
+from gitops_run.flows.judgement import Preflight
 from gitops_run.model.objects.change import Change, FieldChange
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import SaveBroken, SavePushed

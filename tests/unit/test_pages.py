@@ -287,6 +287,13 @@ def test_each_part_is_an_element_of_its_page(tab: Tab) -> None:
         assert read(html).values("id")[0] == name
 
 
+def test_pods_that_come_bring_the_logs_and_others_stay_out_of_what_is_followed() -> None:
+    view = views.session_view()
+    assert "log-pod" in session.session_parts(view, Tab.LOGS, NOW)
+    assert "panel" in session.session_parts(replace(view, pods=()), Tab.LOGS, NOW)
+    assert "panel" not in session.session_parts(view, Tab.LOGS, NOW)
+
+
 def test_no_part_has_the_token_of_a_login() -> None:
     for tab in Tab:
         parts = session.session_parts(views.session_view(), tab, NOW)

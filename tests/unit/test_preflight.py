@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from gitops_run.flows.preflight import Inspector, Live, Preflight
+from gitops_run.flows.judgement import Live, Preflight
+from gitops_run.flows.preflight import Inspector
 from gitops_run.model.charts.build import NotRenderableError
 from gitops_run.model.objects.dry_run import Finding, Obstacle
 from gitops_run.model.objects.identity import ObjectRef, RenderedObject, parse_document

@@ -19,7 +19,7 @@ from gitops_run.cli.diff import print_difference
 from gitops_run.cli.output import event_stream, note, ok
 from gitops_run.cli.render import PLAIN_MARKS, SIGNS, lines
 from gitops_run.cli.table import print_table
-from gitops_run.flows.preflight import Preflight
+from gitops_run.flows.judgement import Preflight
 from gitops_run.model.objects.change import Change, FieldChange
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.events import Event, NamedNamespace

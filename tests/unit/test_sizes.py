@@ -16,7 +16,6 @@ FUNCTION_LINES = 40
 DEFINITION = re.compile(r"( *)(?:(async def|def) |class |@|[A-Z_]+(?:: .*)? = )")
 
 LONG_MODULES = {
-    "gitops_run/flows/preflight.py": "one inspection, whose steps share what they have found",
     "tests/fakes.py": "small implementations of all ports of the loop, which know each other",
     "tests/generated/features.py": "a table of what a kustomization can have",
 }

@@ -19,7 +19,7 @@ from gitops_run.model.names import (
 )
 from gitops_run.model.session.limits import Duration, Lifetime, Limits
 from gitops_run.model.state.record import Record
-from gitops_run.model.state.saves import KeptRevision
+from gitops_run.model.state.saves import Answer, KeptRevision
 from gitops_run.model.state.session_state import SessionState, TargetState
 from tests.virtual_time import scenario
 from tests.web_fakes import REVISION, FakeViewing, browsing, session
@@ -188,13 +188,50 @@ async def test_undo_without_a_sync_is_refused_with_the_reason() -> None:
 
 
 @scenario
-async def test_a_session_whose_stack_is_elsewhere_is_not_ended_here() -> None:
+async def test_the_collector_is_asked_to_end_a_session_whose_stack_is_elsewhere() -> None:
     viewing = FakeViewing([session()])
+    viewing.connection.there.add("/api/v1/namespaces/run-web")
     async with browsing(viewing) as browser:
         page = await browser.get("/s/run-web/web/end")
+        answer = await browser.post("/s/run-web/web/end", name="web", reason="demo is over")
+        waiting = await browser.get(answer.headers["location"])
+        viewing.watch.board.remove("run-web")
+        leaving = await browser.get(answer.headers["location"])
+        viewing.connection.there.clear()
+        ended = await browser.get(answer.headers["location"])
+    ((path, patch),) = viewing.connection.patched
+    asked = json.loads(said_in(patch)[REQUEST_ANNOTATION])
+    assert (path, asked["verb"], asked["why"]) == (BUCKET, "end", "demo is over")
+    assert "Carried out by the collector" in page.text
+    assert [one.headers.get("refresh") for one in (waiting, leaving, ended)] == ["2", "2", None]
+    assert "does it when it next runs" in waiting.text
+    assert "Namespace run-web" in ended.text
+
+
+@scenario
+async def test_an_end_that_was_refused_says_why_and_can_be_asked_for_again() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
         answer = await browser.post("/s/run-web/web/end", name="web")
-    assert "its stack is not on this machine" in page.text
-    assert answer.status_code == 403
+        (asked,) = [json.loads(said_in(patch)[REQUEST_ANNOTATION]) for _, patch in viewing.connection.patched]
+        refusal = Answer(
+            request=asked["id"], verb="end", who="alice", at="", is_accepted=False, message="it may not"
+        )
+        viewing.show(session(record=Record(answers=(refusal,))))
+        refused = await browser.get(answer.headers["location"])
+        await browser.post("/s/run-web/web/end", name="web")
+    assert (refused.status_code, "it may not" in refused.text) == (403, True)
+    assert len(viewing.connection.patched) == 2
+
+
+@scenario
+async def test_no_end_is_asked_for_where_no_policy_proves_who_asks() -> None:
+    viewing = FakeViewing([session()])
+    viewing.connection.has_policies = False
+    async with browsing(viewing) as browser:
+        answer = await browser.post("/s/run-web/web/end", name="web")
+    assert (answer.status_code, viewing.connection.patched) == (403, [])
+    assert "admission policies" in answer.text
 
 
 @scenario

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.web.documents import openapi
+from gitops_run.web.looks import READ_AGAIN_S
 from gitops_run.web.pages.view import Tab
 from gitops_run.web.trees import missing_notices, object_tree, refs_of
 from tests.virtual_time import scenario
@@ -121,6 +123,32 @@ async def test_a_cluster_that_does_not_answer_leaves_the_page_with_what_is_known
 
 
 @scenario
+async def test_a_page_stays_as_it_was_while_the_watch_is_cut() -> None:
+    viewing = FakeViewing([session()])
+    viewing.close_ups["run-web"] = CloseUp(objects=(SERVICE,))
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        async with browser.site.looks.open(browser.site.viewer, "run-web", "web") as look:
+            await look.is_read.wait()
+            viewing.trouble = BackendError("the cluster answers nothing")
+            viewing.watch.pulses[0].cut()
+            await anyio.sleep(READ_AGAIN_S * 3)
+            page = await browser.get("/s/run-web/web?tab=objects")
+    assert "the cluster answers nothing" not in page.text
+    assert "Service" in page.text
+
+
+@scenario
+async def test_every_tab_of_a_session_that_is_still_read_says_so() -> None:
+    viewing = FakeViewing([session()])
+    viewing.is_slow = True
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        pages = [await browser.get(f"/s/run-web/web?tab={tab}") for tab in Tab]
+    assert all("Reading the session" in page.text for page in pages)
+
+
+@scenario
 async def test_pods_are_offered_for_their_logs() -> None:
     viewing = FakeViewing([session()])
     pod = SeenPod(name="web-1", phase="Running", containers=("web",), has_previous=True)
@@ -146,6 +174,22 @@ async def test_documents_are_those_of_the_command_line() -> None:
     assert (one["v"], one["name"], one["owner"]) == (1, "web", "alice")
     assert (missing.status_code, set(missing.json())) == (404, {"error", "message", "hint"})
     assert me == {"user": "alice", "groups": ["team"]}
+
+
+@scenario
+async def test_the_platform_page_shows_when_the_collector_ran() -> None:
+    viewing = FakeViewing()
+    async with browsing(viewing) as browser:
+        never = await browser.get("/platform")
+        status = {
+            "lastScheduleTime": "2026-11-26T10:10:00Z",
+            "lastSuccessfulTime": "2026-11-26T10:00:00Z",
+        }
+        viewing.connection.cron_job = {"spec": {"schedule": "*/10 * * * *"}, "status": status}
+        ran = await browser.get("/platform")
+    assert "no run is known" in never.text
+    assert 'datetime="2026-11-26T10:00:00Z"' in ran.text
+    assert "The run of 2026-11-26T10:10:00Z has not succeeded." in ran.text
 
 
 @scenario

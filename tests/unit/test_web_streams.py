@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_run.api.viewing import SEE_ALL, see_one
-from gitops_run.errors import BackendError
+from gitops_run.errors import BackendError, TransientError
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.limits import Lifetime, Limits, write_time
 from gitops_run.model.state.close_up import LogLine
@@ -38,6 +38,10 @@ Told = tuple[str, dict[str, Any], str]
 def parsed(chunk: bytes) -> Told:
     fields = dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
     return fields["event"], json.loads(fields["data"]), fields.get("id", "")
+
+
+def events_in(text: str) -> list[str]:
+    return [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
 
 
 class Follower:
@@ -429,7 +433,8 @@ def test_more_logs_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         async with browsing(FakeViewing([session()])) as browser:
             await browser.site.live.listed.wait()
             answer = await browser.get("/s/run-web/web/logs/stream")
-        assert answer.status_code == 400
+        assert events_in(answer.text) == ["denied", "end"]
+        assert "0 logs are followed already" in answer.text
 
     run()
 
@@ -451,6 +456,17 @@ async def test_log_lines_come_in_batches_and_remarks_apart_from_them() -> None:
 
 
 @scenario
+async def test_logs_of_a_cluster_that_does_not_answer_are_followed_again_by_the_browser() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
+        await browser.site.live.listed.wait()
+        viewing.log_trouble = TransientError("the cluster doesn't answer")
+        answer = await browser.get("/s/run-web/web/logs/stream")
+    assert events_in(answer.text) == ["note"]
+    assert "the cluster doesn't answer" in answer.text
+
+
+@scenario
 async def test_logs_that_may_not_be_read_are_refused_and_ended() -> None:
     viewing = FakeViewing([session()])
     right = Right(verb="get", resource="pods", subresource="log", namespace="run-web")
@@ -458,7 +474,7 @@ async def test_logs_that_may_not_be_read_are_refused_and_ended() -> None:
         await browser.site.live.listed.wait()
         viewing.denied = {right}
         refused = await browser.get("/s/run-web/web/logs/stream")
-        assert refused.status_code == 403
+        assert events_in(refused.text) == ["denied", "end"]
         assert "get pods/log in namespace run-web" in refused.text
         viewing.denied = set()
         await anyio.sleep(MINUTE_S)

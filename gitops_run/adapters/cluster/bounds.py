@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gitops_run.adapters.cluster.connection import Connection, Json
-from gitops_run.adapters.cluster.paths import deployments_path, path_of
+from gitops_run.adapters.cluster.paths import deployments_path, namespace_path, path_of
 from gitops_run.errors import BackendError, NotFound, TransientError
 from gitops_run.model.names import QUOTA, TEAM_LABEL
 from gitops_run.model.platform.admission import POLICY_GROUP, policies
@@ -33,6 +33,7 @@ _ADMISSION: Final = f"{POLICY_GROUP}/v1"
 _POLICIES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 _AUTHORIZATION: Final = "authorization.k8s.io/v1"
 _CONTAINER: Final = "manager"
+FLUX_NAMESPACES: Final = {"labelSelector": "app.kubernetes.io/part-of=flux"}
 
 
 async def read_controllers(connection: Connection) -> tuple[tuple[str, Controller], ...]:
@@ -50,6 +51,14 @@ async def read_controllers(connection: Connection) -> tuple[tuple[str, Controlle
         for listing in listings
         for item in listing.get("items", ())
     )
+
+
+async def read_flux_controllers(connection: Connection) -> tuple[Controller, ...]:
+    """Find Flux's controllers that apply; nothing where they may not be read."""
+    found, namespaces = await asyncio.gather(
+        read_controllers(connection), connection.find(namespace_path(), FLUX_NAMESPACES)
+    )
+    return controllers_of_flux(found, namespaces)
 
 
 def controllers_of_flux(found: Iterable[tuple[str, Controller]], namespaces: Json) -> tuple[Controller, ...]:

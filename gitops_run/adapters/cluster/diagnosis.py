@@ -46,6 +46,18 @@ async def read_denied(connection: Connection, wanted: Mapping[str, Rights]) -> d
     return denied
 
 
+async def read_node_images(connection: Connection) -> tuple[frozenset[str], ...] | None:
+    """List the images that each node says it has; None where this user may not read nodes.
+
+    A node reports its 50 largest images (kubelet's nodeStatusMaxImages).
+    """
+    listed = await connection.find(path_of("v1", "nodes"))
+    if not listed:
+        return None
+    nodes = (node.get("status", {}).get("images") or () for node in listed.get("items") or ())
+    return tuple(frozenset(name for one in images for name in one.get("names") or ()) for images in nodes)
+
+
 def _review(verb: str, group: str, resource: str) -> dict[str, Any]:
     return {
         "apiVersion": "authorization.k8s.io/v1",

@@ -14,6 +14,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster.bounds import (
+    FLUX_NAMESPACES,
     controllers_of_flux,
     has_policies,
     may_bound,
@@ -85,7 +86,7 @@ async def _objects(connection: Connection, key: SessionKey) -> list[Json]:
         connection.get(namespace_path("kube-system")),
         present(connection, source_path(namespace, key.name.text)),
         connection.find(owner_path(namespace)),
-        connection.find(namespace_path(), {"labelSelector": "app.kubernetes.io/part-of=flux"}),
+        connection.find(namespace_path(), FLUX_NAMESPACES),
         connection.find(namespace_path(namespace)),
         connection.find(tombstone_path(namespace)),
         *(present(connection, version_path(version)) for version, _ in _KINDS),

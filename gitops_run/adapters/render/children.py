@@ -56,7 +56,15 @@ PASSED_VARIABLES: Final = (
 """All that a rendering child inherits. Flux renders without the user's keys, agents and git configuration
 too: what needs them here would fail there."""
 
-_NO_MEMORY = re.compile(r"^(fatal error|runtime): .*(out of memory|cannot allocate memory)", re.MULTILINE)
+_NO_MEMORY = re.compile(
+    r"^(fatal error|runtime): .*(out of memory|cannot allocate memory|unexpected signal during runtime)"
+    r"|^SIGSEGV: segmentation violation",
+    re.MULTILINE,
+)
+"""Go's runtime doesn't check every allocation: of ten crashes, about one is a segmentation violation.
+
+A fault of the program itself is a panic, and its first line begins with that word.
+"""
 _GO_TRACE = re.compile(r"\n+(goroutine \d+|runtime stack:|runtime: g )")
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError, UsageError
 from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.rights.lockdown import Controller, lacking_bounds
 
 SKEW_WARNING_S: Final = 5.0
 SKEW_MAX_S: Final = 240.0
@@ -183,12 +184,12 @@ def judge_kubernetes(version: str) -> Finding:
     return well("cluster", "kubernetes", version)
 
 
-def judge_platform(status: PlatformStatus, *, is_unlocked_allowed: bool) -> tuple[Finding, ...]:
-    """Judge Flux, how it is locked down, and the platform's policies."""
+def judge_platform(status: PlatformStatus) -> tuple[Finding, ...]:
+    """Judge Flux and the platform's policies."""
     if not status.has_flux:
         error = UsageError("the cluster has no Flux", hint="install it: gitops-run platform up")
         return (problem("cluster", "flux", error),)
-    return (_flux(status), *_lockdown(status, is_unlocked_allowed=is_unlocked_allowed), _policies(status))
+    return (_flux(status), _policies(status))
 
 
 def _flux(status: PlatformStatus) -> Finding:
@@ -203,21 +204,6 @@ def _flux(status: PlatformStatus) -> Finding:
     return well("cluster", "flux", status.flux)
 
 
-def _lockdown(status: PlatformStatus, *, is_unlocked_allowed: bool) -> tuple[Finding, ...]:
-    lacking = {
-        one.name: [flag for flag, is_there in one.lockdown.items() if not is_there]
-        for one in status.components
-    }
-    said = "; ".join(f"{name} lacks {', '.join(flags)}" for name, flags in lacking.items() if flags)
-    if not said:
-        seen = any(one.lockdown for one in status.components)
-        return (well("cluster", "lockdown", "every flag is set"),) if seen else ()
-    hint = "set them where Flux was installed, or accept it: --allow-unlocked-flux"
-    if is_unlocked_allowed:
-        return (warning("cluster", "lockdown", f"{said}; accepted by allowUnlockedFlux", hint),)
-    return (problem("cluster", "lockdown", GuardError(said, hint=hint)),)
-
-
 def _policies(status: PlatformStatus) -> Finding:
     if status.has_policy:
         return well("cluster", "policies", "the platform's admission policies are in force")
@@ -229,6 +215,50 @@ def _policies(status: PlatformStatus) -> Finding:
         "the platform's admission policies are not in force: an owner may change all of their session",
         "install them: gitops-run platform up",
     )
+
+
+def judge_lockdown(controllers: Sequence[Controller], *, is_unlocked_allowed: bool) -> Finding:
+    """Judge the flags of the controllers that apply, as `up` does. controllers: as in ClusterFacts."""
+    lacking = {one.name: flags for one in controllers if (flags := lacking_bounds(one))}
+    if controllers and not lacking:
+        return well(
+            "cluster", "lockdown", f"every flag of {', '.join(one.name for one in controllers)} is set"
+        )
+    said = "; ".join(f"{name} lacks {', '.join(flags)}" for name, flags in lacking.items())
+    said = said or "no Deployment of its controllers was found, or may be read"
+    hint = "set the flags where Flux was installed, or accept it: --allow-unlocked-flux"
+    if is_unlocked_allowed:
+        return warning("cluster", "lockdown", f"{said}; accepted by allowUnlockedFlux", hint)
+    return problem("cluster", "lockdown", GuardError(said, hint=hint))
+
+
+def no_image(store: str) -> Finding:
+    """Note that sessions start no server, whose image would be needed."""
+    return well("cluster", "image", f"none is needed: the store of new sessions is {store}")
+
+
+def judge_image(image: str, nodes: Sequence[frozenset[str]] | None) -> Finding:
+    """Judge the image of the sessions' S3 server. nodes: the images of each; None if they may not be read."""
+    if nodes is None:
+        return well("cluster", "image", f"{image}: you may not read which nodes have it")
+    having = sum(_whole_name(image) in images for images in nodes)
+    if having:
+        return well("cluster", "image", f"{image} is on {having} of {len(nodes)} nodes")
+    return warning(
+        "cluster",
+        "image",
+        f"{image} is on none of {len(nodes)} nodes, which pull it when a session first starts there",
+        "in a network without its registry, set storeImage to an image that the nodes can pull",
+    )
+
+
+def _whole_name(image: str) -> str:
+    """Write an image as nodes do: with its registry. Source: distribution/reference, ParseNormalizedNamed."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return f"docker.io/library/{image}"
+    has_registry = first == "localhost" or bool(set(first) & set(".:"))
+    return image if has_registry else f"docker.io/{image}"
 
 
 def judge_rights(denied: Mapping[str, Sequence[str]], user: str) -> tuple[Finding, ...]:

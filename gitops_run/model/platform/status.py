@@ -11,6 +11,27 @@ from gitops_run.model.rights.lockdown import COMPONENTS, events_go_to, lockdown_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorRun:
+    """Say when the collector ran.
+
+    succeeded, started: of its last runs, RFC 3339, "" where there was none. schedule: as cron writes it.
+    """
+
+    succeeded: str
+    started: str
+    schedule: str
+    is_suspended: bool
+
+    @property
+    def words(self) -> str:
+        """Say when it runs, and whether its last run has failed or is under way."""
+        if self.is_suspended:
+            return "Its CronJob is suspended."
+        late = f" The run of {self.started} has not succeeded." if self.started > self.succeeded else ""
+        return f"Its CronJob runs at {self.schedule}, in UTC.{late}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentStatus:
     """Hold how one controller is. lockdown: by flag or feature gate, whether it has it. events_to: or ""."""
 

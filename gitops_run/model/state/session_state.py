@@ -363,19 +363,6 @@ def phase(state: SessionState, now: datetime | None = None) -> Phase:  # noqa: P
     return Phase.LIVE if state.is_synced and last and last.is_healthy else Phase.APPLIED
 
 
-def health_of(state: SessionState) -> str:
-    """Say why a session isn't healthy, in Flux's words or its loop's; "healthy", or "" where nobody says."""
-    refused = (f"{one.reason}: {one.message}" for one in state.targets if one.ready == "False")
-    if why := next(refused, ""):
-        return why
-    summary = state.summary
-    if summary is None or summary.last is None:
-        return ""
-    if summary.unhealthy:
-        return f"{summary.unhealthy} not healthy: {summary.first_unhealthy}"
-    return "healthy" if summary.last.is_healthy else ""
-
-
 def _has_failed(target: TargetState) -> bool:
     return target.ready == "False" and bool(target.attempted)
 

@@ -33,6 +33,7 @@ def content(view: SessionView) -> Renderable:
             span("#log-count", role="status"),
         ],
         p("#log-problem", role="alert", hidden=True),
+        p("#log-note", role="status", hidden=True),
         div("#log-lines", role="log", aria_live="off", aria_label="Log lines", tabindex="0"),
     ]
 
@@ -42,10 +43,7 @@ def _filters(pods: tuple[PodView, ...]) -> Renderable:
     return div(".log-tools", role="group", aria_label="Filter the logs")[
         label(".choice")[
             span["Pod"],
-            select("#log-pod", name="pod")[
-                option(value="")[f"All {len(pods)}"],
-                (option(value=one.name)[_pod_words(one)] for one in pods),
-            ],
+            pod_choice(pods),
         ],
         label(".choice")[
             span["Level"],
@@ -70,6 +68,15 @@ def _filters(pods: tuple[PodView, ...]) -> Renderable:
             input("#log-previous", type="checkbox", name="previous", disabled=not previous),
             span["Before the crash"],
         ],
+    ]
+
+
+def pod_choice(pods: tuple[PodView, ...]) -> Renderable:
+    """Write the choice of a pod: a part that changes while the page is open."""
+    has_previous = any(one.has_previous for one in pods)
+    return select("#log-pod", name="pod", data_previous=has_previous)[
+        option("#pod", value="")[f"All {len(pods)}"],
+        (option(id=f"pod-{one.name}", value=one.name)[_pod_words(one)] for one in pods),
     ]
 
 

@@ -170,7 +170,7 @@ def access_panel(lines: tuple[AccessLine, ...]) -> Node:
     rows: list[tuple[Node, ...]] = [(strong[one.subject], one.may, code[one.through]) for one in lines]
     return [
         _table(("Who", "May", "Through"), rows, "Who may see and act"),
-        p(".none")["Whoever has rights in the whole cluster is not listed here."],
+        p(".none")["Bindings to other roles of the whole cluster are not listed here."],
     ]
 
 

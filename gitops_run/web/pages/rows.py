@@ -6,14 +6,14 @@ The element's text is all that a search looks at. Sizes matter here: 500 rows ar
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from htpy import Node, Renderable, a, div, fragment, i, input, small, span  # noqa: A004 - HTML's name
 
 from gitops_run.model.state.due import time_left
 from gitops_run.model.state.history import short
+from gitops_run.model.state.reasons import health_of, isolation_of
 from gitops_run.model.state.saves import Outcome
-from gitops_run.model.state.session_state import Phase, SessionState, health_of, phase
+from gitops_run.model.state.session_state import Phase, SessionState, phase
 from gitops_run.web.pages.charts import sparkline
 from gitops_run.web.pages.ordering import targets_of
 from gitops_run.web.pages.shapes import icon
@@ -60,7 +60,7 @@ def session_row(state: SessionState, now: datetime) -> str:
             div(".save", role="cell")[_last_save(state, now)],
             div(role="cell")[_health(state, Phase(word))],
             div(role="cell")[_left(state, now)],
-            div(role="cell")[span[state.place.store if state.place else ""], small[isolation(state)]],
+            div(role="cell")[span[state.place.store if state.place else ""], small[isolation_of(state)]],
         ]
     )
 
@@ -82,12 +82,6 @@ def branch(state: SessionState) -> str:
     return f"{summary.branch}{' ±' if summary.is_dirty else ''}" if summary else ""
 
 
-def isolation(state: SessionState) -> str:
-    """Write what a session's namespace bounds, and the Pod Security level that its pods keep."""
-    bounds = (state.place.isolation or "no bounds") if state.place else ""
-    return ", ".join(filter(None, (bounds, state.pod_security)))
-
-
 def _last_save(state: SessionState, now: datetime) -> Node:
     summary, revision = state.summary, state.source.revision if state.source else ""
     last = summary.last if summary else None
@@ -104,25 +98,8 @@ def _last_save(state: SessionState, now: datetime) -> Node:
 def _health(state: SessionState, word: Phase) -> Node:
     last = state.summary.last if state.summary else None
     objects = sum(one.objects for one in state.targets)
-    why = _suspended(state) if word is Phase.SUSPENDED else _REASONS.get(word, "")
-    if word is Phase.BROKEN and last:
-        why = last.problem
-    return [span[why or health_of(state)], small[f"{objects:,} objects" if objects != 1 else "1 object"]]
-
-
-_REASONS: Final = {
-    Phase.INCOMPLETE: "an up or a down was interrupted",
-    Phase.NEW: "nothing was saved yet",
-}
-
-
-def _suspended(state: SessionState) -> str:
-    one = next((one for one in state.targets if one.is_suspended), None)
-    if one is None or not one.suspended_by:
-        return "suspended"
-    return (
-        f"by {one.suspended_by}: {one.suspended_reason}" if one.suspended_reason else f"by {one.suspended_by}"
-    )
+    why = last.problem if word is Phase.BROKEN and last else health_of(state)
+    return [span[why], small[f"{objects:,} objects" if objects != 1 else "1 object"]]
 
 
 def _left(state: SessionState, now: datetime) -> list[Renderable | None]:

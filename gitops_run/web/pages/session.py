@@ -10,11 +10,12 @@ from typing import Final
 from htpy import Node, Renderable, a, dd, div, dl, dt, h1, nav, section, span
 
 from gitops_run.model.state.due import time_left
+from gitops_run.model.state.reasons import isolation_of
 from gitops_run.model.state.session_state import SessionState, phase
 from gitops_run.web.pages import actions, logs, objects, saves, why
 from gitops_run.web.pages.others import access_panel
 from gitops_run.web.pages.page import message, notice, page
-from gitops_run.web.pages.rows import branch, isolation
+from gitops_run.web.pages.rows import branch
 from gitops_run.web.pages.shapes import icon
 from gitops_run.web.pages.view import SessionView, Tab, ViewerView
 from gitops_run.web.pages.words import age, left, revision, session_url
@@ -80,11 +81,11 @@ def session_page(viewer: ViewerView, view: SessionView, tab: Tab, now: datetime)
 def session_parts(view: SessionView, tab: Tab, now: datetime) -> Mapping[str, str]:
     """Write the parts that change while the page is open, by their elements' ids.
 
-    Logs have a stream of their own. An object that is opened stays as it was read.
+    Log lines have a stream of their own. An object that is opened stays as it was read.
     """
     parts = {"head": str(head(view, now)), "kept": str(actions.kept(view))}
-    if tab is Tab.LOGS:
-        return parts
+    if tab is Tab.LOGS and view.pods and tab not in view.notices:
+        return {**parts, "log-pod": str(logs.pod_choice(view.pods))}
     if tab is Tab.OBJECTS and view.objects and tab not in view.notices:
         return {**parts, "tree": str(objects.tree(view, now))}
     return {**parts, "panel": str(panel(view, tab, now))}
@@ -121,7 +122,7 @@ def _facts(state: SessionState, now: datetime) -> list[tuple[str, Node]]:
         ("Objects", f"{sum(one.objects for one in state.targets):,}"),
         ("Time left", _left(state, now)),
         ("Bucket", place.store if place else ""),
-        ("Isolation", isolation(state)),
+        ("Isolation", isolation_of(state)),
         ("Created", [age(state.created, now), " ago"] if state.created else ""),
     ]
 

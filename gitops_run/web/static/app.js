@@ -1,5 +1,5 @@
 // What a page does in the browser: it follows its topic, and answers keys and clicks. No state is kept but the URL.
-import { all, morph, one, parse, say, scriptUrl, tick } from "./dom.js";
+import { all, exact, morph, one, parse, say, scriptUrl, tick } from "./dom.js";
 import { open } from "./events.js";
 import * as keys from "./keys.js";
 
@@ -11,7 +11,10 @@ const parts = new Map();
 // --- the stream
 function take([name, data]) {
   if (name === "rows") table?.take(data);
-  if (name === "parts") for (const [id, html] of Object.entries(data.parts)) put(id, html);
+  if (name === "parts") {
+    for (const [id, html] of Object.entries(data.parts)) put(id, html);
+    logs?.podsChanged();
+  }
   if (name === "gone") location.reload();
   if (name === "live" || name === "cut") status(name, data.at);
   if (name === "login") {
@@ -22,7 +25,8 @@ function take([name, data]) {
 
 function put(id, html) {
   const old = document.getElementById(id);
-  if (!old || parts.get(id) === html) return;
+  if (id === "log-pod" && !old) return location.reload(); // the first pod: logs can be followed from now on
+  if (!old || parts.get(id) === html || (logs && id === "panel")) return; // lines stay when the last pod goes
   parts.set(id, html);
   const next = parse(html);
   tick(next);
@@ -128,5 +132,6 @@ keys.start(actions);
 follow();
 tick();
 setInterval(tick, 5000);
+addEventListener("pointerover", exact);
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 if (page === "loading") setTimeout(() => location.reload(), 2000);

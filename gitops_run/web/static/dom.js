@@ -15,11 +15,11 @@ export function parse(html) {
   return template.content.firstElementChild;
 }
 
-// Change what differs, and keep focus, what is typed and which details are open.
+// Change what differs, and keep focus, what is typed or chosen, and which details are open.
 export function morph(old, next) {
   return Idiomorph.morph(old, next, {
     ignoreActiveValue: true,
-    callbacks: { beforeAttributeUpdated: (name) => name !== "open" },
+    callbacks: { beforeAttributeUpdated: (name) => name !== "open" && name !== "selected" },
   });
 }
 
@@ -41,6 +41,12 @@ export function rough(seconds) {
   for (const [unit, size] of UNITS)
     if (whole >= 2 * size || (whole >= size && unit === "m")) return `${Math.trunc(whole / size)}${unit}`;
   return `${whole}s`;
+}
+
+// Show the exact time of an age, in the zone of whoever looks.
+export function exact({ target }) {
+  const time = target.closest?.("time[datetime]");
+  if (time) time.title = new Date(time.dateTime).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "long" });
 }
 
 // Write ages and what is left as they are now.

@@ -6,6 +6,8 @@ const DEADLINE_MS = 500;
 const view = one("#logs");
 const list = one("#log-lines");
 let lines = [], waiting = [], shown = [], worker, source, number = 0, deadline, isPaused = false, frame = 0;
+let newest = new Map(), known = newest; // container -> when its newest line was, and when it was as the stream began
+const notes = new Map(); // container -> why it has no lines
 const pods = new Map();
 
 const filter = () => ({
@@ -43,7 +45,7 @@ function answer({ number: answered, problem: words, isWhole, lines: found }) {
     shown = [];
     waiting = [];
   }
-  waiting.push(...found);
+  waiting = [...waiting, ...found].slice(-KEPT);
   if (!isPaused) frame ||= requestAnimationFrame(draw);
   count();
 }
@@ -91,15 +93,45 @@ function count() {
 function follow() {
   source?.close();
   lines = [];
+  newest = new Map();
   ask({ reset: [], filter: filter() });
   const query = new URLSearchParams({ pod: one("#log-pod").value, previous: one("#log-previous").checked ? "1" : "" });
   source = new EventSource(`${view.dataset.stream}?${query}`);
-  source.addEventListener("line", ({ data }) => {
-    const added = JSON.parse(data);
-    lines.push(...added);
-    lines = lines.slice(-KEPT);
-    ask({ add: added });
+  source.addEventListener("open", () => {
+    known = new Map(newest); // a stream that is opened again repeats the last lines
+    notes.clear();
+    tell();
   });
+  source.addEventListener("line", ({ data }) => add(JSON.parse(data).filter(isNew)));
+  source.addEventListener("note", ({ data }) => note(JSON.parse(data)));
+  source.addEventListener("denied", ({ data }) => {
+    const { message, hint } = JSON.parse(data);
+    note({ pod: "", container: "", text: [message, hint].filter(Boolean).join(" ") });
+  });
+  source.addEventListener("end", () => source.close());
+  source.onerror = () => note({ pod: "", container: "", text: source.readyState === EventSource.CLOSED ? "The lines can't be followed: load the page again." : "No lines come at present, reconnecting." });
+}
+
+const isNew = ({ pod, container, at }) => at > (known.get(`${pod} ${container}`) ?? "");
+
+function add(added) {
+  for (const { pod, container, at } of added) newest.set(`${pod} ${container}`, at);
+  lines = [...lines, ...added].slice(-KEPT);
+  if (added.length) ask({ add: added });
+}
+
+function note({ pod, container, text }) {
+  notes.set(`${pod} ${container}`, [[pod, container].filter(Boolean).join(" "), text].filter(Boolean).join(": "));
+  tell();
+}
+
+function tell() {
+  one("#log-note").textContent = [...notes.values()].join("\n");
+  one("#log-note").hidden = !notes.size;
+}
+
+export function podsChanged() {
+  one("#log-previous").disabled = !("previous" in one("#log-pod").dataset);
 }
 
 function changed() {
