@@ -65,12 +65,12 @@ def main() -> int:
 def keep(outcomes: Mapping[str, Outcome]) -> None:
     """Write the table and the figures, over those of what was tried now."""
     page, latest = PAGE.read_text(encoding="utf-8"), json.loads(RESULTS.read_text(encoding="utf-8"))
-    counted = {**kept(page), **counts(outcomes)}
-    latest["faults"] = total(counted)
+    if counted := {**kept(page), **counts(outcomes)}:
+        latest["faults"] = total(counted)
+        PAGE.write_text(with_table(page, counted), encoding="utf-8")
     if (found := canaries(outcomes)) is not None:
         latest["canaries_found"] = found
     RESULTS.write_text(f"{json.dumps(latest, indent=2)}\n", encoding="utf-8")
-    PAGE.write_text(with_table(page, counted), encoding="utf-8")
 
 
 if __name__ == "__main__":
