@@ -30,6 +30,10 @@ from gitops_run.model.session.settings import PROJECT, SETTINGS, Settings, Sourc
 from gitops_run.model.stack.events import ResourceStep, StackEvent
 
 AT_ONCE: Final = 4
+BEGIN_APART_S: Final = 0.2
+"""A session begins with some thirty requests, whose answers count as late after five seconds: with fifty
+sessions at once in one process they were (docs/decisions/0024-fifty-sessions.md).
+"""
 _TOP_KEYS: Final = ("defaults", "sessions")
 _EXAMPLE: Final = "sessions: [{name: ann, owner: ann@example.com}]"
 _LOOP_KEYS: Final = frozenset(setting.key for setting in SETTINGS if setting.is_for_loop)
@@ -186,7 +190,9 @@ async def _each(members: Sequence[Member], work: Work, report: Report, at_once: 
         report(result)
 
     async with anyio.create_task_group() as tasks:
-        for member in members:
+        for number, member in enumerate(members, 1):
+            if 1 < number <= at_once:
+                await anyio.sleep(BEGIN_APART_S)
             tasks.start_soon(run, member)
     return tuple(results[member.name.text] for member in members)
 
