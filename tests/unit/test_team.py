@@ -173,6 +173,13 @@ def test_sessions_begin_one_after_another_so_that_the_cluster_answers_each_in_ti
     assert began == pytest.approx([0, apart, 2 * apart, WORK_S])
 
 
+@pytest.mark.parametrize(("wanted", "processors", "most"), [(50, 2, 8), (4, 1, 4), (4, 8, 4)])
+def test_no_more_are_worked_on_at_once_than_the_machine_carries(
+    wanted: int, processors: int, most: int
+) -> None:
+    assert team.most_at_once(wanted, processors) == most
+
+
 def test_none_at_once_is_refused(write: Write, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="0 sessions at once"):
         run(monkeypatch, Pulumi(caller), write(named("a")), at_once=0)
