@@ -22,8 +22,10 @@ from benchmarks.figures import percentiles, seconds
 from benchmarks.process import resident_mb
 from benchmarks.session import FIRST_PATIENCE_S, SAVE_PATIENCE_S, Bench
 from benchmarks.targets import EDITED, make_target, write_settings
+from gitops_run.adapters.machine.facts import processors
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
+from gitops_run.api.team import most_at_once
 from gitops_run.model.names import SessionName
 from gitops_run.model.store.keys import MadeKeys
 from gitops_run.model.store.objects import StoreAccess
@@ -109,7 +111,7 @@ def measure_fifty(bench: Bench) -> dict[str, Any]:
         "save_p50_ms": slow["p50"],
         "save_p95_ms": slow["p95"],
         "down_s": round(down_s, 1),
-        "ended_at_once": min(ENDED_AT_ONCE, len(team.names)),
+        "ended_at_once": most_at_once(min(ENDED_AT_ONCE, len(team.names)), processors()),
         "leftovers": len(leftovers(team)),
         "memory_mb": {name: {"created": before[name], "saved": after[name]} for name in after},
     }

@@ -19,6 +19,7 @@ import anyio
 import yaml
 
 from gitops_run.adapters.machine import user_files
+from gitops_run.adapters.machine.facts import processors
 from gitops_run.adapters.machine.private_files import create_private, replace_private
 from gitops_run.adapters.pulumi.project import find_home
 from gitops_run.api import sessions
@@ -30,6 +31,10 @@ from gitops_run.model.session.settings import PROJECT, SETTINGS, Settings, Sourc
 from gitops_run.model.stack.events import ResourceStep, StackEvent
 
 AT_ONCE: Final = 4
+PER_PROCESSOR: Final = 4
+"""With more runs of Pulumi, answers come too late for each (docs/decisions/0024-fifty-sessions.md)."""
+BEGIN_APART_S: Final = 0.2
+"""A session begins with some thirty requests: those of several would come at the same moment."""
 _TOP_KEYS: Final = ("defaults", "sessions")
 _EXAMPLE: Final = "sessions: [{name: ann, owner: ann@example.com}]"
 _LOOP_KEYS: Final = frozenset(setting.key for setting in SETTINGS if setting.is_for_loop)
@@ -83,17 +88,18 @@ async def up(
 ) -> tuple[Result, ...]:
     """Create what is missing of each session, and bring the rest up to the file.
 
-    report: takes each result when it is known. Returns all of them, in the order of the file. A session that
-    fails leaves the others alone; when this is cancelled, each Pulumi that runs finishes its current step.
+    report: takes each result when it is known. at_once: at most PER_PROCESSOR on each processor. Returns all
+    results, in the order of the file. A session that fails leaves the others alone; when this is cancelled,
+    each Pulumi that runs finishes its current step.
     """
-    return await _each(members, partial(_up, caller), report, at_once)
+    return await _each(members, partial(_up, caller), report, most_at_once(at_once, processors()))
 
 
 async def down(
     members: Sequence[Member], caller: Caller, report: Report, *, at_once: int = AT_ONCE
 ) -> tuple[Result, ...]:
     """End each session. Reports and returns as up."""
-    return await _each(members, partial(_down, caller), report, at_once)
+    return await _each(members, partial(_down, caller), report, most_at_once(at_once, processors()))
 
 
 def write_stack_files(members: Sequence[Member], caller: Caller) -> tuple[Path, ...]:
@@ -175,9 +181,14 @@ def _refuse_repeated(file: Path, members: Sequence[Member]) -> None:
         namespaces[namespace] = name
 
 
+def most_at_once(wanted: int, processors: int) -> int:
+    """Choose how many sessions are worked on at the same time. Raises UsageError on less than one."""
+    if wanted < 1:
+        raise UsageError(f"{wanted} sessions at once are none", hint="allow at least 1")
+    return min(wanted, PER_PROCESSOR * processors)
+
+
 async def _each(members: Sequence[Member], work: Work, report: Report, at_once: int) -> tuple[Result, ...]:
-    if at_once < 1:
-        raise UsageError(f"{at_once} sessions at once are none", hint="allow at least 1")
     limiter, results = anyio.CapacityLimiter(at_once), dict[str, Result]()
 
     async def run(member: Member) -> None:
@@ -186,7 +197,9 @@ async def _each(members: Sequence[Member], work: Work, report: Report, at_once: 
         report(result)
 
     async with anyio.create_task_group() as tasks:
-        for member in members:
+        for number, member in enumerate(members, 1):
+            if 1 < number <= at_once:
+                await anyio.sleep(BEGIN_APART_S)
             tasks.start_soon(run, member)
     return tuple(results[member.name.text] for member in members)
 

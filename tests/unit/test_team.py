@@ -16,6 +16,7 @@ from gitops_run.api.caller import Caller
 from gitops_run.errors import BackendError, GuardError, NotFound, UsageError
 from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.stack.events import ResourceStep, StackNotice
+from tests import virtual_time
 from tests.conftest import EXAMPLES
 
 Write = Callable[[object], Path]
@@ -50,6 +51,9 @@ def caller(tmp_path: Path, told: list[str]) -> Caller:
     return Caller(environment=environment, here=tmp_path, report=told.append)
 
 
+WORK_S = 10.0
+
+
 class Pulumi:
     """Stands for Pulumi: a session is worked on until the others that fit have begun, too."""
 
@@ -58,6 +62,7 @@ class Pulumi:
         self.failures = failures
         self.running = self.most = 0
         self.operations = "create"
+        self.began: list[float] = []
 
     async def up(self, request: SessionRequest, caller: Caller) -> None:
         await self._work(request, caller)
@@ -69,7 +74,8 @@ class Pulumi:
         name = request.key.name.text
         self.running += 1
         self.most = max(self.most, self.running)
-        await anyio.lowlevel.checkpoint()
+        self.began.append(anyio.current_time())
+        await anyio.sleep(WORK_S)
         self.running -= 1
         if name in self.failures:
             raise self.failures[name]
@@ -90,7 +96,7 @@ def run(
     monkeypatch.setattr(sessions, "down", pulumi.down)
     reported: list[team.Result] = []
     members = team.read_team(file)
-    returned = anyio.run(lambda: work(members, pulumi.caller, reported.append, at_once=at_once))
+    returned = virtual_time.run(lambda: work(members, pulumi.caller, reported.append, at_once=at_once))
     return reported, returned
 
 
@@ -155,6 +161,23 @@ def test_so_many_sessions_are_worked_on_at_once(
     pulumi = Pulumi(caller)
     run(monkeypatch, pulumi, write(named("a", "b", "c", "d", "e")), at_once=at_once)
     assert pulumi.most == at_once
+
+
+def test_sessions_begin_one_after_another_so_that_the_cluster_answers_each_in_time(
+    write: Write, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi = Pulumi(caller)
+    run(monkeypatch, pulumi, write(named("a", "b", "c", "d")), at_once=3)
+    began = [at - pulumi.began[0] for at in pulumi.began]
+    apart = team.BEGIN_APART_S
+    assert began == pytest.approx([0, apart, 2 * apart, WORK_S])
+
+
+@pytest.mark.parametrize(("wanted", "processors", "most"), [(50, 2, 8), (4, 1, 4), (4, 8, 4)])
+def test_no_more_are_worked_on_at_once_than_the_machine_carries(
+    wanted: int, processors: int, most: int
+) -> None:
+    assert team.most_at_once(wanted, processors) == most
 
 
 def test_none_at_once_is_refused(write: Write, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -48,3 +49,8 @@ def free_mb(folder: Path) -> int:
     """Measure the space that is left for a folder, which need not exist yet."""
     there = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
     return shutil.disk_usage(there).free // 2**20
+
+
+def processors() -> int:
+    """Count the processors of this machine."""
+    return os.cpu_count() or 1
