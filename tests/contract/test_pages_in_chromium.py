@@ -506,6 +506,12 @@ def test_paused_logs_wait_and_five_thousand_lines_are_kept(page: Page, example: 
     expect(page.locator(".line").last).to_contain_text("line 5999")
 
 
+def test_what_several_pods_have_kept_is_shown_in_the_order_of_time(page: Page, example: Example) -> None:
+    example.lines = [LINES[1], LINES[3], LINES[0], LINES[2]]
+    live(page, f"{SESSION}?tab=logs")
+    expect(page.locator(".line .text")).to_have_text([line["text"] for line in LINES])
+
+
 def test_lines_are_not_repeated_once_a_stream_that_was_cut_is_back(
     page: Page, example: Example, faults: Faults
 ) -> None:
