@@ -124,6 +124,22 @@ def objects() -> tuple[ObjectNode, ...]:
     return (node("Bucket", "checkout", "ready", applier),)
 
 
+ACCESS = (
+    AccessLine(subject="User mara", may="see and act", through="RoleBinding session-owner"),
+    AccessLine(
+        subject="ServiceAccount run-checkout/flux-run",
+        may="apply what is saved, as Flux",
+        through="RoleBinding flux-run",
+    ),
+    AccessLine(subject="Group shop", may="see all sessions", through="ClusterRoleBinding shop"),
+    AccessLine(
+        subject="Group platform",
+        may="see, make and end all sessions",
+        through="ClusterRoleBinding platform",
+    ),
+)
+
+
 def session_view(state: SessionState | None = None) -> SessionView:
     made = state or states.session()
     last = made.record.saves[-2] if made.record and len(made.record.saves) > 1 else None
@@ -147,20 +163,7 @@ def session_view(state: SessionState | None = None) -> SessionView:
             PodView(name="worker-7c9d8-x2x7q", phase="Running", containers=("worker",), has_previous=True),
             PodView(name="db-migrate-1-c2m9f", phase="Succeeded", containers=("helm",)),
         ),
-        access=(
-            AccessLine(subject="User mara", may="see and act", through="RoleBinding session-owner"),
-            AccessLine(
-                subject="ServiceAccount run-checkout/flux-run",
-                may="apply what is saved, as Flux",
-                through="RoleBinding flux-run",
-            ),
-            AccessLine(subject="Group shop", may="see all sessions", through="ClusterRoleBinding shop"),
-            AccessLine(
-                subject="Group platform",
-                may="see, make and end all sessions",
-                through="ClusterRoleBinding platform",
-            ),
-        ),
+        access=ACCESS,
         diffs={(last.run, last.number): (DIFF,)} if last else {},
         extend_by="8h",
         context="kind-dev",

@@ -1,4 +1,4 @@
-"""The sandbox's S3 store, three accounts, and buckets of one's own in it."""
+"""The sandbox's S3 store with three accounts and buckets of one's own, and pages of examples in Chromium."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import grpc
 import pytest
 import yaml
 from google.protobuf.struct_pb2 import Struct
+from playwright.sync_api import Browser, Page
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 import gitops_run
@@ -26,6 +27,10 @@ from gitops_run.model.store.policy import bucket_policy
 from gitops_run.plugins.gitops_run.values import with_secrets
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import LOOPBACK, Sandbox, pick_ports
+from tests.browser import states
+from tests.browser.chromium import Faults, chromium, watched_page
+from tests.browser.server import Example, serving
+from tests.browser.visits import LINES
 
 EXECUTABLE = Path(gitops_run.__file__).parent / "plugins/gitops_run/bin/pulumi-resource-gitops-run"
 
@@ -184,3 +189,30 @@ def namespace(kubectl: Callable[..., str], new_name: Callable[[], str]) -> Itera
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def example() -> Iterator[Example]:
+    with serving(Example(lines=list(LINES))) as served:
+        yield served
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    collected = Faults()
+    yield collected
+    assert collected.found == []
+
+
+@pytest.fixture
+def page(browser: Browser, example: Example, faults: Faults) -> Iterator[Page]:
+    size = {"width": 1440, "height": 900}
+    with watched_page(browser, example.url, faults, viewport=size, reduced_motion="reduce") as opened:
+        opened.clock.set_fixed_time(states.NOW)
+        yield opened

@@ -70,7 +70,7 @@ def visiting(
             yield Visit(url, ui, context, faults)
         finally:
             context.close()
-    assert faults.found == []
+    assert faults.found == [], faults.found
 
 
 def _refuse_foreign(asked: str, url: str, faults: Faults) -> None:

@@ -107,7 +107,7 @@ def test_a_session_is_suspended_with_a_reason_and_resumed(session: SharedSession
         expect(page.locator("#main")).to_contain_text("It is suspended")
         assert session.applier()["spec"]["suspend"] is True
         assert any("suspend: demo at noon" in text for text in asked_events(session))
-        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Resume", exact=True).click()
         eventually(lambda: session.applier()["spec"].get("suspend") is not True)
         eventually(lambda: "asked for resume" in visit.ui.errors)
         assert "demo at noon" in visit.ui.errors
@@ -151,7 +151,7 @@ def test_two_people_see_what_each_of_them_may_see(
     try:
         with (
             visiting(admin, browser) as every,
-            visiting(developer, browser, "--namespace", session.namespace) as own,
+            visiting(developer, browser, "--namespace", session.namespace, expected=("404",)) as own,
         ):
             expect(every.opens().locator("#rows [role=row]")).not_to_have_count(1)
             page = own.opens()
@@ -176,7 +176,7 @@ def test_a_right_that_is_taken_away_closes_the_row_while_it_is_watched(
     admin.kubectl("create", "clusterrolebinding", "ui-viewer", *bound)
     person = Person(env={**developer.env, "KUBECONFIG": str(viewer)}, cwd=developer.cwd)
     try:
-        with visiting(person, browser) as visit:
+        with visiting(person, browser, expected=("404",)) as visit:
             page = visit.opens()
             expect(row(page, session)).to_be_visible()
             one = visit.opens(here(session))

@@ -33,8 +33,8 @@ def content(view: SessionView) -> Renderable:
             span("#log-count", role="status"),
         ],
         p("#log-problem", role="alert", hidden=True),
-        p("#log-note", role="status", hidden=True),
         div("#log-lines", role="log", aria_live="off", aria_label="Log lines", tabindex="0"),
+        p("#log-note", role="status", hidden=True),
     ]
 
 

@@ -73,8 +73,8 @@ def _bar(viewer: ViewerView | None, kind: str) -> Renderable:
             _way("/", "Sessions", "sessions", here),
             _way("/platform", "Platform", "platform", here),
         ],
-        viewer.context and span(".context", title="The cluster's context")[viewer.context],
         span("#stream", data_state="static")[icon("live"), span["live"]],
+        viewer.context and span(".context", title="The cluster's context")[viewer.context],
         _way("/me", viewer.user or "unknown user", "me", here),
         button(".quiet", type="button", data_do="help", commandfor="keys", command="show-modal")["Keys"],
     ]

@@ -3,9 +3,10 @@ import { all, one, say, scriptUrl } from "./dom.js";
 
 const KEPT = 5000;
 const DEADLINE_MS = 500;
+const FIRST_MS = 5000; // so long after the beginning, lines are what the pods have kept, one pod after the other
 const view = one("#logs");
 const list = one("#log-lines");
-let lines = [], waiting = [], shown = [], worker, source, number = 0, deadline, isPaused = false, frame = 0;
+let lines = [], waiting = [], shown = [], worker, source, number = 0, deadline, isPaused = false, frame = 0, began = 0;
 let newest = new Map(), known = newest; // container -> when its newest line was, and when it was as the stream began
 const notes = new Map(); // container -> why it has no lines
 const pods = new Map();
@@ -98,6 +99,7 @@ function follow() {
   const query = new URLSearchParams({ pod: one("#log-pod").value, previous: one("#log-previous").checked ? "1" : "" });
   source = new EventSource(`${view.dataset.stream}?${query}`);
   source.addEventListener("open", () => {
+    began = performance.now();
     known = new Map(newest); // a stream that is opened again repeats the last lines
     notes.clear();
     tell();
@@ -116,8 +118,13 @@ const isNew = ({ pod, container, at }) => at > (known.get(`${pod} ${container}`)
 
 function add(added) {
   for (const { pod, container, at } of added) newest.set(`${pod} ${container}`, at);
-  lines = [...lines, ...added].slice(-KEPT);
-  if (added.length) ask({ add: added });
+  const isFirst = !isPaused && performance.now() < began + FIRST_MS;
+  const isLate = isFirst && added.some(({ at }, place) => at < ((added[place - 1] ?? lines.at(-1))?.at ?? ""));
+  lines = [...lines, ...added];
+  if (isLate) lines.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  lines = lines.slice(-KEPT);
+  if (isLate) ask({ reset: lines });
+  else if (added.length) ask({ add: added });
 }
 
 function note({ pod, container, text }) {
