@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops_run.adapters.files import WorkTree
 from gitops_run.errors import NotFound
 from gitops_run.sandbox import lifecycle
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
@@ -27,6 +28,17 @@ PLATFORM_PATIENCE_S = 150.0
 RUN_VARIABLE = "GITOPS_RUN_TEST_RUN"
 STARTED_BY = "started-by"
 _OF_THE_PLATFORM = ("GITOPS_RUN_SETTINGS", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def work_tree(root: Path, tmp_path: Path) -> WorkTree:
+    return WorkTree(root, tmp_path / "stage")
 
 
 @pytest.fixture(scope="session")

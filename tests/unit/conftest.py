@@ -1,4 +1,4 @@
-"""Roots of sessions on a real disk."""
+"""Generated examples, and a garbage collector that leaves the libraries alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from gitops_run.adapters.files import WorkTree
 from tests.work_trees import write
 
-EXAMPLES = 40
+EXAMPLES = 25
 """Of each law in one run: every run makes up others, so that a quick one that is run often finds as much."""
 
 hypothesis.settings.register_profile("unit", max_examples=EXAMPLES)
@@ -22,17 +22,6 @@ def pytest_collection_finish() -> None:
     """Keep the garbage collector from walking through the libraries, which took a tenth of the time."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def work_tree(root: Path, tmp_path: Path) -> WorkTree:
-    return WorkTree(root, tmp_path / "stage")
 
 
 @pytest.fixture
