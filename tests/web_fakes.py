@@ -12,7 +12,7 @@ import anyio
 import httpx
 from anyio.streams.memory import MemoryObjectSendStream
 
-from gitops_run.adapters.cluster.collector_run import NAME, read_collector_run
+from gitops_run.adapters.cluster.collector_run import read_collector_run
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import SEE_ALL, ViewRequest
@@ -22,6 +22,7 @@ from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.platform.collector import COLLECTOR
 from gitops_run.model.platform.status import CollectorRun, PlatformStatus
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.session.key import SessionKey
@@ -113,7 +114,7 @@ class Recorder:
     async def get(self, path: str, query: object = None) -> Any:
         if path in self.there or (self.has_policies and "/admissionregistration.k8s.io/" in path):
             return {}
-        if self.cron_job and path.endswith(f"/cronjobs/{NAME}"):
+        if self.cron_job and path.endswith(f"/cronjobs/{COLLECTOR}"):
             return self.cron_job
         raise NotFound(path)
 

@@ -5,22 +5,20 @@ An action that a loop carries out is asked for in the cluster; who does it, and 
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
+from gitops_run.adapters.cluster import control as cluster_control
 from gitops_run.adapters.cluster.announce import announce
 from gitops_run.adapters.cluster.facts import read_user
-from gitops_run.adapters.cluster.paths import applier_path, release_path, source_path
 from gitops_run.api import control, sessions
 from gitops_run.api.caller import Caller
+from gitops_run.api.requests import new_request
 from gitops_run.api.settings import session_settings, stack_file_of
 from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
-from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
-from gitops_run.model.flux.requests import Request, Verb, to_annotations
-from gitops_run.model.names import FORCE_ANNOTATION, RECONCILE_ANNOTATION, RESET_ANNOTATION, SessionName
+from gitops_run.errors import GitOpsRunError, GuardError, UsageError
+from gitops_run.model.flux.requests import Verb
+from gitops_run.model.names import SessionName
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.key import SessionKey
@@ -30,17 +28,6 @@ from gitops_run.model.session.settings import Origin, Source
 from gitops_run.model.state.session_state import SessionState
 
 
-class Act(StrEnum):
-    """Name what a person can do to a session."""
-
-    RETRY = "retry"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    EXTEND = "extend"
-    UNDO = "undo"
-    END = "end"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Say what a person asks for.
@@ -48,33 +35,33 @@ class Asked:
     reason: in their words. revision: of undo. duration: of extend, None for the TTL once more.
     """
 
-    act: Act
+    verb: Verb
     reason: str = ""
     revision: str = ""
     duration: Duration | None = None
 
 
-def needed(act: Act, state: SessionState, *, has_stack: bool = False) -> tuple[Right, ...]:
+def needed(act: Verb, state: SessionState, *, has_stack: bool = False) -> tuple[Right, ...]:
     """List the rights that an action takes. has_stack: an end is carried out here, otherwise asked for."""
     bucket = _patch("buckets", FLUX_SOURCE_GROUP, state)
     match act:
-        case Act.SUSPEND | Act.RESUME:
+        case Verb.SUSPEND | Verb.RESUME:
             return _appliers(state) or (_patch("kustomizations", FLUX_KUSTOMIZE_GROUP, state),)
-        case Act.RETRY:
+        case Verb.RETRY:
             return (bucket,) if is_live(state) else (bucket, *_appliers(state))
-        case Act.END if has_stack:
+        case Verb.END if has_stack:
             return (Right(verb="delete", resource="namespaces", name=state.namespace),)
         case _:
             return (bucket,)
 
 
-def obstacle(act: Act, state: SessionState) -> str:
+def obstacle(act: Verb, state: SessionState) -> str:
     """Say why an action makes no sense or nobody can carry it out; "" where it can be done."""
     return {
-        Act.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
-        Act.RESUME: "" if state.is_suspended else "it is not suspended",
-        Act.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
-        Act.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
+        Verb.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
+        Verb.RESUME: "" if state.is_suspended else "it is not suspended",
+        Verb.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
+        Verb.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
     }.get(act, "")
 
 
@@ -82,16 +69,16 @@ def _unapplied(state: SessionState) -> str:
     return "" if state.targets else "nothing applies it yet"
 
 
-def carried_by(act: Act, state: SessionState, *, has_stack: bool) -> str:
+def carried_by(act: Verb, state: SessionState, *, has_stack: bool) -> str:
     """Say who carries an action out, and when; "" where the cluster does at once. has_stack: as in needed."""
     match act:
-        case Act.UNDO:
+        case Verb.UNDO:
             return f"the sync of {person(state)}, within seconds"
-        case Act.RETRY if is_live(state):
+        case Verb.RETRY if is_live(state):
             return f"the sync of {person(state)}, within seconds"
-        case Act.END if has_stack:
+        case Verb.END if has_stack:
             return "this machine, now: the session's stack is here"
-        case Act.END:
+        case Verb.END:
             return "the collector, gitops-run gc --apply, when it next runs: the stack is not on this machine"
     return ""
 
@@ -121,7 +108,7 @@ async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     The rights are asked for again. Raises GuardError without one, UsageError on a field that is wrong,
     BackendError where the cluster refuses. The end is `end`.
     """
-    await require(viewing, state, asked.act)
+    await require(viewing, state, asked.verb)
     said = await _done(viewing, state, asked)
     await leave_word(viewing, state, asked)
     return said
@@ -134,11 +121,11 @@ async def act_on(key: SessionKey, asked: Asked, caller: Caller) -> str:
         return await act(viewing, await viewing.state(key.namespace, key.name.text), asked)
 
 
-async def require(viewing: Viewing, state: SessionState, wanted: Act) -> None:
+async def require(viewing: Viewing, state: SessionState, wanted: Verb) -> None:
     """Refuse an action that makes no sense now, or for which a right is missing. Raises GuardError."""
     if why := obstacle(wanted, state):
         raise GuardError(f"session {state.name} can't be changed so: {why}", hint="look at its state again")
-    rights = needed(wanted, state, has_stack=wanted is Act.END and has_stack(state, viewing))
+    rights = needed(wanted, state, has_stack=wanted is Verb.END and has_stack(state, viewing))
     for right, is_allowed in zip(rights, await viewing.allowed(rights), strict=True):
         if not is_allowed:
             raise GuardError(
@@ -149,8 +136,8 @@ async def require(viewing: Viewing, state: SessionState, wanted: Act) -> None:
 
 async def end(viewing: Viewing, state: SessionState, reason: str) -> Receipt:
     """End a session whose stack is on this machine, as `gitops-run down` does. Raises as that, and as act."""
-    await require(viewing, state, Act.END)
-    await leave_word(viewing, state, Asked(act=Act.END, reason=reason))
+    await require(viewing, state, Verb.END)
+    await leave_word(viewing, state, Asked(verb=Verb.END, reason=reason))
     name = SessionName.parse(state.name)
     said = {"allowContexts": (viewing.request.context,)}
     sources = await sessions.stack_sources(name, Source(origin=Origin.FLAG, values=said), viewing.caller)
@@ -161,11 +148,11 @@ async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> Non
     """Say who does what, and why: in an Event of the session's namespace, and to the caller."""
     who = await read_user(viewing.connection)
     why = f": {asked.reason}" if asked.reason else ""
-    what = " ".join(word for word in (asked.act.value, asked.revision) if word)
+    what = " ".join(word for word in (asked.verb.value, asked.revision) if word)
     message = f"{who} asked for {what}{why}"
     viewing.caller.report(f"{state.namespace}/{state.name}: {message}")
     try:
-        reason = f"{asked.act.value.capitalize()}Requested"
+        reason = f"{asked.verb.value.capitalize()}Requested"
         await announce(viewing.connection, state, reason, message, datetime.now(UTC))
     except GitOpsRunError as error:
         viewing.caller.report(f"no Event could be left in {state.namespace}: {error.message}")
@@ -173,25 +160,25 @@ async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> Non
 
 async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     connection = viewing.connection
-    match asked.act:
-        case Act.SUSPEND:
+    match asked.verb:
+        case Verb.SUSPEND:
             await control.suspend_state(connection, state, asked.reason)
             return "It is suspended: what was applied stays, and saves are stored."
-        case Act.RESUME:
+        case Verb.RESUME:
             await control.resume_state(connection, state)
             return "It is resumed: Flux applies what is stored, and later saves."
-        case Act.EXTEND:
+        case Verb.EXTEND:
             return f"It ends at {await control.extend_state(connection, state, asked.duration)}."
-        case Act.UNDO:
+        case Verb.UNDO:
             await _ask_undo(viewing, state, asked)
             return f"Asked the sync of {person(state)} to bring the snapshot back."
-        case Act.RETRY if is_live(state):
-            await ask(viewing, state, Verb.RETRY, asked)
+        case Verb.RETRY if is_live(state):
+            await ask(viewing, state, asked)
             return f"Asked the sync of {person(state)} to check and push the files again."
-        case Act.RETRY:
-            await _reconcile(viewing, state)
+        case Verb.RETRY:
+            await cluster_control.retry(connection, state, write_time(datetime.now(UTC)))
             return "Asked Flux to fetch and apply again what is stored."
-    raise UsageError(f"{asked.act.value} is not done this way", hint="open the session's page")
+    raise UsageError(f"{asked.verb.value} is not done this way", hint="open the session's page")
 
 
 async def _ask_undo(viewing: Viewing, state: SessionState, asked: Asked) -> None:
@@ -200,39 +187,14 @@ async def _ask_undo(viewing: Viewing, state: SessionState, asked: Asked) -> None
         raise UsageError(
             "that snapshot is not among those that are kept", hint="choose one that the page lists"
         )
-    await ask(viewing, state, Verb.UNDO, asked)
+    await ask(viewing, state, asked)
 
 
-async def ask(viewing: Viewing, state: SessionState, verb: str, asked: Asked) -> str:
+async def ask(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     """Ask the live sync or the collector by an annotation of the Flux Bucket; return the request's id."""
-    request = Request(
-        id=secrets.token_hex(8),
-        verb=verb,
-        argument=asked.revision,
-        who=await read_user(viewing.connection),
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        why=asked.reason,
-    )
-    await _annotate(viewing, source_path(state.namespace, state.name), to_annotations(request))
+    request = new_request(asked.verb, asked.revision, await read_user(viewing.connection), asked.reason)
+    await cluster_control.ask(viewing.connection, state, request)
     return request.id
-
-
-async def _reconcile(viewing: Viewing, state: SessionState) -> None:
-    """Ask Flux itself, as `flux reconcile` does. Raises NotFound where nothing applies the session."""
-    if not state.targets:
-        raise NotFound(f"nothing applies session {state.name}", hint="to create it again: gitops-run up NAME")
-    now = write_time(datetime.now(UTC))
-    await _annotate(viewing, source_path(state.namespace, state.name), {RECONCILE_ANNOTATION: now})
-    for target in state.targets:
-        kind, _, name = target.object.partition(" ")
-        is_release = kind == "HelmRelease"
-        path = release_path if is_release else applier_path
-        more = {FORCE_ANNOTATION: now, RESET_ANNOTATION: now} if is_release else {}
-        await _annotate(viewing, path(state.namespace, name), {RECONCILE_ANNOTATION: now, **more})
-
-
-async def _annotate(viewing: Viewing, path: str, annotations: Mapping[str, str]) -> None:
-    await viewing.connection.patch(path, {"metadata": {"annotations": dict(annotations)}})
 
 
 def _appliers(state: SessionState) -> tuple[Right, ...]:

@@ -9,13 +9,13 @@ from typing import Final
 
 from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.paths import namespace_path
-from gitops_run.api.acting import Act, Asked, ask, leave_word, require
+from gitops_run.api.acting import Asked, ask, leave_word, require
 from gitops_run.api.viewing import Viewing
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.state.session_state import SessionState
 
-VERB: Final = "end"
 _IN_CLUSTER: Final = "in-cluster"
 
 
@@ -24,15 +24,15 @@ async def ask_end(viewing: Viewing, state: SessionState, reason: str) -> str:
 
     Raises as act, and GuardError where no admission policy proves who asks.
     """
-    await require(viewing, state, Act.END)
+    await require(viewing, state, Verb.END)
     if await has_policies(viewing.connection) is False:
         raise GuardError(
             "the collector ends a session only where the platform's admission policies prove who asks, and "
             "this cluster has none",
             hint=f"whoever has the session's stack ends it: gitops-run down {state.name}",
         )
-    asked = Asked(act=Act.END, reason=reason)
-    request = await ask(viewing, state, VERB, asked)
+    asked = Asked(verb=Verb.END, reason=reason)
+    request = await ask(viewing, state, asked)
     await leave_word(viewing, state, asked)
     return request
 

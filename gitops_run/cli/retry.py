@@ -5,11 +5,12 @@ from __future__ import annotations
 import anyio
 import click
 
-from gitops_run.api.acting import Act, Asked, act_on
+from gitops_run.api.acting import Asked, act_on
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
 from gitops_run.cli.options import CLUSTER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import ok, print_json
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 
@@ -22,7 +23,7 @@ def retry(name: str, output: str, **flags: object) -> None:
     """Retry session NAME: its sync checks and pushes the files again; without one, Flux applies again."""
     parsed = SessionName.parse(name)
     key = SessionKey.of(parsed, session_settings(parsed, flags))
-    said = anyio.run(act_on, key, Asked(act=Act.RETRY), this_caller())
+    said = anyio.run(act_on, key, Asked(verb=Verb.RETRY), this_caller())
     if output == "json":
         print_json({"session": name, "asked": said})
     else:

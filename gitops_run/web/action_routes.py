@@ -13,9 +13,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.api.acting import Act, Asked, act, carried_by, end, has_stack, require
+from gitops_run.api.acting import Asked, act, carried_by, end, has_stack, require
 from gitops_run.api.end_request import ask_end, look_at_end, outside_bucket
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
@@ -42,24 +43,24 @@ def routes(site: Site) -> Sequence[Route]:
         Route(f"{place}/receipt", visited(site, _receipt)),
         *(
             Route(f"{place}/{one.value}", visited(site, _action(one)), methods=["POST"])
-            for one in Act
-            if one is not Act.END
+            for one in Verb
+            if one is not Verb.END
         ),
     )
 
 
-def _asked(wanted: Act, fields: dict[str, list[str]]) -> Asked:
+def _asked(wanted: Verb, fields: dict[str, list[str]]) -> Asked:
     """Read what a form asks for. Raises UsageError on a duration that is none."""
     duration = first(fields, "duration").strip()
     return Asked(
-        act=wanted,
+        verb=wanted,
         reason=first(fields, "reason").strip(),
         revision=first(fields, "revision"),
-        duration=Duration.parse(duration) if wanted is Act.EXTEND and duration else None,
+        duration=Duration.parse(duration) if wanted is Verb.EXTEND and duration else None,
     )
 
 
-def _action(wanted: Act) -> Handler:
+def _action(wanted: Verb) -> Handler:
     async def action(visit: Visit) -> Response:
         """Do one action to one session."""
         fields = await read_form(visit)
@@ -92,12 +93,12 @@ async def _bulk(visit: Visit) -> Response:
     places = fields.get("session", [])
     if wanted is None or not places or len(places) > BULK_MAX:
         raise UsageError("no action or no session was chosen", hint="select sessions, and then an action")
-    asked = _asked(Act(wanted.value), fields)
+    asked = _asked(wanted, fields)
     why_not = await _each(visit, asked, places)
     if why_not:
         failed = [f"{place}: {why_not[place]}" for place in places if place in why_not]
         raise UsageError(
-            f"{asked.act.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
+            f"{asked.verb.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
             f"{'; '.join(failed[:10])}",
             hint="The others are done. Go back to the sessions.",
         )
@@ -148,8 +149,8 @@ async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> End
             if text
         ),
         kept=("the files on the owner's machine", *filter(None, (by_key,))),
-        carried_by=carried_by(Act.END, state, has_stack=is_here),
-        missing_right=(await visit.viewer.missing(state)).get(Act.END, ""),
+        carried_by=carried_by(Verb.END, state, has_stack=is_here),
+        missing_right=(await visit.viewer.missing(state)).get(Verb.END, ""),
     )
 
 
@@ -163,7 +164,7 @@ async def _end(visit: Visit) -> ASGIApp:
         view = await _end_view(visit, state, await viewing.close_up(namespace, name))
         wrong = Message(text=f"That is not the session's name: type {name}", is_error=True)
         return visit.html(end_page(visit.view(), replace(view, message=wrong)), HTTPStatus.BAD_REQUEST)
-    await require(viewing, state, Act.END)
+    await require(viewing, state, Verb.END)
     endings = visit.site.endings
     known = endings.get(key)
     if known is not None and known.receipt is None and known.error is None:

@@ -15,9 +15,10 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from gitops_run.api.acting import Act, carried_by, has_stack
+from gitops_run.api.acting import carried_by, has_stack
 from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError, NotFound
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.state.close_up import Bound, CloseUp
 from gitops_run.model.state.session_state import SessionState
@@ -25,7 +26,7 @@ from gitops_run.model.tree.file_diff import FileChange
 from gitops_run.web.bells import Bells, listening
 from gitops_run.web.live import Live
 from gitops_run.web.notices import notice_of
-from gitops_run.web.pages.view import Action, Notice, NoticeKind, OpenedObject, Rights, SessionView, Tab
+from gitops_run.web.pages.view import Notice, NoticeKind, OpenedObject, Rights, SessionView, Tab
 from gitops_run.web.trees import (
     access_lines,
     explanations,
@@ -70,7 +71,7 @@ class Look:
     state: SessionState | None = None
     close_up: CloseUp | None = None
     bound: tuple[Bound, ...] = ()
-    missing: Mapping[Act, str] = field(default_factory=dict)
+    missing: Mapping[Verb, str] = field(default_factory=dict)
     error: GitOpsRunError | None = None
     diffs: Mapping[str, tuple[FileChange, ...]] = field(default_factory=dict)
     is_read: anyio.Event = field(default_factory=anyio.Event)
@@ -84,11 +85,9 @@ class Look:
         is_here = has_stack(state, self.viewer.viewing)
         return SessionView(
             state=state,
-            rights=Rights(missing={Action(act.value): why for act, why in self.missing.items()}),
+            rights=Rights(missing=self.missing),
             details=close_up.details,
-            carried_by={
-                Action(act.value): who for act in Act if (who := carried_by(act, state, has_stack=is_here))
-            },
+            carried_by={act: who for act in Verb if (who := carried_by(act, state, has_stack=is_here))},
             objects=object_tree(state, close_up),
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),

@@ -14,9 +14,10 @@ from typing import Final
 
 import anyio
 
-from gitops_run.api.acting import Act, has_stack, needed, obstacle
+from gitops_run.api.acting import has_stack, needed, obstacle
 from gitops_run.api.viewing import SEE_ALL, Viewing, see_one
 from gitops_run.errors import GitOpsRunError
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.rights.access import FLUX_KUSTOMIZE_GROUP
 from gitops_run.model.rights.right import Identity, Right
 from gitops_run.model.state.session_state import SessionState
@@ -128,14 +129,14 @@ class Viewer:
         """Say whether this viewer may see a session. Raises BackendError."""
         return bool(await self.sight.visible((state,)))
 
-    async def missing(self, state: SessionState) -> dict[Act, str]:
+    async def missing(self, state: SessionState) -> dict[Verb, str]:
         """Say in words why actions can't be done: which right is missing, or what stands against it."""
         is_here = has_stack(state, self.viewing)
-        wanted = {act: needed(act, state, has_stack=is_here) for act in Act}
+        wanted = {act: needed(act, state, has_stack=is_here) for act in Verb}
         try:
             allowed = await self.allowed([right for rights in wanted.values() for right in rights])
         except GitOpsRunError as error:
-            return dict.fromkeys(Act, f"your rights are not known: {error.message}")
+            return dict.fromkeys(Verb, f"your rights are not known: {error.message}")
         lacking = {act: [right for right in rights if not allowed[right]] for act, rights in wanted.items()}
         why = {
             act: f"you need the right to {rights[0]}" if rights else obstacle(act, state)

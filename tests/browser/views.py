@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitops_run.api.acting import Act, carried_by
+from gitops_run.api.acting import carried_by
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.platform.status import CollectorRun, ComponentStatus, PlatformStatus
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.web.pages.view import (
     AccessLine,
-    Action,
     EndView,
     FileDiff,
     ObjectNode,
@@ -153,9 +153,9 @@ def session_view(state: SessionState | None = None) -> SessionView:
     )
     return SessionView(
         state=made,
-        rights=Rights(missing={Action.END: f"you need the right to delete namespaces {made.namespace}"}),
+        rights=Rights(missing={Verb.END: f"you need the right to delete namespaces {made.namespace}"}),
         details=SessionDetails(conditions=(condition,)),
-        carried_by={Action.UNDO: "the sync of mara@mara-laptop, within seconds"},
+        carried_by={Verb.UNDO: "the sync of mara@mara-laptop, within seconds"},
         objects=objects(),
         pods=(
             PodView(name="web-6d9f7-2k8ls", phase="Running", containers=("web",)),
@@ -258,7 +258,7 @@ def end_view() -> EndView:
             "Namespace run-checkout with everything in it",
         ),
         kept=("the files on the owner's machine",),
-        carried_by=carried_by(Act.END, states.session(), has_stack=False),
+        carried_by=carried_by(Verb.END, states.session(), has_stack=False),
     )
 
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_run.cli.app import COMMANDS
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.model.state.summary import Summary
@@ -28,7 +29,6 @@ from gitops_run.web.pages.ordering import GROUPS, RANKS, SORTS, field_of, matche
 from gitops_run.web.pages.rows import HEADS
 from gitops_run.web.pages.session import Topic
 from gitops_run.web.pages.view import (
-    Action,
     EndView,
     Notice,
     NoticeKind,
@@ -240,15 +240,15 @@ def test_the_first_page_has_no_more_rows_than_are_seen_first() -> None:
 
 def test_a_disabled_action_names_the_missing_right() -> None:
     view = replace(
-        views.session_view(), rights=Rights(missing={Action.UNDO: "you need the right to patch buckets"})
+        views.session_view(), rights=Rights(missing={Verb.UNDO: "you need the right to patch buckets"})
     )
     page = read(session.session_page(NOBODY, view, Tab.SAVES, NOW))
     assert "Undo: you need the right to patch buckets" in page.text
     assert "do-undo" not in page.values("commandfor")
 
 
-@pytest.mark.parametrize("action", Action)
-def test_each_action_has_a_command(action: Action) -> None:
+@pytest.mark.parametrize("action", Verb)
+def test_each_action_has_a_command(action: Verb) -> None:
     words = command_of(action, "web", "kind dev").split()
     assert words[0] == "gitops-run"
     assert words[1] in COMMANDS

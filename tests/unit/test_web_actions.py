@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from gitops_run.api.acting import Act, needed
+from gitops_run.api.acting import needed
 from gitops_run.errors import BackendError
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import (
-    FORCE_ANNOTATION,
     RECONCILE_ANNOTATION,
     REQUEST_ANNOTATION,
     REQUESTED_BY_ANNOTATION,
+    RESET_ANNOTATION,
     SUSPENDED_REASON_ANNOTATION,
 )
 from gitops_run.model.session.limits import Duration, Lifetime, Limits
@@ -62,12 +63,12 @@ async def test_retry_asks_flux_where_nobody_syncs() -> None:
 
 
 @scenario
-async def test_retry_of_a_release_that_failed_forces_it() -> None:
+async def test_retry_of_a_release_that_failed_lets_flux_try_again() -> None:
     release = TargetState(target=".", object="HelmRelease web", ready="False")
     viewing = FakeViewing([session(synced_by=None, targets=(release,))])
     async with browsing(viewing) as browser:
         await browser.post("/s/run-web/web/retry")
-    assert FORCE_ANNOTATION in said_in(viewing.connection.patched[-1][1])
+    assert RESET_ANNOTATION in said_in(viewing.connection.patched[-1][1])
 
 
 @scenario
@@ -117,8 +118,8 @@ async def test_an_action_is_done_where_no_event_may_be_left() -> None:
     assert reports[-1] == "no Event could be left in run-web: events is forbidden"
 
 
-@pytest.mark.parametrize("act", [Act.RETRY, Act.SUSPEND, Act.EXTEND, Act.UNDO])
-def test_a_right_that_was_taken_away_since_the_page_was_made_is_noticed(act: Act) -> None:
+@pytest.mark.parametrize("act", [Verb.RETRY, Verb.SUSPEND, Verb.EXTEND, Verb.UNDO])
+def test_a_right_that_was_taken_away_since_the_page_was_made_is_noticed(act: Verb) -> None:
     @scenario
     async def run() -> None:
         state = with_ttl(session())
@@ -137,7 +138,7 @@ def test_a_right_that_was_taken_away_since_the_page_was_made_is_noticed(act: Act
 @scenario
 async def test_a_disabled_action_names_the_right_that_is_missing() -> None:
     viewing = FakeViewing([session()])
-    viewing.denied = set(needed(Act.SUSPEND, session()))
+    viewing.denied = set(needed(Verb.SUSPEND, session()))
     async with browsing(viewing) as browser:
         page = await browser.get("/s/run-web/web")
     right = "patch kustomizations.kustomize.toolkit.fluxcd.io web in namespace run-web"
@@ -246,7 +247,7 @@ async def test_an_end_needs_the_sessions_name() -> None:
 @scenario
 async def test_many_sessions_are_changed_at_once_and_one_that_fails_keeps_no_other() -> None:
     viewing = FakeViewing([session("web"), session("api")])
-    viewing.denied = set(needed(Act.SUSPEND, session("api")))
+    viewing.denied = set(needed(Verb.SUSPEND, session("api")))
     async with browsing(viewing) as browser:
         answer = await browser.post(
             "/bulk", action="suspend", reason="lunch", session=["run-api/api", "run-web/web"]

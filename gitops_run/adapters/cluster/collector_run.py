@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.adapters.cluster.paths import path_of
+from gitops_run.model.platform.collector import COLLECTOR, COLLECTOR_NAMESPACE
 from gitops_run.model.platform.status import CollectorRun
-
-NAMESPACE: Final = "gitops-run-system"
-NAME: Final = "gitops-run-collector"
 
 
 async def read_collector_run(connection: Connection) -> CollectorRun | None:
     """Read the CronJob; None where there is none, or it may not be seen. Raises TransientError only."""
-    live = await connection.find(path_of("batch/v1", "cronjobs", NAMESPACE, NAME))
+    live = await connection.find(path_of("batch/v1", "cronjobs", COLLECTOR_NAMESPACE, COLLECTOR))
     if not live:
         return None
     spec, status = live["spec"], live.get("status") or {}

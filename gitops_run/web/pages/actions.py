@@ -24,47 +24,48 @@ from htpy import (
     span,
 )
 
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.state.history import short
 from gitops_run.web.pages.page import post
 from gitops_run.web.pages.shapes import icon
-from gitops_run.web.pages.view import Action, SessionView, ViewerView
+from gitops_run.web.pages.view import SessionView, ViewerView
 from gitops_run.web.pages.words import command, session_url
 
-WORDS: Final[Mapping[Action, str]] = {
-    Action.RETRY: "Retry",
-    Action.SUSPEND: "Suspend…",
-    Action.RESUME: "Resume",
-    Action.EXTEND: "Extend…",
-    Action.UNDO: "Undo…",
-    Action.END: "End…",
+WORDS: Final[Mapping[Verb, str]] = {
+    Verb.RETRY: "Retry",
+    Verb.SUSPEND: "Suspend…",
+    Verb.RESUME: "Resume",
+    Verb.EXTEND: "Extend…",
+    Verb.UNDO: "Undo…",
+    Verb.END: "End…",
 }
-_DIALOGS: Final = (Action.SUSPEND, Action.EXTEND, Action.UNDO)
-_ARGUMENTS: Final[Mapping[Action, str]] = {
-    Action.SUSPEND: " --reason TEXT",
-    Action.EXTEND: " DURATION",
-    Action.UNDO: " REVISION",
+_DIALOGS: Final = (Verb.SUSPEND, Verb.EXTEND, Verb.UNDO)
+_ARGUMENTS: Final[Mapping[Verb, str]] = {
+    Verb.SUSPEND: " --reason TEXT",
+    Verb.EXTEND: " DURATION",
+    Verb.UNDO: " REVISION",
 }
 _MOST: Final = "200"
 
 
-def command_of(action: Action, name: str, context: str = "") -> str:
+def command_of(action: Verb, name: str, context: str = "") -> str:
     """Write the command that does the same."""
-    verb = "down" if action is Action.END else action.value
+    verb = "down" if action is Verb.END else action.value
     where = f" --context {shlex.quote(context)}" if context else ""
     return f"gitops-run {verb} {shlex.quote(name)}{_ARGUMENTS.get(action, '')}{where}"
 
 
-def offered(view: SessionView) -> tuple[Action, ...]:
+def offered(view: SessionView) -> tuple[Verb, ...]:
     """Choose the actions that make sense in a session's state."""
-    pause = Action.RESUME if view.state.is_suspended else Action.SUSPEND
-    extend = (Action.EXTEND,) if view.state.ends_at else ()
-    return (Action.RETRY, pause, *extend, Action.UNDO, Action.END)
+    pause = Verb.RESUME if view.state.is_suspended else Verb.SUSPEND
+    extend = (Verb.EXTEND,) if view.state.ends_at else ()
+    return (Verb.RETRY, pause, *extend, Verb.UNDO, Verb.END)
 
 
 def buttons(view: SessionView) -> Renderable:
     """Write the actions, each next to its command, and below them which rights are missing."""
     actions = offered(view)
-    missing: dict[str, list[Action]] = {}
+    missing: dict[str, list[Verb]] = {}
     for action in actions:
         if why := view.rights.why_not(action):
             missing.setdefault(why, []).append(action)
@@ -80,9 +81,9 @@ def buttons(view: SessionView) -> Renderable:
     ]
 
 
-def _button(view: SessionView, action: Action) -> Renderable:
+def _button(view: SessionView, action: Verb) -> Renderable:
     why = view.rights.why_not(action)
-    words, does = WORDS[action], "pause" if action in {Action.SUSPEND, Action.RESUME} else action.value
+    words, does = WORDS[action], "pause" if action in {Verb.SUSPEND, Verb.RESUME} else action.value
     copied = command_of(action, view.state.name, view.context)
     return span(".action")[
         _trigger(view, action, words, does)
@@ -94,8 +95,8 @@ def _button(view: SessionView, action: Action) -> Renderable:
     ]
 
 
-def _trigger(view: SessionView, action: Action, words: str, does: str) -> Renderable:
-    if action is Action.END:
+def _trigger(view: SessionView, action: Verb, words: str, does: str) -> Renderable:
+    if action is Verb.END:
         url = session_url(view.state.namespace, view.state.name, "end")
         return a(".button.danger", href=url, data_do=does)[words]
     if action in _DIALOGS:
@@ -107,19 +108,19 @@ def dialogs(viewer: ViewerView, view: SessionView) -> Node:
     """Write the forms of a session's actions. They hold the login's token, and are no part of a stream."""
     state = view.state
 
-    def url(action: Action) -> str:
+    def url(action: Verb) -> str:
         return session_url(state.namespace, state.name, action.value)
 
     forms = (
         form(id=f"form-{action}", method="post", action=url(action))[
             input(type="hidden", name="csrf", value=viewer.csrf)
         ]
-        for action in (Action.RETRY, Action.RESUME)
+        for action in (Verb.RETRY, Verb.RESUME)
     )
     asked = {
-        Action.SUSPEND: _reason(),
-        Action.EXTEND: _duration(view.extend_by),
-        Action.UNDO: div("#kept.choices"),
+        Verb.SUSPEND: _reason(),
+        Verb.EXTEND: _duration(view.extend_by),
+        Verb.UNDO: div("#kept.choices"),
     }
     return fragment[
         forms,
@@ -130,7 +131,7 @@ def dialogs(viewer: ViewerView, view: SessionView) -> Node:
                 post(
                     url(action),
                     viewer,
-                    content if action is not Action.UNDO else kept(view),
+                    content if action is not Verb.UNDO else kept(view),
                     *_end_of(view, action),
                 ),
             )
@@ -158,7 +159,7 @@ def kept(view: SessionView) -> Renderable:
     ]
 
 
-def _end_of(view: SessionView, action: Action) -> list[Renderable]:
+def _end_of(view: SessionView, action: Verb) -> list[Renderable]:
     carried = view.carried_by.get(action, "")
     return [
         p(".hint")[f"Carried out by {carried}."] if carried else fragment[()],
@@ -167,7 +168,7 @@ def _end_of(view: SessionView, action: Action) -> list[Renderable]:
     ]
 
 
-def _submit(action: Action) -> Renderable:
+def _submit(action: Verb) -> Renderable:
     return p(".dialog-end")[
         button(".primary", type="submit", name="action", value=action.value)[WORDS[action].rstrip("…")]
     ]
@@ -187,7 +188,7 @@ def _duration(proposed: str) -> Renderable:
     ]
 
 
-def _dialog(action: Action, words: str, content: Node) -> Renderable:
+def _dialog(action: Verb, words: str, content: Node) -> Renderable:
     return dialog(id=f"do-{action}", aria_labelledby=f"title-{action}")[
         div(".dialog-head")[
             h2(id=f"title-{action}")[words],
@@ -199,7 +200,7 @@ def _dialog(action: Action, words: str, content: Node) -> Renderable:
 
 def bulk_dialogs(viewer: ViewerView) -> Node:
     """Write what suspending and extending many sessions asks for. The script adds the selected sessions."""
-    fields = {Action.SUSPEND: _reason(), Action.EXTEND: _duration("")}
+    fields = {Verb.SUSPEND: _reason(), Verb.EXTEND: _duration("")}
     return fragment[
         (
             _dialog(

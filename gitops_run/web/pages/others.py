@@ -28,6 +28,7 @@ from htpy import (
     ul,
 )
 
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.web.pages.actions import command_of
@@ -35,7 +36,6 @@ from gitops_run.web.pages.page import message, notice, page, post
 from gitops_run.web.pages.shapes import icon
 from gitops_run.web.pages.view import (
     AccessLine,
-    Action,
     EndView,
     Notice,
     NoticeKind,
@@ -191,7 +191,7 @@ def end_page(viewer: ViewerView, view: EndView) -> str:
         if view.missing_right
         else _end_form(viewer, view, f"{url}/end"),
         p[a(href=url)["Back to the session"]],
-        p(".hint")[command(command_of(Action.END, state.name, viewer.context))],
+        p(".hint")[command(command_of(Verb.END, state.name, viewer.context))],
     ]
     return page(viewer, f"End {state.name}", content, kind="end")
 

@@ -9,24 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gitops_run.model.flux.requests import Verb
 from gitops_run.model.platform.status import PlatformStatus
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.details import ClusterEvent, SessionDetails
 from gitops_run.model.state.session_state import SessionState
 
-
-class Action(StrEnum):
-    """Name what a viewer can do to a session; also the last part of the form's URL."""
-
-    RETRY = "retry"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    EXTEND = "extend"
-    UNDO = "undo"
-    END = "end"
-
-
-BULK_ACTIONS = (Action.RETRY, Action.SUSPEND, Action.RESUME, Action.EXTEND)
+BULK_ACTIONS = (Verb.RETRY, Verb.SUSPEND, Verb.RESUME, Verb.EXTEND)
 
 
 class Tab(StrEnum):
@@ -47,9 +36,9 @@ class Rights:
     run-web", "nobody syncs it"; an action that isn't named is allowed.
     """
 
-    missing: Mapping[Action, str] = field(default_factory=dict)
+    missing: Mapping[Verb, str] = field(default_factory=dict)
 
-    def why_not(self, action: Action) -> str:
+    def why_not(self, action: Verb) -> str:
         """Name the right that is missing; "" where the action is allowed."""
         return self.missing.get(action, "")
 
@@ -189,7 +178,7 @@ class SessionView:
     state: SessionState
     rights: Rights = Rights()
     details: SessionDetails = field(default_factory=SessionDetails)
-    carried_by: Mapping[Action, str] = field(default_factory=dict)
+    carried_by: Mapping[Verb, str] = field(default_factory=dict)
     objects: tuple[ObjectNode, ...] = ()
     opened: OpenedObject | None = None
     pods: tuple[PodView, ...] = ()
