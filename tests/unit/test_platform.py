@@ -197,6 +197,8 @@ def test_contexts_that_begin_alike_have_stacks_of_their_own() -> None:
 
 def test_a_viewer_sees_no_secret_and_changes_nothing() -> None:
     assert not [rule for rule in viewer_rules() if "secrets" in rule["resources"]]
+    (jobs,) = [rule for rule in viewer_rules() if "cronjobs" in rule["resources"]]
+    assert jobs["resourceNames"] == ["gitops-run-collector"]
     assert {verb for rule in viewer_rules() for verb in rule["verbs"]} == {"get", "list", "watch"}
 
 

@@ -19,7 +19,7 @@ from gitops_run.model.names import (
     SessionName,
 )
 from gitops_run.model.platform.admission import POLICY_GROUP, POLICY_KINDS, SESSION_OBJECTS, binding, policies
-from gitops_run.model.platform.collector import Collector, collector_objects
+from gitops_run.model.platform.collector import COLLECTOR, Collector, collector_objects
 from gitops_run.model.platform.flux_install import PLATFORM_LABEL
 from gitops_run.model.rights.access import (
     FLUX_HELM_GROUP,
@@ -85,6 +85,7 @@ def viewer_rules() -> list[Rule]:
         _rule("", ["namespaces"], READ_VERBS),
         {**_rule("", ["configmaps"], READ_VERBS), "resourceNames": [STATE_MAP, RECORD_MAP]},
         _rule("apps", ["deployments"], READ_VERBS),
+        {**_rule("batch", ["cronjobs"], ["get"]), "resourceNames": [COLLECTOR]},
         _rule("apiextensions.k8s.io", ["customresourcedefinitions"], READ_VERBS),
         _rule(_RBAC, ["clusterroles", "rolebindings"], READ_VERBS),  # whose a session is, a binding says
         _rule(POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS),
