@@ -90,6 +90,7 @@ class Recorder:
     """Take what is asked of the cluster. Stands for a Connection."""
 
     context = "kind-dev"
+    cluster = "uid"
 
     def __init__(self) -> None:
         self.patched: list[tuple[str, Any]] = []
@@ -114,6 +115,8 @@ class Recorder:
     async def get(self, path: str, query: object = None) -> Any:
         if path in self.there or (self.has_policies and "/admissionregistration.k8s.io/" in path):
             return {}
+        if path.endswith("/namespaces/kube-system"):
+            return {"metadata": {"uid": self.cluster}}
         if self.cron_job and path.endswith(f"/cronjobs/{COLLECTOR}"):
             return self.cron_job
         raise NotFound(path)
@@ -137,13 +140,20 @@ class FakeViewing:
         self.trouble: GitOpsRunError | None = None
         self.is_slow = False
         self.connection = Recorder()
+        self.cluster = self.connection.cluster
         self.request = ViewRequest(kubeconfig="/k", context="kind-dev")
         self.caller = caller(reports)
         for one in sessions:
             self.show(one)
 
     def key(self, namespace: str, name: str) -> SessionKey:
-        return SessionKey(kubeconfig="/k", context="kind-dev", namespace=namespace, name=SessionName(name))
+        request = self.request
+        return SessionKey(
+            kubeconfig=request.kubeconfig,
+            context=request.context,
+            namespace=namespace,
+            name=SessionName(name),
+        )
 
     def show(self, state: SessionState) -> None:
         self.watch.board.post(state.namespace, state)

@@ -10,21 +10,18 @@ from datetime import UTC, datetime
 
 from gitops_run.adapters.cluster import control as cluster_control
 from gitops_run.adapters.cluster.announce import announce
-from gitops_run.adapters.cluster.facts import read_user
+from gitops_run.adapters.cluster.facts import read_cluster_uid, read_user
 from gitops_run.api import control, sessions
 from gitops_run.api.caller import Caller
 from gitops_run.api.requests import new_request
-from gitops_run.api.settings import session_settings, stack_file_of
 from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
 from gitops_run.model.flux.requests import Verb
-from gitops_run.model.names import SessionName
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, write_time
 from gitops_run.model.session.receipt import Receipt
-from gitops_run.model.session.settings import Origin, Source
 from gitops_run.model.state.session_state import SessionState
 
 
@@ -94,12 +91,9 @@ def person(state: SessionState) -> str:
 
 
 def has_stack(state: SessionState, viewing: Viewing) -> bool:
-    """Say whether the stack file of a session is on this machine, for the same context."""
-    name = _parsed(state)
-    if name is None or stack_file_of(name, viewing.caller) is None:
-        return False
-    settings = session_settings(name, Source(origin=Origin.FLAG, values={}), viewing.caller)
-    return settings.context == viewing.request.context
+    """Report whether the stack of this session is on this machine; False where its file can't be used."""
+    key = viewing.key(state.namespace, state.name)
+    return sessions.has_stack_of(key, viewing.cluster, viewing.caller)
 
 
 async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
@@ -135,13 +129,23 @@ async def require(viewing: Viewing, state: SessionState, wanted: Verb) -> None:
 
 
 async def end(viewing: Viewing, state: SessionState, reason: str) -> Receipt:
-    """End a session whose stack is on this machine, as `gitops-run down` does. Raises as that, and as act."""
+    """End a session whose stack is on this machine, as `gitops-run down` does.
+
+    Raises as that, as act, and GuardError where the stack of this name is of another session: its file may
+    have changed since the page was made.
+    """
     await require(viewing, state, Verb.END)
+    key = viewing.key(state.namespace, state.name)
+    cluster = await read_cluster_uid(viewing.connection)
+    request = await sessions.ending_by_stack(key, cluster, (key.context,), viewing.caller)
+    if request.key != key:
+        raise GuardError(
+            f"the stack {state.name} on this machine names context {request.key.context} of "
+            f"{request.key.kubeconfig}, and this page shows context {key.context} of {key.kubeconfig}",
+            hint=f"end it on the command line: gitops-run down {state.name}",
+        )
     await leave_word(viewing, state, Asked(verb=Verb.END, reason=reason))
-    name = SessionName.parse(state.name)
-    said = {"allowContexts": (viewing.request.context,)}
-    sources = await sessions.stack_sources(name, Source(origin=Origin.FLAG, values=said), viewing.caller)
-    return await sessions.down(sessions.ending(name, sources, viewing.caller), viewing.caller)
+    return await sessions.down(request, viewing.caller)
 
 
 async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> None:
@@ -212,10 +216,3 @@ def _appliers(state: SessionState) -> tuple[Right, ...]:
 
 def _patch(resource: str, group: str, state: SessionState) -> Right:
     return Right(verb="patch", resource=resource, group=group, namespace=state.namespace, name=state.name)
-
-
-def _parsed(state: SessionState) -> SessionName | None:
-    try:
-        return SessionName.parse(state.name)
-    except UsageError:
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from anyio.streams.memory import MemoryObjectSendStream
@@ -13,6 +13,7 @@ from gitops_run.adapters.cluster.close_up import read_close_up
 from gitops_run.adapters.cluster.collector_run import read_collector_run
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.discovery import Discovery
+from gitops_run.adapters.cluster.facts import read_cluster_uid
 from gitops_run.adapters.cluster.listing import all_located, places_to_list, read_state
 from gitops_run.adapters.cluster.object_text import read_bound, read_object_text
 from gitops_run.adapters.cluster.platform import PlatformCluster
@@ -21,6 +22,7 @@ from gitops_run.adapters.cluster.states import SessionAt
 from gitops_run.api.caller import Caller
 from gitops_run.api.listing import own_places
 from gitops_run.api.watch import SessionWatch, watch_sessions
+from gitops_run.errors import BackendError
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.objects import MAKER_ROLE, VIEWER_ROLE
@@ -52,12 +54,16 @@ class ViewRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewing:
-    """Hold one person's way to one cluster. Made by open_viewing."""
+    """Hold one person's way to one cluster. Made by open_viewing.
+
+    cluster: the UID of its kube-system namespace, "" where this person may not read it.
+    """
 
     connection: Connection
     request: ViewRequest
     caller: Caller
     discovery: Discovery
+    cluster: str
 
     def key(self, namespace: str, name: str) -> SessionKey:
         """Identify a session; the name is the one that its objects have, whatever that is."""
@@ -124,4 +130,13 @@ class Viewing:
 async def open_viewing(request: ViewRequest, caller: Caller) -> AsyncGenerator[Viewing, None]:
     """Open a way to a cluster while inside. Raises UsageError on a kubeconfig that can't be used."""
     async with connect(request.kubeconfig, request.context) as connection:
-        yield Viewing(connection=connection, request=request, caller=caller, discovery=Discovery(connection))
+        cluster = ""
+        with suppress(BackendError):
+            cluster = await read_cluster_uid(connection)
+        yield Viewing(
+            connection=connection,
+            request=request,
+            caller=caller,
+            discovery=Discovery(connection),
+            cluster=cluster,
+        )

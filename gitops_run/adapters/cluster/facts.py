@@ -79,6 +79,15 @@ async def read_facts(key: SessionKey) -> ClusterFacts:
         ) from error
 
 
+async def read_cluster_uid(connection: Connection) -> str:
+    """Read by what a cluster is known whatever its context is called: the UID of its namespace kube-system.
+
+    Raises BackendError where this user may not read it.
+    """
+    system = await connection.get(namespace_path("kube-system"))
+    return str(system["metadata"]["uid"])
+
+
 async def _objects(connection: Connection, key: SessionKey) -> list[Json]:
     """Get the cluster's and the session's objects, and the versions of Flux's API; each may be empty."""
     namespace = key.namespace

@@ -94,6 +94,14 @@ def find_home(
     )
 
 
+def find_stack_file(stack: str, start: Path, data: Path) -> Path:
+    """Name the file of a session's stack in the project that find_home finds, and create nothing.
+
+    The file need not exist. Raises UsageError where a project can't be read.
+    """
+    return (_nearest(start, SESSIONS) or data / SESSIONS.own) / stack_file(stack)
+
+
 def _nearest(start: Path, kind: ProjectKind) -> Path | None:
     for directory in (start, *start.parents):
         file = directory / kind.folder / PROJECT_FILE
