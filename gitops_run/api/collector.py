@@ -31,7 +31,7 @@ from gitops_run.model.names import SessionName
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import write_time
 from gitops_run.model.session.request import SessionRequest
-from gitops_run.model.session.settings import Origin, Settings, Source
+from gitops_run.model.session.settings import Settings
 from gitops_run.model.session.spec import parse_s3_store
 from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.collection import Finding, Listing, collect, pending
@@ -92,8 +92,8 @@ def _stored(settings: Settings, report: Callable[[str], None]) -> tuple[str, ...
     return (*sorted(buckets), *sorted(names or ()))
 
 
-async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[str]:
-    """Name the sessions whose stack and stack file are on this machine, made in this very cluster."""
+async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[tuple[str, str]]:
+    """List the sessions of this cluster whose stack is on this machine, by namespace and name."""
     try:
         names = await sessions.stacks_of(listing.uid, caller)
     except GitOpsRunError as error:
@@ -104,14 +104,17 @@ async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """Do what was found. user: who asks, as the cluster says. stacks: the sessions whose stack is here."""
+    """Do what was found. user: who asks, as the cluster says.
+
+    stacks: the namespace and name of each session whose stack is here.
+    """
 
     connection: Connection
     listing: Listing
     settings: Settings
     caller: Caller
     user: str
-    stacks: frozenset[str]
+    stacks: frozenset[tuple[str, str]]
     now: Callable[[], datetime]
 
     async def warn(self, finding: Finding) -> bool:
@@ -170,11 +173,11 @@ class Collector:
 
     async def _end(self, state: SessionState, reason: str) -> bool:
         name = SessionName.parse(state.name)
-        if name.text in self.stacks:
-            said = {"allowContexts": self.settings.allow_contexts} if self.settings.allow_contexts else {}
-            source = Source(origin=Origin.FLAG, values=said)
-            sources = await sessions.stack_sources(name, source, self.caller)
-            await sessions.down(sessions.ending(name, sources, self.caller), self.caller)
+        if (state.namespace, name.text) in self.stacks:
+            key = SessionKey.of(name, replace(self.settings, namespace=state.namespace))
+            allowed = self.settings.allow_contexts
+            request = await sessions.ending_by_stack(key, self.listing.uid, allowed, self.caller)
+            await sessions.down(request, self.caller)
             return True
         stone = Tombstone(
             session=name.text,

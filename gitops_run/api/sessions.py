@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,17 +125,21 @@ async def down_without_cluster(request: SessionRequest, caller: Caller) -> Recei
     return _forgotten(request, receipt, caller)
 
 
-async def stacks_of(cluster: str, caller: Caller) -> frozenset[str]:
-    """Name the stacks that are here, with their files, and whose session is in this cluster.
+async def stacks_of(cluster: str, caller: Caller) -> frozenset[tuple[str, str]]:
+    """List the stacks that are here, with a file, and whose session is in this cluster: namespace and name.
 
-    cluster: the UID of its kube-system namespace. Raises BackendError where Pulumi isn't here or fails.
+    cluster: the UID of its kube-system namespace. A stack whose file can't be used is left out. Raises
+    BackendError where Pulumi isn't here or fails.
     """
     home = home_of(caller)
-    return frozenset(
-        name
-        for name in await Stacks(home).names()
-        if user_files.read_stack_file(home.stack_file(name)).values.get("cluster") == cluster
-    )
+    found = set()
+    for name in await Stacks(home).names():
+        with suppress(GitOpsRunError, OSError):
+            stack = user_files.read_stack_file(home.stack_file(name))
+            its_cluster, namespace = _made_in(SessionName.parse(name), stack)
+            if its_cluster == cluster:
+                found.add((namespace, name))
+    return frozenset(found)
 
 
 def has_stack_of(key: SessionKey, cluster: str, caller: Caller) -> bool:

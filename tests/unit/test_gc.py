@@ -220,6 +220,44 @@ def test_gc_looks_again_and_leaves_a_session_that_was_extended_or_ended_meanwhil
     assert ended == ([f"run-web: {finding.reason}"] if is_ended else [])
 
 
+@pytest.mark.parametrize(
+    ("here", "how"),
+    [
+        ({("run-web", "web")}, "by its stack"),
+        ({("team-a", "web"), ("run-web", "api")}, "by its labels"),
+    ],
+)
+def test_gc_ends_by_its_stack_only_the_session_that_the_stack_is_of(
+    monkeypatch: pytest.MonkeyPatch, here: set[tuple[str, str]], how: str
+) -> None:
+    did: list[str] = []
+
+    async def read_state(*_: object) -> SessionState:
+        return whole(session(TTL_ALONE))
+
+    async def ending_by_stack(key: SessionKey, cluster: str, *_: object) -> str:
+        return f"{cluster} {key.namespace}/{key.name}"
+
+    async def down(request: str, _: Caller) -> None:
+        assert request == "uid run-web/web"
+        did.append("by its stack")
+
+    async def down_from_cluster(*_: object) -> None:
+        did.append("by its labels")
+
+    for module, name, stand_in in (
+        (collector, "read_state", read_state),
+        (sessions, "ending_by_stack", ending_by_stack),
+        (sessions, "down", down),
+        (sessions, "down_from_cluster", down_from_cluster),
+    ):
+        monkeypatch.setattr(module, name, stand_in)
+    seen = [whole(session(TTL_ALONE))]
+    (finding,) = found(*seen, hours=11)
+    assert anyio.run(replace(collecting(seen, hours=11), stacks=frozenset(here)).end, finding)
+    assert did == [how]
+
+
 def collecting(seen: Sequence[SessionState], hours: float = 0) -> collector.Collector:
     values = {"context": "kind-a", "kubeconfig": "/k"}
     return collector.Collector(

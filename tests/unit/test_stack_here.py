@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import cast
 import anyio
 import pytest
 
+from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api import acting, sessions
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import Viewing
@@ -180,3 +182,20 @@ def test_the_page_ends_no_session_but_the_one_that_it_shows(
         (refusal,) = ended(viewing, state, monkeypatch)
     assert refusal.startswith("the stack web on this machine")
     assert viewing.connection.created == []
+
+
+def test_gc_knows_its_stacks_by_cluster_and_namespace_and_leaves_out_what_it_cannot_read(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def names(_: Stacks) -> Sequence[str]:
+        return ("web", "api", "far", "lost", "broken", "UPPER")
+
+    monkeypatch.setattr(Stacks, "names", names)
+    monkeypatch.setattr(sessions, "find_home", lambda *_: Home(machine.folder))
+    machine.stack()
+    machine.stack("api", namespace="team-a")
+    machine.stack("far", cluster="another")
+    machine.stack("broken", text="{")
+    machine.stack("UPPER")
+    caller = machine.viewing().caller
+    assert anyio.run(sessions.stacks_of, "uid", caller) == {("run-web", "web"), ("team-a", "api")}
