@@ -513,6 +513,7 @@ class FakeHistory:
 
     def __init__(self) -> None:
         self.kept: dict[str, FakeSnapshot] = {}
+        self.delay_s = 0.0
 
     async def keep(self, snapshot: Snapshot) -> None:
         del snapshot
@@ -522,6 +523,7 @@ class FakeHistory:
         return "2026-11-26T00:00:00Z"
 
     async def snapshot(self, revision: str) -> FakeSnapshot:
+        await anyio.sleep(self.delay_s)
         if revision not in self.kept:
             raise NotFound(f"{revision} is not kept")
         return self.kept[revision]

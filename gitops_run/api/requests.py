@@ -25,6 +25,7 @@ from gitops_run.adapters.cluster.record import RecordMaps, to_summary
 from gitops_run.adapters.cluster.reflector import reflect_one
 from gitops_run.errors import GuardError, NotFound, UsageError, WaitTimeout
 from gitops_run.flows.requests import answer_to
+from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.flux.requests import Request, Verb, one_line, verb_of
 from gitops_run.model.names import STATE_MAP
 from gitops_run.model.session.key import SessionKey
@@ -37,7 +38,8 @@ from gitops_run.model.state.session_state import SessionState, Suspension
 from gitops_run.model.state.summary import summarize
 from gitops_run.model.state.texts import record_text, summary_text
 
-# A sync answers at once. One that has died loses its Lease within this time.
+# A sync answers within seconds, but for an undo, which waits for the save that is running. One that has died
+# loses its Lease within this time.
 ANSWER_S: Final = 20.0
 NOT_BOUND: Final = (
     "the platform's admission policies are not in force, so that anybody who may change the session's Bucket "
@@ -87,7 +89,8 @@ def new_request(verb: Verb, argument: str, who: str, why: str = "") -> Request:
 async def answered(connection: Connection, state: SessionState, request: Request) -> Answer:
     """Wait for the answer of the sync that is live. Raises WaitTimeout where none comes."""
     path = map_path(state.namespace, STATE_MAP).rpartition("/")[0]
-    with anyio.move_on_after(ANSWER_S):
+    within_s = UNDO_S if request.verb == Verb.UNDO else ANSWER_S
+    with anyio.move_on_after(within_s):
         async with aclosing(reflect_one(connection, path, STATE_MAP)) as states:
             async for live in states:
                 summary = to_summary(live) if live else None
@@ -95,7 +98,7 @@ async def answered(connection: Connection, state: SessionState, request: Request
                     return summary.answer
     holder = state.synced_by.holder if state.synced_by else "nobody"
     raise WaitTimeout(
-        f"the sync of {state.name}, which runs as {holder}, did not answer within {ANSWER_S:.0f} s",
+        f"the sync of {state.name}, which runs as {holder}, did not answer within {within_s:.0f} s",
         hint="to see whether it still runs: gitops-run status NAME",
     )
 

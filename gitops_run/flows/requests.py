@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Protocol
 
-from gitops_run.errors import GitOpsRunError
-from gitops_run.flows.ports import Emit, Flux
+from gitops_run.errors import BackendError, GitOpsRunError, NotFound
+from gitops_run.flows.ports import Emit, Flux, History
 from gitops_run.model.flux.requests import OF_FILES, Request, Verb, verb_of
-from gitops_run.model.state.events import RequestAnswered
+from gitops_run.model.state.events import RequestAnswered, UndoFailed
+from gitops_run.model.state.history import UndoRequest
+from gitops_run.model.tree.snapshot import Snapshot
 
 
 class Carrier(Protocol):
@@ -67,6 +70,46 @@ class Requests:
         """Report whether a request is carried out. refusal: why it isn't. None was asked for by nobody."""
         if request is not None:
             self._emit(answer_to(request, refusal))
+
+
+class PendingUndo:
+    """Hold the undo that the next save is, and answer whoever asked for it, once."""
+
+    def __init__(self, requests: Requests, history: History, emit: Emit, undo: UndoRequest | None) -> None:
+        self._requests = requests
+        self._history = history
+        self._emit = emit
+        self._undo = undo
+
+    def ask(self, request: Request) -> None:
+        """Take a request; it replaces an earlier one."""
+        self.drop("a later request to undo replaced it")
+        self._undo = UndoRequest(revision=request.argument, request=request)
+
+    def drop(self, why: str) -> None:
+        """Forget the undo, and refuse it where it was not taken yet."""
+        if self._undo is not None:
+            self._requests.answer(self._undo.request, refusal=why)
+        self._undo = None
+
+    async def snapshot(self) -> Snapshot | None:
+        """Take the snapshot to go back to; None without an undo, and where its snapshot isn't kept.
+
+        While it is read, the undo may be dropped or replaced.
+        """
+        while (undo := self._undo) is not None:
+            try:
+                earlier = await self._history.snapshot(undo.revision)
+            except (NotFound, BackendError) as error:
+                if self._undo is undo:
+                    self._emit(UndoFailed(message=error.message, hint=error.hint))
+                    self.drop(error.message)
+            else:
+                if self._undo is undo:
+                    self._requests.answer(undo.request)
+                    self._undo = replace(undo, request=None)
+                    return earlier
+        return None
 
 
 def answer_to(request: Request, refusal: str = "") -> RequestAnswered:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
-from gitops_run.errors import BackendError, GuardError, NotFound, TransientError, WaitTimeout, ungrouped
+from gitops_run.errors import GuardError, TransientError, WaitTimeout, ungrouped
 from gitops_run.flows.backoff import Backoff
 from gitops_run.flows.changes import Changes
 from gitops_run.flows.follow import Concerns, Follower, Save
@@ -34,7 +34,7 @@ from gitops_run.flows.ports import (
 )
 from gitops_run.flows.push import Pusher
 from gitops_run.flows.records import RecordPorts, Records
-from gitops_run.flows.requests import Carrier, Requests
+from gitops_run.flows.requests import Carrier, PendingUndo, Requests
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import applied_path
 from gitops_run.model.objects.pruning import prune_question, pruned
@@ -48,7 +48,6 @@ from gitops_run.model.state.events import (
     StoreDiffered,
     StoreReplaced,
     TreeIsLive,
-    UndoFailed,
     WholeRootNeeded,
 )
 from gitops_run.model.state.history import UndoRequest
@@ -103,8 +102,8 @@ class SaveLoop:
         self._records = Records(
             RecordPorts(history=ports.history, health=ports.health, flux=ports.flux, emit=ports.emit)
         )
-        self._undo = undo
         self._requests = Requests(ports.flux, ports.emit, ports.carrier)
+        self._undo = PendingUndo(self._requests, ports.history, ports.emit, undo)
         self._whole_root_reason = ""
         self._backoff = Backoff()
         self._is_edit = False
@@ -134,13 +133,13 @@ class SaveLoop:
     async def _watch_files(self) -> None:
         async for paths in self._ports.files.batches():
             if paths:
-                self._undo = None
+                self._undo.drop("files have changed since it was asked for")
             self._changes.add(paths)
 
     async def _watch_requests(self) -> None:
         async for request in self._requests.come():
             if request.verb == Verb.UNDO:  # one whose snapshot isn't kept is refused once that is known
-                self._undo = UndoRequest(revision=request.argument, request=request)
+                self._undo.ask(request)
             else:
                 self._pusher.doubt()
                 self._requests.answer(request)
@@ -263,19 +262,10 @@ class SaveLoop:
     async def _snapshot(self, touched: frozenset[str], save: Save) -> Snapshot:
         """Take the files as they are, or as they were where an undo asked for that and none changed since."""
         await self._records.kept()
-        save.undone_to = ""
-        if self._undo is not None:
-            try:
-                earlier = await self._ports.history.snapshot(self._undo.revision)
-            except (NotFound, BackendError) as error:
-                self._ports.emit(UndoFailed(message=error.message, hint=error.hint))
-                self._requests.answer(self._undo.request, refusal=error.message)
-                self._undo = None
-            else:
-                self._requests.answer(self._undo.request)
-                self._undo = replace(self._undo, request=None)
-                save.undone_to = earlier.taken
-                return earlier
+        earlier = await self._undo.snapshot()
+        save.undone_to = earlier.taken if earlier else ""
+        if earlier is not None:
+            return earlier
         snapshot = await self._ports.files.snapshot(touched)
         if snapshot.whole_root_reason not in ("", self._whole_root_reason):
             self._ports.emit(WholeRootNeeded(reason=snapshot.whole_root_reason))

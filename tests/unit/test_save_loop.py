@@ -434,6 +434,40 @@ async def test_an_undo_to_what_is_not_kept_any_more_is_told_and_changes_nothing(
         assert session.cluster.live == {"a": b"1"}
 
 
+@scenario
+async def test_an_undo_that_a_change_of_the_files_overtakes_is_refused_and_the_files_are_applied() -> None:
+    async with running({"app/a": b"1"}) as session:
+        first = await session.says(SaveApplied)
+        session.files.write("app/a", b"2")
+        await session.says(SaveApplied, 2)
+        session.history.delay_s = 2.0
+        session.asks(Verb.UNDO, first.revision)
+        await anyio.sleep(1)
+        session.files.write("app/a", b"3")
+        await session.quiet()
+        (answer,) = session.told(RequestAnswered)
+        assert (answer.is_accepted, answer.message) == (False, "files have changed since it was asked for")
+        assert session.cluster.live == {"a": b"3"}
+
+
+@scenario
+async def test_an_undo_that_a_later_one_replaces_is_refused() -> None:
+    async with running({"app/a": b"1"}) as session:
+        first = await session.says(SaveApplied)
+        session.files.write("app/a", b"2")
+        second = await session.says(SaveApplied, 2)
+        session.files.write("app/a", b"3")
+        await session.says(SaveApplied, 3)
+        session.history.delay_s = 2.0
+        session.asks(Verb.UNDO, second.revision)
+        await anyio.sleep(1)
+        session.asks(Verb.UNDO, first.revision)
+        await session.quiet()
+        answers = [(answer.request, answer.is_accepted) for answer in session.told(RequestAnswered)]
+        assert answers == [("request-1", False), ("request-2", True)]
+        assert session.cluster.live == {"a": b"1"}
+
+
 @pytest.mark.parametrize("verb", [Verb.RETRY, Verb.SUSPEND])
 def test_a_request_is_carried_out_once_by_its_id_whoever_syncs(verb: Verb) -> None:
     async def asked() -> int:
