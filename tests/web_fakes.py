@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from gitops_run.adapters.cluster.collector_run import read_collector_run
 from gitops_run.adapters.cluster.connection import Connection
+from gitops_run.adapters.cluster.paths import source_path
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import SEE_ALL, ViewRequest
 from gitops_run.api.watch import KindPulse
 from gitops_run.errors import BackendError, GitOpsRunError, NotFound
 from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
-from gitops_run.model.names import SessionName
+from gitops_run.model.flux.requests import Request, parse_request
+from gitops_run.model.names import REQUEST_ANNOTATION, SessionName
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.platform.collector import COLLECTOR
 from gitops_run.model.platform.status import CollectorRun, PlatformStatus
@@ -179,7 +182,18 @@ class FakeViewing:
         found = self.watch.board.snapshot.states.get(namespace)
         if found is None or found.name != name:
             raise NotFound(f"there is no session {name}")
-        return found
+        request = self._request(namespace, name)
+        source = replace(found.source, request=request) if found.source and request else found.source
+        return replace(found, source=source)
+
+    def _request(self, namespace: str, name: str) -> Request | None:
+        """Find what was asked last, as the cluster would have it."""
+        path = source_path(namespace, name)
+        said = [
+            body["metadata"].get("annotations") or {} for at, body in self.connection.patched if at == path
+        ]
+        found = [parse_request(one) for one in said if REQUEST_ANNOTATION in one]
+        return found[-1] if found else None
 
     async def close_up(self, namespace: str, name: str) -> CloseUp:
         if self.trouble is not None:

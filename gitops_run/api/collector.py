@@ -139,7 +139,8 @@ class Collector:
     async def answer(self, finding: Finding) -> bool:
         """Carry out what somebody asks of a session, or refuse it, and answer in its record.
 
-        The record of an ended session goes with it. What fails and may come back is left for the next time.
+        The record of an ended session goes with it; that of one that is synced is the sync's to write, and an
+        end that is refused there is withdrawn. What fails and may come back is left for the next time.
         """
         state = await self._still_due(finding)
         request = pending(state) if state else None
@@ -148,7 +149,8 @@ class Collector:
         is_bound = await has_policies(self.connection)
         if is_bound and request.verb == Verb.END:
             return await self._end(state, finding.reason)
-        if state.is_synced:  # what its sync leaves is the end; its record is the sync's to write
+        if state.is_synced:  # what its sync leaves is the end
+            await control.withdraw(self.connection, state)
             raise GuardError(requests.NOT_BOUND, hint="install them: gitops-run platform up")
         refusal = await self._refusal(state, request) if is_bound else requests.NOT_BOUND
         if refusal:

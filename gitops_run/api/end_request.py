@@ -38,7 +38,10 @@ async def ask_end(viewing: Viewing, state: SessionState, reason: str) -> str:
 
 
 async def look_at_end(viewing: Viewing, asked_of: SessionState, request: str) -> Receipt | None:
-    """Look whether a session is gone; None while it isn't. Raises GuardError where the end was refused."""
+    """Look whether a session is gone; None while it isn't.
+
+    Raises GuardError where the end was refused, or where its request isn't on the session any more.
+    """
     try:
         state = await viewing.state(asked_of.namespace, asked_of.name)
     except NotFound:
@@ -49,6 +52,13 @@ async def look_at_end(viewing: Viewing, asked_of: SessionState, request: str) ->
         raise GuardError(
             f"the end of session {state.name} was refused: {answer.message}",
             hint=f"whoever has its stack ends it: gitops-run down {state.name}",
+        )
+    current = state.source.request if state.source else None
+    if current is None or current.id != request:
+        why = f"a later request replaced it: {current}" if current else "the collector withdrew it"
+        raise GuardError(
+            f"session {state.name} is not being ended: {why}",
+            hint=f"ask again, or whoever has its stack ends it: gitops-run down {state.name}",
         )
     return None
 

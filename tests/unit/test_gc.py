@@ -12,6 +12,7 @@ from typing import cast
 import anyio
 import pytest
 
+from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.connection import Connection
 from gitops_run.api import collector, requests, sessions
 from gitops_run.api.caller import Caller
@@ -354,6 +355,10 @@ class Asker:
         async def down(_: SessionRequest, __: Caller, stone: Tombstone) -> None:
             self.did.append(f"end: {stone.reason}")
 
+        async def withdraw(*_: object) -> None:
+            self.did.append("withdraw")
+
+        monkeypatch.setattr(control, "withdraw", withdraw)
         monkeypatch.setattr(collector, "read_state", read_state)
         monkeypatch.setattr(collector, "has_policies", has_policies)
         monkeypatch.setattr(requests, "carry_out", carry_out)
@@ -411,13 +416,13 @@ def test_gc_warns_once_of_each_end_where_no_live_sync_does(
     assert got == written
 
 
-def test_the_end_of_a_session_that_is_synced_is_refused_where_nothing_proves_who_asks(
+def test_the_end_of_a_session_that_is_synced_is_withdrawn_where_nothing_proves_who_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asker = Asker(asked("end", is_synced=True), has_policies=False)
     with pytest.raises(GuardError, match="admission policies"):
         asker.answers(monkeypatch)
-    assert asker.did == []
+    assert asker.did == ["withdraw"]
 
 
 def test_a_request_that_fails_for_a_while_is_left_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

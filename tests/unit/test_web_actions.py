@@ -226,6 +226,28 @@ async def test_an_end_that_was_refused_says_why_and_can_be_asked_for_again() -> 
 
 
 @scenario
+async def test_an_end_that_a_later_request_replaced_is_waited_for_no_longer() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
+        answer = await browser.post("/s/run-web/web/end", name="web")
+        await browser.post("/s/run-web/web/retry", reason="flaky")
+        replaced = await browser.get(answer.headers["location"])
+    assert replaced.headers.get("refresh") is None
+    assert "a later request replaced it: alice asks to retry it: flaky" in replaced.text
+
+
+@scenario
+async def test_an_end_that_the_collector_withdrew_is_waited_for_no_longer() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
+        answer = await browser.post("/s/run-web/web/end", name="web")
+        viewing.connection.patched.clear()
+        withdrawn = await browser.get(answer.headers["location"])
+    assert withdrawn.headers.get("refresh") is None
+    assert "the collector withdrew it" in withdrawn.text
+
+
+@scenario
 async def test_no_end_is_asked_for_where_no_policy_proves_who_asks() -> None:
     viewing = FakeViewing([session()])
     viewing.connection.has_policies = False

@@ -13,6 +13,8 @@ from gitops_run.model.flux.requests import Request, to_annotations
 from gitops_run.model.names import (
     EXTENDED_ANNOTATION,
     RECONCILE_ANNOTATION,
+    REQUEST_ANNOTATION,
+    REQUESTED_BY_ANNOTATION,
     RESET_ANNOTATION,
     RESUMED_AT_ANNOTATION,
     SUSPENDED_AT_ANNOTATION,
@@ -25,6 +27,12 @@ from gitops_run.model.state.session_state import SessionState, Suspension
 async def ask(connection: Connection, state: SessionState, request: Request) -> None:
     """Write a request onto a session's Bucket. Raises BackendError where a policy or a Role refuses."""
     body = {"metadata": {"annotations": to_annotations(request)}}
+    await connection.patch(source_path(state.namespace, state.name), body)
+
+
+async def withdraw(connection: Connection, state: SessionState) -> None:
+    """Remove the request from a session's Bucket, so that nobody waits for its answer. Raises as ask."""
+    body = {"metadata": {"annotations": {REQUEST_ANNOTATION: None, REQUESTED_BY_ANNOTATION: None}}}
     await connection.patch(source_path(state.namespace, state.name), body)
 
 
