@@ -34,7 +34,7 @@ from gitops_run.model.session.request import SessionRequest
 from gitops_run.model.session.settings import Settings
 from gitops_run.model.session.spec import parse_s3_store
 from gitops_run.model.session.tombstone import Tombstone
-from gitops_run.model.stack.collection import Finding, Listing, collect, pending
+from gitops_run.model.stack.collection import Finding, Kind, Listing, collect, pending
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import SessionState, Suspension
 from gitops_run.model.store.keys import MadeKeys
@@ -120,11 +120,15 @@ class Collector:
     async def warn(self, finding: Finding) -> bool:
         """Warn once in the record of a session that nobody syncs; a live sync warns there itself."""
         state = await self._still_due(finding)
-        if state is None or state.ends_at is None:
+        if state is None:
             return False
-        record, end = state.record or Record(), write_time(state.ends_at)
-        if not state.is_synced and record.warned != end:
-            await requests.write_record(self.connection, state, replace(record, warned=end))
+        record = state.record or Record()
+        if finding.kind is Kind.IDLING:
+            warned = replace(record, warned_idle=write_time(state.idle_at) if state.idle_at else "")
+        else:
+            warned = replace(record, warned=write_time(state.ends_at) if state.ends_at else "")
+        if not state.is_synced and warned != record:
+            await requests.write_record(self.connection, state, warned)
         return True
 
     async def suspend(self, finding: Finding) -> bool:

@@ -24,6 +24,7 @@ from gitops_run.model.stack.collection import Finding, Kind
 _DONE: Final = {
     Kind.REQUESTED: "answered",
     Kind.EXPIRING: "warned in its record",
+    Kind.IDLING: "warned in its record",
     Kind.IDLE: "suspended",
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",
@@ -33,7 +34,7 @@ _DONE: Final = {
 
 
 @click.command()
-@click.option("--apply", "is_applied", is_flag=True, help="Do it; else what would be done is listed.")
+@click.option("--apply", "is_applied", is_flag=True, help="Apply the changes; without it, only list them.")
 @settings_flags("kubeconfig", "context", "allowContexts")
 @json_flag
 def gc(output: str, *, is_applied: bool, **flags: object) -> None:

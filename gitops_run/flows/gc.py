@@ -14,7 +14,7 @@ class CollectorPort(Protocol):
     """Do what one finding calls for; each returns False where it doesn't hold any more."""
 
     async def warn(self, finding: Finding) -> bool:
-        """Warn in a session's record that its TTL is nearly over."""
+        """Warn in a session's record that its TTL or its idle limit is nearly over."""
 
     async def suspend(self, finding: Finding) -> bool:
         """Suspend an idle session."""
@@ -48,6 +48,7 @@ async def act(
     steps: dict[Kind, Callable[[Finding], Awaitable[bool]]] = {
         Kind.REQUESTED: port.answer,
         Kind.EXPIRING: port.warn,
+        Kind.IDLING: port.warn,
         Kind.IDLE: port.suspend,
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,

@@ -29,6 +29,7 @@ from gitops_run.model.state.events import (
     SaveUndecided,
     ServiceFailed,
     SessionExpiring,
+    SessionIdle,
     SnapshotKept,
     StoreDiffered,
     SyncStarted,
@@ -60,6 +61,7 @@ _WORTH_WRITING: Final = (
     | WorkTreeSeen
     | RequestAnswered
     | SessionExpiring
+    | SessionIdle
 )
 
 

@@ -72,6 +72,7 @@ def found(
     ("state", "hours", "kinds"),
     [
         (whole(session(LIMITS)), 0.5, []),
+        (whole(session(IDLE_ALONE)), 0.95, [Kind.IDLING]),
         (whole(session(IDLE_ALONE)), 2, [Kind.IDLE]),
         (whole(session(TTL_ALONE)), 9, [Kind.EXPIRING]),
         (whole(session(TTL_ALONE)), 11, [Kind.EXPIRED]),
@@ -174,6 +175,7 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
         of(Kind.EXPIRED, "a"),
         of(Kind.IDLE, "b"),
         of(Kind.EXPIRING, "c"),
+        of(Kind.IDLING, "c2"),
         of(Kind.BUCKET, "d"),
         of(Kind.INCOMPLETE, "e"),
         of(Kind.ORPHAN, "f"),
@@ -183,7 +185,11 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
     ]
     port, told = Port(fails=frozenset({"bad"}), changed=frozenset({"busy again"})), list[Done]()
     done = anyio.run(act, findings, port, told.append)
-    assert port.did == ["end a", "suspend b", "warn c", "end e", "remove f", "answer g", "unlock h"]
+    assert port.did == [
+        "end a",
+        "suspend b",
+        *("warn c", "warn c2", "end e", "remove f", "answer g", "unlock h"),
+    ]
     assert [one.finding.session for one in done if one.error] == ["bad"]
     assert [one.finding.session for one in done if not one.is_done and not one.error] == [
         "d",
@@ -414,6 +420,26 @@ def test_gc_warns_once_of_each_end_where_no_live_sync_does(
     (finding,) = found(state, hours=9.5)
     assert anyio.run(collecting([state], hours=9.5).warn, finding)
     assert got == written
+
+
+@pytest.mark.parametrize(("warned", "written"), [("", 1), ("2026-11-26T09:00:00Z", 0)])
+def test_gc_warns_once_before_it_suspends_an_idle_session_that_nobody_syncs(
+    monkeypatch: pytest.MonkeyPatch, warned: str, written: int
+) -> None:
+    state = replace(whole(session(IDLE_ALONE)), record=Record(warned="of a TTL", warned_idle=warned))
+    got: list[Record] = []
+
+    async def read_state(*_: object) -> SessionState:
+        return state
+
+    async def write_record(_: Connection, __: SessionState, record: Record) -> None:
+        got.append(record)
+
+    monkeypatch.setattr(collector, "read_state", read_state)
+    monkeypatch.setattr(requests, "write_record", write_record)
+    (finding,) = found(state, hours=0.95)
+    assert anyio.run(collecting([state], hours=0.95).warn, finding)
+    assert got == [Record(warned="of a TTL", warned_idle="2026-11-26T09:00:00Z")] * written
 
 
 def test_the_end_of_a_session_that_is_synced_is_withdrawn_where_nothing_proves_who_asks(

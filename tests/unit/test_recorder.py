@@ -23,6 +23,7 @@ from gitops_run.model.state.events import (
     SaveBroken,
     SaveUploading,
     SessionExpiring,
+    SessionIdle,
     WorkTreeSeen,
 )
 from gitops_run.model.state.record import Record
@@ -121,13 +122,15 @@ async def test_the_record_is_written_seldom_and_its_last_state_always() -> None:
 
 
 @scenario
-async def test_a_warning_of_the_end_is_in_the_record() -> None:
+async def test_a_warning_of_the_end_or_of_a_suspension_is_in_the_record() -> None:
     async with recording() as scene:
         scene.events.emit(SessionExpiring(expires="2026-11-26T18:00:00Z", seconds=60, hint=""))
+        scene.events.emit(SessionIdle(until="2026-11-26T17:00:00Z", seconds=60, hint=""))
         await anyio.sleep(RECORD_EVERY_S * 2)
         record = parse_record(scene.maps.last("record"))
         assert record is not None
         assert record.warned == "2026-11-26T18:00:00Z"
+        assert record.warned_idle == "2026-11-26T17:00:00Z"
 
 
 @scenario

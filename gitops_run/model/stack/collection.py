@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     REQUESTED = "requested"
     EXPIRING = "expiring"
+    IDLING = "idling"
     IDLE = "idle"
     EXPIRED = "expired"
     INCOMPLETE = "incomplete"
@@ -69,6 +70,7 @@ class Listing:
 
 _DUE: Final = {
     Action.WARN: (Kind.EXPIRING, "warn of it in its record"),
+    Action.WARN_IDLE: (Kind.IDLING, "warn of it in its record"),
     Action.SUSPEND: (Kind.IDLE, "suspend it"),
     Action.END: (Kind.EXPIRED, "end it"),
 }

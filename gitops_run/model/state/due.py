@@ -18,6 +18,7 @@ class Action(StrEnum):
     """Name what is to be done to a session."""
 
     WARN = "warn"
+    WARN_IDLE = "warn-idle"
     SUSPEND = "suspend"
     END = "end"
 
@@ -59,6 +60,9 @@ def due(state: SessionState, now: datetime) -> tuple[Due, ...]:
     if idle is not None and now >= idle:
         why = f"no save for {limits.idle}"
         found.append(Due(action=Action.SUSPEND, reason=why, at=idle))
+    elif idle is not None and limits.idle and now >= idle - limits.idle.delta / 10:
+        why = f"its idle limit of {limits.idle} ends at {write_time(idle)}"
+        found.append(Due(action=Action.WARN_IDLE, reason=why, at=idle))
     if end is not None and state.is_expiring(now):
         why = f"its TTL of {limits.ttl} ends at {write_time(end)}"
         found.append(Due(action=Action.WARN, reason=why, at=end))

@@ -29,6 +29,7 @@ from gitops_run.model.state.events import (
     SaveUndecided,
     ServiceFailed,
     SessionExpiring,
+    SessionIdle,
     SnapshotKept,
     StoreDiffered,
     SyncStarted,
@@ -70,7 +71,7 @@ class Record:
     present sync began. saves: oldest first. recent_ms: how long the last applied ones took, oldest first.
     trouble: why the loop waits for a service. branch, commit, is_dirty: of the root's git work tree.
     undone_to: the revision that an undo brought back, until the next save. warned: of which end of its TTL
-    people were warned, RFC 3339.
+    people were warned, RFC 3339. warned_idle: of which end of its idle limit.
     """
 
     v: int = RECORD_VERSION
@@ -91,6 +92,7 @@ class Record:
     undone_to: str = ""
     trouble: str = ""
     warned: str = ""
+    warned_idle: str = ""
 
     @property
     def last(self) -> SaveRecord | None:
@@ -143,6 +145,8 @@ def _folded(record: Record, envelope: Envelope) -> Record:  # noqa: C901, PLR091
             return with_answer(record, event, envelope.ts)
         case SessionExpiring():
             return replace(record, warned=event.expires)
+        case SessionIdle():
+            return replace(record, warned_idle=event.until)
         case HealthChanged():
             return _with_health(record, event)
         case ObjectsAwaited():
