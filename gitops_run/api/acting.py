@@ -8,19 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gitops_run.adapters.cluster import control as cluster_control
 from gitops_run.adapters.cluster.announce import announce
 from gitops_run.adapters.cluster.facts import read_cluster_uid, read_user
-from gitops_run.api import control, sessions
+from gitops_run.api import control, requests, sessions
 from gitops_run.api.caller import Caller
-from gitops_run.api.requests import new_request
 from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
-from gitops_run.model.flux.requests import Verb
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.key import SessionKey
-from gitops_run.model.session.limits import Duration, write_time
+from gitops_run.model.session.limits import Duration
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.session_state import SessionState
 
@@ -38,6 +36,14 @@ class Asked:
     duration: Duration | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """Report a session that was retried. by: "sync", or "flux" where nobody syncs. request: its id."""
+
+    by: str
+    request: str
+
+
 def needed(act: Verb, state: SessionState, *, has_stack: bool = False) -> tuple[Right, ...]:
     """List the rights that an action takes. has_stack: an end is carried out here, otherwise asked for."""
     bucket = _patch("buckets", FLUX_SOURCE_GROUP, state)
@@ -45,7 +51,7 @@ def needed(act: Verb, state: SessionState, *, has_stack: bool = False) -> tuple[
         case Verb.SUSPEND | Verb.RESUME:
             return _appliers(state) or (_patch("kustomizations", FLUX_KUSTOMIZE_GROUP, state),)
         case Verb.RETRY:
-            return (bucket,) if is_live(state) else (bucket, *_appliers(state))
+            return (bucket,) if state.is_synced else (bucket, *_appliers(state))
         case Verb.END if has_stack:
             return (Right(verb="delete", resource="namespaces", name=state.namespace),)
         case _:
@@ -58,7 +64,7 @@ def obstacle(act: Verb, state: SessionState) -> str:
         Verb.SUSPEND: "it is suspended already" if state.is_suspended else _unapplied(state),
         Verb.RESUME: "" if state.is_suspended else "it is not suspended",
         Verb.EXTEND: "" if state.ends_at else "it has no TTL: it never ends on its own",
-        Verb.UNDO: "" if is_live(state) else "nobody syncs it, and its snapshots are kept with its sync",
+        Verb.UNDO: "" if state.is_synced else "nobody syncs it, and its snapshots are kept with its sync",
     }.get(act, "")
 
 
@@ -71,18 +77,13 @@ def carried_by(act: Verb, state: SessionState, *, has_stack: bool) -> str:
     match act:
         case Verb.UNDO:
             return f"the sync of {person(state)}, within seconds"
-        case Verb.RETRY if is_live(state):
+        case Verb.RETRY if state.is_synced:
             return f"the sync of {person(state)}, within seconds"
         case Verb.END if has_stack:
             return "this machine, now: the session's stack is here"
         case Verb.END:
             return "the collector, gitops-run gc --apply, when it next runs: the stack is not on this machine"
     return ""
-
-
-def is_live(state: SessionState) -> bool:
-    """Say whether somebody syncs a session."""
-    return state.synced_by is not None and state.synced_by.is_live
 
 
 def person(state: SessionState) -> str:
@@ -108,17 +109,41 @@ async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     return said
 
 
-async def act_on(key: SessionKey, asked: Asked, caller: Caller) -> str:
-    """Do what a person asks for on the command line. Raises as act, and NotFound without the session."""
+async def retry(key: SessionKey, caller: Caller) -> Retried:
+    """Retry a session, and wait for the answer of a sync that is live.
+
+    Raises as act, NotFound without the session, ReconcileFailed where the sync refuses, WaitTimeout where it
+    doesn't answer.
+    """
     request = ViewRequest(kubeconfig=key.kubeconfig, context=key.context)
     async with open_viewing(request, caller) as viewing:
-        return await act(viewing, await viewing.state(key.namespace, key.name.text), asked)
+        state, asked = await viewing.state(key.namespace, key.name.text), Asked(verb=Verb.RETRY)
+        await require(viewing, state, Verb.RETRY)
+        made = await _retry(viewing, state, asked)
+        await leave_word(viewing, state, asked)
+        if state.is_synced:
+            answer = await requests.answered(viewing.connection, state, made)
+            if not answer.is_accepted:
+                raise requests.refused(state.name, made, answer)
+        return Retried(by="sync" if state.is_synced else "flux", request=made.id)
+
+
+async def _retry(viewing: Viewing, state: SessionState, asked: Asked) -> Request:
+    """Ask the live sync to retry, or Flux where there is none."""
+    if state.is_synced:
+        return await requests.make(viewing.connection, state, Verb.RETRY, why=asked.reason)
+    request = requests.new_request(Verb.RETRY, "", await read_user(viewing.connection), asked.reason)
+    await requests.carry_out(viewing.connection, state, request)
+    return request
 
 
 async def require(viewing: Viewing, state: SessionState, wanted: Verb) -> None:
     """Refuse an action that makes no sense now, or for which a right is missing. Raises GuardError."""
     if why := obstacle(wanted, state):
-        raise GuardError(f"session {state.name} can't be changed so: {why}", hint="look at its state again")
+        raise GuardError(
+            f"can't {wanted.value} session {state.name}: {why}",
+            hint=f"to see its state: gitops-run status {state.name}",
+        )
     rights = needed(wanted, state, has_stack=wanted is Verb.END and has_stack(state, viewing))
     for right, is_allowed in zip(rights, await viewing.allowed(rights), strict=True):
         if not is_allowed:
@@ -176,11 +201,10 @@ async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:
         case Verb.UNDO:
             await _ask_undo(viewing, state, asked)
             return f"Asked the sync of {person(state)} to bring the snapshot back."
-        case Verb.RETRY if is_live(state):
-            await ask(viewing, state, asked)
-            return f"Asked the sync of {person(state)} to check and push the files again."
         case Verb.RETRY:
-            await cluster_control.retry(connection, state, write_time(datetime.now(UTC)))
+            await _retry(viewing, state, asked)
+            if state.is_synced:
+                return f"Asked the sync of {person(state)} to check and push the files again."
             return "Asked Flux to fetch and apply again what is stored."
     raise UsageError(f"{asked.verb.value} is not done this way", hint="open the session's page")
 
@@ -191,14 +215,7 @@ async def _ask_undo(viewing: Viewing, state: SessionState, asked: Asked) -> None
         raise UsageError(
             "that snapshot is not among those that are kept", hint="choose one that the page lists"
         )
-    await ask(viewing, state, asked)
-
-
-async def ask(viewing: Viewing, state: SessionState, asked: Asked) -> str:
-    """Ask the live sync or the collector by an annotation of the Flux Bucket; return the request's id."""
-    request = new_request(asked.verb, asked.revision, await read_user(viewing.connection), asked.reason)
-    await cluster_control.ask(viewing.connection, state, request)
-    return request.id
+    await requests.make(viewing.connection, state, Verb.UNDO, asked.revision, asked.reason)
 
 
 def _appliers(state: SessionState) -> tuple[Right, ...]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.paths import namespace_path
-from gitops_run.api.acting import Asked, ask, leave_word, require
+from gitops_run.api.acting import Asked, leave_word, require
+from gitops_run.api.requests import make
 from gitops_run.api.viewing import Viewing
 from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
 from gitops_run.model.flux.requests import Verb
@@ -25,16 +25,9 @@ async def ask_end(viewing: Viewing, state: SessionState, reason: str) -> str:
     Raises as act, and GuardError where no admission policy proves who asks.
     """
     await require(viewing, state, Verb.END)
-    if await has_policies(viewing.connection) is False:
-        raise GuardError(
-            "the collector ends a session only where the platform's admission policies prove who asks, and "
-            "this cluster has none",
-            hint=f"whoever has the session's stack ends it: gitops-run down {state.name}",
-        )
-    asked = Asked(verb=Verb.END, reason=reason)
-    request = await ask(viewing, state, asked)
-    await leave_word(viewing, state, asked)
-    return request
+    request = await make(viewing.connection, state, Verb.END, why=reason)
+    await leave_word(viewing, state, Asked(verb=Verb.END, reason=reason))
+    return request.id
 
 
 async def look_at_end(viewing: Viewing, asked_of: SessionState, request: str) -> Receipt | None:

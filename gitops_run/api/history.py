@@ -12,9 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from gitops_run.adapters.cluster import control
 from gitops_run.adapters.cluster.connection import Connection, connect
-from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.cluster.lease import Holder
 from gitops_run.adapters.cluster.listing import read_state
@@ -22,7 +20,7 @@ from gitops_run.adapters.files.history import SessionHistory
 from gitops_run.adapters.machine.remembered import history_folder
 from gitops_run.adapters.machine.user_files import cache_directory
 from gitops_run.api.caller import Caller
-from gitops_run.api.requests import answered, new_request
+from gitops_run.api.requests import answered, make, refused
 from gitops_run.api.sync import SyncRequest, sync_session
 from gitops_run.errors import BackendError, NotFound, ReconcileFailed, WaitTimeout, ungrouped
 from gitops_run.flows.undo import UNDO_S
@@ -97,11 +95,10 @@ def _choices(here: Sequence[Kept], state: SessionState) -> Sequence[Kept]:
 
 async def _ask(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:
     """Ask the live sync. Raises ReconcileFailed where it refuses, or Flux does, WaitTimeout."""
-    asked = new_request(Verb.UNDO, wanted.revision, await read_user(connection))
+    asked = await make(connection, state, Verb.UNDO, wanted.revision)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_unless_refused, connection, state, asked)
-            await control.ask(connection, state, asked)
             await _until_applied(connection, key, state, wanted)
             tasks.cancel_scope.cancel()
 
@@ -110,10 +107,7 @@ async def _unless_refused(connection: Connection, state: SessionState, asked: Re
     """Wait for the answer. Raises ReconcileFailed where it is a refusal, WaitTimeout where none comes."""
     answer = await answered(connection, state, asked)
     if not answer.is_accepted:
-        raise ReconcileFailed(
-            f"the sync refuses to undo: {answer.message}",
-            hint="to see what it keeps: gitops-run status NAME",
-        )
+        raise refused(state.name, asked, answer)
 
 
 async def _until_applied(connection: Connection, key: SessionKey, state: SessionState, wanted: Kept) -> None:

@@ -23,7 +23,7 @@ from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.adapters.cluster.paths import map_path
 from gitops_run.adapters.cluster.record import RecordMaps, to_summary
 from gitops_run.adapters.cluster.reflector import reflect_one
-from gitops_run.errors import GuardError, NotFound, UsageError, WaitTimeout
+from gitops_run.errors import GuardError, NotFound, ReconcileFailed, UsageError, WaitTimeout
 from gitops_run.flows.requests import answer_to
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.flux.requests import Request, Verb, one_line, verb_of
@@ -48,30 +48,50 @@ NOT_BOUND: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Made:
     """Hold a request that was made. answer: the sync's; None where the collector carries it out later."""
 
     request: Request
     answer: Answer | None
 
 
-async def ask(key: SessionKey, verb: Verb, argument: str, why: str) -> Asked:
+async def ask(key: SessionKey, verb: Verb, argument: str, why: str) -> Made:
     """Make a request, and wait for the answer of a sync that is live.
 
     argument: of extend a duration, of undo the beginning of a revision, each "" for the usual one. Raises
-    UsageError on an argument that can't be used, GuardError where it is known to be refused, WaitTimeout
-    where a live sync doesn't answer, BackendError where the cluster refuses.
+    UsageError on an argument that can't be used, WaitTimeout where a live sync doesn't answer, and as make.
     """
     async with connect(key.kubeconfig, key.context) as connection:
         state = await read_state(connection, key)
-        if verb is Verb.END and await has_policies(connection) is False:
-            raise GuardError(NOT_BOUND, hint="end it yourself: gitops-run down NAME")
         said = await _argument(connection, state, verb, argument)
-        request = new_request(verb, said, await read_user(connection), why)
-        await control.ask(connection, state, request)
+        request = await make(connection, state, verb, said, why)
         if verb is Verb.END or not state.is_synced:
-            return Asked(request=request, answer=None)
-        return Asked(request=request, answer=await answered(connection, state, request))
+            return Made(request=request, answer=None)
+        return Made(request=request, answer=await answered(connection, state, request))
+
+
+async def make(
+    connection: Connection, state: SessionState, verb: Verb, argument: str = "", why: str = ""
+) -> Request:
+    """Write a request onto a session's Bucket, in the name of whoever asks.
+
+    argument: as the request holds it. Raises GuardError for an end where no admission policy proves who
+    asks, BackendError where the cluster refuses.
+    """
+    if verb is Verb.END and await has_policies(connection) is False:
+        hint = f"whoever has the session's stack ends it: gitops-run down {state.name}"
+        raise GuardError(NOT_BOUND, hint=hint)
+    request = new_request(verb, argument, await read_user(connection), why)
+    await control.ask(connection, state, request)
+    return request
+
+
+def refused(name: str, request: Request, answer: Answer) -> ReconcileFailed:
+    """Report that the sync of a session refuses what was asked of it."""
+    return ReconcileFailed(
+        f"the sync of {name} refuses to {request.verb}: {answer.message}",
+        hint=f"to see what it keeps and how long it has left: gitops-run status {name}",
+    )
 
 
 def new_request(verb: Verb, argument: str, who: str, why: str = "") -> Request:

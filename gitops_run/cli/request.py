@@ -9,13 +9,12 @@ import click
 
 from gitops_run.api import requests
 from gitops_run.api.control import parse_reason
-from gitops_run.api.requests import Asked
+from gitops_run.api.requests import Made
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.control import session_key
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, settings_flags
 from gitops_run.cli.output import note, ok, print_json
-from gitops_run.errors import ReconcileFailed
 from gitops_run.model.flux.requests import Verb
 
 
@@ -41,13 +40,10 @@ def request(name: str, verb: str, argument: str, reason: str, output: str, **fla
     else:
         _tell(name, asked)
     if asked.answer is not None and not asked.answer.is_accepted:
-        raise ReconcileFailed(
-            f"the sync of {name} refuses to {verb}: {asked.answer.message}",
-            hint="to see what it keeps and how long it has left: gitops-run status NAME",
-        )
+        raise requests.refused(name, asked.request, asked.answer)
 
 
-def _tell(name: str, asked: Asked) -> None:
+def _tell(name: str, asked: Made) -> None:
     verb = asked.request.verb
     if asked.answer is None:
         who = "the collector carries it out, or refuses it, when it next runs: gitops-run gc --apply"
