@@ -210,7 +210,9 @@ def test_the_owner_may_change_nothing_else(
 ) -> None:
     result = patched(owner, kind, patch)
     assert result.returncode != 0
-    assert "only suspend and the annotations for fence, reconcile, extend and suspend" in result.stderr
+    assert (
+        "only suspend and the annotations for fence, reconcile, extend, suspend and requests" in result.stderr
+    )
     assert f"not {told};" in result.stderr
 
 

@@ -93,7 +93,7 @@ _CHANGED_ANNOTATIONS: Final = (
     "variables.before[k] == variables.now[k]))"
     f" + variables.before.filter(k, !(k in {_ALLOWED}) && !(k in variables.now))"
 )
-_ONLY: Final = "only suspend and the annotations for fence, reconcile, extend and suspend"
+_ONLY: Final = "only suspend and the annotations for fence, reconcile, extend, suspend and requests"
 
 
 def policies() -> Mapping[str, dict[str, Any]]:
