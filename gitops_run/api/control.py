@@ -24,7 +24,7 @@ def parse_reason(text: str) -> str:
     if not text.strip() or len(text) > REASON_MAX or not text.isprintable():
         raise UsageError(
             f"the reason is not one line of at most {REASON_MAX} characters",
-            hint="name it shortly: --reason 'demo at noon'",
+            hint="keep it short: --reason 'demo at noon'",
         )
     return text.strip()
 

@@ -145,7 +145,7 @@ def _refuse_unknown(file: Path, document: Mapping[str, object]) -> None:
     for key in document:
         if key not in _TOP_KEYS:
             near = get_close_matches(key, _TOP_KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else "settings for all sessions belong into defaults"
+            hint = f"did you mean {near[0]}?" if near else "settings for all sessions belong in defaults"
             raise UsageError(f"unknown key {key!r} in {file}", hint=hint)
 
 
@@ -170,7 +170,7 @@ def _refuse_repeated(file: Path, members: Sequence[Member]) -> None:
     for member in members:
         name = member.name.text
         if name in names:
-            raise UsageError(f"{file}: session {name} is there twice", hint="give each session its own name")
+            raise UsageError(f"{file}: session {name} is listed twice", hint="give each session its own name")
         names.add(name)
         namespace = resolve((member.said,)).namespace or member.name.namespace
         if namespace in namespaces:
@@ -184,7 +184,9 @@ def _refuse_repeated(file: Path, members: Sequence[Member]) -> None:
 def most_at_once(wanted: int, processors: int) -> int:
     """Choose how many sessions are worked on at the same time. Raises UsageError on less than one."""
     if wanted < 1:
-        raise UsageError(f"{wanted} sessions at once are none", hint="allow at least 1")
+        raise UsageError(
+            f"--at-once is {wanted}; it must be at least 1", hint=f"leave it out to work on {AT_ONCE}"
+        )
     return min(wanted, PER_PROCESSOR * processors)
 
 

@@ -56,7 +56,7 @@ def undo(name: str, rev: str | None, output: str, **flags: object) -> None:
     if output == "json":
         print_json({"undone_to": undone.snapshot.revision, "taken": undone.snapshot.taken, "by": undone.by})
     elif undone.by == "sync":
-        click.echo(f"undone to {short(undone.snapshot.revision)} of {undone.snapshot.taken}")
+        click.echo(f"restored snapshot {short(undone.snapshot.revision)} from {undone.snapshot.taken}")
         click.echo("  your files are unchanged; the next save applies them again")
 
 

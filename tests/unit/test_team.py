@@ -127,7 +127,7 @@ def test_a_target_that_is_a_chart_is_applied_by_helm(write: Write, tmp_path: Pat
         ({"sessions": [{"name": False}]}, "with a name"),
         ({"sessions": [{"name": "ann", 1: 2}]}, "with a name"),
         ({"sessions": [{"name": "Ann"}]}, "'Ann' is not allowed"),
-        ({"sessions": [{"name": "ann"}, {"name": "ann"}]}, "session ann is there twice"),
+        ({"sessions": [{"name": "ann"}, {"name": "ann"}]}, "session ann is listed twice"),
         ({"session": [{"name": "ann"}]}, "unknown key 'session'"),
         ({"defaults": ["ttl"], "sessions": [{"name": "ann"}]}, "defaults must be a mapping"),
         ({"sessions": [{"name": "ann", "tll": "8h"}]}, "'tll' in {file}, session ann"),
@@ -181,7 +181,7 @@ def test_no_more_are_worked_on_at_once_than_the_machine_carries(
 
 
 def test_none_at_once_is_refused(write: Write, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="0 sessions at once"):
+    with pytest.raises(UsageError, match="--at-once is 0"):
         run(monkeypatch, Pulumi(caller), write(named("a")), at_once=0)
 
 
