@@ -92,6 +92,19 @@ def _stored(settings: Settings, report: Callable[[str], None]) -> tuple[str, ...
     return (*sorted(buckets), *sorted(names or ()))
 
 
+def _remove_stored(settings: Settings, finding: Finding) -> None:
+    """Remove a bucket or a key by the key that listed it. Raises BackendError where the store refuses."""
+    access = parse_s3_store(settings, user_files.read_ca(settings.ca_file)).access
+    if finding.is_key:
+        with open_keys(access) as keys:
+            keys.remove(finding.stored)
+        return
+    with open_store(access) as store, suppress(NotFound):  # gone meanwhile is fine
+        store.close(finding.stored)
+        store.empty(finding.stored)
+        store.remove(finding.stored)
+
+
 async def _stacks_here(listing: Listing, caller: Caller) -> frozenset[tuple[str, str]]:
     """List the sessions of this cluster whose stack is on this machine, by namespace and name."""
     try:
@@ -202,6 +215,13 @@ class Collector:
         await remove_orphans(self.connection, finding)
         return True
 
+    async def discard(self, finding: Finding) -> bool:
+        """Remove a bucket or a key whose session is still gone. A bucket is closed and emptied first."""
+        if self._again(finding, await list_states(self.connection, is_complete=True)) is None:
+            return False
+        await to_thread.run_sync(_remove_stored, self.settings, finding)
+        return True
+
     async def unlock(self, finding: Finding) -> bool:
         """Remove the lock of a stack on this machine whose process has ended."""
         return finding.lock is not None and locks.remove(finding.lock)
@@ -222,7 +242,8 @@ class Collector:
 
     def _again(self, finding: Finding, states: Sequence[SessionState]) -> Finding | None:
         """Find the same thing in what is seen now; None where it doesn't hold any more."""
-        now = collect(replace(self.listing, states=states, stored=()), self.now())
+        stored = (finding.stored,) if finding.stored else ()
+        now = collect(replace(self.listing, states=states, stored=stored), self.now())
         place = (finding.kind, finding.namespace, finding.session)
         return next((one for one in now if (one.kind, one.namespace, one.session) == place), None)
 

@@ -29,6 +29,7 @@ _DONE: Final = {
     Kind.EXPIRED: "ended",
     Kind.INCOMPLETE: "ended",
     Kind.ORPHAN: "removed",
+    Kind.BUCKET: "removed",
     Kind.LOCK: "removed",
 }
 
@@ -68,10 +69,8 @@ def _tell(done: Done) -> None:
         note(f"{what}: {done.error.message}")
     elif done.is_done:
         ok(f"{what}: {_DONE[finding.kind]}")
-    elif finding.kind in _DONE:
-        note(f"{what}: left as it is, since it has changed meanwhile")
     else:
-        note(what)
+        note(f"{what}: left as it is, since it has changed meanwhile")
 
 
 def _show(done: Sequence[Done], output: str) -> None:

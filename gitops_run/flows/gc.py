@@ -28,13 +28,16 @@ class CollectorPort(Protocol):
     async def remove(self, finding: Finding) -> bool:
         """Remove objects whose session is gone."""
 
+    async def discard(self, finding: Finding) -> bool:
+        """Remove a bucket, with what it holds, or a key of a session that is gone."""
+
     async def unlock(self, finding: Finding) -> bool:
         """Remove the lock of a stack whose process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """Say what came of a finding. error: why nothing did; None where it is done, or listed alone."""
+    """Say what came of a finding. error: why nothing did; None where it is done, or changed."""
 
     finding: Finding
     is_done: bool = False
@@ -53,17 +56,15 @@ async def act(
         Kind.EXPIRED: port.end,
         Kind.INCOMPLETE: port.end,
         Kind.ORPHAN: port.remove,
+        Kind.BUCKET: port.discard,
         Kind.LOCK: port.unlock,
     }
     done = []
     for finding in findings:
-        step = steps.get(finding.kind)
-        one = Done(finding=finding)
-        if step is not None:
-            try:
-                one = Done(finding=finding, is_done=await step(finding))
-            except GitOpsRunError as error:
-                one = Done(finding=finding, error=error)
+        try:
+            one = Done(finding=finding, is_done=await steps[finding.kind](finding))
+        except GitOpsRunError as error:
+            one = Done(finding=finding, error=error)
         tell(one)
         done.append(one)
     return tuple(done)

@@ -139,6 +139,9 @@ class Port:
     changed: frozenset[str] = frozenset()
     did: list[str] = field(default_factory=list)
 
+    async def discard(self, finding: Finding) -> bool:
+        return await self._do("discard", finding)
+
     async def suspend(self, finding: Finding) -> bool:
         return await self._do("suspend", finding)
 
@@ -166,7 +169,7 @@ class Port:
         return True
 
 
-def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touched() -> None:
+def test_one_failure_ends_none_of_the_rest() -> None:
     def of(kind: Kind, name: str) -> Finding:
         return Finding(kind=kind, session=name, namespace="", reason="", action="")
 
@@ -188,13 +191,10 @@ def test_one_failure_ends_none_of_the_rest_and_what_is_listed_alone_is_not_touch
     assert port.did == [
         "end a",
         "suspend b",
-        *("warn c", "warn c2", "end e", "remove f", "answer g", "unlock h"),
+        *("warn c", "warn c2", "discard d", "end e", "remove f", "answer g", "unlock h"),
     ]
     assert [one.finding.session for one in done if one.error] == ["bad"]
-    assert [one.finding.session for one in done if not one.is_done and not one.error] == [
-        "d",
-        "busy again",
-    ]
+    assert [one.finding.session for one in done if not one.is_done and not one.error] == ["busy again"]
     assert list(done) == told
 
 

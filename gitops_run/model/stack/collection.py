@@ -16,6 +16,7 @@ from gitops_run.model.session.tombstone import Tombstone
 from gitops_run.model.stack.events import PendingObject, StackLock
 from gitops_run.model.state.due import Action, due
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.model.store.keys import MadeKeys
 
 INCOMPLETE_FOR: Final = timedelta(hours=1)
 """A session without a Flux Bucket is being created or ended; after this, whoever did that has given up."""
@@ -41,6 +42,7 @@ class Finding:
     """Say what was found, of which session, and what gc does about it, in words.
 
     state: of the session, None where it is gone. objects: what is left of it. lock: of its stack, here.
+    stored: the name of its bucket or key in the store, which is_key.
     """
 
     kind: Kind
@@ -51,6 +53,8 @@ class Finding:
     state: SessionState | None = field(default=None, compare=False, repr=False)
     objects: tuple[PendingObject, ...] = ()
     lock: StackLock | None = None
+    stored: str = ""
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,14 +165,17 @@ def _stored(listing: Listing) -> Iterable[Finding]:
         if match is None or match["name"] in known:
             continue
         bucket = SessionName(match["name"]).bucket(listing.uid)
-        if stored in (bucket, f"{bucket}-reader", f"{bucket}-writer"):
-            what = "bucket" if stored == bucket else "key"
+        is_key = stored in MadeKeys.of(bucket).both
+        if is_key or stored == bucket:
+            what = "key" if is_key else "bucket"
             yield Finding(
                 kind=Kind.BUCKET,
                 session=match["name"],
                 namespace="",
                 reason=f"{what} {stored} is left of a session that is gone",
-                action="none: remove it from the store",
+                action="remove it" if is_key else "empty and remove it",
+                stored=stored,
+                is_key=is_key,
             )
 
 
