@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.api.acting import Asked, act, carried_by, end, has_stack, require
+from gitops_run.api.acting import Asked, act, carried_by, end, require
 from gitops_run.api.end_request import ask_end, look_at_end, outside_bucket
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
 from gitops_run.model.flux.requests import Verb
@@ -132,7 +132,7 @@ async def _end_form(visit: Visit) -> ASGIApp:
 
 
 async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> EndView:
-    is_here, bucket = has_stack(state, visit.viewer.viewing), outside_bucket(state)
+    is_here, bucket = visit.viewer.has_stack(state), outside_bucket(state)
     by_key = f"{bucket}, unless the collector has the store's key" if bucket and not is_here else ""
     inventory = close_up.details.inventory
     return EndView(
@@ -150,7 +150,7 @@ async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> End
         ),
         kept=("the files on the owner's machine", *filter(None, (by_key,))),
         carried_by=carried_by(Verb.END, state, has_stack=is_here),
-        missing_right=(await visit.viewer.missing(state)).get(Verb.END, ""),
+        missing_right=(await visit.viewer.missing(state, is_here=is_here)).get(Verb.END, ""),
     )
 
 
@@ -169,7 +169,7 @@ async def _end(visit: Visit) -> ASGIApp:
     known = endings.get(key)
     if known is not None and known.receipt is None and known.error is None:
         pass  # it is under way
-    elif has_stack(state, viewing):
+    elif visit.viewer.has_stack(state):
         ending = endings[key] = Ending(state=state)
         visit.site.tasks.start_soon(_carry_out, visit, reason, ending)
     else:

@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from gitops_run.api.acting import carried_by, has_stack
+from gitops_run.api.acting import carried_by
 from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.flux.requests import Verb
@@ -71,6 +71,7 @@ class Look:
     state: SessionState | None = None
     close_up: CloseUp | None = None
     bound: tuple[Bound, ...] = ()
+    has_stack: bool = False
     missing: Mapping[Verb, str] = field(default_factory=dict)
     error: GitOpsRunError | None = None
     diffs: Mapping[str, tuple[FileChange, ...]] = field(default_factory=dict)
@@ -81,8 +82,7 @@ class Look:
         if self.state is None:
             return None
         state, close_up = self.state, self.close_up or CloseUp()
-        state = replace(state, record=close_up.record or state.record)
-        is_here = has_stack(state, self.viewer.viewing)
+        state, is_here = replace(state, record=close_up.record or state.record), self.has_stack
         return SessionView(
             state=state,
             rights=Rights(missing=self.missing),
@@ -207,7 +207,8 @@ class Looks:
                 look.state = look.close_up = None
             else:
                 look.state = state  # at once: the row's news are not to wait for the reading
-                look.missing = await look.viewer.missing(state)
+                look.has_stack = look.viewer.has_stack(state)
+                look.missing = await look.viewer.missing(state, is_here=look.has_stack)
                 if look.is_read.is_set() and look.state != before[0]:
                     _ring(look)
                 look.close_up = await look.viewer.viewing.close_up(look.namespace, look.name)
@@ -223,7 +224,8 @@ class Looks:
 
 
 def _known(look: Look) -> tuple[object, ...]:
-    return look.state, look.close_up, look.missing, look.is_gone, look.error, look.is_current, look.diffs
+    seen = look.state, look.close_up, look.is_gone, look.error, look.is_current
+    return *seen, look.has_stack, look.missing, look.diffs
 
 
 def _is_behind(look: Look) -> bool:
