@@ -29,7 +29,6 @@ from gitops_run.web.notices import notice_of
 from gitops_run.web.pages.view import Notice, NoticeKind, OpenedObject, Rights, SessionView, Tab
 from gitops_run.web.trees import (
     access_lines,
-    explanations,
     missing_notices,
     object_tree,
     pod_views,
@@ -92,7 +91,6 @@ class Look:
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),
             diffs=save_diffs(state, self.diffs),
-            explanations=explanations(state),
             notices=self._notices(),
             extend_by=_ttl(state),
             context=self.viewer.viewing.request.context,

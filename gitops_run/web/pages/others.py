@@ -92,10 +92,14 @@ def platform_page(viewer: ViewerView, view: PlatformView, now: datetime) -> str:
         div(".cards")[
             _card(
                 "Collector",
-                p(".big")[[age(view.collected_at, now), " ago"] if view.collected_at else "no run is known"],
+                p(".big")[
+                    [age(view.collected_at, now), " ago"]
+                    if view.collected_at
+                    else "has never run, or you may not see it"
+                ],
                 p[
                     view.collected
-                    or "It ends sessions whose TTL is over: gitops-run gc, as a CronJob or in CI."
+                    or "It ends sessions whose TTL is over: gitops-run gc --apply, as a CronJob or in CI."
                 ],
             ),
             _card("Open pages", p(".big")[f"{view.streams:,}"], p(".none")["streams of this server"]),

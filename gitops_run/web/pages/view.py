@@ -170,7 +170,6 @@ class SessionView:
     cluster does at once.
     notices: by tab, why its content is missing. diffs: by (run, number) of a save, on the
     owner's machine alone.
-    explanations: what Flux or the cluster says beyond the record; the page explains the record's problems.
     extend_by: the duration that the form proposes, "8h". has_all_objects: show more than the first 200.
     context: of the kubeconfig, for the commands.
     """
@@ -184,7 +183,6 @@ class SessionView:
     pods: tuple[PodView, ...] = ()
     access: tuple[AccessLine, ...] = ()
     diffs: Mapping[tuple[int, int], tuple[FileDiff, ...]] = field(default_factory=dict)
-    explanations: tuple[Explanation, ...] = ()
     notices: Mapping[Tab, Notice] = field(default_factory=dict)
     message: Message | None = None
     extend_by: str = ""

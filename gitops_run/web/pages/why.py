@@ -27,7 +27,7 @@ _FATES = {Outcome.FAILED: "failed", Outcome.UNDECIDED: "has no verdict"}
 
 def content(view: SessionView, now: datetime) -> Node:
     """Write every explanation, the most pressing one first, and below them Flux's conditions."""
-    found = [*explained(view.state, now), *view.explanations]
+    found = list(explained(view.state, now))
     return [
         div(".whys")[(_one(each) for each in found)]
         if found
@@ -77,7 +77,7 @@ def _of_limits(state: SessionState, word: Phase) -> Iterator[Explanation]:
     if word is Phase.EXPIRED:
         yield Explanation(
             title="Its TTL is over",
-            lines=("The collector ends it with its next run.",),
+            lines=("`gitops-run gc --apply` ends it when it next runs.",),
             hint=f"to keep it: gitops-run extend {name}",
         )
     if word is Phase.EXPIRING:
@@ -123,10 +123,16 @@ def _of_flux(state: SessionState) -> Iterator[Explanation]:
         return
     for one in state.targets:
         if one.ready == "False" and one.attempted and not one.is_suspended:
-            yield Explanation(title=f"{one.object} is not ready", lines=(f"{one.reason}: {one.message}",))
+            yield Explanation(
+                title=f"{one.object} is not ready",
+                lines=tuple(f"{one.reason}: {one.message}".splitlines()),
+                hint="repair the files and save, or go back to an earlier snapshot",
+            )
     if state.source and state.source.ready == "False":
         yield Explanation(
-            title="The Flux Bucket is not ready", lines=(f"{state.source.reason}: {state.source.message}",)
+            title="Flux can't fetch what was saved",
+            lines=tuple(f"{state.source.reason}: {state.source.message}".splitlines()),
+            hint="to check the cluster and its store: gitops-run doctor",
         )
 
 
