@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -24,13 +24,20 @@ from gitops_run.web.notices import status_of
 from gitops_run.web.pages.others import end_page, receipt_page
 from gitops_run.web.pages.session import session_page
 from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptView, Tab
-from gitops_run.web.pages.words import session_url
+from gitops_run.web.pages.words import counted, session_url
 from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
 
 BULK_MAX: Final = 500
 BULK_AT_ONCE: Final = 10
 _AGAIN_S: Final = "2"
+_FAILED_SHOWN: Final = 10
+_DONE: Final[Mapping[Verb, str]] = {
+    Verb.RETRY: "Retried",
+    Verb.SUSPEND: "Suspended",
+    Verb.RESUME: "Resumed",
+    Verb.EXTEND: "Extended",
+}
 
 
 def routes(site: Site) -> Sequence[Route]:
@@ -96,11 +103,11 @@ async def _bulk(visit: Visit) -> Response:
     asked = _asked(wanted, fields)
     why_not = await _each(visit, asked, places)
     if why_not:
-        failed = [f"{place}: {why_not[place]}" for place in places if place in why_not]
+        failed = [f"{place}: {why}" for place, why in sorted(why_not.items())]
         raise UsageError(
-            f"{asked.verb.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
-            f"{'; '.join(failed[:10])}",
-            hint="The others are done. Go back to the sessions.",
+            f"{_DONE[wanted]} {counted(len(set(places)) - len(failed), 'session')}; {len(failed)} failed: "
+            f"{'; '.join(failed[:_FAILED_SHOWN])}",
+            hint="go back to the sessions",
         )
     return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
 

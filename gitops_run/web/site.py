@@ -174,7 +174,7 @@ async def read_form(visit: Visit) -> dict[str, list[str]]:
     for key, value in pairs:
         fields.setdefault(key, []).append(value)
     if not hmac.compare_digest(first(fields, "csrf").encode(), visit.login.csrf.encode()):
-        raise GuardError("the form is not of this login", hint="open the page again, and repeat it")
+        raise GuardError("this form belongs to another login", hint="reload the page, and repeat it")
     return fields
 
 

@@ -146,7 +146,7 @@ def kept(view: SessionView) -> Renderable:
     live = view.state.source.revision if view.state.source else ""
     choices = [one for one in reversed(record.kept if record else ()) if one.revision != live]
     return div("#kept.choices")[
-        p["Which snapshot shall be live again? Files on the owner's machine stay as they are."],
+        p["Which snapshot do you want to restore? Files on the owner's machine stay as they are."],
         [
             label(".choice-row")[
                 input(type="radio", name="revision", value=one.revision, required=True),

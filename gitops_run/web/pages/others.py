@@ -54,7 +54,7 @@ def me_page(viewer: ViewerView) -> str:
         div(".cards")[
             _card("User", p(".big")[viewer.user or "unknown"], p(".none")["as the cluster knows you"]),
             _card("Groups", _items(viewer.groups, "The cluster names no groups.")),
-            _card("Rights", _items(viewer.rights, "Nothing is known of your rights.")),
+            _card("Rights", _items(viewer.rights, "Your rights could not be read.")),
         ],
         post("/logout", viewer, button(type="submit")["Log out"]),
     ]
@@ -227,7 +227,7 @@ def receipt_page(viewer: ViewerView, view: ReceiptView) -> str:
 def _receipt(receipt: Receipt) -> Node:
     gone = sum(line.is_gone for line in receipt.lines)
     return [
-        p(".lead")[f"{gone} of {len(receipt.lines)} are gone, each asked for after the end."],
+        p(".lead")[f"{gone} of {len(receipt.lines)} confirmed gone, each checked afterwards"],
         ul(".receipt")[
             (
                 li[
