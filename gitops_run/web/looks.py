@@ -126,13 +126,8 @@ class Look:
 
     def _notices(self) -> Mapping[Tab, Notice]:
         if self.error is not None and (self.close_up is None or self.is_current):
-            cut = Notice(
-                kind=NoticeKind.CUT_OFF,
-                title="The cluster doesn't answer",
-                explanation=self.error.message,
-                next_step=self.error.hint,
-            )
-            return dict.fromkeys(Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS), cut)
+            tabs = Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS)
+            return dict.fromkeys(tabs, notice_of(self.error))
         if self.close_up is None:
             loading = Notice(
                 kind=NoticeKind.LOADING,

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from gitops_run.errors import (
     BackendError,
+    DeniedError,
     GitOpsRunError,
     GuardError,
     NotFound,
@@ -20,14 +21,14 @@ def status_of(error: GitOpsRunError) -> HTTPStatus:
     match error:
         case NotFound():
             return HTTPStatus.NOT_FOUND
-        case GuardError():
+        case GuardError() | DeniedError():
             return HTTPStatus.FORBIDDEN
         case UsageError():
             return HTTPStatus.BAD_REQUEST
         case TransientError():
             return HTTPStatus.SERVICE_UNAVAILABLE
         case BackendError():
-            return HTTPStatus.FORBIDDEN
+            return HTTPStatus.BAD_GATEWAY
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -36,6 +37,7 @@ def notice_of(error: GitOpsRunError) -> Notice:
     kind, title = {
         HTTPStatus.NOT_FOUND: (NoticeKind.GONE, "That isn't there"),
         HTTPStatus.FORBIDDEN: (NoticeKind.NOT_ALLOWED, "You may not do that"),
-        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster doesn't answer"),
+        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster can't do that now"),
+        HTTPStatus.BAD_GATEWAY: (NoticeKind.FAILED, "The cluster or the store refused"),
     }.get(status_of(error), (NoticeKind.FAILED, "That can't be done"))
     return Notice(kind=kind, title=title, explanation=error.message, next_step=error.hint)

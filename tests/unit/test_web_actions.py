@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitops_run.api.acting import needed
-from gitops_run.errors import BackendError
+from gitops_run.errors import DeniedError
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import (
     RECONCILE_ANNOTATION,
@@ -280,7 +280,7 @@ async def test_a_session_that_is_gone_is_said_to_be_gone() -> None:
 @scenario
 async def test_a_cluster_that_may_not_be_looked_at_is_said_to_be_so() -> None:
     viewing = FakeViewing()
-    viewing.trouble = BackendError("you may not list the sessions", hint="name a namespace")
+    viewing.trouble = DeniedError("you may not list the sessions", hint="name a namespace")
     async with browsing(viewing) as browser:
         page = await browser.get("/")
         document = await browser.get("/api/sessions")
