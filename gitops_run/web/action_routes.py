@@ -27,6 +27,7 @@ from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptVie
 from gitops_run.web.pages.words import counted, session_url
 from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
+from gitops_run.web.unexpected import guarded
 
 BULK_MAX: Final = 500
 BULK_AT_ONCE: Final = 10
@@ -185,10 +186,8 @@ async def _end(visit: Visit) -> ASGIApp:
 
 
 async def _carry_out(visit: Visit, reason: str, ending: Ending) -> None:
-    try:
+    with guarded(visit.site.caller.report, ending.fail):
         ending.receipt = await end(visit.viewer.viewing, ending.state, reason)
-    except GitOpsRunError as error:
-        ending.error = error
 
 
 async def _receipt(visit: Visit) -> ASGIApp:

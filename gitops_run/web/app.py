@@ -49,6 +49,13 @@ _NO_PAGE: Final = Notice(
     next_step="All sessions are on the first page.",
 )
 
+_FAILED: Final = Notice(
+    kind=NoticeKind.FAILED,
+    title="That failed unexpectedly",
+    explanation="The server runs on, and its terminal shows the error.",
+    next_step="Go back, and try again.",
+)
+
 
 @asynccontextmanager
 async def open_site(
@@ -90,6 +97,9 @@ def make_app(site: Site) -> ASGIApp:
     async def missing(request: Request, _: Exception) -> Response:
         return refused(request, _NO_PAGE, HTTPStatus.NOT_FOUND)
 
+    async def failed(request: Request, _: Exception) -> Response:
+        return refused(request, _FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
+
     static = StaticFiles(directory=str(files("gitops_run.web") / "static"))
     routes = [
         Route("/auth", _auth(site)),
@@ -104,8 +114,8 @@ def make_app(site: Site) -> ASGIApp:
         *action_routes.routes(site),
         *documents.routes(site),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPStatus.NOT_FOUND: missing})
-    return Guard(app, site.hosts)
+    handlers = {HTTPStatus.NOT_FOUND: missing, HTTPStatus.INTERNAL_SERVER_ERROR: failed}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), site.hosts, site.caller.report)
 
 
 def _auth(site: Site) -> Callable[[Request], Awaitable[Response]]:

@@ -16,6 +16,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from gitops_run.api.acting import carried_by
+from gitops_run.api.caller import Report
 from gitops_run.api.file_diffs import FileDiffs
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.flux.requests import Verb
@@ -35,6 +36,7 @@ from gitops_run.web.trees import (
     refs_of,
     save_diffs,
 )
+from gitops_run.web.unexpected import guarded, once
 from gitops_run.web.viewer import Viewer
 
 READ_AGAIN_S: Final = 3.0
@@ -75,6 +77,10 @@ class Look:
     error: GitOpsRunError | None = None
     diffs: Mapping[str, tuple[FileChange, ...]] = field(default_factory=dict)
     is_read: anyio.Event = field(default_factory=anyio.Event)
+
+    def fail(self, error: GitOpsRunError) -> None:
+        """Keep why it can't be read."""
+        self.error = error
 
     def view(self) -> SessionView | None:
         """Write what a page shows; None where there is nothing to see."""
@@ -169,7 +175,7 @@ class Looks:
         unused_since: float | None = None
         viewing = look.viewer.viewing
         diffs = FileDiffs(viewing.key(look.namespace, look.name), viewing.caller)
-        bound_at = -BOUND_S
+        bound_at, report = -BOUND_S, once(viewing.caller.report)
         with listening(self._live.bells) as bell:
             while True:
                 now = anyio.current_time()
@@ -179,8 +185,8 @@ class Looks:
                     return
                 if now >= bound_at + BOUND_S:
                     bound_at = now
-                    await _read_bound(look)
-                await self._read(look, diffs)
+                    await _read_bound(look, report)
+                await self._read(look, diffs, report)
                 until = anyio.current_time() + (READ_SOON_S if _is_behind(look) else READ_AGAIN_S)
                 while anyio.current_time() < until and not self._has_news(look):
                     await bell.wait(max(until - anyio.current_time(), 0))
@@ -189,11 +195,11 @@ class Looks:
         state = self._live.find(look.namespace, look.name)
         return state is not look.state and state != look.state
 
-    async def _read(self, look: Look, diffs: FileDiffs) -> None:
+    async def _read(self, look: Look, diffs: FileDiffs, report: Report) -> None:
         """Read once, and ring where something is different."""
         before = _known(look)
         state = self._live.find(look.namespace, look.name)
-        try:
+        with guarded(report, look.fail):
             is_seen = state is not None and await look.viewer.may_see(state)
             look.is_gone = self._live.is_listed and not is_seen
             if state is None or not is_seen:
@@ -208,8 +214,6 @@ class Looks:
                 if diffs.are_here and (look.state != before[0] or not look.is_read.is_set()):
                     look.diffs = await to_thread.run_sync(diffs.by_revision)
             look.error = None
-        except GitOpsRunError as error:
-            look.error = error
         look.is_current = self._live.is_current
         look.is_read.set()
         if _known(look) != before:
@@ -229,11 +233,11 @@ def _is_behind(look: Look) -> bool:
     return (record.run, record.seq) < (summary.run, summary.seq)
 
 
-async def _read_bound(look: Look) -> None:
-    try:
-        look.bound = await look.viewer.viewing.bound(look.namespace)
-    except GitOpsRunError:
-        look.bound = ()
+async def _read_bound(look: Look, report: Report) -> None:
+    bound: tuple[Bound, ...] = ()
+    with guarded(report, lambda _: None):
+        bound = await look.viewer.viewing.bound(look.namespace)
+    look.bound = bound
 
 
 def _ring(look: Look) -> None:

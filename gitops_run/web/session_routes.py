@@ -24,6 +24,7 @@ from gitops_run.web.pages.session import Topic, session_page
 from gitops_run.web.pages.view import SessionView, Tab
 from gitops_run.web.site import Site, Visit, visited
 from gitops_run.web.streams import PING, PING_S, RETRY, EventStream, Since, Watching, browser_events, event
+from gitops_run.web.unexpected import guarded
 
 STREAMS_MAX: Final = 128
 LOGS_MAX: Final = 50
@@ -150,10 +151,8 @@ async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes
     async def follow() -> None:
         with scope:
             async with send:
-                try:
+                with guarded(visit.site.caller.report, failed.append):
                     await visit.viewer.viewing.follow_logs(request, send)
-                except GitOpsRunError as error:
-                    failed.append(error)
 
     visit.site.tasks.start_soon(follow)
     try:

@@ -58,6 +58,10 @@ class Ending:
     receipt: Receipt | None = None
     error: GitOpsRunError | None = None
 
+    def fail(self, error: GitOpsRunError) -> None:
+        """Keep why it failed."""
+        self.error = error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
