@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -28,7 +28,7 @@ from gitops_run.web.login import Logins
 from gitops_run.web.looks import Looks
 from gitops_run.web.metrics import CONTENT_TYPE, Metrics
 from gitops_run.web.notices import notice_of, status_of
-from gitops_run.web.pages.others import me_page, platform_page
+from gitops_run.web.pages.others import logged_in_page, me_page, platform_page
 from gitops_run.web.pages.sessions import sessions_page
 from gitops_run.web.pages.view import (
     Notice,
@@ -37,7 +37,7 @@ from gitops_run.web.pages.view import (
     SessionsQuery,
     WatchView,
 )
-from gitops_run.web.site import LOG_IN, Site, Visit, read_form, refused, visited
+from gitops_run.web.site import LOG_IN, Site, Visit, html, read_form, refused, visited
 from gitops_run.web.viewer import Sight, Viewer, known_rights
 
 FIRST_LIST_S: Final = 3.0
@@ -120,11 +120,18 @@ def make_app(site: Site) -> ASGIApp:
 
 def _auth(site: Site) -> Callable[[Request], Awaitable[Response]]:
     async def auth(request: Request) -> Response:
-        """Take the token, and go on with a cookie and a URL without it."""
+        """Take the token, and go on with a cookie and a URL without it.
+
+        By a page that refreshes: browsers don't send a new cookie that is SameSite=Strict with a redirect
+        that began on another site, as in a terminal that is a web page. Source: RFC 6265bis, 5.2.
+        """
+        if request.method != "GET":
+            return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET"})
         login = site.logins.enter(request.query_params.get("token", ""))
         if login is None:
             return refused(request, LOG_IN, HTTPStatus.UNAUTHORIZED)
-        answer = RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
+        answer = html(request, logged_in_page())
+        answer.headers["Refresh"] = "0; url=/"
         # Without Secure: this is plain HTTP on loopback, where Safari would drop the cookie.
         answer.set_cookie(site.cookie, login.key, httponly=True, samesite="strict", path="/")
         return answer

@@ -107,6 +107,7 @@ def every_page() -> Iterator[str]:
     yield sessions.sessions_page(views.VIEWER, states.team(), NOW, SessionsQuery())
     yield from pages_of(states.session(), view, views.VIEWER)
     yield others.platform_page(views.VIEWER, views.platform_view(), NOW)
+    yield others.logged_in_page()
     yield others.notice_page(None, Notice(kind=NoticeKind.GONE, title="Gone", explanation="It ended."))
 
 

@@ -47,6 +47,11 @@ from gitops_run.web.pages.view import (
 from gitops_run.web.pages.words import age, command, session_url
 
 
+def logged_in_page() -> str:
+    """Write where a browser that has just logged in goes on to."""
+    return page(None, "Logged in", [h1["You are logged in"], p[a(href="/")["All sessions"]]])
+
+
 def me_page(viewer: ViewerView) -> str:
     """Write who the viewer is: user, groups, rights, logout."""
     content = [
