@@ -17,6 +17,7 @@ from gitops_run.api.acting import Asked, act, carried_by, end, require
 from gitops_run.api.end_request import ask_end, look_at_end, outside_bucket
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
 from gitops_run.model.flux.requests import Verb
+from gitops_run.model.session.commands import completed
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
@@ -88,7 +89,8 @@ async def _with_error(visit: Visit, error: GitOpsRunError) -> Response:
     """Show the session's page with what went wrong."""
     namespace, name = visit.place
     async with visit.site.looks.open(visit.viewer, namespace, name) as look:
-        message = Message(text=error.message, hint=error.hint, is_error=True)
+        hint = completed(error.hint, visit.commands)
+        message = Message(text=error.message, hint=hint, is_error=True)
         view = replace(await session_view(visit, look, {}), message=message)
         page = session_page(visit.view(), view, Tab.SAVES, datetime.now(UTC))
         return visit.html(page, status_of(error))
@@ -108,7 +110,7 @@ async def _bulk(visit: Visit) -> Response:
         raise UsageError(
             f"{_DONE[wanted]} {counted(len(set(places)) - len(failed), 'session')}; {len(failed)} failed: "
             f"{'; '.join(failed[:_FAILED_SHOWN])}",
-            hint="go back to the sessions",
+            hint="return to the sessions",
         )
     return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
 
@@ -159,6 +161,8 @@ async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> End
         kept=("the files on the owner's machine", *filter(None, (by_key,))),
         carried_by=carried_by(Verb.END, state, has_stack=is_here),
         missing_right=(await visit.viewer.missing(state, is_here=is_here)).get(Verb.END, ""),
+        place=visit.commands,
+        has_stack=is_here,
     )
 
 

@@ -155,7 +155,7 @@ def _not_listed(visit: Visit) -> Response:
     """Say why no session can be shown at all."""
     trouble = visit.site.live.trouble
     if trouble is not None:
-        return refused(visit.request, notice_of(trouble), status_of(trouble), visit.view())
+        return refused(visit.request, notice_of(trouble, visit.commands), status_of(trouble), visit.view())
     loading = Notice(
         kind=NoticeKind.LOADING,
         title="Reading the sessions",
@@ -208,7 +208,7 @@ async def _platform(visit: Visit) -> Response:
         run = await visit.viewer.viewing.collector_run()
         status = await visit.viewer.viewing.platform()
     except GitOpsRunError as error:
-        notice = notice_of(error)
+        notice = notice_of(error, visit.commands)
     view = PlatformView(
         status=status,
         collected_at=run.succeeded if run else "",

@@ -18,9 +18,11 @@ from anyio.abc import TaskGroup
 from gitops_run.api.acting import carried_by
 from gitops_run.api.caller import Report
 from gitops_run.api.file_diffs import FileDiffs
+from gitops_run.api.places import place_of
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.session.commands import Place
 from gitops_run.model.state.close_up import Bound, CloseUp
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.tree.file_diff import FileChange
@@ -82,6 +84,11 @@ class Look:
         """Keep why it can't be read."""
         self.error = error
 
+    @property
+    def place(self) -> Place:
+        """Say what completes the commands of its hints."""
+        return place_of(self.viewer.viewing, self.namespace, self.name)
+
     def view(self) -> SessionView | None:
         """Write what a page shows; None where there is nothing to see."""
         if self.state is None:
@@ -99,7 +106,8 @@ class Look:
             diffs=save_diffs(state, self.diffs),
             notices=self._notices(),
             extend_by=_ttl(state),
-            context=self.viewer.viewing.request.context,
+            place=self.place,
+            has_stack=is_here,
         )
 
     async def view_of(self, query: Mapping[str, str]) -> SessionView | None:
@@ -127,13 +135,13 @@ class Look:
                 raise NotFound(f"{wanted} is no object of this session any more")
             found = await self.viewer.viewing.object_text(self.namespace, wanted)
         except GitOpsRunError as error:
-            return replace(shown, notice=notice_of(error))
+            return replace(shown, notice=notice_of(error, self.place))
         return replace(shown, yaml=found.text, events=found.events)
 
     def _notices(self) -> Mapping[Tab, Notice]:
         if self.error is not None and (self.close_up is None or self.is_current):
             tabs = Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS)
-            return dict.fromkeys(tabs, notice_of(self.error))
+            return dict.fromkeys(tabs, notice_of(self.error, self.place))
         if self.close_up is None:
             loading = Notice(
                 kind=NoticeKind.LOADING,

@@ -16,11 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from gitops_run.api.caller import Caller
+from gitops_run.api.places import place_of
 from gitops_run.errors import (
     GitOpsRunError,
     GuardError,
     UsageError,
 )
+from gitops_run.model.session.commands import Place
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.web.guard import BODY_BYTES_MAX
@@ -102,6 +104,12 @@ class Visit:
         """Read namespace and name of the session that the URL names."""
         return self.request.path_params["namespace"], self.request.path_params["name"]
 
+    @property
+    def commands(self) -> Place:
+        """Say what completes the commands of hints for what the URL names."""
+        named = self.request.path_params
+        return place_of(self.viewer.viewing, named.get("namespace", ""), named.get("name", ""))
+
     def view(self, rights: tuple[str, ...] = ()) -> ViewerView:
         """Write who looks, for a page."""
         return ViewerView(
@@ -109,6 +117,7 @@ class Visit:
             groups=self.viewer.identity.groups,
             csrf=self.login.csrf,
             context=self.viewer.viewing.request.context,
+            place=place_of(self.viewer.viewing),
             rights=rights,
         )
 
@@ -145,7 +154,7 @@ def visited(site: Site, handler: Handler) -> Callable[[Request], Awaitable[ASGIA
         try:
             return await handler(visit)
         except GitOpsRunError as error:
-            return refused(request, notice_of(error), status_of(error), visit.view())
+            return refused(request, notice_of(error, visit.commands), status_of(error), visit.view())
 
     return endpoint
 

@@ -19,7 +19,9 @@ def guarded(report: Report, failed: Callable[[GitOpsRunError], None]) -> Iterato
         failed(error)
     except Exception as error:  # noqa: BLE001 - the boundary: the server runs on
         report(line_of(error))
-        failed(GitOpsRunError(line_of(error), hint="try again; if it stays, start gitops-run ui again"))
+        failed(
+            GitOpsRunError(line_of(error), hint="try again; if it stays, restart the server: gitops-run ui")
+        )
 
 
 def line_of(error: Exception) -> str:

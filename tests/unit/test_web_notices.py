@@ -9,6 +9,7 @@ import pytest
 from gitops_run.adapters.cluster.connection import refusal
 from gitops_run.adapters.cluster.failures import Way, unauthorized
 from gitops_run.errors import BackendError, GitOpsRunError, GuardError
+from gitops_run.model.session.commands import Place
 from gitops_run.web.notices import notice_of, status_of
 from gitops_run.web.pages.view import NoticeKind
 
@@ -33,12 +34,12 @@ def test_only_an_answer_that_denies_is_shown_as_one(answered: int, shown: int) -
 
 @pytest.mark.parametrize("error", [GuardError("no"), refusal("kind-dev", 403, "no")])
 def test_what_is_denied_is_said_to_be_so(error: GitOpsRunError) -> None:
-    assert notice_of(error).kind is NoticeKind.NOT_ALLOWED
+    assert notice_of(error, Place()).kind is NoticeKind.NOT_ALLOWED
 
 
 @pytest.mark.parametrize("error", [BackendError("no Flux"), refusal("kind-dev", 422, "no")])
 def test_what_failed_is_not_said_to_be_a_missing_right(error: GitOpsRunError) -> None:
-    assert (status_of(error), notice_of(error).kind) == (HTTPStatus.BAD_GATEWAY, NoticeKind.FAILED)
+    assert (status_of(error), notice_of(error, Place()).kind) == (HTTPStatus.BAD_GATEWAY, NoticeKind.FAILED)
 
 
 def test_credentials_that_were_never_accepted_are_denied() -> None:

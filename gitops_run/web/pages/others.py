@@ -200,7 +200,7 @@ def end_page(viewer: ViewerView, view: EndView) -> str:
         if view.missing_right
         else _end_form(viewer, view, f"{url}/end"),
         p[a(href=url)["Back to the session"]],
-        p(".hint")[command(command_of(Verb.END, state.name, viewer.context))],
+        p(".hint")[command(command_of(Verb.END, view.place, has_stack=view.has_stack))],
     ]
     return page(viewer, f"End {state.name}", content, kind="end")
 
