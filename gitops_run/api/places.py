@@ -17,13 +17,19 @@ def place_of(viewing: Viewing, namespace: str = "", name: str = "") -> Place:
     Its namespace is named where it isn't the usual one, and where a stack of this machine may name another.
     """
     request, caller = viewing.request, viewing.caller
-    usual = str(user_files.default_source(caller.environment).values.get("kubeconfig") or "")
-    way = way_to(request.context, request.kubeconfig, usual)
+    way = way_to(request.context, request.kubeconfig, _usual_kubeconfig(caller))
     if not name:
         return Place(given=way, cluster=way)
     is_usual = namespace == SessionName(name).namespace and not _has_stack(name, caller)
     given = way if is_usual else (*way, "--namespace", namespace)
     return Place(name=name, given=given, cluster=way)
+
+
+def _usual_kubeconfig(caller: Caller) -> str:
+    try:
+        return str(user_files.default_source(caller.environment).values.get("kubeconfig") or "")
+    except FileNotFoundError:  # the directory in which this process was started is gone
+        return ""
 
 
 def _has_stack(name: str, caller: Caller) -> bool:

@@ -172,14 +172,21 @@ class Looks:
         look = self._open.get(key)
         if look is None:
             look = self._open[key] = Look(viewer, namespace, name)
-            self._tasks.start_soon(self._follow, key, look)
+            self._tasks.start_soon(self._keep, key, look)
         look.users += 1
         try:
             yield look
         finally:
             look.users -= 1
 
-    async def _follow(self, key: tuple[int, str, str], look: Look) -> None:
+    async def _keep(self, key: tuple[int, str, str], look: Look) -> None:
+        with guarded(look.viewer.viewing.caller.report, look.fail):
+            await self._follow(look)
+        del self._open[key]
+        look.is_read.set()
+
+    async def _follow(self, look: Look) -> None:
+        """Read again and again until nobody looks any more."""
         unused_since: float | None = None
         viewing = look.viewer.viewing
         diffs = FileDiffs(viewing.key(look.namespace, look.name), viewing.caller)
@@ -189,7 +196,6 @@ class Looks:
                 now = anyio.current_time()
                 unused_since = None if look.users else unused_since or now
                 if unused_since is not None and now >= unused_since + LINGER_S:
-                    del self._open[key]
                     return
                 if now >= bound_at + BOUND_S:
                     bound_at = now

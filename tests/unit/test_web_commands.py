@@ -51,6 +51,16 @@ def test_a_stack_of_this_machine_does_not_lead_a_command_to_another_namespace(tm
     assert place.given == (*REMOTE, "--namespace", "run-web")
 
 
+def test_a_page_outlives_the_directory_that_it_was_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started_in = tmp_path / "gone"
+    started_in.mkdir()
+    monkeypatch.chdir(started_in)
+    started_in.rmdir()
+    assert place_of(viewing_of()).cluster == REMOTE  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "..", "A", "a\0"])
 def test_a_name_that_no_session_can_have_is_no_fault(name: str) -> None:
     assert place_of(viewing_of(), "run-web", name).name == name  # type: ignore[arg-type]

@@ -61,6 +61,27 @@ def test_a_session_whose_reading_fails_unexpectedly_is_reported_once(
     run()
 
 
+def test_a_session_that_cannot_even_be_followed_has_a_page_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails_at_once(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("gitops_run.web.looks.FileDiffs", fails_at_once)
+
+    @scenario
+    async def run() -> None:
+        viewing, reports = viewing_that_reports()
+        async with browsing(viewing) as browser:
+            await browser.site.live.listed.wait()
+            page = await browser.get("/s/run-web/web")
+            other = await browser.get("/")
+        assert (page.status_code, "the disk is full" in page.text, other.status_code) == (500, True, 200)
+        assert reports == [LINE]
+
+    run()
+
+
 @scenario
 async def test_a_watch_that_fails_unexpectedly_begins_again() -> None:
     viewing, reports = viewing_that_reports()
