@@ -7,6 +7,7 @@
     ├── ReconcileFailed       4  Flux, or the preflight, said no
     ├── WaitTimeout           5  a deadline passed; says what was waited for
     ├── BackendError          6  the cluster, the store or Pulumi failed
+    │   ├── DeniedError       6  the cluster denies this user what was asked
     │   └── TransientError    6  the same, and trying again may help
     ├── NotFound              7  no such session, object or stack
     └── SandboxError          8  the sandbox could not be built, started or stopped
@@ -68,6 +69,10 @@ class BackendError(GitOpsRunError):
     """Report that the cluster, the store or Pulumi failed."""
 
     exit_code = 6
+
+
+class DeniedError(BackendError):
+    """Report that the cluster denies this user what was asked."""
 
 
 class TransientError(BackendError):

@@ -60,7 +60,8 @@ class _LazyGroup(click.Group):
             with ungrouped(Exception):
                 return super().invoke(ctx)
         except GitOpsRunError as error:
-            from gitops_run.cli.hints import completed, place_of  # noqa: PLC0415 - saves 60 ms, see _fail
+            from gitops_run.cli.hints import place_of  # noqa: PLC0415 - saves 60 ms, see _fail
+            from gitops_run.model.session.commands import completed  # noqa: PLC0415 - as above
 
             error.hint = completed(error.hint, place_of(ctx))
             raise

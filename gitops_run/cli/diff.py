@@ -13,7 +13,7 @@ import click
 from gitops_run.api.diff import diff as inspect
 from gitops_run.cli.basics import json_flag
 from gitops_run.cli.caller import this_caller
-from gitops_run.cli.hints import completed_here, place_of, with_completed_hints
+from gitops_run.cli.hints import completed_here, place_of
 from gitops_run.cli.options import CLUSTER_KEYS, RENDER_KEYS, session_settings, settings_flags
 from gitops_run.cli.output import print_json
 from gitops_run.cli.render import SIGNS, overridden_lines
@@ -23,6 +23,7 @@ from gitops_run.cli.text import for_terminal, lines_after
 from gitops_run.errors import ReconcileFailed
 from gitops_run.flows.judgement import Preflight
 from gitops_run.model.names import SessionName
+from gitops_run.model.session.commands import with_completed_hints
 from gitops_run.model.session.key import SessionKey
 
 DIFFERENT = 1

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 import anyio
 import click
 
-from gitops_run.cli.hints import completed, place_of, with_completed_hints
+from gitops_run.cli.hints import place_of
 from gitops_run.cli.render import lines
 from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.cli.text import for_terminal, lines_after
+from gitops_run.model.session.commands import completed, with_completed_hints
 from gitops_run.model.state.envelope import Envelope, EventStream, Stamp, to_json
 from gitops_run.model.text.problem import printable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -13,10 +13,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gitops_run.api.acting import Asked, act, carried_by, end, has_stack, require
+from gitops_run.api.acting import Asked, act, carried_by, end, require
 from gitops_run.api.end_request import ask_end, look_at_end, outside_bucket
 from gitops_run.errors import GitOpsRunError, GuardError, UsageError
 from gitops_run.model.flux.requests import Verb
+from gitops_run.model.session.commands import completed
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
@@ -24,13 +25,21 @@ from gitops_run.web.notices import status_of
 from gitops_run.web.pages.others import end_page, receipt_page
 from gitops_run.web.pages.session import session_page
 from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptView, Tab
-from gitops_run.web.pages.words import session_url
+from gitops_run.web.pages.words import counted, session_url
 from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
+from gitops_run.web.unexpected import guarded
 
 BULK_MAX: Final = 500
 BULK_AT_ONCE: Final = 10
 _AGAIN_S: Final = "2"
+_FAILED_SHOWN: Final = 10
+_DONE: Final[Mapping[Verb, str]] = {
+    Verb.RETRY: "Retried",
+    Verb.SUSPEND: "Suspended",
+    Verb.RESUME: "Resumed",
+    Verb.EXTEND: "Extended",
+}
 
 
 def routes(site: Site) -> Sequence[Route]:
@@ -80,7 +89,8 @@ async def _with_error(visit: Visit, error: GitOpsRunError) -> Response:
     """Show the session's page with what went wrong."""
     namespace, name = visit.place
     async with visit.site.looks.open(visit.viewer, namespace, name) as look:
-        message = Message(text=error.message, hint=error.hint, is_error=True)
+        hint = completed(error.hint, visit.commands)
+        message = Message(text=error.message, hint=hint, is_error=True)
         view = replace(await session_view(visit, look, {}), message=message)
         page = session_page(visit.view(), view, Tab.SAVES, datetime.now(UTC))
         return visit.html(page, status_of(error))
@@ -96,11 +106,11 @@ async def _bulk(visit: Visit) -> Response:
     asked = _asked(wanted, fields)
     why_not = await _each(visit, asked, places)
     if why_not:
-        failed = [f"{place}: {why_not[place]}" for place in places if place in why_not]
+        failed = [f"{place}: {why}" for place, why in sorted(why_not.items())]
         raise UsageError(
-            f"{asked.verb.value}: done for {len(places) - len(failed)}, not for {len(failed)}. "
-            f"{'; '.join(failed[:10])}",
-            hint="The others are done. Go back to the sessions.",
+            f"{_DONE[wanted]} {counted(len(set(places)) - len(failed), 'session')}; {len(failed)} failed: "
+            f"{'; '.join(failed[:_FAILED_SHOWN])}",
+            hint="return to the sessions",
         )
     return RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
 
@@ -132,7 +142,7 @@ async def _end_form(visit: Visit) -> ASGIApp:
 
 
 async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> EndView:
-    is_here, bucket = has_stack(state, visit.viewer.viewing), outside_bucket(state)
+    is_here, bucket = visit.viewer.has_stack(state), outside_bucket(state)
     by_key = f"{bucket}, unless the collector has the store's key" if bucket and not is_here else ""
     inventory = close_up.details.inventory
     return EndView(
@@ -150,7 +160,9 @@ async def _end_view(visit: Visit, state: SessionState, close_up: CloseUp) -> End
         ),
         kept=("the files on the owner's machine", *filter(None, (by_key,))),
         carried_by=carried_by(Verb.END, state, has_stack=is_here),
-        missing_right=(await visit.viewer.missing(state)).get(Verb.END, ""),
+        missing_right=(await visit.viewer.missing(state, is_here=is_here)).get(Verb.END, ""),
+        place=visit.commands,
+        has_stack=is_here,
     )
 
 
@@ -169,7 +181,7 @@ async def _end(visit: Visit) -> ASGIApp:
     known = endings.get(key)
     if known is not None and known.receipt is None and known.error is None:
         pass  # it is under way
-    elif has_stack(state, viewing):
+    elif visit.viewer.has_stack(state):
         ending = endings[key] = Ending(state=state)
         visit.site.tasks.start_soon(_carry_out, visit, reason, ending)
     else:
@@ -178,10 +190,8 @@ async def _end(visit: Visit) -> ASGIApp:
 
 
 async def _carry_out(visit: Visit, reason: str, ending: Ending) -> None:
-    try:
+    with guarded(visit.site.caller.report, ending.fail):
         ending.receipt = await end(visit.viewer.viewing, ending.state, reason)
-    except GitOpsRunError as error:
-        ending.error = error
 
 
 async def _receipt(visit: Visit) -> ASGIApp:

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -28,7 +28,7 @@ from gitops_run.web.login import Logins
 from gitops_run.web.looks import Looks
 from gitops_run.web.metrics import CONTENT_TYPE, Metrics
 from gitops_run.web.notices import notice_of, status_of
-from gitops_run.web.pages.others import me_page, platform_page
+from gitops_run.web.pages.others import logged_in_page, me_page, platform_page
 from gitops_run.web.pages.sessions import sessions_page
 from gitops_run.web.pages.view import (
     Notice,
@@ -37,7 +37,7 @@ from gitops_run.web.pages.view import (
     SessionsQuery,
     WatchView,
 )
-from gitops_run.web.site import LOG_IN, Site, Visit, read_form, refused, visited
+from gitops_run.web.site import LOG_IN, Site, Visit, html, read_form, refused, visited
 from gitops_run.web.viewer import Sight, Viewer, known_rights
 
 FIRST_LIST_S: Final = 3.0
@@ -47,6 +47,13 @@ _NO_PAGE: Final = Notice(
     title="There is no such page",
     explanation="The address may be mistyped.",
     next_step="All sessions are on the first page.",
+)
+
+_FAILED: Final = Notice(
+    kind=NoticeKind.FAILED,
+    title="That failed unexpectedly",
+    explanation="The server runs on, and its terminal shows the error.",
+    next_step="Go back, and try again.",
 )
 
 
@@ -90,6 +97,9 @@ def make_app(site: Site) -> ASGIApp:
     async def missing(request: Request, _: Exception) -> Response:
         return refused(request, _NO_PAGE, HTTPStatus.NOT_FOUND)
 
+    async def failed(request: Request, _: Exception) -> Response:
+        return refused(request, _FAILED, HTTPStatus.INTERNAL_SERVER_ERROR)
+
     static = StaticFiles(directory=str(files("gitops_run.web") / "static"))
     routes = [
         Route("/auth", _auth(site)),
@@ -104,17 +114,24 @@ def make_app(site: Site) -> ASGIApp:
         *action_routes.routes(site),
         *documents.routes(site),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPStatus.NOT_FOUND: missing})
-    return Guard(app, site.hosts)
+    handlers = {HTTPStatus.NOT_FOUND: missing, HTTPStatus.INTERNAL_SERVER_ERROR: failed}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), site.hosts, site.caller.report)
 
 
 def _auth(site: Site) -> Callable[[Request], Awaitable[Response]]:
     async def auth(request: Request) -> Response:
-        """Take the token, and go on with a cookie and a URL without it."""
+        """Take the token, and go on with a cookie and a URL without it.
+
+        By a page that refreshes: browsers don't send a new cookie that is SameSite=Strict with a redirect
+        that began on another site, as in a terminal that is a web page. Source: RFC 6265bis, 5.2.
+        """
+        if request.method != "GET":
+            return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET"})
         login = site.logins.enter(request.query_params.get("token", ""))
         if login is None:
             return refused(request, LOG_IN, HTTPStatus.UNAUTHORIZED)
-        answer = RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER)
+        answer = html(request, logged_in_page())
+        answer.headers["Refresh"] = "0; url=/"
         # Without Secure: this is plain HTTP on loopback, where Safari would drop the cookie.
         answer.set_cookie(site.cookie, login.key, httponly=True, samesite="strict", path="/")
         return answer
@@ -138,7 +155,7 @@ def _not_listed(visit: Visit) -> Response:
     """Say why no session can be shown at all."""
     trouble = visit.site.live.trouble
     if trouble is not None:
-        return refused(visit.request, notice_of(trouble), status_of(trouble), visit.view())
+        return refused(visit.request, notice_of(trouble, visit.commands), status_of(trouble), visit.view())
     loading = Notice(
         kind=NoticeKind.LOADING,
         title="Reading the sessions",
@@ -191,7 +208,7 @@ async def _platform(visit: Visit) -> Response:
         run = await visit.viewer.viewing.collector_run()
         status = await visit.viewer.viewing.platform()
     except GitOpsRunError as error:
-        notice = notice_of(error)
+        notice = notice_of(error, visit.commands)
     view = PlatformView(
         status=status,
         collected_at=run.succeeded if run else "",

@@ -13,8 +13,13 @@ from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gitops_run.api.caller import Report
+from gitops_run.errors import ungrouped
+from gitops_run.web.unexpected import line_of
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,8 +77,10 @@ def _is_too_large(headers: Headers) -> bool:
 class Guard:
     """Refuse requests that don't belong here, and add the headers to every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], report: Report) -> None:
+        """report: takes a line for each request that fails unexpectedly."""
         self._app = app
+        self._report = report
         self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,4 +101,10 @@ class Guard:
             refused = PlainTextResponse(refusal.message, status_code=refusal.status)
             await refused(scope, receive, send_with_headers)
             return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            with ungrouped(Exception):
+                await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass
+        except Exception as error:  # noqa: BLE001 - the application has answered with 500, if it still could
+            self._report(line_of(error))

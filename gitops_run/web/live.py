@@ -20,10 +20,11 @@ import anyio
 
 from gitops_run.api.viewing import Viewing
 from gitops_run.api.watch import KindPulse, SessionWatch
-from gitops_run.errors import GitOpsRunError, ungrouped
+from gitops_run.errors import GitOpsRunError
 from gitops_run.model.state.session_state import Phase, SessionState, phase
 from gitops_run.web.bells import Bells
 from gitops_run.web.pages.sessions import row_id, session_row
+from gitops_run.web.unexpected import guarded, once
 
 RETRY_S: Final = 2.0
 LOOK_S: Final = 20.0
@@ -65,16 +66,17 @@ class Live:
 
     async def run(self) -> None:
         """Watch until cancelled; what fails is tried again, and is_current says that it failed."""
+        report = once(self._viewing.caller.report)
         while True:
             self._again = anyio.Event()
-            try:
-                with ungrouped():
-                    await self._watch_once()
-            except GitOpsRunError as error:
-                self.trouble = error
+            with guarded(report, self._fail):
+                await self._watch_once()
             self._watch = None
             self.bells.ring()
             await anyio.sleep(RETRY_S if self.trouble else 0)
+
+    def _fail(self, error: GitOpsRunError) -> None:
+        self.trouble = error
 
     def watch_again(self) -> None:
         """Begin again: a right was given or taken, so that other sessions may be seen."""

@@ -15,11 +15,14 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from gitops_run.api.acting import carried_by, has_stack
+from gitops_run.api.acting import carried_by
+from gitops_run.api.caller import Report
 from gitops_run.api.file_diffs import FileDiffs
+from gitops_run.api.places import place_of
 from gitops_run.errors import GitOpsRunError, NotFound
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.objects.identity import ObjectRef
+from gitops_run.model.session.commands import Place
 from gitops_run.model.state.close_up import Bound, CloseUp
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.tree.file_diff import FileChange
@@ -29,13 +32,13 @@ from gitops_run.web.notices import notice_of
 from gitops_run.web.pages.view import Notice, NoticeKind, OpenedObject, Rights, SessionView, Tab
 from gitops_run.web.trees import (
     access_lines,
-    explanations,
     missing_notices,
     object_tree,
     pod_views,
     refs_of,
     save_diffs,
 )
+from gitops_run.web.unexpected import guarded, once
 from gitops_run.web.viewer import Viewer
 
 READ_AGAIN_S: Final = 3.0
@@ -71,18 +74,27 @@ class Look:
     state: SessionState | None = None
     close_up: CloseUp | None = None
     bound: tuple[Bound, ...] = ()
+    has_stack: bool = False
     missing: Mapping[Verb, str] = field(default_factory=dict)
     error: GitOpsRunError | None = None
     diffs: Mapping[str, tuple[FileChange, ...]] = field(default_factory=dict)
     is_read: anyio.Event = field(default_factory=anyio.Event)
+
+    def fail(self, error: GitOpsRunError) -> None:
+        """Keep why it can't be read."""
+        self.error = error
+
+    @property
+    def place(self) -> Place:
+        """Say what completes the commands of its hints."""
+        return place_of(self.viewer.viewing, self.namespace, self.name)
 
     def view(self) -> SessionView | None:
         """Write what a page shows; None where there is nothing to see."""
         if self.state is None:
             return None
         state, close_up = self.state, self.close_up or CloseUp()
-        state = replace(state, record=close_up.record or state.record)
-        is_here = has_stack(state, self.viewer.viewing)
+        state, is_here = replace(state, record=close_up.record or state.record), self.has_stack
         return SessionView(
             state=state,
             rights=Rights(missing=self.missing),
@@ -92,10 +104,10 @@ class Look:
             pods=pod_views(close_up.pods),
             access=access_lines(self.bound),
             diffs=save_diffs(state, self.diffs),
-            explanations=explanations(state),
             notices=self._notices(),
             extend_by=_ttl(state),
-            context=self.viewer.viewing.request.context,
+            place=self.place,
+            has_stack=is_here,
         )
 
     async def view_of(self, query: Mapping[str, str]) -> SessionView | None:
@@ -123,18 +135,13 @@ class Look:
                 raise NotFound(f"{wanted} is no object of this session any more")
             found = await self.viewer.viewing.object_text(self.namespace, wanted)
         except GitOpsRunError as error:
-            return replace(shown, notice=notice_of(error))
+            return replace(shown, notice=notice_of(error, self.place))
         return replace(shown, yaml=found.text, events=found.events)
 
     def _notices(self) -> Mapping[Tab, Notice]:
         if self.error is not None and (self.close_up is None or self.is_current):
-            cut = Notice(
-                kind=NoticeKind.CUT_OFF,
-                title="The cluster doesn't answer",
-                explanation=self.error.message,
-                next_step=self.error.hint,
-            )
-            return dict.fromkeys(Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS), cut)
+            tabs = Tab if self.close_up is None else (Tab.OBJECTS, Tab.ACCESS)
+            return dict.fromkeys(tabs, notice_of(self.error, self.place))
         if self.close_up is None:
             loading = Notice(
                 kind=NoticeKind.LOADING,
@@ -165,29 +172,35 @@ class Looks:
         look = self._open.get(key)
         if look is None:
             look = self._open[key] = Look(viewer, namespace, name)
-            self._tasks.start_soon(self._follow, key, look)
+            self._tasks.start_soon(self._keep, key, look)
         look.users += 1
         try:
             yield look
         finally:
             look.users -= 1
 
-    async def _follow(self, key: tuple[int, str, str], look: Look) -> None:
+    async def _keep(self, key: tuple[int, str, str], look: Look) -> None:
+        with guarded(look.viewer.viewing.caller.report, look.fail):
+            await self._follow(look)
+        del self._open[key]
+        look.is_read.set()
+
+    async def _follow(self, look: Look) -> None:
+        """Read again and again until nobody looks any more."""
         unused_since: float | None = None
         viewing = look.viewer.viewing
         diffs = FileDiffs(viewing.key(look.namespace, look.name), viewing.caller)
-        bound_at = -BOUND_S
+        bound_at, report = -BOUND_S, once(viewing.caller.report)
         with listening(self._live.bells) as bell:
             while True:
                 now = anyio.current_time()
                 unused_since = None if look.users else unused_since or now
                 if unused_since is not None and now >= unused_since + LINGER_S:
-                    del self._open[key]
                     return
                 if now >= bound_at + BOUND_S:
                     bound_at = now
-                    await _read_bound(look)
-                await self._read(look, diffs)
+                    await _read_bound(look, report)
+                await self._read(look, diffs, report)
                 until = anyio.current_time() + (READ_SOON_S if _is_behind(look) else READ_AGAIN_S)
                 while anyio.current_time() < until and not self._has_news(look):
                     await bell.wait(max(until - anyio.current_time(), 0))
@@ -196,26 +209,25 @@ class Looks:
         state = self._live.find(look.namespace, look.name)
         return state is not look.state and state != look.state
 
-    async def _read(self, look: Look, diffs: FileDiffs) -> None:
+    async def _read(self, look: Look, diffs: FileDiffs, report: Report) -> None:
         """Read once, and ring where something is different."""
         before = _known(look)
         state = self._live.find(look.namespace, look.name)
-        try:
+        with guarded(report, look.fail):
             is_seen = state is not None and await look.viewer.may_see(state)
             look.is_gone = self._live.is_listed and not is_seen
             if state is None or not is_seen:
                 look.state = look.close_up = None
             else:
                 look.state = state  # at once: the row's news are not to wait for the reading
-                look.missing = await look.viewer.missing(state)
+                look.has_stack = look.viewer.has_stack(state)
+                look.missing = await look.viewer.missing(state, is_here=look.has_stack)
                 if look.is_read.is_set() and look.state != before[0]:
                     _ring(look)
                 look.close_up = await look.viewer.viewing.close_up(look.namespace, look.name)
                 if diffs.are_here and (look.state != before[0] or not look.is_read.is_set()):
                     look.diffs = await to_thread.run_sync(diffs.by_revision)
             look.error = None
-        except GitOpsRunError as error:
-            look.error = error
         look.is_current = self._live.is_current
         look.is_read.set()
         if _known(look) != before:
@@ -223,7 +235,8 @@ class Looks:
 
 
 def _known(look: Look) -> tuple[object, ...]:
-    return look.state, look.close_up, look.missing, look.is_gone, look.error, look.is_current, look.diffs
+    seen = look.state, look.close_up, look.is_gone, look.error, look.is_current
+    return *seen, look.has_stack, look.missing, look.diffs
 
 
 def _is_behind(look: Look) -> bool:
@@ -234,11 +247,11 @@ def _is_behind(look: Look) -> bool:
     return (record.run, record.seq) < (summary.run, summary.seq)
 
 
-async def _read_bound(look: Look) -> None:
-    try:
-        look.bound = await look.viewer.viewing.bound(look.namespace)
-    except GitOpsRunError:
-        look.bound = ()
+async def _read_bound(look: Look, report: Report) -> None:
+    bound: tuple[Bound, ...] = ()
+    with guarded(report, lambda _: None):
+        bound = await look.viewer.viewing.bound(look.namespace)
+    look.bound = bound
 
 
 def _ring(look: Look) -> None:

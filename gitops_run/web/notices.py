@@ -6,12 +6,14 @@ from http import HTTPStatus
 
 from gitops_run.errors import (
     BackendError,
+    DeniedError,
     GitOpsRunError,
     GuardError,
     NotFound,
     TransientError,
     UsageError,
 )
+from gitops_run.model.session.commands import Place, completed
 from gitops_run.web.pages.view import Notice, NoticeKind
 
 
@@ -20,22 +22,23 @@ def status_of(error: GitOpsRunError) -> HTTPStatus:
     match error:
         case NotFound():
             return HTTPStatus.NOT_FOUND
-        case GuardError():
+        case GuardError() | DeniedError():
             return HTTPStatus.FORBIDDEN
         case UsageError():
             return HTTPStatus.BAD_REQUEST
         case TransientError():
             return HTTPStatus.SERVICE_UNAVAILABLE
         case BackendError():
-            return HTTPStatus.FORBIDDEN
+            return HTTPStatus.BAD_GATEWAY
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def notice_of(error: GitOpsRunError) -> Notice:
-    """Explain an error as a page does."""
+def notice_of(error: GitOpsRunError, place: Place) -> Notice:
+    """Explain an error as a page does. place: completes the commands of its hint."""
     kind, title = {
         HTTPStatus.NOT_FOUND: (NoticeKind.GONE, "That isn't there"),
         HTTPStatus.FORBIDDEN: (NoticeKind.NOT_ALLOWED, "You may not do that"),
-        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster doesn't answer"),
+        HTTPStatus.SERVICE_UNAVAILABLE: (NoticeKind.CUT_OFF, "The cluster can't do that now"),
+        HTTPStatus.BAD_GATEWAY: (NoticeKind.FAILED, "The cluster or the store refused"),
     }.get(status_of(error), (NoticeKind.FAILED, "That can't be done"))
-    return Notice(kind=kind, title=title, explanation=error.message, next_step=error.hint)
+    return Notice(kind=kind, title=title, explanation=error.message, next_step=completed(error.hint, place))

@@ -18,12 +18,14 @@ from starlette.types import ASGIApp
 
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound, TransientError, UsageError
 from gitops_run.model.rights.right import Right
+from gitops_run.model.session.commands import completed
 from gitops_run.model.state.close_up import LogLine, LogRequest
 from gitops_run.web.looks import FIRST_S, Look, tab_of
 from gitops_run.web.pages.session import Topic, session_page
 from gitops_run.web.pages.view import SessionView, Tab
 from gitops_run.web.site import Site, Visit, visited
 from gitops_run.web.streams import PING, PING_S, RETRY, EventStream, Since, Watching, browser_events, event
+from gitops_run.web.unexpected import guarded
 
 STREAMS_MAX: Final = 128
 LOGS_MAX: Final = 50
@@ -111,18 +113,19 @@ async def _logs(visit: Visit) -> ASGIApp:
         if visit.viewer.logs >= LOGS_MAX:
             raise UsageError(f"{LOGS_MAX} logs are followed already.", hint="Close a page of logs.")
     except GitOpsRunError as error:
-        return EventStream(_failure(error))
+        return EventStream(_failure(error, visit))
     said = visit.request.query_params
     is_previous = said.get("previous", "") in {"1", "true", "on"}
     request = LogRequest(namespace=visit.place[0], pod=said.get("pod", ""), is_previous=is_previous)
     return EventStream(_log_events(visit, request))
 
 
-async def _failure(error: GitOpsRunError) -> AsyncGenerator[bytes, None]:
+async def _failure(error: GitOpsRunError, visit: Visit) -> AsyncGenerator[bytes, None]:
     if isinstance(error, TransientError):
         yield event("note", json.dumps({"pod": "", "container": "", "text": error.message}))
         return
-    yield event("denied", json.dumps({"message": error.message, "hint": error.hint}))
+    hint = completed(error.hint, visit.commands)
+    yield event("denied", json.dumps({"message": error.message, "hint": hint}))
     yield event("end", "{}")
 
 
@@ -150,10 +153,8 @@ async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes
     async def follow() -> None:
         with scope:
             async with send:
-                try:
+                with guarded(visit.site.caller.report, failed.append):
                     await visit.viewer.viewing.follow_logs(request, send)
-                except GitOpsRunError as error:
-                    failed.append(error)
 
     visit.site.tasks.start_soon(follow)
     try:
@@ -176,7 +177,7 @@ async def _log_events(visit: Visit, request: LogRequest) -> AsyncGenerator[bytes
     if not failed:
         yield event("end", "{}")
         return
-    async for one in _failure(failed[0]):
+    async for one in _failure(failed[0], visit):
         yield one
 
 

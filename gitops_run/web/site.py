@@ -16,11 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from gitops_run.api.caller import Caller
+from gitops_run.api.places import place_of
 from gitops_run.errors import (
     GitOpsRunError,
     GuardError,
     UsageError,
 )
+from gitops_run.model.session.commands import Place
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.web.guard import BODY_BYTES_MAX
@@ -57,6 +59,10 @@ class Ending:
     request: str = ""
     receipt: Receipt | None = None
     error: GitOpsRunError | None = None
+
+    def fail(self, error: GitOpsRunError) -> None:
+        """Keep why it failed."""
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,12 @@ class Visit:
         """Read namespace and name of the session that the URL names."""
         return self.request.path_params["namespace"], self.request.path_params["name"]
 
+    @property
+    def commands(self) -> Place:
+        """Say what completes the commands of hints for what the URL names."""
+        named = self.request.path_params
+        return place_of(self.viewer.viewing, named.get("namespace", ""), named.get("name", ""))
+
     def view(self, rights: tuple[str, ...] = ()) -> ViewerView:
         """Write who looks, for a page."""
         return ViewerView(
@@ -105,6 +117,7 @@ class Visit:
             groups=self.viewer.identity.groups,
             csrf=self.login.csrf,
             context=self.viewer.viewing.request.context,
+            place=place_of(self.viewer.viewing),
             rights=rights,
         )
 
@@ -141,7 +154,7 @@ def visited(site: Site, handler: Handler) -> Callable[[Request], Awaitable[ASGIA
         try:
             return await handler(visit)
         except GitOpsRunError as error:
-            return refused(request, notice_of(error), status_of(error), visit.view())
+            return refused(request, notice_of(error, visit.commands), status_of(error), visit.view())
 
     return endpoint
 
@@ -174,7 +187,7 @@ async def read_form(visit: Visit) -> dict[str, list[str]]:
     for key, value in pairs:
         fields.setdefault(key, []).append(value)
     if not hmac.compare_digest(first(fields, "csrf").encode(), visit.login.csrf.encode()):
-        raise GuardError("the form is not of this login", hint="open the page again, and repeat it")
+        raise GuardError("this form belongs to another login", hint="reload the page, and repeat it")
     return fields
 
 

@@ -16,7 +16,6 @@ from gitops_run.model.state.session_state import SessionState, TargetState
 from gitops_run.model.tree.file_diff import FileChange
 from gitops_run.web.pages.view import (
     AccessLine,
-    Explanation,
     FileDiff,
     Notice,
     NoticeKind,
@@ -150,29 +149,6 @@ def access_lines(bound: Iterable[Bound]) -> tuple[AccessLine, ...]:
         )
         for one in bound
     )
-
-
-def explanations(state: SessionState) -> tuple[Explanation, ...]:
-    """Explain what Flux says of a session that it could not apply."""
-    found = []
-    if state.source and state.source.ready == "False":
-        found.append(
-            Explanation(
-                title="Flux can't fetch what was saved",
-                lines=tuple(state.source.message.splitlines()),
-                hint="to check the cluster and its store: gitops-run doctor",
-            )
-        )
-    found += [
-        Explanation(
-            title=f"{target.object}: {target.reason}",
-            lines=tuple(target.message.splitlines()),
-            hint="repair the files and save, or go back to an earlier snapshot",
-        )
-        for target in state.targets
-        if target.ready == "False" and target.attempted
-    ]
-    return tuple(found)
 
 
 def save_diffs(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from gitops_run.api.acting import carried_by
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.platform.status import CollectorRun, ComponentStatus, PlatformStatus
+from gitops_run.model.session.commands import Place
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.state.details import ClusterEvent, Condition, SessionDetails
 from gitops_run.model.state.session_state import SessionState
@@ -27,11 +28,13 @@ from gitops_run.web.pages.view import (
 from tests.browser import states
 from tests.browser.states import ago
 
+WAY = ("--context", "kind-dev")
 VIEWER = ViewerView(
     user="mara",
     groups=("developers", "checkout", "system:authenticated"),
     csrf="token",
     context="kind-dev",
+    place=Place(given=WAY, cluster=WAY),
     rights=(
         "see all sessions of the cluster",
         "retry, suspend, resume, extend and undo in run-checkout and run-web-mara",
@@ -166,7 +169,8 @@ def session_view(state: SessionState | None = None) -> SessionView:
         access=ACCESS,
         diffs={(last.run, last.number): (DIFF,)} if last else {},
         extend_by="8h",
-        context="kind-dev",
+        place=Place(name="checkout", given=WAY, cluster=WAY),
+        has_stack=True,
     )
 
 
@@ -248,6 +252,8 @@ def platform_view() -> PlatformView:
 def end_view() -> EndView:
     return EndView(
         state=states.session(),
+        place=Place(name="checkout", given=WAY, cluster=WAY),
+        has_stack=True,
         deleted=(
             "ConfigMap run-checkout/settings-7h2k",
             "Deployment.apps run-checkout/web",

@@ -374,6 +374,28 @@ def test_a_login_that_ends_is_said(page: Page, example: Example) -> None:
     expect(page.locator("#cut")).to_contain_text("Your login has ended")
 
 
+def test_a_tab_that_is_opened_after_a_new_login_is_live_and_brings_the_old_ones_back(
+    page: Page, example: Example
+) -> None:
+    live(page, "/")
+    example.send("login", {})
+    expect(page.locator("#cut")).to_contain_text("Your login has ended")
+    example.change(states.with_record(states.session(), states.record(branch="after-login")))
+    tab = page.context.new_page()
+    tab.clock.set_fixed_time(states.NOW)
+    for each in (live(tab, "/"), page):
+        expect(each.locator("#cut")).to_be_hidden()
+        expect(each.locator("#row-run-checkout_checkout")).to_contain_text("after-login")
+
+
+def test_a_server_with_too_many_streams_is_said(page: Page, example: Example) -> None:
+    live(page, "/")
+    example.is_down = True  # a stream that is refused has one event, and ends
+    example.send("busy", {})
+    example.cut()
+    expect(page.locator("#cut")).to_contain_text("Too many pages are open")
+
+
 def test_eight_tabs_share_one_stream_and_are_all_live(page: Page, example: Example) -> None:
     live(page, "/")
     tabs = [page, *(page.context.new_page() for _ in range(7))]

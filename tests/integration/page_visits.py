@@ -66,6 +66,7 @@ def visiting(
         try:
             first = context.new_page()
             first.goto(link)
+            first.wait_for_url(f"{url}/")
             first.close()
             yield Visit(url, ui, context, faults)
         finally:

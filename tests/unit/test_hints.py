@@ -15,10 +15,10 @@ import pytest
 import gitops_run
 from gitops_run.cli.app import cli
 from gitops_run.cli.diff import print_difference
-from gitops_run.cli.hints import COMMAND, Place, completed
 from gitops_run.cli.output import event_stream
 from gitops_run.errors import GitOpsRunError
 from gitops_run.flows.judgement import Preflight
+from gitops_run.model.session.commands import COMMAND, Place, completed
 from gitops_run.model.state.events import SaveBroken
 from gitops_run.model.text.problem import Problem
 
@@ -32,9 +32,9 @@ NO_HINTS = (
     "gitops-run sandbox web",
 )
 """Texts that only look like a command."""
-FILLED = {"wanted": "real", "verb": "retry", "where": "", "_ARGUMENTS.get(action, '')": ""}
+FILLED = {"wanted": "real"}
 """What a variable of a hint is filled with here, where that isn't a name."""
-LEFT_TO_A_PERSON = {"DIR", "FILE", "NAMESPACE", "URL"}
+LEFT_TO_A_PERSON = {"DIR", "DURATION", "FILE", "NAMESPACE", "REVISION", "TEXT", "URL"}
 """What nobody but the person who reads a hint can know."""
 OTHER_COMMAND = re.compile(r"(?:: |; |then |^)(kubectl|pulumi|flux|helm|go) (?!is |failed)([a-z]+)")
 OTHERS = {

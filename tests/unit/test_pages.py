@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from gitops_run.cli.app import COMMANDS
 from gitops_run.model.flux.requests import Verb
+from gitops_run.model.session.commands import Place
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.session_state import Phase, SessionState
 from gitops_run.model.state.summary import Summary
@@ -107,6 +109,7 @@ def every_page() -> Iterator[str]:
     yield sessions.sessions_page(views.VIEWER, states.team(), NOW, SessionsQuery())
     yield from pages_of(states.session(), view, views.VIEWER)
     yield others.platform_page(views.VIEWER, views.platform_view(), NOW)
+    yield others.logged_in_page()
     yield others.notice_page(None, Notice(kind=NoticeKind.GONE, title="Gone", explanation="It ended."))
 
 
@@ -247,13 +250,23 @@ def test_a_disabled_action_names_the_missing_right() -> None:
     assert "do-undo" not in page.values("commandfor")
 
 
+@pytest.mark.parametrize("has_stack", [True, False])
 @pytest.mark.parametrize("action", Verb)
-def test_each_action_has_a_command(action: Verb) -> None:
-    words = command_of(action, "web", "kind dev").split()
+def test_each_action_has_a_command_that_leads_to_its_session(action: Verb, *, has_stack: bool) -> None:
+    place = Place(name="a b", given=("--context", "kind dev"))
+    words = shlex.split(command_of(action, place, has_stack=has_stack))
     assert words[0] == "gitops-run"
     assert words[1] in COMMANDS
-    assert words[-2:] == ["'kind", "dev'"]
+    assert words[2] == "a b"
+    assert words[-2:] == ["--context", "kind dev"]
     assert action in WORDS
+
+
+@pytest.mark.parametrize(("has_stack", "command"), [(True, "down a"), (False, "request a end --reason TEXT")])
+def test_the_command_that_ends_a_session_asks_for_it_where_the_stack_is_elsewhere(
+    command: str, *, has_stack: bool
+) -> None:
+    assert command_of(Verb.END, Place(name="a"), has_stack=has_stack) == f"gitops-run {command}"
 
 
 def test_failed_objects_come_first_and_their_owners_with_them() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitops_run.api.acting import needed
-from gitops_run.errors import BackendError
+from gitops_run.errors import DeniedError
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.names import (
     RECONCILE_ANNOTATION,
@@ -275,8 +275,7 @@ async def test_many_sessions_are_changed_at_once_and_one_that_fails_keeps_no_oth
             "/bulk", action="suspend", reason="lunch", session=["run-api/api", "run-web/web"]
         )
     assert [path for path, _ in viewing.connection.patched] == [KUSTOMIZATION]
-    assert "done for 1, not for 1" in answer.text
-    assert "run-api/api" in answer.text
+    assert "Suspended 1 session; 1 failed: run-api/api" in answer.text
 
 
 @pytest.mark.parametrize("action", ["undo", "end", "delete", ""])
@@ -303,7 +302,7 @@ async def test_a_session_that_is_gone_is_said_to_be_gone() -> None:
 @scenario
 async def test_a_cluster_that_may_not_be_looked_at_is_said_to_be_so() -> None:
     viewing = FakeViewing()
-    viewing.trouble = BackendError("you may not list the sessions", hint="name a namespace")
+    viewing.trouble = DeniedError("you may not list the sessions", hint="name a namespace")
     async with browsing(viewing) as browser:
         page = await browser.get("/")
         document = await browser.get("/api/sessions")

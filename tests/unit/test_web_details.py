@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import anyio
+import pytest
 import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.errors import BackendError
+from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.objects.identity import ObjectRef
 from gitops_run.model.objects.shown import MASK, as_shown
@@ -122,6 +123,23 @@ async def test_a_cluster_that_does_not_answer_leaves_the_page_with_what_is_known
     assert "the cluster answers nothing" in page.text
 
 
+def test_a_session_whose_stack_file_cannot_be_used_has_its_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unusable(*_: object) -> bool:
+        raise UsageError("the stack file can't be read")
+
+    monkeypatch.setattr("gitops_run.web.viewer.has_stack", unusable)
+
+    @scenario
+    async def run() -> None:
+        async with browsing(FakeViewing([session()])) as browser:
+            page = await browser.get("/s/run-web/web?tab=why")
+            end = await browser.get("/s/run-web/web/end")
+        assert (page.status_code, end.status_code) == (200, 200)
+        assert "the collector" in end.text
+
+    run()
+
+
 @scenario
 async def test_a_page_stays_as_it_was_while_the_watch_is_cut() -> None:
     viewing = FakeViewing([session()])
@@ -187,7 +205,7 @@ async def test_the_platform_page_shows_when_the_collector_ran() -> None:
         }
         viewing.connection.cron_job = {"spec": {"schedule": "*/10 * * * *"}, "status": status}
         ran = await browser.get("/platform")
-    assert "no run is known" in never.text
+    assert "has never run, or you may not see it" in never.text
     assert 'datetime="2026-11-26T10:00:00Z"' in ran.text
     assert "The run of 2026-11-26T10:10:00Z has not succeeded." in ran.text
 

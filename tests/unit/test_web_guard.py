@@ -118,12 +118,23 @@ async def test_the_token_logs_one_browser_in_once() -> None:
         browser.client.cookies.clear()
         second = await browser.get(f"/auth?token={token}")
     cookie = first.headers["set-cookie"].lower()
-    assert (first.status_code, first.headers["location"]) == (303, "/")
+    # No redirect: a link from another program's page would be followed without a cookie that is Strict.
+    assert (first.status_code, first.headers["refresh"]) == (200, "0; url=/")
     assert cookie.startswith(f"{COOKIE}=")
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert "domain" not in cookie
     assert second.status_code == 401
+
+
+@scenario
+async def test_a_request_for_the_head_of_the_link_does_not_spend_the_token() -> None:
+    async with browsing(FakeViewing()) as browser:
+        link = f"/auth?token={browser.site.logins.new_token()}"
+        head = await browser.client.head(link)
+        first = await browser.get(link)
+    assert (head.status_code, head.headers["allow"], "set-cookie" in head.headers) == (405, "GET", False)
+    assert first.status_code == 200
 
 
 def test_a_token_is_long_and_works_for_a_minute() -> None:

@@ -30,7 +30,7 @@ from gitops_run.adapters.cluster.go_json import as_go_writes
 from gitops_run.adapters.cluster.http_sessions import HttpSessions
 from gitops_run.adapters.cluster.paths import with_query
 from gitops_run.adapters.cluster.request import Request
-from gitops_run.errors import BackendError, GitOpsRunError, NotFound, TransientError, UsageError
+from gitops_run.errors import BackendError, DeniedError, GitOpsRunError, NotFound, TransientError, UsageError
 
 REQUEST_S: Final = 8.0
 """Shorter than the lease's margin, so that no request outlives the right to make it."""
@@ -356,7 +356,8 @@ def refusal(context: str, status: int, message: str) -> GitOpsRunError:
             f"the cluster of context {context!r} answered {status}: {message}",
             hint="check the API server's log",
         )
-    return BackendError(
+    is_denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    return (DeniedError if is_denied else BackendError)(
         f"the cluster of context {context!r} refuses: {message}",
         hint=f"check who you are there: kubectl --context {context} auth whoami",
     )

@@ -15,7 +15,7 @@ from urllib.request import getproxies
 
 import aiohttp
 
-from gitops_run.errors import BackendError, GitOpsRunError, TransientError
+from gitops_run.errors import BackendError, DeniedError, GitOpsRunError, TransientError
 
 _NO_ISSUER: Final = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's codes for a certificate whose authority isn't known, or that is its own."""
@@ -147,7 +147,7 @@ def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, way: Way) -> tuple[st
 def unauthorized(way: Way, *, has_answered: bool, plugin: str = "") -> GitOpsRunError:
     """Report that an API server doesn't take these credentials. plugin: the program that got them."""
     source = f"which {plugin} got" if plugin else f"of {way.kubeconfig}"
-    kind = TransientError if has_answered else BackendError
+    kind = TransientError if has_answered else DeniedError
     return kind(
         f"the cluster of context {way.context!r} rejects the credentials {source}: "
         "they have expired, or were revoked",

@@ -23,7 +23,7 @@ from gitops_run.adapters.cluster.states import (
     session_kinds,
     session_of,
 )
-from gitops_run.errors import BackendError, NotFound, TransientError
+from gitops_run.errors import BackendError, DeniedError, NotFound, TransientError
 from gitops_run.model.names import RECORD_MAP, STATE_MAP
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.state.session_state import Fact, SessionState, reduce, without_claims
@@ -128,7 +128,7 @@ async def places_to_list(
     seen = {name: SessionAt(name) for name in await _session_namespaces(connection)}
     places = {**seen, **{place.namespace: place for place in own}}
     if not places:
-        raise BackendError(
+        raise DeniedError(
             f"you may not list the sessions of all namespaces of context {connection.context!r}",
             hint="name the namespaces that you may see: gitops-run list --namespace NAMESPACE",
         )

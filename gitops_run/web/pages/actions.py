@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Final
 
@@ -25,6 +24,7 @@ from htpy import (
 )
 
 from gitops_run.model.flux.requests import Verb
+from gitops_run.model.session.commands import Place, completed
 from gitops_run.model.state.history import short
 from gitops_run.web.pages.page import post
 from gitops_run.web.pages.shapes import icon
@@ -40,19 +40,26 @@ WORDS: Final[Mapping[Verb, str]] = {
     Verb.END: "End…",
 }
 _DIALOGS: Final = (Verb.SUSPEND, Verb.EXTEND, Verb.UNDO)
-_ARGUMENTS: Final[Mapping[Verb, str]] = {
-    Verb.SUSPEND: " --reason TEXT",
-    Verb.EXTEND: " DURATION",
-    Verb.UNDO: " REVISION",
+_COMMANDS: Final[Mapping[Verb, str]] = {
+    Verb.RETRY: "gitops-run retry NAME",
+    Verb.SUSPEND: "gitops-run suspend NAME --reason TEXT",
+    Verb.RESUME: "gitops-run resume NAME",
+    Verb.EXTEND: "gitops-run extend NAME DURATION",
+    Verb.UNDO: "gitops-run undo NAME REVISION",
+    Verb.END: "gitops-run down NAME",
 }
+_ASKING: Final[Mapping[Verb, str]] = {
+    Verb.UNDO: "gitops-run request NAME undo REVISION --reason TEXT",
+    Verb.END: "gitops-run request NAME end --reason TEXT",
+}
+"""What needs the session's stack or its snapshots, which another machine has."""
 _MOST: Final = "200"
 
 
-def command_of(action: Verb, name: str, context: str = "") -> str:
-    """Write the command that does the same."""
-    verb = "down" if action is Verb.END else action.value
-    where = f" --context {shlex.quote(context)}" if context else ""
-    return f"gitops-run {verb} {shlex.quote(name)}{_ARGUMENTS.get(action, '')}{where}"
+def command_of(action: Verb, place: Place, *, has_stack: bool) -> str:
+    """Write the command that does the same. has_stack: the session's stack is on this machine."""
+    command = _COMMANDS[action] if has_stack else _ASKING.get(action, _COMMANDS[action])
+    return completed(command, place)
 
 
 def offered(view: SessionView) -> tuple[Verb, ...]:
@@ -84,7 +91,7 @@ def buttons(view: SessionView) -> Renderable:
 def _button(view: SessionView, action: Verb) -> Renderable:
     why = view.rights.why_not(action)
     words, does = WORDS[action], "pause" if action in {Verb.SUSPEND, Verb.RESUME} else action.value
-    copied = command_of(action, view.state.name, view.context)
+    copied = command_of(action, view.place, has_stack=view.has_stack)
     return span(".action")[
         _trigger(view, action, words, does)
         if not why
@@ -146,7 +153,7 @@ def kept(view: SessionView) -> Renderable:
     live = view.state.source.revision if view.state.source else ""
     choices = [one for one in reversed(record.kept if record else ()) if one.revision != live]
     return div("#kept.choices")[
-        p["Which snapshot shall be live again? Files on the owner's machine stay as they are."],
+        p["Which snapshot do you want to restore? Files on the owner's machine stay as they are."],
         [
             label(".choice-row")[
                 input(type="radio", name="revision", value=one.revision, required=True),
@@ -163,7 +170,7 @@ def _end_of(view: SessionView, action: Verb) -> list[Renderable]:
     carried = view.carried_by.get(action, "")
     return [
         p(".hint")[f"Carried out by {carried}."] if carried else fragment[()],
-        p(".hint")[command(command_of(action, view.state.name, view.context))],
+        p(".hint")[command(command_of(action, view.place, has_stack=view.has_stack))],
         _submit(action),
     ]
 

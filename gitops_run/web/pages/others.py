@@ -47,6 +47,11 @@ from gitops_run.web.pages.view import (
 from gitops_run.web.pages.words import age, command, session_url
 
 
+def logged_in_page() -> str:
+    """Write where a browser that has just logged in goes on to."""
+    return page(None, "Logged in", [h1["You are logged in"], p[a(href="/")["All sessions"]]])
+
+
 def me_page(viewer: ViewerView) -> str:
     """Write who the viewer is: user, groups, rights, logout."""
     content = [
@@ -54,7 +59,7 @@ def me_page(viewer: ViewerView) -> str:
         div(".cards")[
             _card("User", p(".big")[viewer.user or "unknown"], p(".none")["as the cluster knows you"]),
             _card("Groups", _items(viewer.groups, "The cluster names no groups.")),
-            _card("Rights", _items(viewer.rights, "Nothing is known of your rights.")),
+            _card("Rights", _items(viewer.rights, "Your rights could not be read.")),
         ],
         post("/logout", viewer, button(type="submit")["Log out"]),
     ]
@@ -92,10 +97,14 @@ def platform_page(viewer: ViewerView, view: PlatformView, now: datetime) -> str:
         div(".cards")[
             _card(
                 "Collector",
-                p(".big")[[age(view.collected_at, now), " ago"] if view.collected_at else "no run is known"],
+                p(".big")[
+                    [age(view.collected_at, now), " ago"]
+                    if view.collected_at
+                    else "has never run, or you may not see it"
+                ],
                 p[
                     view.collected
-                    or "It ends sessions whose TTL is over: gitops-run gc, as a CronJob or in CI."
+                    or "It ends sessions whose TTL is over: gitops-run gc --apply, as a CronJob or in CI."
                 ],
             ),
             _card("Open pages", p(".big")[f"{view.streams:,}"], p(".none")["streams of this server"]),
@@ -191,7 +200,7 @@ def end_page(viewer: ViewerView, view: EndView) -> str:
         if view.missing_right
         else _end_form(viewer, view, f"{url}/end"),
         p[a(href=url)["Back to the session"]],
-        p(".hint")[command(command_of(Verb.END, state.name, viewer.context))],
+        p(".hint")[command(command_of(Verb.END, view.place, has_stack=view.has_stack))],
     ]
     return page(viewer, f"End {state.name}", content, kind="end")
 
@@ -223,7 +232,7 @@ def receipt_page(viewer: ViewerView, view: ReceiptView) -> str:
 def _receipt(receipt: Receipt) -> Node:
     gone = sum(line.is_gone for line in receipt.lines)
     return [
-        p(".lead")[f"{gone} of {len(receipt.lines)} are gone, each asked for after the end."],
+        p(".lead")[f"{gone} of {len(receipt.lines)} confirmed gone, each checked afterwards"],
         ul(".receipt")[
             (
                 li[

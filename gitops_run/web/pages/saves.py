@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +28,7 @@ from htpy import (
 )
 
 from gitops_run.model.objects.change import Change, FieldChange
+from gitops_run.model.session.commands import Place, completed
 from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
@@ -58,13 +60,12 @@ def content(view: SessionView, now: datetime) -> Node:
     """Write all saves, newest first."""
     record = view.state.record
     if record is None or not record.saves:
-        return notice(NO_SAVES, h2[NO_SAVES.title])
+        none = replace(NO_SAVES, command=completed(NO_SAVES.command, view.place))
+        return notice(none, h2[none.title])
     return [
         h2(".unseen")["All saves"],
         _figures(record),
-        div(".saves")[
-            (_save(one, view.diffs.get((one.run, one.number), ()), now) for one in reversed(record.saves))
-        ],
+        div(".saves")[(_save(one, view, now) for one in reversed(record.saves))],
     ]
 
 
@@ -80,7 +81,7 @@ def _figures(record: Record) -> Renderable | None:
     ]
 
 
-def _save(save: SaveRecord, diffs: tuple[FileDiff, ...], now: datetime) -> Renderable:
+def _save(save: SaveRecord, view: SessionView, now: datetime) -> Renderable:
     word = save.outcome.value
     files = f"{save.files[0]}" if save.files else "no file changed"
     more = f" and {save.file_count - 1} more" if save.file_count > 1 else ""
@@ -94,37 +95,37 @@ def _save(save: SaveRecord, diffs: tuple[FileDiff, ...], now: datetime) -> Rende
             span(".number")[duration(save.took_ms) if save.times_ms else ""],
         ],
         div(".opened")[
-            _problems(save.problems, save.problem_count),
-            _verdicts(save),
+            _problems(save.problems, save.problem_count, view.place),
+            _verdicts(save, view.place),
             _changes(save),
             save.times_ms and div(".falls")[h3["Steps"], waterfall_rows(save.times_ms)],
-            _files(save, diffs),
+            _files(save, view.diffs.get((save.run, save.number), ())),
             save.not_checked and _list("Not checked", save.not_checked),
             save.revision and p(".revision")[small["Revision "], copied(short(save.revision))],
         ],
     ]
 
 
-def _problems(problems: tuple[Problem, ...], count: int) -> Renderable | None:
+def _problems(problems: tuple[Problem, ...], count: int, place: Place) -> Renderable | None:
     if not problems:
         return None
     return div[
         h3["Problems"],
-        ul(".problems")[(problem(one) for one in problems)],
+        ul(".problems")[(_problem(one, place) for one in problems)],
         _more(count - len(problems), "problem"),
     ]
 
 
-def problem(one: Problem) -> Renderable:
-    """Write what is wrong, where, and what to do."""
-    return li[one.place and copied(one.place), p[one.message], one.hint and p(".hint")[one.hint]]
+def _problem(one: Problem, place: Place) -> Renderable:
+    hint = completed(one.hint, place)
+    return li[one.place and copied(one.place), p[one.message], hint and p(".hint")[hint]]
 
 
 def _more(number: int, word: str) -> Renderable | None:
     return p(".none")[f"and {counted(number, f'more {word}')}"] if number > 0 else None
 
 
-def _verdicts(save: SaveRecord) -> Renderable | None:
+def _verdicts(save: SaveRecord, place: Place) -> Renderable | None:
     refused = [
         one for one in save.targets if one.outcome is not Outcome.APPLIED and (one.message or one.reason)
     ]
@@ -137,7 +138,7 @@ def _verdicts(save: SaveRecord) -> Renderable | None:
                 li[
                     code[one.target],
                     p[f"{one.reason} {one.message}".strip()],
-                    one.hint and p(".hint")[one.hint],
+                    one.hint and p(".hint")[completed(one.hint, place)],
                 ]
                 for one in refused
             )

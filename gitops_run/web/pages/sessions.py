@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +25,7 @@ from htpy import (
 )
 from markupsafe import Markup
 
+from gitops_run.model.session.commands import completed
 from gitops_run.model.state.session_state import Phase, SessionState, phase
 from gitops_run.web.pages.actions import bulk_dialogs
 from gitops_run.web.pages.ordering import (
@@ -54,6 +56,10 @@ NO_SESSIONS: Final = Notice(
 )
 
 
+def _no_sessions(viewer: ViewerView) -> Notice:
+    return replace(NO_SESSIONS, command=completed(NO_SESSIONS.command, viewer.place))
+
+
 def sessions_page(
     viewer: ViewerView,
     states: Sequence[SessionState],
@@ -68,7 +74,7 @@ def sessions_page(
         _tools(states, now, query),
         _grid(rows, query),
         noscript[p(".hint")[a(href="/?all=1")["Show all sessions"]]] if len(states) > len(rows) else None,
-        div("#empty", hidden=bool(states))[notice(NO_SESSIONS)],
+        div("#empty", hidden=bool(states))[notice(_no_sessions(viewer))],
         div("#no-match", hidden=bool(rows) or not states)[
             span["No session matches."], button(type="button", data_do="clear")["Show all sessions"]
         ],

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.session.commands import Place
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.details import ClusterEvent, SessionDetails
 from gitops_run.model.state.session_state import SessionState
@@ -47,13 +48,14 @@ class Rights:
 class ViewerView:
     """Say who looks. csrf: the token of this login's forms. context: of the kubeconfig, or "".
 
-    rights: what the user may do, each in words, for the user's own page.
+    place: completes commands for the cluster. rights: what the user may do, in words, for the page /me.
     """
 
     user: str
     groups: tuple[str, ...] = ()
     csrf: str = ""
     context: str = ""
+    place: Place = field(default_factory=Place)
     rights: tuple[str, ...] = ()
 
 
@@ -170,9 +172,8 @@ class SessionView:
     cluster does at once.
     notices: by tab, why its content is missing. diffs: by (run, number) of a save, on the
     owner's machine alone.
-    explanations: what Flux or the cluster says beyond the record; the page explains the record's problems.
     extend_by: the duration that the form proposes, "8h". has_all_objects: show more than the first 200.
-    context: of the kubeconfig, for the commands.
+    place: completes the commands. has_stack: the session's stack is on this machine.
     """
 
     state: SessionState
@@ -184,12 +185,12 @@ class SessionView:
     pods: tuple[PodView, ...] = ()
     access: tuple[AccessLine, ...] = ()
     diffs: Mapping[tuple[int, int], tuple[FileDiff, ...]] = field(default_factory=dict)
-    explanations: tuple[Explanation, ...] = ()
     notices: Mapping[Tab, Notice] = field(default_factory=dict)
     message: Message | None = None
     extend_by: str = ""
     has_all_objects: bool = False
-    context: str = ""
+    place: Place = field(default_factory=Place)
+    has_stack: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,13 +220,18 @@ class PlatformView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndView:
-    """List what an end deletes, before the viewer types the session's name. carried_by: as in SessionView."""
+    """List what an end deletes, before the viewer types the session's name.
+
+    carried_by, place, has_stack: as in SessionView.
+    """
 
     state: SessionState
     deleted: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     carried_by: str = ""
     missing_right: str = ""
+    place: Place = field(default_factory=Place)
+    has_stack: bool = False
     message: Message | None = None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from htpy import Node, Renderable, article, div, h2, li, ol, p, pre, small, span
 
+from gitops_run.model.session.commands import completed
 from gitops_run.model.state.details import Condition
 from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, phase
@@ -27,7 +29,8 @@ _FATES = {Outcome.FAILED: "failed", Outcome.UNDECIDED: "has no verdict"}
 
 def content(view: SessionView, now: datetime) -> Node:
     """Write every explanation, the most pressing one first, and below them Flux's conditions."""
-    found = [*explained(view.state, now), *view.explanations]
+    place = view.place
+    found = [replace(one, hint=completed(one.hint, place)) for one in explained(view.state, now)]
     return [
         div(".whys")[(_one(each) for each in found)]
         if found
@@ -67,24 +70,23 @@ def explained(state: SessionState, now: datetime) -> Iterator[Explanation]:
 
 
 def _of_limits(state: SessionState, word: Phase) -> Iterator[Explanation]:
-    name = state.name or "NAME"
     if word is Phase.INCOMPLETE:
         yield Explanation(
             title="It is incomplete",
             lines=("There is no Flux Bucket: an up or a down was interrupted.",),
-            hint=f"to complete it: gitops-run up {name}; to remove what is left: gitops-run down {name}",
+            hint="to complete it: gitops-run up NAME; to remove what is left: gitops-run down NAME",
         )
     if word is Phase.EXPIRED:
         yield Explanation(
             title="Its TTL is over",
-            lines=("The collector ends it with its next run.",),
-            hint=f"to keep it: gitops-run extend {name}",
+            lines=("`gitops-run gc --apply` ends it when it next runs.",),
+            hint="to keep it: gitops-run extend NAME",
         )
     if word is Phase.EXPIRING:
         yield Explanation(
             title="Its TTL is nearly over",
             lines=("Less than a tenth of it is left.",),
-            hint=f"to keep it: gitops-run extend {name}",
+            hint="to keep it: gitops-run extend NAME",
         )
     for one in state.targets:
         if one.is_suspended:
@@ -93,7 +95,7 @@ def _of_limits(state: SessionState, word: Phase) -> Iterator[Explanation]:
             yield Explanation(
                 title=f"{one.object or 'It'} is suspended",
                 lines=(who, "Saves are stored, and applied once it is resumed."),
-                hint=f"to continue: gitops-run resume {name}",
+                hint="to continue: gitops-run resume NAME",
             )
 
 
@@ -123,10 +125,16 @@ def _of_flux(state: SessionState) -> Iterator[Explanation]:
         return
     for one in state.targets:
         if one.ready == "False" and one.attempted and not one.is_suspended:
-            yield Explanation(title=f"{one.object} is not ready", lines=(f"{one.reason}: {one.message}",))
+            yield Explanation(
+                title=f"{one.object} is not ready",
+                lines=tuple(f"{one.reason}: {one.message}".splitlines()),
+                hint="repair the files and save, or go back to an earlier snapshot",
+            )
     if state.source and state.source.ready == "False":
         yield Explanation(
-            title="The Flux Bucket is not ready", lines=(f"{state.source.reason}: {state.source.message}",)
+            title="Flux can't fetch what was saved",
+            lines=tuple(f"{state.source.reason}: {state.source.message}".splitlines()),
+            hint="to check the cluster and its store: gitops-run doctor",
         )
 
 

@@ -16,9 +16,9 @@ function take([name, data]) {
     logs?.podsChanged();
   }
   if (name === "gone") location.reload();
-  if (name === "live" || name === "cut") status(name, data.at);
+  if (name === "live" || name === "cut") status(name, data);
   if (name === "login") {
-    status("cut", new Date().toISOString());
+    status("cut", { at: new Date() });
     one("#cut").textContent = "Your login has ended. Start gitops-run ui again, and open the link that it prints.";
   }
 }
@@ -33,9 +33,10 @@ function put(id, html) {
   morph(old, next);
 }
 
-function status(name, at) {
+function status(name, { at, isBusy }) {
   document.body.dataset.stream = name;
-  const words = name === "cut" ? `As of ${new Date(at).toLocaleTimeString("en-GB")}, reconnecting` : "";
+  const asOf = () => `As of ${new Date(at).toLocaleTimeString("en-GB")}, reconnecting`;
+  const words = name !== "cut" ? "" : isBusy ? "Too many pages are open: close some of them." : asOf();
   if (one("#cut").textContent !== words) one("#cut").textContent = words;
   one("#cut").hidden = !words;
 }

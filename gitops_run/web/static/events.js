@@ -1,11 +1,12 @@
 // One stream of server-sent events, opened again whenever it is cut. Runs in the shared worker, or in the page.
-const NAMES = ["synced", "rows", "parts", "gone", "cut", "live", "ping", "login"];
+const NAMES = ["synced", "rows", "parts", "gone", "cut", "live", "ping", "login", "busy"];
 const SILENCE_MS = 40_000;
 const WAIT_MAX_MS = 30_000;
 
-// listen(name, data) gets every event; "cut" with the time since when nothing was heard.
+// listen(name, data) gets every event; "cut" with the time since when nothing was heard, and whether that is since
+// the server has too many streams.
 export function open(topics, since, listen) {
-  let source, silence, again, id = since, wait = 1000, heard = Date.now(), isOver = false;
+  let source, silence, again, id = since, wait = 1000, heard = Date.now(), isOver = false, isBusy = false;
 
   function start() {
     const query = new URLSearchParams(topics.map((topic) => ["topic", topic]));
@@ -16,6 +17,8 @@ export function open(topics, since, listen) {
     watch();
   }
   function take(name, event) {
+    isBusy = name === "busy";
+    if (isBusy) return cut(false);
     heard = Date.now();
     wait = 1000;
     id = event.lastEventId || id;
@@ -30,7 +33,7 @@ export function open(topics, since, listen) {
   }
   function cut(isClosed) {
     if (isOver) return;
-    listen("cut", { at: new Date(heard).toISOString() });
+    listen("cut", { at: new Date(heard).toISOString(), isBusy });
     if (!isClosed) return; // the browser connects again on its own
     source.close();
     clearTimeout(silence);

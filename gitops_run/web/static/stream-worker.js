@@ -5,7 +5,7 @@ import { open } from "./events.js";
 const tabs = new Map(); // port -> topic
 const rows = new Map(); // id -> HTML
 const parts = new Map(); // topic -> the newest message
-let stream, counts, isWhole = false, status = ["cut", { at: new Date().toISOString() }];
+let stream, counts, isWhole = false, isOver = false, status = ["cut", { at: new Date().toISOString() }];
 
 onconnect = ({ ports: [port] }) => {
   port.onmessage = ({ data }) => (data.leave ? leave(port) : join(port, data.topic));
@@ -14,7 +14,7 @@ onconnect = ({ ports: [port] }) => {
 function join(port, topic) {
   const isKnown = [...tabs.values()].includes(topic);
   tabs.set(port, topic);
-  if (!isKnown) return reopen(topic === "rows" ? "" : stream?.id());
+  if (!isKnown || isOver) return reopen(topic === "rows" ? "" : stream?.id());
   if (topic === "rows" && counts !== undefined) port.postMessage(["rows", { set: [...rows.values()], gone: [], counts, all: [...rows.keys()] }]);
   if (parts.has(topic)) port.postMessage(parts.get(topic));
   port.postMessage(status);
@@ -32,7 +32,8 @@ function leave(port) {
 function reopen(since) {
   stream?.stop();
   stream = undefined;
-  if (tabs.size) stream = open([...new Set(tabs.values())].sort(), since ?? "", take);
+  if (tabs.size) stream = open([...new Set(tabs.values())].sort(), (isOver ? "" : since) ?? "", take);
+  isOver = false; // whoever opens a page may have logged in since
 }
 
 function take(name, data) {
@@ -45,6 +46,7 @@ function take(name, data) {
     isWhole = false;
   }
   if (name === "parts" || name === "gone") parts.set(data.topic, [name, data]);
+  if (name === "login") rows.clear(), parts.clear(), (counts = undefined), (isOver = true);
   if (name === "cut" || name === "live" || name === "login") status = [name, data];
   for (const [port, topic] of tabs)
     if (name === "rows" || name === "synced" ? topic === "rows" : (data.topic ?? topic) === topic) port.postMessage([name, data]);
