@@ -19,6 +19,7 @@ from gitops_run.model.state.close_up import CloseUp, SeenObject, SeenPod
 from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.state.summary import SaveSummary, Summary
+from gitops_run.web import viewer
 from gitops_run.web.documents import openapi
 from gitops_run.web.looks import READ_AGAIN_S
 from gitops_run.web.pages.view import Tab
@@ -127,7 +128,7 @@ def test_a_session_whose_stack_file_cannot_be_used_has_its_pages(monkeypatch: py
     def unusable(*_: object) -> bool:
         raise UsageError("the stack file can't be read")
 
-    monkeypatch.setattr("gitops_run.web.viewer.has_stack", unusable)
+    monkeypatch.setattr(viewer, "has_stack", unusable)
 
     @scenario
     async def run() -> None:

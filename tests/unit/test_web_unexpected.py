@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from gitops_run.errors import GitOpsRunError
+from gitops_run.web import action_routes, looks, viewer
 from gitops_run.web.live import RETRY_S
 from gitops_run.web.looks import READ_AGAIN_S
 from gitops_run.web.unexpected import guarded
@@ -25,8 +26,8 @@ def viewing_that_reports() -> tuple[FakeViewing, list[str]]:
 
 
 def test_an_end_that_fails_unexpectedly_has_a_receipt_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitops_run.web.viewer.has_stack", lambda *_: True)
-    monkeypatch.setattr("gitops_run.web.action_routes.end", fails)
+    monkeypatch.setattr(viewer, "has_stack", lambda *_: True)
+    monkeypatch.setattr(action_routes, "end", fails)
 
     @scenario
     async def run() -> None:
@@ -67,7 +68,7 @@ def test_a_session_that_cannot_even_be_followed_has_a_page_that_says_so(
     def fails_at_once(*_: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("gitops_run.web.looks.FileDiffs", fails_at_once)
+    monkeypatch.setattr(looks, "FileDiffs", fails_at_once)
 
     @scenario
     async def run() -> None:
