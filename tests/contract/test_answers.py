@@ -46,6 +46,8 @@ def without_end(beginning: bytes, chunk: bytes, status: int = 200) -> Answer:
             while True:
                 await stream.write(chunk * (64 * 1024 // len(chunk)))
         except (ConnectionError, asyncio.CancelledError):
+            if request.transport is not None:
+                request.transport.abort()  # closing it would wait for a client that reads no more
             return stream
 
     return answer
@@ -70,6 +72,7 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+        await asyncio.sleep(0)  # asyncio closes sockets in its next turn
 
 
 @asynccontextmanager

@@ -19,8 +19,11 @@ from gitops_run.adapters.cluster.dry_run import ClusterDryRun
 from gitops_run.adapters.cluster.flux import watch_flux
 from gitops_run.adapters.store.admin import StoreAdmin
 from gitops_run.adapters.store.objects import BucketStore, always
-from gitops_run.errors import GuardError, LockedError
+from gitops_run.api.requests import SyncCarrier
+from gitops_run.errors import GitOpsRunError, GuardError, LockedError
 from gitops_run.flows.ports import ClusterLook, Flux, Store
+from gitops_run.flows.requests import Carrier
+from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.manifests import session as manifests
 from gitops_run.model.names import SessionName
 from gitops_run.model.objects.dry_run import Look
@@ -301,3 +304,40 @@ async def test_a_look_without_a_dry_run_shows_only_what_is_live(
     assert found.live is not None
     assert found.live["data"] == {"live": "1"}
     assert (found.result, absent.live, absent.result) == (None, None, None)
+
+
+# Requests
+
+
+@pytest.fixture(params=BOTH)
+def carrier(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Carrier]:
+    if request.param == "fake":
+        return nullcontext(fakes.FakeCarrier())
+    return real_carrier(request.getfixturevalue("real_session"))
+
+
+@asynccontextmanager
+async def real_carrier(spec: SessionSpec) -> AsyncIterator[Carrier]:
+    pin = spec.cluster
+    key = SessionKey(kubeconfig=pin.kubeconfig, context=pin.context, namespace=spec.namespace, name=spec.name)
+    async with connect(pin.kubeconfig, pin.context) as connection:
+        yield SyncCarrier(connection=connection, key=key, answered=frozenset())
+
+
+def asked(verb: Verb, argument: str = "") -> Request:
+    return Request(id="1", verb=verb, argument=argument, who="ann", when="2026-11-26T00:00:00Z", why="demo")
+
+
+async def test_what_is_asked_of_the_objects_is_carried_out(
+    carrier: AbstractAsyncContextManager[Carrier],
+) -> None:
+    async with carrier as carries:
+        assert not carries.answered
+        assert await carries.carry_out(asked(Verb.SUSPEND))
+        assert await carries.carry_out(asked(Verb.RESUME))
+
+
+async def test_what_cannot_be_carried_out_is_refused(carrier: AbstractAsyncContextManager[Carrier]) -> None:
+    async with carrier as carries:
+        with pytest.raises(GitOpsRunError):
+            await carries.carry_out(asked(Verb.EXTEND, "refused"))
