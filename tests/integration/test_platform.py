@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
@@ -143,7 +144,8 @@ def test_a_session_may_be_baseline_only_where_the_platform_says_so(
     assert "gitops-run-pod-security" in enforcing(engineer, "baseline").stderr
     engineer.succeeds("platform", "up", "--session-pod-security", "baseline")
     assert "gitops-run-pod-security" in enforcing(engineer, "privileged").stderr
-    assert enforcing(engineer, "baseline").returncode == 0
+    # The API server enforces a changed policy a moment after it has taken it.
+    assert wait_until(lambda: enforcing(engineer, "baseline").returncode == 0, PATIENCE_S)
     engineer.succeeds("platform", "up", "--session-pod-security", "restricted")
 
 
