@@ -120,7 +120,7 @@ def test_an_undo_names_the_sync_elsewhere_that_does_not_answer(session: SharedSe
     lease = ("lease", session.name, "-n", session.namespace, "--type=merge", "-p")
     session.owner.kubectl("patch", *lease, json.dumps({"spec": theirs}))
     try:
-        refused = session.owner.types("undo", session.name, first)
+        refused = session.owner.types("undo", session.name, first, timeout_s=120)
     finally:
         session.owner.kubectl("patch", *lease, json.dumps({"spec": {"holderIdentity": ""}}))
     assert refused.code == 5
