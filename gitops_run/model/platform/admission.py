@@ -31,6 +31,7 @@ from gitops_run.model.names import (
     TOKEN_TYPE,
 )
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
+from gitops_run.model.rights.policy import of_sessions, requests_to
 
 POLICY_GROUP: Final = "admissionregistration.k8s.io"
 POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -119,8 +120,8 @@ def _objects_policy() -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [_rule(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS],
-            "objectSelector": _labelled(),
+            "resourceRules": [requests_to(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS],
+            "objectSelector": of_sessions(),
         },
         "matchConditions": [{"name": "is-bound", "expression": _IS_BOUND}],
         "variables": [
@@ -148,8 +149,8 @@ def _requests_policy() -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [_rule(FLUX_SOURCE_GROUP, "buckets", "CREATE", "UPDATE")],
-            "objectSelector": _labelled(),
+            "resourceRules": [requests_to(FLUX_SOURCE_GROUP, "buckets", "CREATE", "UPDATE")],
+            "objectSelector": of_sessions(),
         },
         "matchConditions": [
             {"name": "is-request", "expression": f"oldObject == null ? {named} != '' : ({changed})"}
@@ -186,9 +187,11 @@ def _parts_policy() -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [_rule("*", "*", "CREATE", "UPDATE", "DELETE")],
-            "excludeResourceRules": [_rule(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS],
-            "namespaceSelector": _labelled(),
+            "resourceRules": [requests_to("*", "*", "CREATE", "UPDATE", "DELETE")],
+            "excludeResourceRules": [
+                requests_to(group, resource, "UPDATE") for group, resource in SESSION_OBJECTS
+            ],
+            "namespaceSelector": of_sessions(),
         },
         "matchConditions": [
             {"name": "is-part-or-token", "expression": f"{is_part} || {_is_token()}"},
@@ -273,17 +276,3 @@ def _change(changed: str, prefix: str) -> dict[str, str]:
     )
     fallback = f"{_ONLY} of a session's objects may be changed by its owner"
     return {"expression": f"{changed}.size() == 0", "messageExpression": message, "message": fallback}
-
-
-def _labelled() -> dict[str, Any]:
-    return {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}]}
-
-
-def _rule(group: str, resource: str, *operations: str) -> dict[str, Any]:
-    return {
-        "apiGroups": [group],
-        "apiVersions": ["*"],
-        "operations": list(operations),
-        "resources": [resource],
-        "scope": "Namespaced",
-    }

@@ -16,6 +16,7 @@ from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.names import RECORD_MAP, SESSION_LABEL, STATE_MAP
 from gitops_run.model.platform.admission import POLICY_GROUP, POLICY_KINDS, SESSION_OBJECTS, binding
 from gitops_run.model.rights.access import READ_VERBS, Rule
+from gitops_run.model.rights.policy import requests_to
 from gitops_run.model.session.tombstone import TOMBSTONE_LABEL, TOMBSTONE_NAMESPACE
 
 COLLECTOR: Final = "gitops-run-collector"
@@ -89,13 +90,7 @@ def collector_objects(
 def _policy() -> dict[str, Any]:
     labels = "(oldObject == null ? object : oldObject).metadata"
     known = " || ".join(f"'{label}' in {labels}.labels" for label in (SESSION_LABEL, TOMBSTONE_LABEL))
-    rule = {
-        "apiGroups": ["*"],
-        "apiVersions": ["*"],
-        "operations": ["CREATE", "UPDATE", "DELETE"],
-        "resources": ["*"],
-        "scope": "*",
-    }
+    rule = requests_to("*", "*", "CREATE", "UPDATE", "DELETE", scope="*")
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},

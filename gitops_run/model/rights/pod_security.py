@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gitops_run.errors import GuardError
-from gitops_run.model.names import SESSION_LABEL
+from gitops_run.model.rights.policy import of_sessions, requests_to
 
 RESTRICTED: Final = "restricted"
 BASELINE: Final = "baseline"
@@ -44,16 +44,8 @@ def pod_security_policy(least: str) -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["*"],
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": ["namespaces"],
-                    "scope": "Cluster",
-                }
-            ],
-            "objectSelector": {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}]},
+            "resourceRules": [requests_to("", "namespaces", "CREATE", "UPDATE", scope="Cluster")],
+            "objectSelector": of_sessions(),
         },
         "validations": [
             {

@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gitops_run.errors import GuardError, UsageError
-from gitops_run.model.names import QUOTA, SESSION_LABEL
+from gitops_run.model.names import QUOTA
+from gitops_run.model.rights.policy import of_sessions, requests_to
 
 NAMESPACE: Final = "namespace"
 CLUSTER: Final = "cluster"
@@ -243,16 +244,8 @@ def quota_policy(rules: IsolationRules) -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["*"],
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": ["resourcequotas"],
-                    "scope": "Namespaced",
-                }
-            ],
-            "namespaceSelector": {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}]},
+            "resourceRules": [requests_to("", "resourcequotas", "CREATE", "UPDATE")],
+            "namespaceSelector": of_sessions(),
         },
         "matchConditions": [
             {

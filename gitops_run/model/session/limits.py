@@ -18,10 +18,10 @@ from gitops_run.model.names import (
     EXPIRES_ANNOTATION,
     EXTENDED_ANNOTATION,
     IDLE_LIMIT_ANNOTATION,
-    SESSION_LABEL,
     TTL_ANNOTATION,
 )
 from gitops_run.model.rights.access import FLUX_SOURCE_GROUP
+from gitops_run.model.rights.policy import of_sessions, requests_to
 
 NEVER: Final = "never"
 DURATION: Final = r"(?=[1-9])([0-9]{1,4}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?"
@@ -272,16 +272,8 @@ def time_policy(rules: TimeRules) -> dict[str, Any]:
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [FLUX_SOURCE_GROUP],
-                    "apiVersions": ["*"],
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": ["buckets"],
-                    "scope": "Namespaced",
-                }
-            ],
-            "objectSelector": {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}]},
+            "resourceRules": [requests_to(FLUX_SOURCE_GROUP, "buckets", "CREATE", "UPDATE")],
+            "objectSelector": of_sessions(),
         },
         "matchConditions": [{"name": "limits-change", "expression": _changed()}],
         "variables": [{"name": "now", "expression": _annotations("object")}],
