@@ -42,7 +42,7 @@ async def warn_of_end(
     warned: set[tuple[type, datetime]] = set()
     while True:
         wait_s = LOOK_S
-        for kind, end, warns_at in _ends(flux, last_save()):
+        for kind, end, warns_at in _ends(flux, last_save):
             left_s = (warns_at - now()).total_seconds()
             if left_s > 0:
                 wait_s = min(wait_s, left_s)
@@ -56,12 +56,12 @@ async def warn_of_end(
                 return
 
 
-def _ends(flux: LifetimePort, last_save: str) -> Iterator[tuple[type, datetime, datetime]]:
+def _ends(flux: LifetimePort, last_save: Callable[[], str]) -> Iterator[tuple[type, datetime, datetime]]:
     """List which warning is of which end, and when it is due."""
     lifetime = flux.lifetime
     if lifetime.ends_at and lifetime.warns_at:
         yield SessionExpiring, lifetime.ends_at, lifetime.warns_at
-    if (idle_at := flux.idle_at(last_save)) and lifetime.limits.idle:
+    if lifetime.limits.idle and (idle_at := flux.idle_at(last_save())):
         yield SessionIdle, idle_at, idle_at - lifetime.limits.idle.delta / 10
 
 
