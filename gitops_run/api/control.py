@@ -41,10 +41,15 @@ async def extend_state(connection: Connection, state: SessionState, by: Duration
     by: None for the session's TTL once more. Raises UsageError where the session has no TTL, GuardError
     beyond the platform's maximum, BackendError where the cluster refuses.
     """
-    rules = (await read_platform_rules(connection)).time
-    until = write_time(extended(state, by, datetime.now(UTC), rules))
+    until = await new_end(connection, state, by)
     await control.extend(connection, state, until)
     return until
+
+
+async def new_end(connection: Connection, state: SessionState, by: Duration | None) -> str:
+    """Say when a session ends once it is extended, RFC 3339. by and errors: as extend_state."""
+    rules = await read_platform_rules(connection)
+    return write_time(extended(state, by, datetime.now(UTC), rules.time))
 
 
 async def suspend(key: SessionKey, reason: str) -> SessionState:

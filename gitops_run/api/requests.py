@@ -16,13 +16,14 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster import control
-from gitops_run.adapters.cluster.bounds import has_policies, read_platform_rules
+from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
 from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.adapters.cluster.paths import map_path
 from gitops_run.adapters.cluster.record import RecordMaps, to_summary
 from gitops_run.adapters.cluster.reflector import reflect_one
+from gitops_run.api.control import new_end, resume_state
 from gitops_run.errors import GuardError, NotFound, ReconcileFailed, UsageError, WaitTimeout
 from gitops_run.flows.requests import answer_to
 from gitops_run.flows.undo import UNDO_S
@@ -30,7 +31,6 @@ from gitops_run.model.flux.requests import Request, Verb, one_line, verb_of
 from gitops_run.model.names import STATE_MAP
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration, read_time, write_time
-from gitops_run.model.state.due import extended
 from gitops_run.model.state.history import before, find
 from gitops_run.model.state.record import Record, with_answer
 from gitops_run.model.state.saves import Answer
@@ -126,9 +126,7 @@ async def answered(connection: Connection, state: SessionState, request: Request
 async def _argument(connection: Connection, state: SessionState, verb: Verb, argument: str) -> str:
     """Turn what a person says into what a request holds."""
     if verb is Verb.EXTEND:
-        by = Duration.parse(argument) if argument else None
-        rules = await read_platform_rules(connection)
-        return write_time(extended(state, by, datetime.now(UTC), rules.time))
+        return await new_end(connection, state, Duration.parse(argument) if argument else None)
     if verb is Verb.UNDO:
         if not state.is_synced:
             raise _only_where_it_is_synced(state)
@@ -200,8 +198,7 @@ async def _suspend(connection: Connection, state: SessionState, request: Request
 
 async def _resume(connection: Connection, state: SessionState, request: Request) -> None:
     del request
-    if state.is_suspended:
-        await control.resume(connection, state, write_time(datetime.now(UTC)))
+    await resume_state(connection, state)
 
 
 async def _retry(connection: Connection, state: SessionState, request: Request) -> None:
