@@ -16,7 +16,7 @@ import anyio
 
 from gitops_run.api.acting import has_stack, needed, obstacle
 from gitops_run.api.viewing import SEE_ALL, Viewing, see_one
-from gitops_run.errors import GitOpsRunError, UsageError
+from gitops_run.errors import GitOpsRunError
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.rights.access import FLUX_KUSTOMIZE_GROUP
 from gitops_run.model.rights.right import Identity, Right
@@ -131,10 +131,7 @@ class Viewer:
 
     def has_stack(self, state: SessionState) -> bool:
         """Say whether this machine has a session's stack; a stack file that can't be used is none."""
-        try:
-            return has_stack(state, self.viewing)
-        except UsageError:
-            return False
+        return has_stack(state, self.viewing)
 
     async def missing(self, state: SessionState, *, is_here: bool) -> dict[Verb, str]:
         """Say in words why actions can't be done: which right is missing, or what stands against it.

@@ -21,6 +21,7 @@ from gitops_run.adapters.store.keys import StoreKeys, open_keys
 from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
+from tests.integration.own_clusters import own_sandbox_of
 from tests.people import Person, Running
 
 
@@ -75,6 +76,13 @@ class SharedSession:
         finally:
             process.kill()
             running.close()
+
+
+@pytest.fixture(scope="module")
+def own_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A control plane that no other module uses, named after the module."""
+    with own_sandbox_of(request.path.stem.removeprefix("test_").replace("_", "-")) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,13 @@ import yaml
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
-from tests.integration.own_clusters import own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import someone, user_of
 from tests.people import Person
 
 IMAGE = "registry.example.com/gitops-run:0.1.0"
 NEVER = "0 0 31 2 *"
 SPACE, ACCOUNT = "gitops-run-system", "gitops-run-collector"
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("collector") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

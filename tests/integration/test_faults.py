@@ -18,7 +18,7 @@ import pytest
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.integration.test_killed_commands import found, left_of, syncs, tried
 from tests.people import COMMAND, PATIENCE_S, Person
 
@@ -29,12 +29,6 @@ metadata:
   finalizers: [example.com/hold]
 data: {a: b}
 """
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("faults") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

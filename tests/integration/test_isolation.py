@@ -14,7 +14,7 @@ import pytest
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.people import Person
 
 NAME = "bounded"
@@ -40,12 +40,6 @@ spec:
       image: registry.example.com/c:v1
       securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
 """
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("isolation") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from gitops_run.model.store.objects import StoreAccess
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import EXAMPLES
-from tests.integration.own_clusters import own_sandbox_of, someone
+from tests.integration.own_clusters import someone
 from tests.people import Person
 
 PATIENCE_S = 30.0
@@ -61,12 +61,6 @@ T = TypeVar("T")
 def tried(all_of_them: Sequence[T]) -> Sequence[T]:
     """Choose the parameters of a test: every third, or all where the whole table is tried."""
     return all_of_them if os.environ.get("GITOPS_RUN_FAULTS") == "all" else all_of_them[1::3]
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("killed-commands") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

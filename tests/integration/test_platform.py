@@ -22,7 +22,7 @@ import yaml
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.people import PATIENCE_S, Finished, Person, finish
 
 NAME = "bounded"
@@ -33,12 +33,6 @@ HELM_RELEASE = "helmreleases.helm.toolkit.fluxcd.io"
 OF_THE_PLATFORM = "validatingadmissionpolicy,validatingadmissionpolicybinding,clusterrole"
 LABEL = "gitops-run.dev/platform"
 OWNER, TARGET = "gitops-run.dev/owner", "gitops-run.dev/target"
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("platform") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.people import Person
 
 NAME = "record"
@@ -29,12 +29,6 @@ MAPS = ("gitops-run-state", "gitops-run-record")
 BROKEN = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken}\ndata: [\n"
 SEEN_WITHIN_S = 1.0
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("record") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from gitops_run.adapters.cluster.request import Request
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.integration.session_requests import (
     ALLOWED,
     ALLOWED_ROWS,
@@ -52,12 +52,6 @@ from tests.people import Person
 MAKER, VIEWER = "maker@example.com", "viewer@example.com"
 INSIDE = {"GITOPS_RUN_STORE": "in-cluster"}
 KEY_FILE = Path(__file__).parent / "fixtures" / "sops" / "test-key.agekey"
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("rights") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,13 @@ from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
-from tests.integration.own_clusters import bind, own_sandbox_of, someone, user_of
+from tests.integration.own_clusters import bind, someone, user_of
 from tests.people import Person
 
 NAME = "timed"
 VIEWER = "watcher@example.com"
 PATIENCE_S = 30.0
 RULES = ("--session-ttl", "8h", "--session-max-ttl", "3d", "--session-max-idle-limit", "2h")
-
-
-@pytest.fixture(scope="module")
-def own_sandbox() -> Iterator[Sandbox]:
-    with own_sandbox_of("time") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

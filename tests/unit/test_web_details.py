@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_run.api import sessions
 from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.objects.identity import ObjectRef
@@ -19,7 +21,6 @@ from gitops_run.model.state.close_up import CloseUp, SeenObject, SeenPod
 from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.state.summary import SaveSummary, Summary
-from gitops_run.web import viewer
 from gitops_run.web.documents import openapi
 from gitops_run.web.looks import READ_AGAIN_S
 from gitops_run.web.pages.view import Tab
@@ -125,10 +126,10 @@ async def test_a_cluster_that_does_not_answer_leaves_the_page_with_what_is_known
 
 
 def test_a_session_whose_stack_file_cannot_be_used_has_its_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unusable(*_: object) -> bool:
+    def unusable(*_: object) -> Path:
         raise UsageError("the stack file can't be read")
 
-    monkeypatch.setattr(viewer, "has_stack", unusable)
+    monkeypatch.setattr(sessions, "find_stack_file", unusable)
 
     @scenario
     async def run() -> None:
