@@ -38,8 +38,8 @@ from gitops_run.model.state.session_state import SessionState
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.texts import summary_text
 from gitops_run.model.state.timings import whole_ms
+from gitops_run.model.text.amounts import duration
 from gitops_run.sandbox.kubeconfigs import issue_user_kubeconfig
-from gitops_run.web.pages.words import duration
 from gitops_run.web.viewer import Sight
 from tests.browser.chromium import chromium
 from tests.integration.page_visits import Visit, visiting

@@ -14,12 +14,12 @@ from gitops_run.cli.caller import this_caller
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import cluster_settings, settings_flags
 from gitops_run.cli.output import note, ok, print_json
-from gitops_run.cli.render import counted
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
 from gitops_run.errors import BackendError
 from gitops_run.flows.gc import Done
 from gitops_run.model.stack.collection import Finding, Kind
+from gitops_run.model.text.amounts import counted
 
 _DONE: Final = {
     Kind.REQUESTED: "answered",

@@ -47,11 +47,11 @@ from gitops_run.model.state.events import (
     WorkTreeSeen,
 )
 from gitops_run.model.state.timings import size_text, whole_ms
+from gitops_run.model.text.amounts import counted, duration
 from gitops_run.model.text.problem import Problem
 
 CHANGES_SHOWN = 5
 COLUMNS_MAX = 100
-_LONG_MS = 10_000
 SIGNS = {"create": "+", "change": "~", "delete": "-", "recreate": "± recreate", "replace": "± replace"}
 """What stands before a changed object, by what happens to it."""
 
@@ -191,16 +191,6 @@ def _change_lines(changes: tuple[Change, ...]) -> list[str]:
 
 def _files(paths: tuple[str, ...]) -> str:
     return counted(len(paths), "file") if paths else "no file changed,"
-
-
-def counted(number: int, word: str) -> str:
-    """Write "1 file" or "2 files"."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
-
-
-def duration(ms: int) -> str:
-    """Write a time as people read it: "312 ms", "12.4 s"."""
-    return f"{ms:,} ms" if ms < _LONG_MS else f"{ms / 1000:.1f} s"
 
 
 def _cut(line: str) -> str:

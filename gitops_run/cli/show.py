@@ -18,7 +18,7 @@ from gitops_run.cli.caller import this_caller
 from gitops_run.cli.following import JsonScreen, Screen, follow, screen_of
 from gitops_run.cli.options import CLUSTER_KEYS, cluster_settings, session_settings, settings_flags
 from gitops_run.cli.output import note, print_json
-from gitops_run.cli.render import SIGNS, counted, duration
+from gitops_run.cli.render import SIGNS
 from gitops_run.cli.signals import until_interrupted
 from gitops_run.cli.table import print_table
 from gitops_run.errors import UsageError
@@ -36,6 +36,7 @@ from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.session_state import Phase, SessionState, TargetState, Writer, phase
 from gitops_run.model.state.summary import SaveSummary, Summary
 from gitops_run.model.state.timings import SLOW_MS, Step, percentile, steps, whole_ms
+from gitops_run.model.text.amounts import counted, duration
 
 _BAR_WIDTH = 32
 _SHORT_REVISION = len("sha256:") + 12

@@ -21,11 +21,12 @@ from gitops_run.model.session.commands import completed
 from gitops_run.model.session.limits import Duration
 from gitops_run.model.state.close_up import CloseUp
 from gitops_run.model.state.session_state import SessionState
+from gitops_run.model.text.amounts import counted
 from gitops_run.web.notices import status_of
 from gitops_run.web.pages.others import end_page, receipt_page
 from gitops_run.web.pages.session import session_page
 from gitops_run.web.pages.view import BULK_ACTIONS, EndView, Message, ReceiptView, Tab
-from gitops_run.web.pages.words import counted, session_url
+from gitops_run.web.pages.words import session_url
 from gitops_run.web.session_routes import session_view
 from gitops_run.web.site import Ending, Handler, Site, Visit, first, read_form, visited
 from gitops_run.web.unexpected import guarded

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.cli.render import COLUMNS_MAX, PLAIN_MARKS, TERMINAL_MARKS, counted, lines
+from gitops_run.cli.render import COLUMNS_MAX, PLAIN_MARKS, TERMINAL_MARKS, lines
 from gitops_run.cli.terminal import marks_for, painted
 from gitops_run.model.objects.change import Change, FieldChange
 from gitops_run.model.objects.identity import ObjectRef
@@ -23,6 +23,7 @@ from gitops_run.model.state.events import (
     SaveSuperseded,
     SaveUploading,
 )
+from gitops_run.model.text.amounts import counted
 
 TIMES = {"scanned": 4, "rendered": 60, "checked": 70, "settled": 80, "uploaded": 120, "applied": 312}
 TWO = ("a.yaml", "b.yaml")

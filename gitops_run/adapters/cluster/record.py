@@ -71,11 +71,6 @@ async def read_record(connection: Connection, namespace: str) -> Record | None:
     return to_record(await connection.find(map_path(namespace, RECORD_MAP)))
 
 
-async def read_summary(connection: Connection, namespace: str) -> Summary | None:
-    """Read a session's state; None where there is none, or where this user may not read it."""
-    return to_summary(await connection.find(map_path(namespace, STATE_MAP)))
-
-
 def to_record(live: Json) -> Record | None:
     """Read a record's ConfigMap."""
     return parse_record(_text(live))

@@ -9,7 +9,7 @@ from typing import Final
 from htpy import Fragment, Renderable, div, fragment, g, line, path, rect, span, svg, title
 
 from gitops_run.model.state.timings import percentile, steps, whole_ms
-from gitops_run.web.pages.words import duration
+from gitops_run.model.text.amounts import duration
 
 SPARK_VALUES: Final = 10
 _SPARK_STEP: Final = 5

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from htpy import Node, Renderable, a, button, div, h2, h3, li, p, pre, small, span, ul
 
 from gitops_run.model.state.details import ClusterEvent
+from gitops_run.model.text.amounts import counted
 from gitops_run.web.pages.page import notice
 from gitops_run.web.pages.shapes import icon, shape_of
 from gitops_run.web.pages.view import Notice, NoticeKind, ObjectNode, OpenedObject, SessionView
-from gitops_run.web.pages.words import age, counted, session_url
+from gitops_run.web.pages.words import age, session_url
 
 OBJECTS_MAX: Final = 200
 _RANKS: Final[Mapping[str, int]] = {

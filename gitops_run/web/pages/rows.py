@@ -14,10 +14,11 @@ from gitops_run.model.state.history import short
 from gitops_run.model.state.reasons import health_of, isolation_of
 from gitops_run.model.state.saves import Outcome
 from gitops_run.model.state.session_state import Phase, SessionState, phase
+from gitops_run.model.text.amounts import duration
 from gitops_run.web.pages.charts import sparkline
 from gitops_run.web.pages.ordering import targets_of
 from gitops_run.web.pages.shapes import icon
-from gitops_run.web.pages.words import age, copied, duration, left, session_url
+from gitops_run.web.pages.words import age, copied, left, session_url
 
 HEADS = (
     ("state", "State"),

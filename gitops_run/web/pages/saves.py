@@ -33,12 +33,13 @@ from gitops_run.model.state.history import short
 from gitops_run.model.state.record import Record
 from gitops_run.model.state.saves import Outcome, SaveRecord
 from gitops_run.model.state.timings import percentile
+from gitops_run.model.text.amounts import counted, duration
 from gitops_run.model.text.problem import Problem
 from gitops_run.web.pages.charts import trend, waterfall, waterfall_rows
 from gitops_run.web.pages.page import notice
 from gitops_run.web.pages.shapes import icon, shape_of
 from gitops_run.web.pages.view import FileDiff, Notice, NoticeKind, SessionView
-from gitops_run.web.pages.words import age, copied, counted, duration
+from gitops_run.web.pages.words import age, copied
 
 NO_SAVES: Final = Notice(
     kind=NoticeKind.EMPTY,

@@ -1,9 +1,8 @@
-"""Times, numbers and names as a page writes them; the same words wherever they stand."""
+"""Times, revisions and names as a page writes them; the same words wherever they stand."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 from urllib.parse import quote
 
 from htpy import Renderable, button, code, span, time
@@ -11,18 +10,6 @@ from htpy import Renderable, button, code, span, time
 from gitops_run.model.session.limits import Duration, read_time
 from gitops_run.model.state.history import short
 from gitops_run.web.pages.shapes import icon
-
-_LONG_MS: Final = 10_000
-
-
-def duration(ms: int) -> str:
-    """Write a time as people read it: "312 ms", "12.4 s"."""
-    return f"{ms:,} ms" if ms < _LONG_MS else f"{ms / 1000:.1f} s"
-
-
-def counted(number: int, word: str) -> str:
-    """Write "1 file" or "2 files"."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def rough(seconds: float) -> str:
