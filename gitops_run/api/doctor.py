@@ -22,7 +22,7 @@ from gitops_run.model.platform import diagnosis
 from gitops_run.model.platform.diagnosis import Finding, problem, warning, well
 from gitops_run.model.platform.status import to_status
 from gitops_run.model.session import contexts
-from gitops_run.model.session.settings import Origin, Settings, Source, resolve
+from gitops_run.model.session.settings import NO_STACK, Settings, Source, resolve
 from gitops_run.model.session.spec import parse_s3_store
 from gitops_run.model.store.objects import StoreAccess
 
@@ -40,7 +40,7 @@ async def doctor(said: Source, caller: Caller) -> AsyncIterator[Finding]:
     data = user_files.data_directory(caller.environment)
     yield diagnosis.judge_disk(str(data), free_mb(data))
     try:
-        settings = resolve((said, *user_files.sources(caller.environment, stack=_no_stack())))
+        settings = resolve((said, *user_files.sources(caller.environment, stack=NO_STACK)))
     except GitOpsRunError as error:
         yield problem("laptop", "settings", error)
         return
@@ -140,7 +140,3 @@ async def _store(settings: Settings) -> Finding:
 def _probe(access: StoreAccess) -> None:
     with open_store(access) as buckets:
         buckets.exists(_PROBE)
-
-
-def _no_stack() -> Source:
-    return Source(origin=Origin.STACK, values={})

@@ -13,12 +13,12 @@ from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.api.caller import Caller
 from gitops_run.model.names import SessionName
 from gitops_run.model.session import contexts
-from gitops_run.model.session.settings import Origin, Settings, Source, resolve
+from gitops_run.model.session.settings import NO_STACK, Settings, Source, resolve
 
 
 def cluster_settings(said: Source, caller: Caller) -> Settings:
     """Choose the settings of what asks a whole cluster; refuse_unpinned says whether it may be asked."""
-    return resolve((said, *user_files.sources(caller.environment, stack=_no_stack())))
+    return resolve((said, *user_files.sources(caller.environment, stack=NO_STACK)))
 
 
 def session_settings(name: SessionName, said: Source, caller: Caller) -> Settings:
@@ -27,7 +27,7 @@ def session_settings(name: SessionName, said: Source, caller: Caller) -> Setting
     Refuses nothing of the cluster: refuse_unpinned does. Raises UsageError on a setting that can't be used.
     """
     stack_file = stack_file_of(name, caller)
-    stack = user_files.read_stack_file(stack_file) if stack_file else _no_stack()
+    stack = user_files.read_stack_file(stack_file) if stack_file else NO_STACK
     return resolve((said, *user_files.sources(caller.environment, stack=stack)))
 
 
@@ -42,10 +42,6 @@ def refuse_unpinned(settings: Settings) -> None:
         raise kubeconfig.no_cluster_named()
     kubeconfig.require(settings.context)
     contexts.guard(settings.context, settings.allow_contexts)
-
-
-def _no_stack() -> Source:
-    return Source(origin=Origin.STACK, values={})
 
 
 def stack_file_of(name: SessionName, caller: Caller) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gitops_run.model.manifests.session import Manifest, labels, team_labels
+from gitops_run.model.manifests.session import Manifest, session_object, team_labels
 from gitops_run.model.names import INGRESS_POLICY, QUOTA, REQUEST_DEFAULTS, STORE_SERVER
 from gitops_run.model.session.isolation import Bounds
 from gitops_run.model.session.spec import InClusterStore, SessionSpec
@@ -27,7 +27,7 @@ def bounds_objects(spec: SessionSpec) -> tuple[Manifest, ...]:
 
 def resource_quota(spec: SessionSpec, bounds: Bounds) -> Manifest:
     """Write how much the session's objects may take together."""
-    manifest = _object(spec, "v1", "ResourceQuota", QUOTA)
+    manifest = session_object(spec, "v1", "ResourceQuota", QUOTA)
     manifest["metadata"]["labels"] |= team_labels(spec)
     return {**manifest, "spec": {"hard": bounds.quota.hard}}
 
@@ -35,7 +35,7 @@ def resource_quota(spec: SessionSpec, bounds: Bounds) -> Manifest:
 def limit_range(spec: SessionSpec) -> Manifest:
     """Write what a container requests that names nothing. It limits none: that could end a process."""
     limits = [{"type": "Container", "defaultRequest": dict(CONTAINER_REQUESTS)}]
-    return {**_object(spec, "v1", "LimitRange", REQUEST_DEFAULTS), "spec": {"limits": limits}}
+    return {**session_object(spec, "v1", "LimitRange", REQUEST_DEFAULTS), "spec": {"limits": limits}}
 
 
 def network_policy(spec: SessionSpec, bounds: Bounds) -> Manifest:
@@ -51,15 +51,10 @@ def network_policy(spec: SessionSpec, bounds: Bounds) -> Manifest:
     ]
     but_a_server = {"key": "app.kubernetes.io/name", "operator": "NotIn", "values": [STORE_SERVER]}
     return {
-        **_object(spec, "networking.k8s.io/v1", "NetworkPolicy", INGRESS_POLICY),
+        **session_object(spec, "networking.k8s.io/v1", "NetworkPolicy", INGRESS_POLICY),
         "spec": {
             "podSelector": {"matchExpressions": [but_a_server]} if has_server else {},
             "policyTypes": ["Ingress"],
             "ingress": [{"from": [own, *others]}],
         },
     }
-
-
-def _object(spec: SessionSpec, api_version: str, kind: str, name: str) -> Manifest:
-    metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec.name)}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

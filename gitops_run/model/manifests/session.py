@@ -96,12 +96,15 @@ def namespace(spec: SessionSpec, stack: str) -> Manifest:
 
 def record_maps(spec: SessionSpec) -> tuple[Manifest, Manifest]:
     """Write the ConfigMaps of the session's state and record, empty: what is in them is the loop's."""
-    return _object(spec, "v1", "ConfigMap", STATE_MAP), _object(spec, "v1", "ConfigMap", RECORD_MAP)
+    return (
+        session_object(spec, "v1", "ConfigMap", STATE_MAP),
+        session_object(spec, "v1", "ConfigMap", RECORD_MAP),
+    )
 
 
 def service_account(spec: SessionSpec) -> Manifest:
     """Write the account under which Flux applies the session."""
-    return _object(spec, "v1", "ServiceAccount", ACCOUNT)
+    return session_object(spec, "v1", "ServiceAccount", ACCOUNT)
 
 
 def account_role(spec: SessionSpec) -> Manifest:
@@ -117,7 +120,7 @@ def account_binding(spec: SessionSpec) -> Manifest:
 
 def cluster_binding(spec: SessionSpec) -> Manifest:
     """Write what lets Flux apply anything anywhere for a session with isolation cluster."""
-    manifest = _object(spec, f"{_RBAC}/v1", "ClusterRoleBinding", cluster_binding_name(spec.namespace))
+    manifest = session_object(spec, f"{_RBAC}/v1", "ClusterRoleBinding", cluster_binding_name(spec.namespace))
     del manifest["metadata"]["namespace"]
     account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": spec.namespace}
     role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": CLUSTER_ADMIN}
@@ -141,7 +144,7 @@ def owner_binding(spec: SessionSpec) -> Manifest:
 def reader_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
     """Write the Secret with Flux's key, and the endpoint's CA."""
     data = {"accesskey": key.access_key, "secretkey": key.secret_key, **_ca(ca)}
-    return {**_object(spec, "v1", "Secret", READER_SECRET), "stringData": data}
+    return {**session_object(spec, "v1", "Secret", READER_SECRET), "stringData": data}
 
 
 def writer_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
@@ -155,12 +158,12 @@ def writer_secret(spec: SessionSpec, key: KeyPair, ca: str) -> Manifest:
         **_ca(ca),
         **_forward(spec),
     }
-    return {**_object(spec, "v1", "Secret", WRITER_SECRET), "stringData": data}
+    return {**session_object(spec, "v1", "Secret", WRITER_SECRET), "stringData": data}
 
 
 def decryption_secret(spec: SessionSpec) -> Manifest:
     """Write the Secret with the age key. Flux applies again when it changes, which is what the label asks."""
-    manifest = _object(spec, "v1", "Secret", DECRYPTION_SECRET)
+    manifest = session_object(spec, "v1", "Secret", DECRYPTION_SECRET)
     manifest["metadata"]["labels"] |= {"reconcile.fluxcd.io/watch": "Enabled"}
     key = spec.applier.decryption_key if isinstance(spec.applier, KustomizeApplier) else ""
     return {**manifest, "stringData": {"age.agekey": key}}
@@ -168,7 +171,7 @@ def decryption_secret(spec: SessionSpec) -> Manifest:
 
 def variables_secret(spec: SessionSpec) -> Manifest:
     """Write the Secret with the variables that are secret. Flux applies again when it changes, as above."""
-    manifest = _object(spec, "v1", "Secret", VARIABLES_SECRET)
+    manifest = session_object(spec, "v1", "Secret", VARIABLES_SECRET)
     manifest["metadata"]["labels"] |= {"reconcile.fluxcd.io/watch": "Enabled"}
     variables = spec.applier.secret_variables if isinstance(spec.applier, KustomizeApplier) else {}
     return {**manifest, "stringData": dict(variables)}
@@ -283,7 +286,8 @@ def _decryption(applier: KustomizeApplier) -> dict[str, Any]:
     return {"decryption": {"provider": "sops", "secretRef": {"name": DECRYPTION_SECRET}}}
 
 
-def _object(spec: SessionSpec, api_version: str, kind: str, name: str) -> Manifest:
+def session_object(spec: SessionSpec, api_version: str, kind: str, name: str) -> Manifest:
+    """Write the head of an object in a session's namespace, with the session's labels."""
     metadata = {"name": name, "namespace": spec.namespace, "labels": labels(spec.name)}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
@@ -294,18 +298,22 @@ def _flux_object(spec: SessionSpec, api_version: str, kind: str) -> Manifest:
     A foreground deletion adds a finalizer that Flux's patches then put back: the API server refuses those
     while the object goes, and Flux tries again for seconds. Pulumi waits until it is gone either way.
     """
-    manifest = _object(spec, api_version, kind, spec.name.text)
+    manifest = session_object(spec, api_version, kind, spec.name.text)
     manifest["metadata"]["annotations"] = {"pulumi.com/deletionPropagationPolicy": "background"}
     return manifest
 
 
 def _role(spec: SessionSpec, name: str, rules: list[Rule]) -> Manifest:
-    return {**_object(spec, f"{_RBAC}/v1", "Role", name), "rules": rules}
+    return {**session_object(spec, f"{_RBAC}/v1", "Role", name), "rules": rules}
 
 
 def _binding(spec: SessionSpec, name: str, subject: dict[str, str]) -> Manifest:
     role = {"apiGroup": _RBAC, "kind": "Role", "name": name}
-    return {**_object(spec, f"{_RBAC}/v1", "RoleBinding", name), "roleRef": role, "subjects": [subject]}
+    return {
+        **session_object(spec, f"{_RBAC}/v1", "RoleBinding", name),
+        "roleRef": role,
+        "subjects": [subject],
+    }
 
 
 def _ca(ca: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ from gitops_run.model.names import (
     TOKEN_TYPE,
 )
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
-from gitops_run.model.rights.policy import of_sessions, requests_to
+from gitops_run.model.rights.policy import annotations_in, of_sessions, requests_to
 
 POLICY_GROUP: Final = "admissionregistration.k8s.io"
 POLICY_KINDS: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -125,8 +125,8 @@ def _objects_policy() -> dict[str, Any]:
         },
         "matchConditions": [{"name": "is-bound", "expression": _IS_BOUND}],
         "variables": [
-            {"name": "before", "expression": _annotations("oldObject")},
-            {"name": "now", "expression": _annotations("object")},
+            {"name": "before", "expression": annotations_in("oldObject")},
+            {"name": "now", "expression": annotations_in("object")},
             {"name": "changed", "expression": _CHANGED_SPEC},
             {"name": "marks", "expression": _changed_marks()},
             {"name": "annotations", "expression": _CHANGED_ANNOTATIONS},
@@ -252,7 +252,7 @@ def _is_proper_lease() -> str:
 
 def _is_proper_record() -> str:
     """Ask whether data alone was changed. The applying account is no owner: a manifest could say anything."""
-    annotations = f"({_annotations('object')}) == ({_annotations('oldObject')})"
+    annotations = f"({annotations_in('object')}) == ({annotations_in('oldObject')})"
     return f"variables.marks.size() == 0 && !has(object.immutable) && {annotations}"
 
 
@@ -262,10 +262,6 @@ def _changed_marks() -> str:
     names = ", ".join(f"'{name}'" for name in _MARKS)
     changed = f"(k in {old}) != (k in {new}) || (k in {old} && {old}[k] != {new}[k])"
     return f"[{names}].filter(k, {changed})"
-
-
-def _annotations(variable: str) -> str:
-    return f"has({variable}.metadata.annotations) ? dyn({variable}.metadata.annotations) : dyn({{}})"
 
 
 def _change(changed: str, prefix: str) -> dict[str, str]:

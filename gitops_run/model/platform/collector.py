@@ -15,7 +15,7 @@ from typing import Any, Final
 from gitops_run.model.manifests.session import Manifest
 from gitops_run.model.names import RECORD_MAP, SESSION_LABEL, STATE_MAP
 from gitops_run.model.platform.admission import POLICY_GROUP, POLICY_KINDS, SESSION_OBJECTS, binding
-from gitops_run.model.rights.access import READ_VERBS, Rule
+from gitops_run.model.rights.access import READ_VERBS, Rule, rule_of
 from gitops_run.model.rights.policy import requests_to
 from gitops_run.model.session.tombstone import TOMBSTONE_LABEL, TOMBSTONE_NAMESPACE
 
@@ -50,11 +50,11 @@ def collector_rules(viewer: list[Rule]) -> list[Rule]:
     """List what collecting takes. viewer: what it takes to see every session."""
     return [
         *viewer,
-        _rule("", ["namespaces"], ["delete"]),
-        *(_rule(group, [plural], ["delete", "patch"]) for group, plural in SESSION_OBJECTS),
-        _rule("coordination.k8s.io", ["leases"], ["delete", "update"]),
-        *(_rule(group, plurals, [*READ_VERBS, "delete"]) for group, plurals in _DELETED),
-        {**_rule("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
+        rule_of("", ["namespaces"], ["delete"]),
+        *(rule_of(group, [plural], ["delete", "patch"]) for group, plural in SESSION_OBJECTS),
+        rule_of("coordination.k8s.io", ["leases"], ["delete", "update"]),
+        *(rule_of(group, plurals, [*READ_VERBS, "delete"]) for group, plurals in _DELETED),
+        {**rule_of("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
     ]
 
 
@@ -78,7 +78,7 @@ def collector_objects(
         made("v1", "ServiceAccount", namespace=here),
         {**made(f"{_RBAC}/v1", "ClusterRole"), "rules": collector_rules(viewer)},
         {**made(f"{_RBAC}/v1", "ClusterRoleBinding"), **_binds("ClusterRole")},
-        {**words, "rules": [_rule("", ["configmaps"], ["create", "patch"])]},
+        {**words, "rules": [rule_of("", ["configmaps"], ["create", "patch"])]},
         {**bound, **_binds("Role")},
         {**made(policy, POLICY_KINDS[0]), "spec": _policy()},
         {**made(policy, POLICY_KINDS[1]), "spec": binding(COLLECTOR)},
@@ -172,7 +172,3 @@ def _cron_job(collector: Collector) -> dict[str, Any]:
 
 def _binds(kind: str) -> dict[str, Any]:
     return {"roleRef": {"apiGroup": _RBAC, "kind": kind, "name": COLLECTOR}, "subjects": [dict(_ACCOUNT)]}
-
-
-def _rule(group: str, resources: list[str], verbs: list[str]) -> Rule:
-    return {"apiGroups": [group], "resources": resources, "verbs": verbs}

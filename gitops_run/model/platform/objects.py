@@ -29,6 +29,7 @@ from gitops_run.model.rights.access import (
     Rule,
     account_rules,
     owner_rules,
+    rule_of,
 )
 from gitops_run.model.rights.pod_security import (
     LEVEL_ANNOTATION,
@@ -78,17 +79,19 @@ def platform_objects(
 def viewer_rules() -> list[Rule]:
     """List what somebody may see who looks at all sessions, and at the platform. No Secret is in it."""
     return [
-        _rule(FLUX_SOURCE_GROUP, ["buckets", "helmcharts"], READ_VERBS),
-        _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], READ_VERBS),
-        _rule(FLUX_HELM_GROUP, ["helmreleases"], READ_VERBS),
-        _rule("coordination.k8s.io", ["leases"], READ_VERBS),
-        _rule("", ["namespaces"], READ_VERBS),
-        {**_rule("", ["configmaps"], READ_VERBS), "resourceNames": [STATE_MAP, RECORD_MAP]},
-        _rule("apps", ["deployments"], READ_VERBS),
-        {**_rule("batch", ["cronjobs"], ["get"]), "resourceNames": [COLLECTOR]},
-        _rule("apiextensions.k8s.io", ["customresourcedefinitions"], READ_VERBS),
-        _rule(_RBAC, ["clusterroles", "rolebindings"], READ_VERBS),  # whose a session is, a binding says
-        _rule(POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS),
+        rule_of(FLUX_SOURCE_GROUP, ["buckets", "helmcharts"], READ_VERBS),
+        rule_of(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], READ_VERBS),
+        rule_of(FLUX_HELM_GROUP, ["helmreleases"], READ_VERBS),
+        rule_of("coordination.k8s.io", ["leases"], READ_VERBS),
+        rule_of("", ["namespaces"], READ_VERBS),
+        {**rule_of("", ["configmaps"], READ_VERBS), "resourceNames": [STATE_MAP, RECORD_MAP]},
+        rule_of("apps", ["deployments"], READ_VERBS),
+        {**rule_of("batch", ["cronjobs"], ["get"]), "resourceNames": [COLLECTOR]},
+        rule_of("apiextensions.k8s.io", ["customresourcedefinitions"], READ_VERBS),
+        rule_of(_RBAC, ["clusterroles", "rolebindings"], READ_VERBS),  # whose a session is, a binding says
+        rule_of(
+            POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS
+        ),
     ]
 
 
@@ -100,15 +103,17 @@ def maker_rules() -> list[Rule]:
     """
     name = SessionName.parse("any")
     return [
-        _rule("", ["namespaces"], _ALL_VERBS),
-        _rule(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
-        _rule(_RBAC, ["clusterrolebindings"], READ_VERBS),  # gc looks for those that sessions have left
-        _rule("coordination.k8s.io", ["leases"], _ALL_VERBS),
-        _rule("", ["limitranges", "resourcequotas"], _ALL_VERBS),
-        _rule("", ["endpoints"], READ_VERBS),  # by which Pulumi sees that a Service has its pods
-        _rule("discovery.k8s.io", ["endpointslices"], READ_VERBS),
-        *(_rule(group, [resource], _ALL_VERBS) for group, resource in SESSION_OBJECTS),
-        _rule(POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS),
+        rule_of("", ["namespaces"], _ALL_VERBS),
+        rule_of(_RBAC, ["roles", "rolebindings"], _ALL_VERBS),
+        rule_of(_RBAC, ["clusterrolebindings"], READ_VERBS),  # gc looks for those that sessions have left
+        rule_of("coordination.k8s.io", ["leases"], _ALL_VERBS),
+        rule_of("", ["limitranges", "resourcequotas"], _ALL_VERBS),
+        rule_of("", ["endpoints"], READ_VERBS),  # by which Pulumi sees that a Service has its pods
+        rule_of("discovery.k8s.io", ["endpointslices"], READ_VERBS),
+        *(rule_of(group, [resource], _ALL_VERBS) for group, resource in SESSION_OBJECTS),
+        rule_of(
+            POLICY_GROUP, ["validatingadmissionpolicies", "validatingadmissionpolicybindings"], READ_VERBS
+        ),
         *account_rules(is_helm=True),
         *(_unnamed(rule) for rule in owner_rules(name, name.namespace, is_helm=True)),
         *forward_rules(),  # the server's pod has the same name in every session: no other pod is reached
@@ -130,10 +135,6 @@ def _policy(
     if annotations:
         policy["metadata"]["annotations"] = dict(annotations)
     return {**policy, "spec": dict(spec)}, {**bound, "spec": binding(name)}
-
-
-def _rule(group: str, resources: list[str], verbs: list[str]) -> Rule:
-    return {"apiGroups": [group], "resources": resources, "verbs": verbs}
 
 
 def _cluster_role(stack: str, name: str, rules: list[Rule]) -> Manifest:

@@ -53,7 +53,7 @@ def account_rules(*, is_helm: bool) -> list[Rule]:
     platform's admission policies to bar (docs/security.md).
     """
     verbs = HELM_VERBS if is_helm else APPLY_VERBS
-    return [_rule(group, list(resources), verbs) for group, resources in APPLICABLE]
+    return [rule_of(group, list(resources), verbs) for group, resources in APPLICABLE]
 
 
 def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rule]:
@@ -66,36 +66,37 @@ def owner_rules(name: SessionName, namespace: str, *, is_helm: bool) -> list[Rul
     """
     driven, other = [*READ_VERBS, "patch"], READ_VERBS
     return [
-        _rule(FLUX_SOURCE_GROUP, ["buckets"], driven, name.text),
-        _rule(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], other if is_helm else driven, name.text),
-        _rule(FLUX_HELM_GROUP, ["helmreleases"], driven if is_helm else other, name.text),
-        _rule(FLUX_SOURCE_GROUP, ["helmcharts"], READ_VERBS, chart_name(namespace, name.text)),
-        _rule("", ["secrets"], ["get"], WRITER_SECRET),
-        {**_rule("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
-        _rule("coordination.k8s.io", ["leases"], ["create"]),
-        _rule("coordination.k8s.io", ["leases"], ["get", "update"], name.text),
-        _rule("", ["serviceaccounts"], ["impersonate"], ACCOUNT),
-        _rule("rbac.authorization.k8s.io", ["rolebindings"], ["get"], OWNER_ROLE),
-        _rule("", ["events", "pods/log"], READ_VERBS),
-        _rule("", ["events"], ["create"]),  # an action on the page leaves one
-        _rule("events.k8s.io", ["events"], READ_VERBS),
+        rule_of(FLUX_SOURCE_GROUP, ["buckets"], driven, name.text),
+        rule_of(FLUX_KUSTOMIZE_GROUP, ["kustomizations"], other if is_helm else driven, name.text),
+        rule_of(FLUX_HELM_GROUP, ["helmreleases"], driven if is_helm else other, name.text),
+        rule_of(FLUX_SOURCE_GROUP, ["helmcharts"], READ_VERBS, chart_name(namespace, name.text)),
+        rule_of("", ["secrets"], ["get"], WRITER_SECRET),
+        {**rule_of("", ["configmaps"], ["patch"]), "resourceNames": [STATE_MAP, RECORD_MAP]},
+        rule_of("coordination.k8s.io", ["leases"], ["create"]),
+        rule_of("coordination.k8s.io", ["leases"], ["get", "update"], name.text),
+        rule_of("", ["serviceaccounts"], ["impersonate"], ACCOUNT),
+        rule_of("rbac.authorization.k8s.io", ["rolebindings"], ["get"], OWNER_ROLE),
+        rule_of("", ["events", "pods/log"], READ_VERBS),
+        rule_of("", ["events"], ["create"]),  # an action on the page leaves one
+        rule_of("events.k8s.io", ["events"], READ_VERBS),
         *_reading_rules(),
     ]
 
 
 def bound_rules() -> list[Rule]:
     """Let the owner of a bounded session see its quota, and how much of it is used."""
-    return [_rule("", ["limitranges", "resourcequotas"], READ_VERBS)]
+    return [rule_of("", ["limitranges", "resourcequotas"], READ_VERBS)]
 
 
 def _reading_rules() -> list[Rule]:
     """Let the owner read what may be applied, but for Secrets: those could be Flux's key."""
     return [
-        _rule(group, [resource for resource in resources if resource != "secrets"], READ_VERBS)
+        rule_of(group, [resource for resource in resources if resource != "secrets"], READ_VERBS)
         for group, resources in APPLICABLE
     ]
 
 
-def _rule(group: str, resources: list[str], verbs: list[str], name: str = "") -> Rule:
+def rule_of(group: str, resources: list[str], verbs: list[str], name: str = "") -> Rule:
+    """Write one rule of a Role. name: of the one object that it is about, "" for all."""
     rule: Rule = {"apiGroups": [group], "resources": resources, "verbs": verbs}
     return {**rule, "resourceNames": [name]} if name else rule

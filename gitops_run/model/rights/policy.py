@@ -21,3 +21,8 @@ def requests_to(group: str, resource: str, *operations: str, scope: str = "Names
         "resources": [resource],
         "scope": scope,
     }
+
+
+def annotations_in(variable: str) -> str:
+    """Write in CEL an object's annotations, empty where it has none."""
+    return f"has({variable}.metadata.annotations) ? dyn({variable}.metadata.annotations) : dyn({{}})"

@@ -21,7 +21,7 @@ from gitops_run.model.names import (
     TTL_ANNOTATION,
 )
 from gitops_run.model.rights.access import FLUX_SOURCE_GROUP
-from gitops_run.model.rights.policy import of_sessions, requests_to
+from gitops_run.model.rights.policy import annotations_in, of_sessions, requests_to
 
 NEVER: Final = "never"
 DURATION: Final = r"(?=[1-9])([0-9]{1,4}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?"
@@ -276,22 +276,18 @@ def time_policy(rules: TimeRules) -> dict[str, Any]:
             "objectSelector": of_sessions(),
         },
         "matchConditions": [{"name": "limits-change", "expression": _changed()}],
-        "variables": [{"name": "now", "expression": _annotations("object")}],
+        "variables": [{"name": "now", "expression": annotations_in("object")}],
         "validations": validations,
     }
 
 
 def _changed() -> str:
-    now, before = f"({_annotations('object')})", f"({_annotations('oldObject')})"
+    now, before = f"({annotations_in('object')})", f"({annotations_in('oldObject')})"
     names = ", ".join(f"'{name}'" for name in _CHANGES)
     return (
         f"oldObject == null || [{names}].exists(k, (k in {now}) != (k in {before})"
         f" || (k in {now} && {now}[k] != {before}[k]))"
     )
-
-
-def _annotations(variable: str) -> str:
-    return f"has({variable}.metadata.annotations) ? dyn({variable}.metadata.annotations) : dyn({{}})"
 
 
 def _write(seconds: int, units: tuple[tuple[str, int], ...]) -> str:

@@ -151,6 +151,9 @@ class Source:
         return f"{setting.key} in {self.place or self.origin}"
 
 
+NO_STACK = Source(origin=Origin.STACK, values={})
+
+
 def resolve(sources: Sequence[Source]) -> Settings:
     """Choose each key's value from the first source that has it.
 
