@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chromium import PROGRAM, Faults
 from tests.browser.server import Example
@@ -46,6 +46,20 @@ def test_an_expression_without_an_end_is_ended(page: Page, example: Example) -> 
     page.get_by_label("Text or expression").fill("^(a+)+b$")
     expect(page.locator("#log-problem")).to_contain_text("takes longer than")
     expect(page.locator(".line")).to_have_count(5)
+
+
+def test_a_filter_that_has_not_been_loaded_yet_blames_no_expression(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/logs-worker.js*", lambda route: held.append(route))
+    page.clock.install()
+    live(page, f"{SESSION}?tab=logs&regex=1&text=GET")
+    expect(page.locator("#log-lines")).to_be_empty()
+    page.clock.fast_forward(5000)
+    expect(page.locator("#log-problem")).to_be_hidden()
+    assert len(held) == 1
+    held[0].continue_()
+    expect(page.locator(".line")).to_have_count(1)
+    expect(page.locator("#log-problem")).to_be_hidden()
 
 
 def test_paused_logs_wait_and_five_thousand_lines_are_kept(page: Page, example: Example) -> None:

@@ -70,7 +70,9 @@ def looks(page: Page) -> dict[str, list[str]]:
 
 SHIFTS = """
     globalThis.shifts = [];
-    const words = ({ node }) => node?.outerHTML?.slice(0, 80) ?? "";
+    const place = ({ x, y, width, height }) => [x, y, width, height].join(",");
+    const words = ({ node, previousRect, currentRect }) =>
+      `${place(previousRect)} -> ${place(currentRect)} ${node?.outerHTML?.slice(0, 80) ?? ""}`;
     const note = (list) => shifts.push(
       ...list.getEntries().map(({ value, sources }) => [value, ...sources.map(words)].join(" ")));
     new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });

@@ -34,3 +34,5 @@ function made({ pod, level: least, text, isRegex }) {
     (!least || LEVELS.indexOf(line.level) >= LEVELS.indexOf(least)) &&
     (expression ? expression.test(line.text) : line.text.toLowerCase().includes(words));
 }
+
+postMessage({ isReady: true });

@@ -6,7 +6,7 @@ const DEADLINE_MS = 500;
 const FIRST_MS = 5000; // so long after the beginning, lines are what the pods have kept, one pod after the other
 const view = one("#logs");
 const list = one("#log-lines");
-let lines = [], waiting = [], shown = [], worker, source, number = 0, deadline, isPaused = false, frame = 0, began = 0;
+let lines = [], waiting = [], shown = [], worker, isReady, source, number = 0, deadline, isPaused = false, frame = 0, began = 0;
 let newest = new Map(), known = newest; // container -> when its newest line was, and when it was as the stream began
 const notes = new Map(); // container -> why it has no lines
 const pods = new Map();
@@ -19,13 +19,20 @@ const filter = () => ({
 });
 
 function employ() {
+  isReady = false;
   worker = new Worker(scriptUrl("logs-worker.js"), { type: "module" });
-  worker.onmessage = ({ data }) => answer(data);
+  worker.onmessage = ({ data }) => (data.isReady ? limit() : answer(data));
 }
 
-// Ask the worker; where it takes too long, end it and show everything.
 function ask(message) {
   worker.postMessage({ ...message, number: ++number });
+  if (isReady) limit();
+}
+
+// Where an expression takes too long, end the worker and show everything. Loading it is not the expression's time.
+function limit() {
+  isReady = true;
+  if (!filter().isRegex) return;
   deadline ??= setTimeout(() => {
     worker.terminate();
     deadline = undefined;
