@@ -50,7 +50,11 @@ def test_an_expression_without_an_end_is_ended(page: Page, example: Example) -> 
 
 def test_a_filter_that_has_not_been_loaded_yet_blames_no_expression(page: Page) -> None:
     held: list[Route] = []
-    page.route("**/logs-worker.js*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/logs-worker.js*", hold)
     page.clock.install()
     live(page, f"{SESSION}?tab=logs&regex=1&text=GET")
     expect(page.locator("#log-lines")).to_be_empty()
