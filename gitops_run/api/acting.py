@@ -6,14 +6,12 @@ An action that a loop carries out is asked for in the cluster; who does it, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from gitops_run.adapters.cluster.announce import announce
 from gitops_run.adapters.cluster.facts import read_cluster_uid, read_user
 from gitops_run.api import control, requests, sessions
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
-from gitops_run.errors import GitOpsRunError, GuardError, UsageError
+from gitops_run.errors import GuardError, UsageError
 from gitops_run.model.flux.requests import Request, Verb
 from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP, FLUX_SOURCE_GROUP
 from gitops_run.model.rights.right import Right
@@ -174,17 +172,9 @@ async def end(viewing: Viewing, state: SessionState, reason: str) -> Receipt:
 
 
 async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> None:
-    """Say who does what, and why: in an Event of the session's namespace, and to the caller."""
-    who = await read_user(viewing.connection)
-    why = f": {asked.reason}" if asked.reason else ""
-    what = " ".join(word for word in (asked.verb.value, asked.revision) if word)
-    message = f"{who} asked for {what}{why}"
-    viewing.caller.report(f"{state.namespace}/{state.name}: {message}")
-    try:
-        reason = f"{asked.verb.value.capitalize()}Requested"
-        await announce(viewing.connection, state, reason, message, datetime.now(UTC))
-    except GitOpsRunError as error:
-        viewing.caller.report(f"no Event could be left in {state.namespace}: {error.message}")
+    """Say who does what, and why."""
+    what = requests.asked_for(asked.verb, asked.revision, asked.reason)
+    await requests.leave_word(viewing.connection, state, asked.verb, what, viewing.caller)
 
 
 async def _done(viewing: Viewing, state: SessionState, asked: Asked) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 import anyio
 
 from gitops_run.adapters.cluster import control
+from gitops_run.adapters.cluster.announce import announce
 from gitops_run.adapters.cluster.bounds import has_policies
 from gitops_run.adapters.cluster.connection import Connection, connect
 from gitops_run.adapters.cluster.facts import read_user
@@ -23,8 +24,9 @@ from gitops_run.adapters.cluster.listing import read_state
 from gitops_run.adapters.cluster.paths import map_path
 from gitops_run.adapters.cluster.record import RecordMaps, to_summary
 from gitops_run.adapters.cluster.reflector import reflect_one
+from gitops_run.api.caller import Caller
 from gitops_run.api.control import new_end, resume_state
-from gitops_run.errors import GuardError, NotFound, ReconcileFailed, UsageError, WaitTimeout
+from gitops_run.errors import GitOpsRunError, GuardError, NotFound, ReconcileFailed, UsageError, WaitTimeout
 from gitops_run.flows.requests import answer_to
 from gitops_run.flows.undo import UNDO_S
 from gitops_run.model.flux.requests import Request, Verb, one_line, verb_of
@@ -55,8 +57,8 @@ class Made:
     answer: Answer | None
 
 
-async def ask(key: SessionKey, verb: Verb, argument: str, why: str) -> Made:
-    """Make a request, and wait for the answer of a sync that is live.
+async def ask(key: SessionKey, verb: Verb, argument: str, why: str, caller: Caller) -> Made:
+    """Make a request, leave word of it, and wait for the answer of a sync that is live.
 
     argument: of extend a duration, of undo the beginning of a revision, each "" for the usual one. Raises
     UsageError on an argument that can't be used, WaitTimeout where a live sync doesn't answer, and as make.
@@ -65,6 +67,7 @@ async def ask(key: SessionKey, verb: Verb, argument: str, why: str) -> Made:
         state = await read_state(connection, key)
         said = await _argument(connection, state, verb, argument)
         request = await make(connection, state, verb, said, why)
+        await leave_word(connection, state, verb, asked_for(verb, said, why), caller)
         if verb is Verb.END or not state.is_synced:
             return Made(request=request, answer=None)
         return Made(request=request, answer=await answered(connection, state, request))
@@ -84,6 +87,23 @@ async def make(
     request = new_request(verb, argument, await read_user(connection), why)
     await control.ask(connection, state, request)
     return request
+
+
+def asked_for(verb: Verb, argument: str, why: str) -> str:
+    """Write what somebody asks for, and why."""
+    return " ".join(word for word in (verb.value, argument) if word) + (f": {why}" if why else "")
+
+
+async def leave_word(
+    connection: Connection, state: SessionState, verb: Verb, what: str, caller: Caller
+) -> None:
+    """Say who asked for what: in an Event of the session's namespace, and to the caller."""
+    message = f"{await read_user(connection)} asked for {what}"
+    caller.report(f"{state.namespace}/{state.name}: {message}")
+    try:
+        await announce(connection, state, f"{verb.value.capitalize()}Requested", message, datetime.now(UTC))
+    except GitOpsRunError as error:
+        caller.report(f"no Event could be left in {state.namespace}: {error.message}")
 
 
 def refused(name: str, request: Request, answer: Answer) -> ReconcileFailed:

@@ -11,6 +11,7 @@ from gitops_run.api import requests
 from gitops_run.api.control import parse_reason
 from gitops_run.api.requests import Made
 from gitops_run.cli.basics import json_flag
+from gitops_run.cli.caller import this_caller
 from gitops_run.cli.control import session_key
 from gitops_run.cli.hints import completed_here
 from gitops_run.cli.options import CLUSTER_KEYS, settings_flags
@@ -32,7 +33,7 @@ def request(name: str, verb: str, argument: str, reason: str, output: str, **fla
     session. The answer is in the session's record, as status shows it.
     """
     key, why = session_key(name, flags), parse_reason(reason)
-    asked = anyio.run(requests.ask, key, Verb(verb), argument, why)
+    asked = anyio.run(requests.ask, key, Verb(verb), argument, why, this_caller())
     if output == "json":
         print_json(
             {"request": asdict(asked.request), "answer": asdict(asked.answer) if asked.answer else None}

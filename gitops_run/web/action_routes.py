@@ -214,10 +214,16 @@ async def _receipt(visit: Visit) -> ASGIApp:
         else f"{name} is being ended on this machine."
     )
     again = f"This page is loaded again every {_AGAIN_S} s."
+    is_asked = bool(ending.request)
     view = ReceiptView(
-        namespace=namespace, name=name, receipt=ending.receipt, carried_by=f"{carried} {again}"
+        namespace=namespace,
+        name=name,
+        receipt=ending.receipt,
+        carried_by=f"{carried} {again}",
+        is_asked=is_asked,
+        collector=await visit.viewer.viewing.collector_run() if is_asked else None,
     )
-    answer = visit.html(receipt_page(visit.view(), view))
+    answer = visit.html(receipt_page(visit.view(), view, datetime.now(UTC)))
     if ending.receipt is None:
         answer.headers["Refresh"] = _AGAIN_S
     return answer

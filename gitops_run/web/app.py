@@ -211,8 +211,7 @@ async def _platform(visit: Visit) -> Response:
         notice = notice_of(error, visit.commands)
     view = PlatformView(
         status=status,
-        collected_at=run.succeeded if run else "",
-        collected=run.words if run else "",
+        collector=run,
         watches=tuple(watches),
         streams=visit.viewer.streams,
         notice=notice,

@@ -162,7 +162,7 @@ class _Pages:
         return HTMLResponse(others.end_page(views.VIEWER, views.end_view()))
 
     def receipt(self, _request: Request) -> Response:
-        return HTMLResponse(others.receipt_page(views.VIEWER, views.receipt_view()))
+        return HTMLResponse(others.receipt_page(views.VIEWER, views.receipt_view(), states.NOW))
 
     def notice(self, request: Request) -> Response:
         return HTMLResponse(others.notice_page(views.VIEWER, NOTICES[request.path_params["kind"]]))

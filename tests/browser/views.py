@@ -240,10 +240,9 @@ def platform_view() -> PlatformView:
     )
     return PlatformView(
         status=status,
-        collected_at=ago(minutes=7),
-        collected=CollectorRun(
+        collector=CollectorRun(
             succeeded=ago(minutes=7), started=ago(minutes=7), schedule="*/10 * * * *", is_suspended=False
-        ).words,
+        ),
         watches=(*watches[:-1], replace(watches[-1], hidden="list rolebindings")),
         streams=4,
     )

@@ -287,6 +287,8 @@ def test_what_an_owner_asks_while_nobody_syncs_the_collector_carries_out_once_an
 ) -> None:
     before = moment(shown(engineer)["time"]["expires"])
     suspended = ask(session.owner, NAME, "suspend")
+    events = [one["message"] for one in engineer.get("events", f"run-{NAME}")]
+    assert f"{DEVELOPER} asked for suspend: demo at noon" in events
     assert found(engineer, "requested") == [NAME]
     engineer.succeeds("gc", "--apply")
     (target,) = shown(engineer)["targets"]

@@ -92,7 +92,7 @@ def pages_of(state: SessionState, view: SessionView, viewer: ViewerView = NOBODY
         yield session.session_page(viewer, view, tab, NOW)
     yield others.me_page(viewer)
     yield others.end_page(viewer, EndView(state=state, deleted=(state.name,)))
-    yield others.receipt_page(viewer, ReceiptView(namespace=state.namespace, name=state.name))
+    yield others.receipt_page(viewer, ReceiptView(namespace=state.namespace, name=state.name), NOW)
 
 
 def tags_and_attributes() -> tuple[set[str], set[str]]:

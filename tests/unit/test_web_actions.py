@@ -210,6 +210,23 @@ async def test_the_collector_is_asked_to_end_a_session_whose_stack_is_elsewhere(
 
 
 @scenario
+async def test_whoever_waits_for_the_collector_sees_when_it_ran_last() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
+        answer = await browser.post("/s/run-web/web/end", name="web")
+        unseen = await browser.get(answer.headers["location"])
+        viewing.connection.cron_job = {
+            "spec": {"schedule": "*/10 * * * *"},
+            "status": {"lastSuccessfulTime": "2026-11-26T10:00:00Z"},
+        }
+        ran = await browser.get(answer.headers["location"])
+    assert "It has never run as a CronJob, or you may not see it." in unseen.text
+    assert "It last succeeded " in ran.text
+    assert 'datetime="2026-11-26T10:00:00Z"' in ran.text
+    assert "Its CronJob runs at */10 * * * *, in UTC." in ran.text
+
+
+@scenario
 async def test_an_end_that_was_refused_says_why_and_can_be_asked_for_again() -> None:
     viewing = FakeViewing([session()])
     async with browsing(viewing) as browser:

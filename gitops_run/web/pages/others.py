@@ -29,7 +29,7 @@ from htpy import (
 )
 
 from gitops_run.model.flux.requests import Verb
-from gitops_run.model.platform.status import ComponentStatus, PlatformStatus
+from gitops_run.model.platform.status import CollectorRun, ComponentStatus, PlatformStatus
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.web.pages.actions import command_of
 from gitops_run.web.pages.page import message, notice, page, post
@@ -90,6 +90,7 @@ def _mark(*, is_good: bool, words: str) -> Renderable:
 
 def platform_page(viewer: ViewerView, view: PlatformView, now: datetime) -> str:
     """Write how Flux, its lockdown, the collector and the watches are."""
+    run = view.collector
     content = [
         h1["Platform"],
         notice(view.notice, h2[view.notice.title]) if view.notice else None,
@@ -98,13 +99,14 @@ def platform_page(viewer: ViewerView, view: PlatformView, now: datetime) -> str:
             _card(
                 "Collector",
                 p(".big")[
-                    [age(view.collected_at, now), " ago"]
-                    if view.collected_at
+                    [age(run.succeeded, now), " ago"]
+                    if run and run.succeeded
                     else "has never run, or you may not see it"
                 ],
                 p[
-                    view.collected
-                    or "It ends sessions whose TTL is over: gitops-run gc --apply, as a CronJob or in CI."
+                    run.words
+                    if run
+                    else "It ends sessions whose TTL is over: gitops-run gc --apply, as a CronJob or in CI."
                 ],
             ),
             _card("Open pages", p(".big")[f"{view.streams:,}"], p(".none")["streams of this server"]),
@@ -219,14 +221,23 @@ def _end_form(viewer: ViewerView, view: EndView, url: str) -> Renderable:
     )
 
 
-def receipt_page(viewer: ViewerView, view: ReceiptView) -> str:
+def receipt_page(viewer: ViewerView, view: ReceiptView, now: datetime) -> str:
     """Write what an end has left behind, or who carries it out and when."""
     content = [
         h1[f"Session {view.name} ends" if view.receipt is None else f"Session {view.name} has ended"],
         _receipt(view.receipt) if view.receipt else p(".lead")[view.carried_by or "It is being deleted."],
+        _last_run(view.collector, now) if view.is_asked and view.receipt is None else None,
         p[a(href="/")["All sessions"]],
     ]
     return page(viewer, view.name, content, kind="receipt")
+
+
+def _last_run(run: CollectorRun | None, now: datetime) -> Node:
+    if run is None:
+        return p(".hint")["It has never run as a CronJob, or you may not see it."]
+    if not run.succeeded:
+        return p(".hint")[f"It has not succeeded yet. {run.words}"]
+    return p(".hint")["It last succeeded ", age(run.succeeded, now), f" ago. {run.words}"]
 
 
 def _receipt(receipt: Receipt) -> Node:

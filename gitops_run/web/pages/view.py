@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gitops_run.model.flux.requests import Verb
-from gitops_run.model.platform.status import PlatformStatus
+from gitops_run.model.platform.status import CollectorRun, PlatformStatus
 from gitops_run.model.session.commands import Place
 from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.details import ClusterEvent, SessionDetails
@@ -205,14 +205,10 @@ class WatchView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformView:
-    """Hold how the platform is. collected_at: RFC 3339, "" where gc never ran or that may not be seen.
-
-    streams: how many pages are open.
-    """
+    """Hold how the platform is. collector: its last run; None where it isn't seen. streams: of open pages."""
 
     status: PlatformStatus | None = None
-    collected_at: str = ""
-    collected: str = ""
+    collector: CollectorRun | None = None
     watches: tuple[WatchView, ...] = ()
     streams: int = 0
     notice: Notice | None = None
@@ -237,12 +233,17 @@ class EndView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptView:
-    """Report a session's end. receipt: None as long as it isn't done. carried_by: who does it, and when."""
+    """Report a session's end. receipt: None as long as it isn't done. carried_by: who does it, and when.
+
+    is_asked: the collector does. collector: its last run; None where it isn't seen.
+    """
 
     namespace: str
     name: str
     receipt: Receipt | None = None
     carried_by: str = ""
+    is_asked: bool = False
+    collector: CollectorRun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
