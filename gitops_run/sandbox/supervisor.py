@@ -37,6 +37,9 @@ _BUILT_EVERY_S = 0.5
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _STEADY_AFTER_S = 60.0
+_LATE_COLLECTION = {"GOGC": "400", "GOMEMLIMIT": "1500MiB"}
+"""By default, Go's collector takes a fifth of the CPU time of a save. Collecting later costs memory: an API
+server with fifty sessions holds twice as much. Near the limit it collects as by default."""
 _PATIENCE_S = 4.0
 _LOG_LIMIT_BYTES = 16_000_000
 """A log longer than this is truncated when its part is started."""
@@ -98,7 +101,11 @@ class Supervisor:
         with path.open("wb" if is_long else "ab") as log:
             log_start = log.tell()
             process = await anyio.open_process(
-                part.argv, stdin=None, stdout=log, stderr=STDOUT, env={**os.environ, **part.environment}
+                part.argv,
+                stdin=None,
+                stdout=log,
+                stderr=STDOUT,
+                env={**_LATE_COLLECTION, **os.environ, **part.environment},
             )
         self._journal.started(part.name, record(process.pid))
         began = time.monotonic()

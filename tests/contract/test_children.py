@@ -169,5 +169,13 @@ def test_a_rendering_child_inherits_no_keys() -> None:
         return await run_limited(["env"], env=env, limits=Limits())
 
     seen = dict(line.split("=", 1) for line in anyio.run(main).output.decode().splitlines())
-    assert sorted(seen) == ["GIT_TERMINAL_PROMPT", "GOMEMLIMIT", "HOME", "HTTPS_PROXY", "PATH", "TMPDIR"]
+    assert sorted(seen) == [
+        "GIT_TERMINAL_PROMPT",
+        "GOGC",
+        "GOMEMLIMIT",
+        "HOME",
+        "HTTPS_PROXY",
+        "PATH",
+        "TMPDIR",
+    ]
     assert seen["HOME"] == "/empty"

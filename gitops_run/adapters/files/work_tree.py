@@ -43,8 +43,11 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 WATCH_STEP_MS: Final = 10
 WATCH_GROUP_MS: Final = 30
 SCAN_ATTEMPTS: Final = 5
-ROOT_CHECK_MS: Final = 500
-"""How often it is looked whether the root is still the folder that is watched."""
+ROOT_CHECK_MS: Final = 2_000
+"""How often it is looked whether the root is still the folder that is watched. What deletes or moves it is
+reported at once; a parent that is moved, or a file system that is mounted over it, is not."""
+ROOT_WAIT_S: Final = 0.5
+"""How often it is looked whether there is a root again."""
 POLL_S: Final = 1.0
 """How often the folders are looked at where the system doesn't watch them."""
 FLOOD: Final = 1000
@@ -161,7 +164,7 @@ class WorkTree:
                     await self._poll(str(error))
             # The watches went with the folder: they are set again once there is one again.
             while _identity(str(self.root)) is None:  # noqa: ASYNC110 - no event reports a new folder
-                await anyio.sleep(ROOT_CHECK_MS / 1000)
+                await anyio.sleep(ROOT_WAIT_S)
             yield frozenset()
 
     async def _poll(self, reason: str) -> None:

@@ -33,6 +33,8 @@ MESSAGE_BYTES_MAX: Final = 32 * 1024
 that take time by the square of its length."""
 GO_SHARE: Final = 0.9
 """The share of the memory limit at which Go's collector starts to work harder (GOMEMLIMIT)."""
+GO_GROWTH: Final = "400"
+"""By how many percent Go's heap grows before it is collected (GOGC): most renderings end before that."""
 
 PASSED_VARIABLES: Final = (
     "PATH",  # git, which fetches remote bases
@@ -140,7 +142,7 @@ async def run_limited(command: Sequence[str], *, env: Mapping[str, str], limits:
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,
-                env={**env, "GOMEMLIMIT": f"{share}MiB"},
+                env={**env, "GOGC": GO_GROWTH, "GOMEMLIMIT": f"{share}MiB"},
                 start_new_session=True,
             )
     except OSError as error:
