@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitops_run.adapters.cluster.facts import read_cluster_uid, read_user
-from gitops_run.api import control, requests, sessions
+from gitops_run.adapters.cluster.facts import read_user
+from gitops_run.api import control, requests
 from gitops_run.api.caller import Caller
+from gitops_run.api.stack_here import has_stack_of
 from gitops_run.api.viewing import Viewing, ViewRequest, open_viewing
 from gitops_run.errors import GuardError, UsageError
 from gitops_run.model.flux.requests import Request, Verb
@@ -17,7 +18,6 @@ from gitops_run.model.rights.access import FLUX_HELM_GROUP, FLUX_KUSTOMIZE_GROUP
 from gitops_run.model.rights.right import Right
 from gitops_run.model.session.key import SessionKey
 from gitops_run.model.session.limits import Duration
-from gitops_run.model.session.receipt import Receipt
 from gitops_run.model.state.session_state import SessionState
 
 
@@ -92,14 +92,14 @@ def person(state: SessionState) -> str:
 def has_stack(state: SessionState, viewing: Viewing) -> bool:
     """Report whether the stack of this session is on this machine; False where its file can't be used."""
     key = viewing.key(state.namespace, state.name)
-    return sessions.has_stack_of(key, viewing.cluster, viewing.caller)
+    return has_stack_of(key, viewing.cluster, viewing.caller)
 
 
 async def act(viewing: Viewing, state: SessionState, asked: Asked) -> str:
     """Do what a person asks for, and return what came of it in one sentence.
 
     The rights are asked for again. Raises GuardError without one, UsageError on a field that is wrong,
-    BackendError where the cluster refuses. The end is `end`.
+    BackendError where the cluster refuses. The end is end_here's and end_request's.
     """
     await require(viewing, state, asked.verb)
     said = await _done(viewing, state, asked)
@@ -149,26 +149,6 @@ async def require(viewing: Viewing, state: SessionState, wanted: Verb) -> None:
                 f"to {wanted.value} session {state.name}, you need the right to {right}",
                 hint="ask the session's owner, or whoever administers the cluster",
             )
-
-
-async def end(viewing: Viewing, state: SessionState, reason: str) -> Receipt:
-    """End a session whose stack is on this machine, as `gitops-run down` does.
-
-    Raises as that, as act, and GuardError where the stack of this name is of another session: its file may
-    have changed since the page was made.
-    """
-    await require(viewing, state, Verb.END)
-    key = viewing.key(state.namespace, state.name)
-    cluster = await read_cluster_uid(viewing.connection)
-    request = await sessions.ending_by_stack(key, cluster, (key.context,), viewing.caller)
-    if request.key != key:
-        raise GuardError(
-            f"the stack {state.name} on this machine names context {request.key.context} of "
-            f"{request.key.kubeconfig}, and this page shows context {key.context} of {key.kubeconfig}",
-            hint=f"end it on the command line: gitops-run down {state.name}",
-        )
-    await leave_word(viewing, state, Asked(verb=Verb.END, reason=reason))
-    return await sessions.down(request, viewing.caller)
 
 
 async def leave_word(viewing: Viewing, state: SessionState, asked: Asked) -> None:

@@ -17,11 +17,12 @@ from gitops_run.adapters.machine.kubeconfig import read_kubeconfig
 from gitops_run.adapters.machine.remembered import history_folder, remember_root
 from gitops_run.adapters.machine.session_files import request_to_end, request_to_make
 from gitops_run.adapters.pulumi.command import require_pulumi
-from gitops_run.adapters.pulumi.project import ProjectHome, find_home, find_stack_file
+from gitops_run.adapters.pulumi.project import ProjectHome, find_home
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.adapters.store.admin import open_store
 from gitops_run.adapters.store.keys import open_keys
 from gitops_run.api.caller import Caller
+from gitops_run.api.stack_here import made_in
 from gitops_run.declare.program import declare_session
 from gitops_run.errors import GitOpsRunError, GuardError, NotFound, UsageError
 from gitops_run.flows import lifecycle
@@ -136,26 +137,10 @@ async def stacks_of(cluster: str, caller: Caller) -> frozenset[tuple[str, str]]:
     for name in await Stacks(home).names():
         with suppress(GitOpsRunError, OSError):
             stack = user_files.read_stack_file(home.stack_file(name))
-            its_cluster, namespace = _made_in(SessionName.parse(name), stack)
+            its_cluster, namespace = made_in(SessionName.parse(name), stack)
             if its_cluster == cluster:
                 found.add((namespace, name))
     return frozenset(found)
-
-
-def has_stack_of(key: SessionKey, cluster: str, caller: Caller) -> bool:
-    """Report whether the stack of this very session is here: made in this cluster, and for this key.
-
-    cluster: the UID of its kube-system namespace, "" where that is not known. False where the stack's file
-    can't be used.
-    """
-    try:
-        name = SessionName.parse(key.name.text)
-        data = user_files.data_directory(caller.environment)
-        stack = user_files.read_stack_file(find_stack_file(name.text, caller.here, data))
-        ended = SessionKey.of(name, resolve(user_files.sources(caller.environment, stack=stack)))
-        return bool(cluster) and ended == key and _made_in(name, stack) == (cluster, key.namespace)
-    except (GitOpsRunError, OSError):
-        return False
 
 
 async def ending_by_stack(
@@ -170,7 +155,7 @@ async def ending_by_stack(
     sources = await stack_sources(key.name, said, caller)
     stack = next(source for source in sources if source.origin is Origin.STACK)
     request = ending(key.name, sources, caller)
-    made = _made_in(key.name, stack)
+    made = made_in(key.name, stack)
     if made != (cluster, key.namespace) or request.key.namespace != key.namespace:
         raise GuardError(
             f"the stack {key.name} on this machine is of another session: it was created in namespace "
@@ -178,12 +163,6 @@ async def ending_by_stack(
             hint=f"whoever has the session's stack ends it: gitops-run down {key.name}",
         )
     return request
-
-
-def _made_in(name: SessionName, stack: Source) -> tuple[str, str]:
-    """Read from a stack's file where its session was made: the cluster's UID, or "", and the namespace."""
-    said = stack.values
-    return str(said.get("cluster") or ""), str(said.get("namespace") or name.namespace)
 
 
 def _with_context(sources: Sequence[Source], stack_file: Path) -> Sequence[Source]:

@@ -66,6 +66,11 @@ def test_list_imports_only_the_way_to_a_cluster() -> None:
     assert imported_by("import gitops_run.cli.show").isdisjoint(_NEVER_NEEDED_BY_LIST)
 
 
+def test_the_page_s_server_holds_no_sdk_that_only_an_end_needs() -> None:
+    modules = imported_by("import gitops_run.web.serve")
+    assert modules.isdisjoint({"boto3", "botocore", "google", "grpc", "obstore", "pulumi", "requests"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "first"), [(["run"], "starting a session"), (["run", "--help"], ""), (["up"], "")]
 )

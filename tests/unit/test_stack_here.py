@@ -14,6 +14,7 @@ import pytest
 from gitops_run.adapters.pulumi.stacks import Stacks
 from gitops_run.api import acting, sessions
 from gitops_run.api.caller import Caller
+from gitops_run.api.end_here import end
 from gitops_run.api.viewing import Viewing
 from gitops_run.errors import GitOpsRunError
 from gitops_run.model.session.receipt import Receipt
@@ -141,7 +142,7 @@ def ended(viewing: FakeViewing, state: SessionState, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sessions, "down", down)
     monkeypatch.setattr(sessions, "find_home", lambda *_: Home(viewing.caller.here))
     try:
-        anyio.run(acting.end, cast(Viewing, viewing), state, "demo is over")
+        anyio.run(end, cast(Viewing, viewing), state, "demo is over")
     except GitOpsRunError as error:
         did.append(error.message)
     return did

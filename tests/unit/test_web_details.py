@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops_run.api import sessions
+from gitops_run.api import stack_here
 from gitops_run.errors import BackendError, UsageError
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.objects.identity import ObjectRef
@@ -129,7 +129,7 @@ def test_a_session_whose_stack_file_cannot_be_used_has_its_pages(monkeypatch: py
     def unusable(*_: object) -> Path:
         raise UsageError("the stack file can't be read")
 
-    monkeypatch.setattr(sessions, "find_stack_file", unusable)
+    monkeypatch.setattr(stack_here, "find_stack_file", unusable)
 
     @scenario
     async def run() -> None:
