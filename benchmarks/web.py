@@ -159,11 +159,14 @@ def _of_five_hundred(bench: Bench, browser: Browser) -> dict[str, Any]:
         page.locator("#rows > [role=row]").nth(SESSIONS - 1).wait_for(state="attached")
         found["watches_1"] = _watches(bench)
         page.evaluate(LONG)
+        _in_thread(_change, bench)
+        found["long_tasks"] = len(page.evaluate("window.longTasks.splice(0)"))
         with _viewers(visit, named):
             found["watches_100"] = _watches(bench)
             _in_thread(_change, bench)
             found["rss_mb"] = resident_mb(visit.ui.process.pid)
-        found["long_tasks"] = len(page.evaluate("window.longTasks"))
+        # The readers, the API server and the browser share the processors.
+        found["long_tasks_100"] = len(page.evaluate("window.longTasks.splice(0)"))
         found["axe_violations"] = _axe(visit)
         return found
 

@@ -267,6 +267,17 @@ def test_gc_removes_what_carries_the_label_of_a_session_that_is_gone_and_nothing
     engineer.kubectl("delete", "namespace", "shop", "--wait=false")
 
 
+def test_gc_removes_the_bucket_and_the_keys_of_a_session_whose_namespace_somebody_deleted(
+    session: SharedSession, engineer: Person
+) -> None:
+    make(engineer, session.root, "wiped")
+    engineer.kubectl("delete", "namespace", "run-wiped")
+    assert found(engineer, "bucket") == ["wiped"] * 3, "the bucket, and a key each to read and to write it"
+    engineer.succeeds("gc", "--apply")
+    assert found(engineer, "bucket") == []
+    engineer.succeeds("down", "wiped", "--from-cluster")
+
+
 def test_whoever_does_not_see_every_session_collects_nothing(session: SharedSession) -> None:
     assert session.owner.types("gc", "--apply").code != 0
 
