@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +46,7 @@ class Server:
     asked: list[str] = field(default_factory=list)
     port: int = 0
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         self.asked.append(token)
         if self.tokens is not None and token not in self.tokens:
@@ -315,6 +318,52 @@ async def test_a_connection_that_is_cut_is_distinguished_from_a_cluster_that_doe
             await ask(kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}"))
     with pytest.raises(TransientError, match=r"can't be reached: .*[Cc]onnect"):
         await ask(kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}"))
+
+
+class Streaming(Server):
+    """An API server whose answers begin and never end."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b'{"type": "BOOKMARK", "object": {}}\n')
+        await anyio.sleep_forever()
+        return answer
+
+
+def connections_to(port: int) -> list[object]:
+    """List the client's sockets to a port that are open in this process, whoever still refers to them."""
+    return [
+        one
+        for one in gc.get_objects()
+        if isinstance(one, socket.socket) and one.family == socket.AF_INET and _peer_port(one) == port
+    ]
+
+
+def _peer_port(one: socket.socket) -> int | None:
+    with contextlib.suppress(OSError):
+        return int(one.getpeername()[1])
+    return None
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["a watch", "a request"])
+async def test_nothing_stays_open_once_a_connection_is_closed(tmp_path: Path, *, is_cancelled: bool) -> None:
+    """The other end is not waited for: it may take its time, or be gone."""
+    pki = authority(tmp_path / "pki")
+    pair = issue(pki, "ca", Client(file="serving", user="server"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    async with Streaming().serving(tls) as server:
+        trusted = {"certificate-authority": str(pki / "ca.crt")}
+        path = kubeconfig(tmp_path, f"https://127.0.0.1:{server.port}", **trusted)
+        async with connect(path, "far") as connection:
+            if is_cancelled:
+                with anyio.move_on_after(0.2):
+                    await connection.get("/api")
+            else:
+                async with aclosing(connection.watch("/api", {})) as events:
+                    assert (await anext(events))[0] == "BOOKMARK"
+        assert connections_to(server.port) == []
 
 
 async def test_a_certificate_that_a_plugin_gets_is_replaced_once_it_is_refused(tmp_path: Path) -> None:

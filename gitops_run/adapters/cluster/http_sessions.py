@@ -5,6 +5,7 @@ What is waited for on an older one stays open for a while. Uses the kubernetes c
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import aiohttp
@@ -17,6 +18,10 @@ SESSIONS_MAX: Final = 3
 """How many certificates back a watch may go on that was opened with one."""
 READ_BUFFER_BYTES: Final = 2 * 1024 * 1024
 """As the client has it: events of a watch exceed aiohttp's own buffer."""
+
+HAS_PATIENT_TLS: Final = sys.version_info < (3, 12, 8)
+"""Python before 3.12.8 leaves a connection that was cut open until its other end answers, for 30 s at most;
+aiohttp then aborts it."""
 
 
 class HttpSessions:
@@ -36,7 +41,10 @@ class HttpSessions:
             rest.ssl_context.load_cert_chain(configuration.cert_file, configuration.key_file)
         if rest.pool_manager is None or configuration.cert_file:
             connector = aiohttp.TCPConnector(
-                limit=rest.maxsize, ssl=rest.ssl_context, keepalive_timeout=IDLE_S
+                limit=rest.maxsize,
+                ssl=rest.ssl_context,
+                keepalive_timeout=IDLE_S,
+                enable_cleanup_closed=HAS_PATIENT_TLS,
             )
             rest.pool_manager = aiohttp.ClientSession(
                 connector=connector, trust_env=True, read_bufsize=READ_BUFFER_BYTES
