@@ -19,7 +19,7 @@ from gitops_run.adapters.cluster.paths import source_path
 from gitops_run.api.caller import Caller
 from gitops_run.api.viewing import SEE_ALL, ViewRequest
 from gitops_run.api.watch import KindPulse
-from gitops_run.errors import BackendError, GitOpsRunError, NotFound
+from gitops_run.errors import BackendError, DeniedError, GitOpsRunError, NotFound
 from gitops_run.flows.board import Board
 from gitops_run.model.flux.conditions import SourceStatus
 from gitops_run.model.flux.requests import Request, parse_request
@@ -179,6 +179,8 @@ class FakeViewing:
         return tuple(right not in self.denied for right in wanted)
 
     async def state(self, namespace: str, name: str) -> SessionState:
+        if isinstance(self.trouble, DeniedError):
+            raise self.trouble
         found = self.watch.board.snapshot.states.get(namespace)
         if found is None or found.name != name:
             raise NotFound(f"there is no session {name}")

@@ -11,7 +11,7 @@ from gitops_run.adapters.cluster.paths import namespace_path
 from gitops_run.api.acting import Asked, leave_word, require
 from gitops_run.api.requests import make
 from gitops_run.api.viewing import Viewing
-from gitops_run.errors import BackendError, GuardError, NotFound, TransientError
+from gitops_run.errors import BackendError, DeniedError, GuardError, NotFound, TransientError
 from gitops_run.model.flux.requests import Verb
 from gitops_run.model.session.receipt import Receipt, ReceiptLine
 from gitops_run.model.state.session_state import SessionState
@@ -31,7 +31,7 @@ async def ask_end(viewing: Viewing, state: SessionState, reason: str) -> str:
 
 
 async def look_at_end(viewing: Viewing, asked_of: SessionState, request: str) -> Receipt | None:
-    """Look whether a session is gone; None while it isn't.
+    """Look whether a session is gone; None while it isn't. What can't be looked at is not known.
 
     Raises GuardError where the end was refused, or where its request isn't on the session any more.
     """
@@ -39,6 +39,8 @@ async def look_at_end(viewing: Viewing, asked_of: SessionState, request: str) ->
         state = await viewing.state(asked_of.namespace, asked_of.name)
     except NotFound:
         return await _receipt(viewing, asked_of)
+    except DeniedError:
+        return _out_of_sight(asked_of)
     answers = state.record.answers if state.record else ()
     answer = next((one for one in answers if one.request == request), None)
     if answer is not None and not answer.is_accepted:
@@ -62,6 +64,13 @@ def outside_bucket(state: SessionState) -> str:
     if place is None or not place.bucket or place.store == _IN_CLUSTER:
         return ""
     return f"bucket {place.bucket} at {place.endpoint}, and its keys"
+
+
+def _out_of_sight(state: SessionState) -> Receipt:
+    """Report what can't be looked at: an owner's rights are part of the session, and end with it."""
+    why = "your rights there have ended, as they do with the session; a cluster administrator may look"
+    things = (f"Flux Bucket {state.name}", f"Namespace {state.namespace}", outside_bucket(state))
+    return Receipt(lines=tuple(ReceiptLine(what=one, is_gone=False, unseen=why) for one in things if one))
 
 
 async def _receipt(viewing: Viewing, state: SessionState) -> Receipt | None:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from gitops_run.sandbox.processes import wait_until
 from gitops_run.sandbox.state import Sandbox
+from tests.browser.chromium import chromium
 from tests.conftest import DEVELOPER, EXAMPLES
 from tests.integration.conftest import SharedSession
 from tests.integration.own_clusters import bind, someone, user_of
+from tests.integration.page_visits import needs_chromium, visiting
 from tests.people import Person
 
 NAME = "timed"
@@ -359,3 +362,21 @@ def test_a_live_sync_answers_what_is_asked_of_it_and_the_end_is_the_collectors(
         assert f"{DEVELOPER} asks to end it: demo at noon" in told
     assert "run-asked" not in engineer.names("namespace")
     assert engineer.types("down", "asked").code != 0
+
+
+@needs_chromium
+def test_an_end_that_is_asked_for_on_the_page_is_the_collectors_and_the_page_shows_the_receipt(
+    session: SharedSession, engineer: Person
+) -> None:
+    """Its owner has no stack of it, and no rights once it has ended. They see when the collector ran last."""
+    make(engineer, session.root, "onpage", "--owner", DEVELOPER)
+    with chromium() as browser, visiting(session.owner, browser, "--namespace", "run-onpage") as visit:
+        page = visit.opens("/s/run-onpage/onpage/end")
+        expect(page.locator("#main")).to_contain_text("Carried out by the collector")
+        page.get_by_label("Type onpage to end it").fill("onpage")
+        page.get_by_role("button", name="End onpage").click()
+        expect(page.locator("#main")).to_contain_text("It has never run as a CronJob, or you may not see it.")
+        assert "asks to end it" in engineer.succeeds("gc", "--apply").err
+        expect(page.locator("h1")).to_contain_text("You may not see session onpage any more")
+        expect(page.locator(".receipt")).to_contain_text("Namespace run-onpage")
+    assert "run-onpage" not in engineer.names("namespace")

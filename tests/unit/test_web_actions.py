@@ -227,6 +227,18 @@ async def test_whoever_waits_for_the_collector_sees_when_it_ran_last() -> None:
 
 
 @scenario
+async def test_an_owner_whose_rights_end_with_the_session_is_told_so() -> None:
+    viewing = FakeViewing([session()])
+    async with browsing(viewing) as browser:
+        answer = await browser.post("/s/run-web/web/end", name="web")
+        viewing.trouble = DeniedError("buckets is forbidden")
+        unseen = await browser.get(answer.headers["location"])
+    assert (unseen.status_code, unseen.headers.get("refresh")) == (200, None)
+    assert "You may not see session web any more" in unseen.text
+    assert "your rights there have ended, as they do with the session" in unseen.text
+
+
+@scenario
 async def test_an_end_that_was_refused_says_why_and_can_be_asked_for_again() -> None:
     viewing = FakeViewing([session()])
     async with browsing(viewing) as browser:

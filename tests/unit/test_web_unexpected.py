@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from gitops_run.errors import GitOpsRunError
-from gitops_run.web import action_routes, looks, viewer
+from gitops_run.web import looks, viewer
 from gitops_run.web.live import RETRY_S
 from gitops_run.web.looks import READ_AGAIN_S
 from gitops_run.web.unexpected import guarded
@@ -27,7 +27,7 @@ def viewing_that_reports() -> tuple[FakeViewing, list[str]]:
 
 def test_an_end_that_fails_unexpectedly_has_a_receipt_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewer, "has_stack", lambda *_: True)
-    monkeypatch.setattr(action_routes, "end", fails)
+    monkeypatch.setattr(end_here, "end", fails)
 
     @scenario
     async def run() -> None:

@@ -223,8 +223,14 @@ def _end_form(viewer: ViewerView, view: EndView, url: str) -> Renderable:
 
 def receipt_page(viewer: ViewerView, view: ReceiptView, now: datetime) -> str:
     """Write what an end has left behind, or who carries it out and when."""
+    if view.receipt is None:
+        title = f"Session {view.name} ends"
+    elif any(line.is_gone for line in view.receipt.lines):
+        title = f"Session {view.name} has ended"
+    else:
+        title = f"You may not see session {view.name} any more"
     content = [
-        h1[f"Session {view.name} ends" if view.receipt is None else f"Session {view.name} has ended"],
+        h1[title],
         _receipt(view.receipt) if view.receipt else p(".lead")[view.carried_by or "It is being deleted."],
         _last_run(view.collector, now) if view.is_asked and view.receipt is None else None,
         p[a(href="/")["All sessions"]],
