@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from gitops_run.api import end_here
 from gitops_run.errors import GitOpsRunError
 from gitops_run.web import looks, viewer
 from gitops_run.web.live import RETRY_S
