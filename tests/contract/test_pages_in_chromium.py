@@ -180,7 +180,7 @@ def test_rows_keep_their_places_under_the_pointer(page: Page, example: Example) 
     expect(page.locator("#moved")).to_have_text("2 changed order")
     expect(page.locator("#row-run-invoices_invoices")).to_contain_text("failed")
     assert names(page) == before
-    page.locator("#moved").click()
+    page.locator("#moved").press("Enter")  # a pointer that leaves the rows brings them into order by itself
     expect(page.locator("#moved")).to_be_hidden()
     assert names(page)[:2] == ["invoices", "payments"]
     assert "zoe" in page.locator("select[name=owner]").inner_text()
