@@ -162,7 +162,7 @@ class Collector:
         state = await self._still_due(finding)
         request = pending(state) if state else None
         if state is None or request is None:
-            return False
+            return await self._caught_up(finding)
         is_bound = await has_policies(self.connection)
         if is_bound and request.verb == Verb.END:
             return await self._end(state, finding.reason)
@@ -173,6 +173,26 @@ class Collector:
         if refusal:
             self.caller.report(f"session {state.name}: {request.verb} is refused: {refusal}")
         await requests.record_answer(self.connection, state, request, refusal, self.now())
+        return True
+
+    async def _caught_up(self, finding: Finding) -> bool:
+        """Write the row of a session whose record has an answer that its row lacks.
+
+        A gc that was killed between the two leaves that, and the request would be found again for ever.
+        """
+        key = SessionKey.of(
+            SessionName.parse(finding.session), replace(self.settings, namespace=finding.namespace)
+        )
+        try:
+            state = await read_state(self.connection, key)
+        except NotFound:
+            return False
+        answers, shown = (state.record.answers if state.record else ()), state.summary
+        if state.record is None or state.is_synced or not answers:
+            return False
+        if shown is not None and shown.answer is not None and shown.answer.request == answers[-1].request:
+            return False
+        await requests.write_record(self.connection, state, state.record)
         return True
 
     async def _refusal(self, state: SessionState, request: Request) -> str:
