@@ -180,11 +180,8 @@ class Collector:
 
         A gc that was killed between the two leaves that, and the request would be found again for ever.
         """
-        key = SessionKey.of(
-            SessionName.parse(finding.session), replace(self.settings, namespace=finding.namespace)
-        )
         try:
-            state = await read_state(self.connection, key)
+            state = await read_state(self.connection, self._key(finding.session, finding.namespace))
         except NotFound:
             return False
         answers, shown = (state.record.answers if state.record else ()), state.summary
@@ -213,7 +210,7 @@ class Collector:
     async def _end(self, state: SessionState, reason: str) -> bool:
         name = SessionName.parse(state.name)
         if (state.namespace, name.text) in self.stacks:
-            key = SessionKey.of(name, replace(self.settings, namespace=state.namespace))
+            key = self._key(state.name, state.namespace)
             allowed = self.settings.allow_contexts
             request = await sessions.ending_by_stack(key, self.listing.uid, allowed, self.caller)
             await sessions.down(request, self.caller)
@@ -248,17 +245,19 @@ class Collector:
 
     async def _still_due(self, finding: Finding) -> SessionState | None:
         """Read the session once more: somebody may have extended, saved, resumed or ended it meanwhile."""
-        name, seen = SessionName.parse(finding.session), finding.state
+        seen = finding.state
         if seen is None or seen.is_incomplete:
             states = await list_states(self.connection, is_complete=True)
         else:
-            key = SessionKey.of(name, replace(self.settings, namespace=finding.namespace))
             try:
-                states = (await read_state(self.connection, key),)
+                states = (await read_state(self.connection, self._key(finding.session, finding.namespace)),)
             except NotFound:
                 return None
         again = self._again(finding, states)
         return again.state if again else None
+
+    def _key(self, name: str, namespace: str) -> SessionKey:
+        return SessionKey.of(SessionName.parse(name), replace(self.settings, namespace=namespace))
 
     def _again(self, finding: Finding, states: Sequence[SessionState]) -> Finding | None:
         """Find the same thing in what is seen now; None where it doesn't hold any more."""

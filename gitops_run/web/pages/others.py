@@ -232,7 +232,7 @@ def receipt_page(viewer: ViewerView, view: ReceiptView, now: datetime) -> str:
     content = [
         h1[title],
         _receipt(view.receipt) if view.receipt else p(".lead")[view.carried_by or "It is being deleted."],
-        _last_run(view.collector, now) if view.is_asked and view.receipt is None else None,
+        _last_run(view.collector, now) if view.is_asked else None,
         p[a(href="/")["All sessions"]],
     ]
     return page(viewer, view.name, content, kind="receipt")

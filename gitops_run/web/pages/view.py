@@ -235,7 +235,7 @@ class EndView:
 class ReceiptView:
     """Report a session's end. receipt: None as long as it isn't done. carried_by: who does it, and when.
 
-    is_asked: the collector does. collector: its last run; None where it isn't seen.
+    is_asked: the collector has yet to do it. collector: its last run; None where it isn't seen.
     """
 
     namespace: str
